@@ -1,0 +1,265 @@
+"""Everything that can go wrong once a call has left the caller's hands.
+
+::
+
+    LangCacheError
+    ├── StatusError                     the service answered, with an error status
+    │   ├── BadRequestError             400   BadRequestErrorResponseContent
+    │   ├── AuthenticationError         401   AuthenticationErrorResponseContent
+    │   ├── ForbiddenError              403   ForbiddenErrorResponseContent
+    │   ├── NotFoundError               404   NotFoundErrorResponseContent
+    │   ├── PayloadTooLargeError        413   PayloadTooLargeErrorResponseContent
+    │   ├── FailedDependencyError       424   FailedDependency…, ResourceUnavailableErrorResponseContent
+    │   ├── TooManyRequestsError        429   TooManyRequestsErrorResponseContent
+    │   ├── UnexpectedError             500   UnexpectedErrorResponseContent
+    │   └── APIError                    any other status
+    │       └── GatewayError            502, 503, 504: from a proxy in front of the service
+    ├── ResponseValidationError         a success whose body is not what it should be
+    ├── RequestError                    no reply came
+    │   ├── ConnectError                no connection (also a ConnectionError)
+    │   ├── NoResponseError             the connection ended before the reply did (also a ConnectionError)
+    │   └── TimeoutException            out of time (also a TimeoutError)
+    └── ClosedError                     the client was closed (also a RuntimeError)
+
+The names on the right are those of the established client; they are the same classes. Wrong arguments are
+not here: they raise `ValueError` or `TypeError` before anything is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import msgspec
+
+from .exchange import Reply
+from .models import ProblemDetails
+
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_MESSAGE_CHARS = 500
+
+
+class LangCacheError(Exception):
+    """The root of every error that a call can end with."""
+
+    message: str
+    """What happened, in one line."""
+
+    status_code: int
+    """The HTTP status, 0 if no reply came."""
+
+    headers: Mapping[str, str]
+    """The reply's headers, empty if no reply came. Keys compare without case."""
+
+    body: str
+    """The reply's body as text, empty if no reply came."""
+
+    raw_response: Reply | None
+    """The reply as it came, None if none did."""
+
+    data: ProblemDetails
+    """The problem that the body describes; every field is None if it describes none."""
+
+    tries: int
+    """How many times the request was sent."""
+
+    def __init__(self, message: str = "", raw_response: Reply | None = None, body: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.raw_response = raw_response
+        self.status_code = raw_response.status_code if raw_response else 0
+        self.headers = raw_response.headers if raw_response else _NO_HEADERS
+        self.body = body if body is not None else raw_response.text if raw_response else ""
+        self.data = ProblemDetails()
+        self.tries = 1
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By state, not by arguments: each subclass has its own, and OSError would make an errno of two.
+        state = {name: value for name, value in self.__dict__.items() if value is not _NO_HEADERS}
+        return _restore, (type(self), self.args), state
+
+
+def _restore(kind: type[LangCacheError], args: tuple[Any, ...]) -> LangCacheError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.headers = _NO_HEADERS
+    return error
+
+
+class StatusError(LangCacheError):
+    """The service, or something in front of it, answered with an error status."""
+
+    status: ClassVar[int | None] = None
+    """The status that this class stands for, None if it stands for several."""
+
+    def __init__(
+        self, data: ProblemDetails | None, raw_response: Reply, body: str | None = None, *, message: str | None = None
+    ) -> None:
+        super().__init__("", raw_response, body)
+        self.data = data or ProblemDetails()
+        self.message = message or _describe(self.status_code, self.data, self.body)
+        self.args = (self.message,)
+
+
+class BadRequestError(StatusError):
+    """400: the service refused the request; ``data.detail`` and ``data.fields`` say why."""
+
+    status = 400
+
+
+class AuthenticationError(StatusError):
+    """401: the API key is missing or wrong."""
+
+    status = 401
+
+
+class ForbiddenError(StatusError):
+    """403: the API key is not allowed to do this on this cache."""
+
+    status = 403
+
+
+class NotFoundError(StatusError):
+    """404: there is no such cache or entry."""
+
+    status = 404
+
+
+class PayloadTooLargeError(StatusError):
+    """413: the request is larger than the service takes."""
+
+    status = 413
+
+
+class FailedDependencyError(StatusError):
+    """424: something that the service depends on failed: its database or its embedding provider."""
+
+    status = 424
+
+
+class TooManyRequestsError(StatusError):
+    """429: too many requests; a ``Retry-After`` header may say how long to wait."""
+
+    status = 429
+
+
+class UnexpectedError(StatusError):
+    """500: the service failed."""
+
+    status = 500
+
+
+class APIError(StatusError):
+    """Any status that has no class of its own."""
+
+    def __init__(self, message: str, raw_response: Reply, body: str | None = None) -> None:
+        super().__init__(None, raw_response, body, message=message)
+
+
+class GatewayError(APIError):
+    """502, 503 or 504: a proxy in front of the service could not reach it."""
+
+
+class ResponseValidationError(LangCacheError):
+    """The service said that all went well, but its body can't be read."""
+
+    cause: Exception
+    """What the decoder said."""
+
+    def __init__(self, message: str, raw_response: Reply, cause: Exception, body: str | None = None) -> None:
+        super().__init__(f"{message}: {_one_line(str(cause))}", raw_response, body)
+        self.cause = cause
+        self.__cause__ = cause
+
+
+class RequestError(LangCacheError):
+    """The request brought no reply."""
+
+
+class ConnectError(RequestError, ConnectionError):
+    """No connection to the service: refused, unknown host, or a failed TLS handshake. Nothing was sent."""
+
+
+class NoResponseError(RequestError, ConnectionError):
+    """The connection ended before the reply did. The service may or may not have done what was asked."""
+
+    def __init__(
+        self, message: str = "No response received", raw_response: Reply | None = None, body: str | None = None
+    ) -> None:
+        super().__init__(message, raw_response, body)
+
+
+class TimeoutException(RequestError, TimeoutError):
+    """The time allowed for the call ran out. The service may or may not have done what was asked."""
+
+
+class ClosedError(LangCacheError, RuntimeError):
+    """The client was closed, before the call or during it."""
+
+
+BadRequestErrorResponseContent = BadRequestError
+AuthenticationErrorResponseContent = AuthenticationError
+ForbiddenErrorResponseContent = ForbiddenError
+NotFoundErrorResponseContent = NotFoundError
+PayloadTooLargeErrorResponseContent = PayloadTooLargeError
+FailedDependencyErrorResponseContent = FailedDependencyError
+ResourceUnavailableErrorResponseContent = FailedDependencyError
+TooManyRequestsErrorResponseContent = TooManyRequestsError
+UnexpectedErrorResponseContent = UnexpectedError
+
+_BY_STATUS: dict[int, type[StatusError]] = {
+    kind.status: kind for kind in StatusError.__subclasses__() if kind.status is not None
+}
+
+
+def error_from_reply(reply: Reply) -> StatusError:
+    """The error that a reply means. Its class follows from the status alone."""
+    problem = _problem(reply)
+    kind = _BY_STATUS.get(reply.status_code)
+    if kind is not None:
+        return kind(problem, reply)
+    fallback = GatewayError if reply.status_code in (502, 503, 504) else APIError
+    error = fallback(_describe(reply.status_code, problem, reply.text, reply.headers.get("Location")), reply)
+    error.data = problem
+    return error
+
+
+def _problem(reply: Reply) -> ProblemDetails:
+    """What the body says of the problem, field by field, so that one odd field does not hide the others."""
+    try:
+        body = msgspec.json.decode(reply.content, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ProblemDetails()
+    problem = ProblemDetails()
+    for field in msgspec.structs.fields(ProblemDetails):
+        try:
+            setattr(problem, field.name, msgspec.convert(body.get(field.encode_name), field.type))
+        except msgspec.ValidationError:
+            continue
+    return problem
+
+
+def _describe(status: int, problem: ProblemDetails, body: str, location: str | None = None) -> str:
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    what = problem.detail or problem.title or _one_line(body)
+    fields = "; ".join(
+        f"{field.field}: {field.message or field.rule}"
+        for field in problem.fields or ()
+        if field.message and field.message not in what
+    )
+    if location is not None and 300 <= status < 400:
+        what = f"redirects are not followed; if {location} is the service, give it as server_url"
+    return _one_line(": ".join(filter(None, (f"{status} {phrase}".strip(), what, fields))))
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text[: 2 * _MESSAGE_CHARS].split())
+    return line if len(line) <= _MESSAGE_CHARS else f"{line[:_MESSAGE_CHARS]}…"

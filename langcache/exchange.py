@@ -1,0 +1,68 @@
+"""One HTTP exchange as plain values: the request that goes out and the reply that comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from email.message import Message
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+__all__ = ["Operation", "Reply", "Request"]
+
+ModelT = TypeVar("ModelT")
+
+
+class Operation(msgspec.Struct, Generic[ModelT], frozen=True, kw_only=True):
+    """What is the same for every call of one operation."""
+
+    name: str
+    """The name of the client method."""
+
+    method: str
+    path: str
+    """Below the cache's own URL, percent-encoded, without a leading slash."""
+
+    reply: msgspec.json.Decoder[ModelT] | None = None
+    """How to read the body of a success; None where a success has none."""
+
+    repeatable: bool = True
+    """Whether sending it twice has the same effect as sending it once."""
+
+
+class Request(msgspec.Struct, Generic[ModelT], frozen=True):
+    """One call, ready to be sent."""
+
+    operation: Operation[ModelT]
+    body: bytes | None = None
+    path_suffix: str = ""
+    """Percent-encoded; follows the operation's path."""
+
+    @property
+    def path(self) -> str:
+        return self.operation.path + self.path_suffix
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An HTTP reply, read to its end. Errors carry it as ``raw_response``."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    """Keys compare without case."""
+
+    content: bytes
+    """The body, decompressed."""
+
+    @property
+    def text(self) -> str:
+        """The body as text, by the charset that the reply names (UTF-8 by default); never raises."""
+        content_type = Message()
+        content_type["content-type"] = self.headers.get("Content-Type", "")
+        try:
+            return self.content.decode(content_type.get_content_charset("utf-8"), "replace")
+        except LookupError:
+            return self.content.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """The body parsed as JSON. Raises `msgspec.DecodeError` if it is none."""
+        return msgspec.json.decode(self.content)

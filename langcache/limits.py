@@ -1,0 +1,248 @@
+"""What the service accepts, and the one place that checks it before anything is sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
+from urllib.parse import quote
+
+import msgspec
+
+from .models import SearchStrategy
+
+__all__ = ["LimitError", "Limits"]
+
+_ATTRIBUTE_NAME = re.compile(r"[a-zA-Z0-9_-]+")
+
+
+class LimitError(ValueError):
+    """An argument breaks a rule of the service. ``str(e)`` names the argument, the rule and the value."""
+
+    def __init__(self, argument: str, rule: str, message: str) -> None:
+        super().__init__(argument, rule, message)
+        self.argument = argument
+        """The Python name of the argument."""
+        self.rule = rule
+        """The rule's short name: ``min``, ``max``, ``pattern``, ``required``, ``oneof``."""
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.argument}: {self.message}"
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits that LangCache documents (https://redis.io/docs/latest/develop/ai/langcache/).
+
+    The client checks them before it sends anything. For a service that allows more, give the client its
+    own: ``AsyncLangCache(limits=Limits(prompt_chars=8192))``. ``None`` lifts a limit altogether, and
+    ``Limits.none()`` lifts all of them; types are checked all the same.
+    """
+
+    prompt_chars: int | None = 1024
+    """Most characters in a prompt. A prompt always has at least one."""
+
+    attributes: int | None = 5
+    """Most attributes in one call."""
+
+    attribute_name_chars: int | None = 32
+    """Most characters in an attribute's name; while it is set, names match ``[a-zA-Z0-9_-]+``."""
+
+    attribute_value_chars: int | None = 500
+    """Most characters in an attribute's value; while it is set, values have no comma."""
+
+    ttl_millis: int | None = 31_556_952_000
+    """Longest time to live in milliseconds: a year."""
+
+    known_strategies: bool = True
+    """Whether a search strategy must be one that this client knows."""
+
+    @classmethod
+    def none(cls) -> Limits:
+        """No limits but those of type and of sense (an empty prompt, a negative time)."""
+        return cls(
+            prompt_chars=None,
+            attributes=None,
+            attribute_name_chars=None,
+            attribute_value_chars=None,
+            ttl_millis=None,
+            known_strategies=False,
+        )
+
+    def prompt(self, value: object) -> str:
+        """Check a prompt: 1 to ``prompt_chars`` characters."""
+        text = check_text("prompt", value)
+        if not text:
+            raise LimitError("prompt", "min", "must have at least 1 character, but is empty")
+        if self.prompt_chars is not None and len(text) > self.prompt_chars:
+            _too_many("prompt", "characters", self.prompt_chars, len(text))
+        return text
+
+    def similarity_threshold(self, value: object) -> float | None:
+        """Check a threshold: None or a number from 0 to 1."""
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            _wrong_type("similarity_threshold", "a number", value)
+        if not 0 <= value <= 1:  # also false for NaN
+            raise LimitError("similarity_threshold", "range", f"must be from 0 to 1, but is {value!r}")
+        return float(value)
+
+    def search_strategies(self, value: object) -> list[SearchStrategy] | None:
+        """Check strategies: None, one, or an iterable of them in order of priority."""
+        if value is None:
+            return None
+        if isinstance(value, str):
+            value = [value]
+        if not isinstance(value, Iterable):
+            _wrong_type("search_strategies", "an iterable of SearchStrategy or str", value)
+        strategies: list[SearchStrategy] = []
+        for item in _items(value):
+            if not isinstance(item, str):
+                _wrong_type("search_strategies", "an iterable of SearchStrategy or str", item)
+            strategy = SearchStrategy(item)
+            if self.known_strategies and strategy not in SearchStrategy.__members__.values():
+                known = ", ".join(repr(member.value) for member in SearchStrategy)
+                raise LimitError("search_strategies", "oneof", f"must be among {known}, but has {item!r}")
+            strategies.append(strategy)
+        if not strategies:
+            raise LimitError(
+                "search_strategies", "min", "is empty; leave it out to search with the service's default"
+            )
+        return strategies
+
+    def attribute_map(self, value: object) -> dict[str, str] | None:
+        """Check attributes: None, or a mapping of names to values. None if there is nothing in it."""
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            _wrong_type("attributes", "a mapping of str to str", value)
+        attributes: dict[str, str] = {}
+        for name, item in _pairs(value):
+            attributes[self._attribute_name(name)] = self._attribute_value(name, item)
+        if self.attributes is not None and len(attributes) > self.attributes:
+            _too_many("attributes", "attributes", self.attributes, len(attributes))
+        return attributes or None
+
+    def required_attributes(self, value: object) -> dict[str, str]:
+        """Check the attributes of ``delete_query``, which without any could empty the whole cache."""
+        attributes = self.attribute_map(value)
+        if attributes is None:
+            raise LimitError("attributes", "required", "cannot be blank; flush() is what empties a cache")
+        return attributes
+
+    def max_results(self, value: object) -> int | None:
+        """Check a number of results: None or at least 1."""
+        return None if value is None else check_int("max_results", value, minimum=1)
+
+    def ttl(self, value: object) -> int | None:
+        """Check a time to live: None or 1 to ``ttl_millis`` milliseconds."""
+        if value is None:
+            return None
+        millis = check_int("ttl_millis", value, minimum=1)
+        if self.ttl_millis is not None and millis > self.ttl_millis:
+            raise LimitError(
+                "ttl_millis", "max", f"must be at most {self.ttl_millis} (a year), but is {millis}"
+            )
+        return millis
+
+    def context(self, value: object) -> list[str] | None:
+        """Check a conversation: None or an iterable of texts, oldest first."""
+        if value is None:
+            return None
+        if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+            _wrong_type("context", "an iterable of str, one for each earlier question", value)
+        return [check_text("context", item) for item in _items(value)]
+
+    def _attribute_name(self, name: object) -> str:
+        text = check_text("attributes", name)
+        if self.attribute_name_chars is None:
+            return text
+        if not _ATTRIBUTE_NAME.fullmatch(text) or len(text) > self.attribute_name_chars:
+            raise LimitError(
+                "attributes",
+                "pattern",
+                f"names must be 1 to {self.attribute_name_chars} of a-z A-Z 0-9 _ -, but one is {_short(text)}",
+            )
+        return text
+
+    def _attribute_value(self, name: object, value: object) -> str:
+        if not isinstance(value, str):
+            _wrong_type(f"attributes[{_short(name)}]", "str", value)
+        text = check_text("attributes", value)
+        if self.attribute_value_chars is None:
+            return text
+        if not text or len(text) > self.attribute_value_chars:
+            raise LimitError(
+                "attributes",
+                "max" if text else "min",
+                f"values must have 1 to {self.attribute_value_chars} characters, "
+                f"but {_short(name)} has {len(text)}",
+            )
+        if "," in text:
+            raise LimitError(
+                "attributes", "pattern", f"values must not have a comma, but {_short(name)} is {_short(text)}"
+            )
+        return text
+
+
+def check_text(argument: str, value: object) -> str:
+    """A string that can be sent as UTF-8, or an error that names the argument."""
+    if not isinstance(value, str):
+        _wrong_type(argument, "str", value)
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise LimitError(
+            argument,
+            "unicode",
+            f"must be text that UTF-8 can carry, but has a lone surrogate at index {error.start}",
+        ) from error
+    return str(value)
+
+
+def check_int(argument: str, value: object, *, minimum: int) -> int:
+    """An int of at least ``minimum``, or an error that names the argument."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        _wrong_type(argument, "int", value)
+    if value < minimum:
+        raise LimitError(argument, "min", f"must be at least {minimum}, but is {value}")
+    return int(value)
+
+
+def check_path_segment(argument: str, value: object) -> str:
+    """An opaque id, percent-encoded so that it names one segment of a path and nothing else.
+
+    Refuses what a server or a proxy could read as another path: nothing, ``.``, ``..``, and slashes.
+    """
+    text = check_text(argument, value)
+    if text in ("", ".", "..") or "/" in text or "\\" in text:
+        raise LimitError(
+            argument, "pattern", f"must be an id without slashes, as the service gave it, but is {_short(text)}"
+        )
+    return quote(text, safe="")
+
+
+def _wrong_type(argument: str, expected: str, value: object) -> NoReturn:
+    raise TypeError(f"{argument}: must be {expected}, but is {type(value).__name__}")
+
+
+def _too_many(argument: str, unit: str, limit: int, count: int) -> NoReturn:
+    raise LimitError(
+        argument,
+        "max",
+        f"must have at most {limit} {unit}, but has {count} (a service that allows more: see langcache.Limits)",
+    )
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def _items(value: Iterable[Any]) -> Iterable[object]:
+    return value
+
+
+def _pairs(value: Mapping[Any, Any]) -> Iterable[tuple[object, object]]:
+    return value.items()
