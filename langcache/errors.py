@@ -98,7 +98,12 @@ class StatusError(LangCacheError):
     """The status that this class stands for, None if it stands for several."""
 
     def __init__(
-        self, data: ProblemDetails | None, raw_response: Reply, body: str | None = None, *, message: str | None = None
+        self,
+        data: ProblemDetails | None,
+        raw_response: Reply,
+        body: str | None = None,
+        *,
+        message: str | None = None,
     ) -> None:
         super().__init__("", raw_response, body)
         self.data = data or ProblemDetails()
@@ -189,7 +194,10 @@ class NoResponseError(RequestError, ConnectionError):
     """The connection ended before the reply did. The service may or may not have done what was asked."""
 
     def __init__(
-        self, message: str = "No response received", raw_response: Reply | None = None, body: str | None = None
+        self,
+        message: str = "No response received",
+        raw_response: Reply | None = None,
+        body: str | None = None,
     ) -> None:
         super().__init__(message, raw_response, body)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.message import Message
 from typing import Any, Generic, TypeVar
 
@@ -23,8 +23,8 @@ class Operation(msgspec.Struct, Generic[ModelT], frozen=True, kw_only=True):
     path: str
     """Below the cache's own URL, percent-encoded, without a leading slash."""
 
-    reply: msgspec.json.Decoder[ModelT] | None = None
-    """How to read the body of a success; None where a success has none."""
+    read: Callable[[bytes], ModelT]
+    """Makes what the method returns out of the body of a success; may raise `msgspec.DecodeError`."""
 
     repeatable: bool = True
     """Whether sending it twice has the same effect as sending it once."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn
+from typing import NoReturn, cast
 from urllib.parse import quote
 
 import msgspec
@@ -54,6 +54,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     ttl_millis: int | None = 31_556_952_000
     """Longest time to live in milliseconds: a year."""
 
+    reply_bytes: int | None = 64 * 1024 * 1024
+    """Most bytes in a reply's body, decompressed. Ours, not the service's: it bounds what a broken proxy or a
+    gzip bomb can cost."""
+
     known_strategies: bool = True
     """Whether a search strategy must be one that this client knows."""
 
@@ -66,6 +70,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             attribute_name_chars=None,
             attribute_value_chars=None,
             ttl_millis=None,
+            reply_bytes=None,
             known_strategies=False,
         )
 
@@ -97,7 +102,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         if not isinstance(value, Iterable):
             _wrong_type("search_strategies", "an iterable of SearchStrategy or str", value)
         strategies: list[SearchStrategy] = []
-        for item in _items(value):
+        for item in cast("Iterable[object]", value):
             if not isinstance(item, str):
                 _wrong_type("search_strategies", "an iterable of SearchStrategy or str", item)
             strategy = SearchStrategy(item)
@@ -118,7 +123,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         if not isinstance(value, Mapping):
             _wrong_type("attributes", "a mapping of str to str", value)
         attributes: dict[str, str] = {}
-        for name, item in _pairs(value):
+        for name, item in cast("Mapping[object, object]", value).items():
             attributes[self._attribute_name(name)] = self._attribute_value(name, item)
         if self.attributes is not None and len(attributes) > self.attributes:
             _too_many("attributes", "attributes", self.attributes, len(attributes))
@@ -152,7 +157,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             return None
         if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
             _wrong_type("context", "an iterable of str, one for each earlier question", value)
-        return [check_text("context", item) for item in _items(value)]
+        return [check_text("context", item) for item in cast("Iterable[object]", value)]
 
     def _attribute_name(self, name: object) -> str:
         text = check_text("attributes", name)
@@ -162,7 +167,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             raise LimitError(
                 "attributes",
                 "pattern",
-                f"names must be 1 to {self.attribute_name_chars} of a-z A-Z 0-9 _ -, but one is {_short(text)}",
+                f"names must be 1 to {self.attribute_name_chars} of a-z A-Z 0-9 _ -, "
+                f"but one is {_short(text)}",
             )
         return text
 
@@ -218,7 +224,9 @@ def check_path_segment(argument: str, value: object) -> str:
     text = check_text(argument, value)
     if text in ("", ".", "..") or "/" in text or "\\" in text:
         raise LimitError(
-            argument, "pattern", f"must be an id without slashes, as the service gave it, but is {_short(text)}"
+            argument,
+            "pattern",
+            f"must be an id without slashes, as the service gave it, but is {_short(text)}",
         )
     return quote(text, safe="")
 
@@ -231,18 +239,11 @@ def _too_many(argument: str, unit: str, limit: int, count: int) -> NoReturn:
     raise LimitError(
         argument,
         "max",
-        f"must have at most {limit} {unit}, but has {count} (a service that allows more: see langcache.Limits)",
+        f"must have at most {limit} {unit}, but has {count} "
+        "(if the service allows more, see langcache.Limits)",
     )
 
 
 def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]}…"
-
-
-def _items(value: Iterable[Any]) -> Iterable[object]:
-    return value
-
-
-def _pairs(value: Mapping[Any, Any]) -> Iterable[tuple[object, object]]:
-    return value.items()

@@ -117,10 +117,16 @@ class DeleteQueryRequest(Model, kw_only=True, omit_defaults=True):
 class ReplyModel(Model, kw_only=True, dict=True):
     """What every reply has in common: how it was come by."""
 
+    # Kept beside the fields: it is not of the wire, nor of what makes two replies equal.
     @property
     def tries(self) -> int:
-        """How many times the request was sent, at least 1."""
-        return self.__dict__.get("tries_taken", 1)
+        """How many times the request was sent: 1 unless it was retried."""
+        tries: int = vars(self).get("tries", 1)
+        return tries
+
+    @tries.setter
+    def tries(self, value: int) -> None:
+        vars(self)["tries"] = value
 
 
 class CacheEntry(Model, kw_only=True):
@@ -129,7 +135,7 @@ class CacheEntry(Model, kw_only=True):
     id: str
     prompt: str
     response: str
-    attributes: dict[str, str] = msgspec.field(default_factory=dict)
+    attributes: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     similarity: float
     """Normalised cosine similarity, (1 + cos) / 2: 0 to 1."""
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
-from .errors import ResponseValidationError, error_from_reply
+from ._version import __version__
+from .errors import LangCacheError, ResponseValidationError, error_from_reply
 from .exchange import Operation, Reply, Request
 from .limits import Limits, check_path_segment, check_text
 from .models import (
@@ -23,28 +26,45 @@ from .models import (
     SetResponse,
 )
 
-ModelT = TypeVar("ModelT", bound=ReplyModel)
+ModelT = TypeVar("ModelT")
+
+USER_AGENT = f"langcache-python/{__version__}"
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 _encode = msgspec.json.Encoder().encode
 
+
+def _nothing(content: bytes) -> None:
+    return None
+
+
+def _healthy(content: bytes) -> HealthResponse:
+    return HealthResponse()  # no description says what a healthy service's body holds
+
+
 _SEARCH = Operation(
-    name="search", method="POST", path="entries/search", reply=msgspec.json.Decoder(SearchResponse)
+    name="search", method="POST", path="entries/search", read=msgspec.json.Decoder(SearchResponse).decode
 )
 _SET = Operation(
-    name="set", method="POST", path="entries", reply=msgspec.json.Decoder(SetResponse), repeatable=False
+    name="set", method="POST", path="entries", read=msgspec.json.Decoder(SetResponse).decode, repeatable=False
 )
-_DELETE_BY_ID = Operation[ReplyModel](name="delete_by_id", method="DELETE", path="entries/")
+_DELETE_BY_ID = Operation(name="delete_by_id", method="DELETE", path="entries/", read=_nothing)
 _DELETE_QUERY = Operation(
-    name="delete_query", method="DELETE", path="entries", reply=msgspec.json.Decoder(DeleteQueryResponse)
+    name="delete_query",
+    method="DELETE",
+    path="entries",
+    read=msgspec.json.Decoder(DeleteQueryResponse).decode,
 )
-_FLUSH = Operation[ReplyModel](name="flush", method="POST", path="flush")
+_FLUSH = Operation(name="flush", method="POST", path="flush", read=_nothing)
 _CONVERSATIONAL_SEARCH = Operation(
     name="conversational_search",
     method="POST",
     path="conversations/search",
-    reply=msgspec.json.Decoder(ConversationalSearchResponseContent),
+    read=msgspec.json.Decoder(ConversationalSearchResponseContent).decode,
 )
-_HEALTH = Operation[ReplyModel](name="health", method="GET", path="health")
+_HEALTH = Operation(name="health", method="GET", path="health", read=_healthy)
 
 
 def search(
@@ -87,7 +107,7 @@ def conversational_search(
     return Request(_CONVERSATIONAL_SEARCH, _encode(body))
 
 
-def set(  # noqa: A001
+def set(
     limits: Limits, prompt: object, response: object, attributes: object, ttl_millis: object
 ) -> Request[SetResponse]:
     """The request of ``set``."""
@@ -100,45 +120,51 @@ def set(  # noqa: A001
     return Request(_SET, _encode(body))
 
 
-def delete_by_id(entry_id: object) -> Request[ReplyModel]:
+def delete_by_id(entry_id: object) -> Request[None]:
     """The request of ``delete_by_id``. Whatever the id, it reaches no other endpoint."""
     return Request(_DELETE_BY_ID, None, check_path_segment("entry_id", entry_id))
 
 
 def delete_query(limits: Limits, attributes: object) -> Request[DeleteQueryResponse]:
     """The request of ``delete_query``, which never goes out without attributes."""
-    return Request(_DELETE_QUERY, _encode(DeleteQueryRequest(attributes=limits.required_attributes(attributes))))
+    return Request(
+        _DELETE_QUERY, _encode(DeleteQueryRequest(attributes=limits.required_attributes(attributes)))
+    )
 
 
-def flush() -> Request[ReplyModel]:
+def flush() -> Request[None]:
     """The request of ``flush``."""
     return Request(_FLUSH)
 
 
-def health() -> Request[ReplyModel]:
+def health() -> Request[HealthResponse]:
     """The request of ``health``."""
     return Request(_HEALTH)
 
 
-def read_reply(request: Request[ModelT], reply: Reply) -> ModelT | None:
-    """The model that a reply carries, None where the operation's success has no body.
+def read_reply(request: Request[ModelT], reply: Reply, tries: int) -> ModelT:
+    """What the client's method returns.
 
-    Raises the `StatusError` that fits any status but a success, and `ResponseValidationError` if a success
-    can't be read.
+    Raises the `StatusError` that fits any status but a success, and `ResponseValidationError` for a success
+    that can't be read. Either way the result knows how many tries it took.
     """
-    if not 200 <= reply.status_code < 300:
-        raise error_from_reply(reply)
-    decoder = request.operation.reply
-    if decoder is None:
-        return None
     try:
-        return decoder.decode(reply.content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ResponseValidationError(
-            f"{request.operation.name}: the reply ({reply.status_code}) is not what the service should send",
-            reply,
-            error,
-        ) from error
+        if not 200 <= reply.status_code < 300:
+            raise error_from_reply(reply)
+        try:
+            model = request.operation.read(reply.content)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ResponseValidationError(
+                f"{request.operation.name}: a {reply.status_code} whose body is not what the service sends",
+                reply,
+                error,
+            ) from error
+    except LangCacheError as error:
+        error.tries = tries
+        raise
+    if isinstance(model, ReplyModel):
+        model.tries = tries
+    return model
 
 
 def base_url(server_url: object, cache_id: str) -> str:
@@ -157,7 +183,9 @@ def base_url(server_url: object, cache_id: str) -> str:
     if parts.username is not None or parts.password is not None:
         raise ValueError("server_url: must not carry a user or password; the key goes in api_key")
     if parts.scheme not in ("http", "https"):
-        raise ValueError(f"server_url: must begin with https:// or http://, but begins with {parts.scheme}://")
+        raise ValueError(
+            f"server_url: must begin with https:// or http://, but begins with {parts.scheme}://"
+        )
     if not host or any(character.isspace() or not character.isprintable() for character in url):
         raise ValueError(f"server_url: must be a URL such as https://host[:port], but is {url!r}")
     if parts.query or parts.fragment:
@@ -168,9 +196,39 @@ def base_url(server_url: object, cache_id: str) -> str:
 def authorization(api_key: object) -> str:
     """The value of the Authorization header. No message of this function holds the key."""
     if not isinstance(api_key, str):
-        raise TypeError(f"api_key: must be str or a callable that returns one, but is {type(api_key).__name__}")
+        raise TypeError(
+            f"api_key: must be str or a callable that returns one, but is {type(api_key).__name__}"
+        )
     if not api_key:
         raise ValueError("api_key: is empty")
     if not all("!" <= character <= "~" for character in api_key):
         raise ValueError("api_key: has a character that no key has (a space or line end around it, perhaps)")
     return f"Bearer {api_key}"
+
+
+def headers(request: Request[Any], authorization: str, extra: Mapping[str, str] | None) -> dict[str, str]:
+    """The headers of a request. Those of the user replace ours, whatever their case."""
+    ours = {"Authorization": authorization, "Accept": "application/json", "User-Agent": USER_AGENT}
+    if request.body is not None:
+        ours["Content-Type"] = "application/json"
+    if not extra:
+        return ours
+    theirs = {_header_name(name): _header_value(name, value) for name, value in extra.items()}
+    replaced = {name.lower() for name in theirs}
+    return {name: value for name, value in ours.items() if name.lower() not in replaced} | theirs
+
+
+def _header_name(name: object) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"http_headers: names must be str, but one is {type(name).__name__}")
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError(f"http_headers: {name!r} can't be the name of a header")
+    return name
+
+
+def _header_value(name: object, value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"http_headers: the value of {name!r} must be str, but is {type(value).__name__}")
+    if _CONTROL.search(value):
+        raise ValueError(f"http_headers: the value of {name!r} has a control character")
+    return value

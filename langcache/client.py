@@ -1,0 +1,352 @@
+"""`AsyncLangCache`: one short method for each operation of the service."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from inspect import isawaitable
+from types import TracebackType
+from typing import TypeAlias, TypeVar
+
+from msgspec import UNSET, UnsetType
+
+from . import protocol
+from .debug import DebugLogger, default_logger
+from .errors import TimeoutException
+from .exchange import Reply, Request
+from .httpclient import ClientSource
+from .limits import Limits, check_path_segment
+from .models import (
+    ConversationalSearchResponseContent,
+    DeleteQueryResponse,
+    HealthResponse,
+    SearchResponse,
+    SearchStrategy,
+    SetResponse,
+)
+from .retries import RetryConfig, with_retries
+from .transport import Transport
+
+__all__ = ["ApiKey", "AsyncLangCache"]
+
+ModelT = TypeVar("ModelT")
+T = TypeVar("T")
+
+ApiKey: TypeAlias = str | Callable[[], str | Awaitable[str | None] | None]
+"""A key, or a callable, sync or async, that is asked for it before each try."""
+
+DEFAULT_TIMEOUT_MS = 10_000
+
+
+class AsyncLangCache:
+    """A client for one cache of a LangCache service, for asyncio programs.
+
+    Use it under ``async with``, or call `aclose` at the end; a client that is merely dropped is closed by its
+    event loop. One client serves any number of tasks at once, and event loops one after the other.
+
+    Args:
+        server_url: where the service is; a bare host gets ``https://``. Default: ``LANGCACHE_SERVER_URL``.
+        api_key: the key, or a sync or async callable that is asked for it before each try, so that a rotated
+            key needs no restart. For a service that checks none, any word. Default: ``LANGCACHE_API_KEY``.
+        cache_id: which cache. Default: ``LANGCACHE_CACHE_ID``.
+        client: an `aiohttp.ClientSession` of your own, which you close; or anything that satisfies
+            `langcache.httpclient.AsyncHttpClient`; or a callable that makes either inside the event loop that
+            will use it, and what it made is closed for you. Default: a session made for what a cache needs,
+            with the proxies that the environment names.
+        retry_config: what to try again, for every call that does not say otherwise. Default: nothing.
+        timeout_ms: milliseconds for one try, from asking for a connection to the end of the reply. Default:
+            10,000, of which at most 5,000 to connect; with a ``client`` of your own, that client's timeouts.
+        debug_logger: told of each request and reply: method, URL, sizes, status, time and number of the try,
+            never the key. Default: the logger ``langcache`` if ``LANGCACHE_DEBUG`` is set.
+        debug_bodies: whether the debug logger sees prompts and responses too.
+        limits: what the service accepts, checked before anything is sent. Give another for a service that
+            accepts more. Default: the documented ones.
+
+    Every operation also takes, for that call alone: ``retries`` (a `RetryConfig`, or None for a single try),
+    ``server_url``, ``timeout_ms``, and ``http_headers``, which add to the headers or replace them.
+
+    Every operation raises `TypeError` or `ValueError` for arguments that break a rule, before anything is
+    sent, and otherwise only `langcache.errors.LangCacheError` and its kinds.
+
+    Raises:
+        ValueError: a server, key or cache id is missing or can't be one.
+        TypeError: an argument is of the wrong type.
+    """
+
+    def __init__(
+        self,
+        server_url: str | None = None,
+        api_key: ApiKey | None = None,
+        cache_id: str | None = None,
+        client: ClientSource | None = None,
+        retry_config: RetryConfig | UnsetType | None = UNSET,
+        timeout_ms: float | None = None,
+        debug_logger: DebugLogger | None = None,
+        *,
+        debug_bodies: bool = False,
+        limits: Limits | None = None,
+    ) -> None:
+        self._cache_id = check_path_segment(
+            "cache_id", _given_or_env("cache_id", cache_id, "LANGCACHE_CACHE_ID")
+        )
+        self._base_url = protocol.base_url(
+            _given_or_env("server_url", server_url, "LANGCACHE_SERVER_URL"), self._cache_id
+        )
+        key = _given_or_env("api_key", api_key, "LANGCACHE_API_KEY")
+        self._key_source = key if callable(key) else None
+        self._authorization = None if callable(key) else protocol.authorization(key)
+        self._retry_config = _check_retries("retry_config", retry_config)
+        self._timeout = _seconds(timeout_ms)
+        if self._timeout is None and client is None:
+            self._timeout = DEFAULT_TIMEOUT_MS / 1000
+        self._limits = limits or Limits()
+        self._transport = Transport(
+            client,
+            max_reply_bytes=self._limits.reply_bytes,
+            logger=debug_logger or default_logger(),
+            log_bodies=debug_bodies,
+        )
+
+    async def search(
+        self,
+        prompt: str,
+        *,
+        similarity_threshold: float | None = None,
+        search_strategies: Iterable[SearchStrategy | str] | None = None,
+        attributes: Mapping[str, str] | None = None,
+        max_results: int | None = None,
+        retries: RetryConfig | UnsetType | None = UNSET,
+        server_url: str | None = None,
+        timeout_ms: float | None = None,
+        http_headers: Mapping[str, str] | None = None,
+    ) -> SearchResponse:
+        """Look for answers to a prompt that means the same.
+
+        Args:
+            prompt: the question, 1 to 1,024 characters.
+            similarity_threshold: how alike the prompts must be, 0 to 1 (normalised cosine similarity).
+                Default: the cache's own, 0.85 unless it was configured otherwise.
+            search_strategies: ``"exact"`` (the same but for case), ``"semantic"``, or both in order of
+                priority. Default: semantic.
+            attributes: only entries that carry all of these. They must have been declared with the cache.
+            max_results: how many entries at most. Default: 1.
+
+        Returns:
+            The entries found, best first. False when there are none.
+        """
+        request = protocol.search(
+            self._limits, prompt, similarity_threshold, search_strategies, attributes, max_results
+        )
+        return await self._call(request, retries, server_url, timeout_ms, http_headers)
+
+    async def set(
+        self,
+        prompt: str,
+        response: str,
+        *,
+        attributes: Mapping[str, str] | None = None,
+        ttl_millis: int | None = None,
+        retries: RetryConfig | UnsetType | None = UNSET,
+        server_url: str | None = None,
+        timeout_ms: float | None = None,
+        http_headers: Mapping[str, str] | None = None,
+    ) -> SetResponse:
+        """Store an answer under its prompt.
+
+        Args:
+            prompt: the question, 1 to 1,024 characters.
+            response: the answer.
+            attributes: at most 5, to filter by later; names of 1 to 32 of ``a-z A-Z 0-9 _ -``, values of 1 to
+                500 characters without a comma. They must have been declared with the cache.
+            ttl_millis: how long to keep it, in milliseconds, 1 to 31,556,952,000 (a year). Default: the
+                cache's own.
+
+        Returns:
+            The id of the new entry.
+        """
+        request = protocol.set(self._limits, prompt, response, attributes, ttl_millis)
+        return await self._call(request, retries, server_url, timeout_ms, http_headers)
+
+    async def delete_by_id(
+        self,
+        entry_id: str,
+        *,
+        retries: RetryConfig | UnsetType | None = UNSET,
+        server_url: str | None = None,
+        timeout_ms: float | None = None,
+        http_headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Delete one entry.
+
+        Args:
+            entry_id: its id, as `set` or `search` gave it.
+
+        Raises:
+            NotFoundError: there is no such entry.
+        """
+        request = protocol.delete_by_id(entry_id)
+        return await self._call(request, retries, server_url, timeout_ms, http_headers)
+
+    async def delete_query(
+        self,
+        attributes: Mapping[str, str],
+        *,
+        retries: RetryConfig | UnsetType | None = UNSET,
+        server_url: str | None = None,
+        timeout_ms: float | None = None,
+        http_headers: Mapping[str, str] | None = None,
+    ) -> DeleteQueryResponse:
+        """Delete every entry that carries all of these attributes.
+
+        Args:
+            attributes: at least one; `flush` is what empties a cache.
+
+        Returns:
+            How many entries were deleted.
+        """
+        request = protocol.delete_query(self._limits, attributes)
+        return await self._call(request, retries, server_url, timeout_ms, http_headers)
+
+    async def flush(
+        self,
+        *,
+        retries: RetryConfig | UnsetType | None = UNSET,
+        server_url: str | None = None,
+        timeout_ms: float | None = None,
+        http_headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Delete every entry of the cache."""
+        return await self._call(protocol.flush(), retries, server_url, timeout_ms, http_headers)
+
+    async def conversational_search(
+        self,
+        prompt: str,
+        *,
+        similarity_threshold: float | None = None,
+        search_strategies: Iterable[SearchStrategy | str] | None = None,
+        attributes: Mapping[str, str] | None = None,
+        max_results: int | None = None,
+        context: Iterable[str] | None = None,
+        retries: RetryConfig | UnsetType | None = UNSET,
+        server_url: str | None = None,
+        timeout_ms: float | None = None,
+        http_headers: Mapping[str, str] | None = None,
+    ) -> ConversationalSearchResponseContent:
+        """Look for answers to a prompt that leans on a conversation. Experimental: few services have it yet.
+
+        Args:
+            prompt: the question as it was asked, 1 to 1,024 characters.
+            similarity_threshold, search_strategies, attributes, max_results: as for `search`.
+            context: the questions before it, oldest first. The service makes one self-contained question of
+                them all.
+
+        Returns:
+            The entries found, and in ``actual_prompt`` the question that was searched for.
+
+        Raises:
+            NotFoundError: the service does not have it.
+        """
+        request = protocol.conversational_search(
+            self._limits, prompt, similarity_threshold, search_strategies, attributes, max_results, context
+        )
+        return await self._call(request, retries, server_url, timeout_ms, http_headers)
+
+    async def health(
+        self,
+        *,
+        retries: RetryConfig | UnsetType | None = UNSET,
+        server_url: str | None = None,
+        timeout_ms: float | None = None,
+        http_headers: Mapping[str, str] | None = None,
+    ) -> HealthResponse:
+        """Ask whether the cache is up. Returns if it is, raises if it is not.
+
+        Self-managed services have it, and the local one. A managed service may answer `NotFoundError`.
+        """
+        return await self._call(protocol.health(), retries, server_url, timeout_ms, http_headers)
+
+    async def aclose(self) -> None:
+        """Close the client. Calls in flight end in `ClosedError`, and so do later ones. Twice is fine."""
+        await self._transport.aclose()
+
+    def discard(self) -> None:
+        """Close without waiting, from any thread: the event loops that used the client do it as they turn."""
+        self._transport.discard()
+
+    async def __aenter__(self) -> AsyncLangCache:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._base_url}>"
+
+    async def _call(
+        self,
+        request: Request[ModelT],
+        retries: RetryConfig | UnsetType | None,
+        server_url: str | None,
+        timeout_ms: float | None,
+        http_headers: Mapping[str, str] | None,
+    ) -> ModelT:
+        """What every operation does with its request: send it, try again as configured, read the reply."""
+        base = self._base_url if server_url is None else protocol.base_url(server_url, self._cache_id)
+        url = base + request.path
+        config = self._retry_config if retries is UNSET else _check_retries("retries", retries)
+        timeout = self._timeout if timeout_ms is None else _seconds(timeout_ms)
+
+        async def send(nth_try: int, left: float | None) -> Reply:
+            within = timeout if left is None else left if timeout is None else min(timeout, left)
+            authorization = self._authorization or await self._ask_for_key(within)
+            headers = protocol.headers(request, authorization, http_headers)
+            return await self._transport.exchange(request, url, headers, within, nth_try)
+
+        reply, tries = await with_retries(send, config)
+        return protocol.read_reply(request, reply, tries)
+
+    async def _ask_for_key(self, timeout: float | None) -> str:
+        assert self._key_source is not None
+        key = self._key_source()
+        if isawaitable(key):
+            try:
+                key = await asyncio.wait_for(key, timeout)
+            except asyncio.TimeoutError as error:
+                raise TimeoutException(f"api_key: the callable gave no key within {timeout:g} s") from error
+        if key is None:
+            raise ValueError("api_key: the callable returned None instead of a key")
+        return protocol.authorization(key)
+
+
+def _given_or_env(argument: str, given: T | None, variable: str) -> T | str:
+    if given is not None:
+        return given
+    from_env = os.environ.get(variable)
+    if not from_env:
+        raise ValueError(f"{argument}: is missing; pass {argument}= or set {variable}")
+    return from_env
+
+
+def _check_retries(argument: str, config: object) -> RetryConfig | None:
+    if config is None or config is UNSET:
+        return None
+    if not isinstance(config, RetryConfig):
+        raise TypeError(f"{argument}: must be a langcache.RetryConfig, but is {type(config).__name__}")
+    return config
+
+
+def _seconds(timeout_ms: object) -> float | None:
+    if timeout_ms is None:
+        return None
+    if isinstance(timeout_ms, bool) or not isinstance(timeout_ms, int | float):
+        raise TypeError(f"timeout_ms: must be a number of milliseconds, but is {type(timeout_ms).__name__}")
+    if not 0 < timeout_ms < math.inf:
+        raise ValueError(f"timeout_ms: must be more than 0 milliseconds and finite, but is {timeout_ms!r}")
+    return timeout_ms / 1000

@@ -1,0 +1,69 @@
+"""What the debug logger is told of each try: never the key, and texts only if asked for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import Any, Protocol
+
+from .exchange import Request
+from .httpclient import HttpResponse
+
+__all__ = ["DebugLogger", "ExchangeLog", "default_logger"]
+
+
+class DebugLogger(Protocol):
+    """Anything with the ``debug`` method of a `logging.Logger`."""
+
+    def debug(self, msg: str, /, *args: Any) -> Any:
+        """Log a line, with ``args`` filled into ``msg`` by ``%``."""
+        ...
+
+
+def default_logger() -> DebugLogger | None:
+    """The logger ``langcache``, printing to standard error, if ``LANGCACHE_DEBUG`` is set; else None."""
+    if not os.environ.get("LANGCACHE_DEBUG"):
+        return None
+    logger = logging.getLogger("langcache")
+    logger.setLevel(logging.DEBUG)
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
+        logger.addHandler(handler)
+    return logger
+
+
+class ExchangeLog:
+    """The lines of one try: what went out, and what came back or went wrong."""
+
+    def __init__(
+        self, logger: DebugLogger, request: Request[Any], url: str, nth_try: int, *, bodies: bool
+    ) -> None:
+        self._logger = logger
+        self._bodies = bodies
+        self._what = f"{request.operation.method} {url} (try {nth_try})"
+        self._started = time.monotonic()
+        body = request.body or b""
+        logger.debug("-> %s: %d bytes%s", self._what, len(body), self._shown(body))
+
+    def reply(self, response: HttpResponse) -> None:
+        """A reply came, whatever its status."""
+        self._logger.debug(
+            "<- %s: status %d, %d bytes, %.1f ms%s",
+            self._what,
+            response.status_code,
+            len(response.content),
+            self._millis(),
+            self._shown(response.content),
+        )
+
+    def failure(self, error: BaseException) -> None:
+        """No reply came."""
+        self._logger.debug("<- %s: %s, %.1f ms", self._what, type(error).__name__, self._millis())
+
+    def _millis(self) -> float:
+        return 1000 * (time.monotonic() - self._started)
+
+    def _shown(self, body: bytes) -> str:
+        return f": {body.decode(errors='replace')}" if self._bodies and body else ""

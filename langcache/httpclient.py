@@ -1,0 +1,213 @@
+"""What carries a request: the protocol that a custom client must satisfy, and aiohttp, which does."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from yarl import URL
+
+from .errors import (
+    ClosedError,
+    ConnectError,
+    NoResponseError,
+    RequestError,
+    ResponseValidationError,
+    TimeoutException,
+)
+from .exchange import Reply
+
+__all__ = ["AiohttpClient", "AsyncHttpClient", "ClientSource", "HttpResponse", "adapt"]
+
+_CONNECT_TIMEOUT = 5.0
+_POOL_SIZE = 256
+_KEEPALIVE = 30.0
+_LARGE_BODY = 1 << 20  # aiohttp warns about longer bytes, and takes a file without a word
+
+
+@runtime_checkable
+class HttpResponse(Protocol):
+    """A reply, read to its end."""
+
+    @property
+    def status_code(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The reply's headers; keys should compare without case."""
+        ...
+
+    @property
+    def content(self) -> bytes:
+        """The body, decompressed."""
+        ...
+
+
+@runtime_checkable
+class AsyncHttpClient(Protocol):
+    """Anything that can carry one request.
+
+    It raises `langcache.errors.RequestError` or one of its kinds when no reply comes; a bare `TimeoutError`
+    or `OSError` becomes one. It must not follow redirects to another host with the headers it was given.
+    """
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        timeout: float | None,
+    ) -> HttpResponse:
+        """Send a request and read the reply.
+
+        Args:
+            method: the HTTP method.
+            url: the whole URL, percent-encoded already.
+            headers: every header to send, the API key among them.
+            content: the body, or None.
+            timeout: seconds for the whole exchange; None for the client's own.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of connections. Called only on a client made for us (see `ClientSource`)."""
+        ...
+
+
+ClientSource: TypeAlias = (
+    aiohttp.ClientSession | AsyncHttpClient | Callable[[], aiohttp.ClientSession | AsyncHttpClient]
+)
+"""What ``client=`` takes: a session or client of your own, which is never closed for you; or a callable,
+`aiohttp.ClientSession` itself for one, that makes it inside the event loop that will use it, and what it
+made is closed along with the LangCache client."""
+
+
+class AiohttpClient:
+    """An `AsyncHttpClient` on an aiohttp session."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, *, max_reply_bytes: int | None, env_proxies: bool = False
+    ) -> None:
+        self._session = session
+        self._max_reply_bytes = max_reply_bytes
+        self._proxies: dict[str, str | None] | None = {} if env_proxies else None
+
+    @classmethod
+    def lean(cls, *, max_reply_bytes: int | None) -> AiohttpClient:
+        """One on a session of its own, without what a LangCache client has no use for."""
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=_POOL_SIZE, keepalive_timeout=_KEEPALIVE),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        return cls(session, max_reply_bytes=max_reply_bytes, env_proxies=True)
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        timeout: float | None,
+    ) -> Reply:
+        """Send a request and read the reply; a redirect is a reply like any other."""
+        target = URL(url, encoded=True)
+        options: dict[str, Any] = {}
+        if timeout is not None:
+            options["timeout"] = aiohttp.ClientTimeout(total=timeout, sock_connect=_CONNECT_TIMEOUT)
+        if self._proxies is not None and (proxy := self._env_proxy(self._proxies, target)):
+            options["proxy"] = proxy
+        head: Reply | None = None
+        try:
+            async with self._session.request(
+                method,
+                target,
+                headers=headers,
+                data=io.BytesIO(content) if content is not None and len(content) > _LARGE_BODY else content,
+                allow_redirects=False,
+                raise_for_status=False,
+                **options,
+            ) as response:
+                head = Reply(response.status, response.headers.copy(), b"")
+                return Reply(head.status_code, head.headers, await self._read(response, head))
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            raise _request_error(error, timeout, head) from error
+        except RuntimeError as error:
+            if not self._session.closed:
+                raise
+            raise ClosedError("the aiohttp session is closed") from error
+
+    async def aclose(self) -> None:
+        """Close the session."""
+        await self._session.close()
+
+    async def _read(self, response: aiohttp.ClientResponse, head: Reply) -> bytes:
+        limit, length = self._max_reply_bytes, response.content_length
+        if limit is None or (
+            length is not None and length <= limit and "Content-Encoding" not in head.headers
+        ):
+            return await response.read()
+        content = bytearray()
+        if length is None or length <= limit:
+            async for chunk in response.content.iter_any():
+                content += chunk
+                if len(content) > limit:
+                    break
+            else:
+                return bytes(content)
+        response.close()
+        raise ResponseValidationError(
+            "the reply is too large",
+            head,
+            ValueError(f"it has more than {limit} bytes (see langcache.Limits)"),
+        )
+
+    def _env_proxy(self, known: dict[str, str | None], url: URL) -> str | None:
+        # aiohttp's own trust_env asks the environment in a thread for every request.
+        origin = f"{url.scheme}://{url.host}"
+        if origin not in known:
+            known[origin] = None if proxy_bypass(url.host or "") else getproxies().get(url.scheme)
+        return known[origin]
+
+
+def adapt(made: object, *, max_reply_bytes: int | None) -> AsyncHttpClient:
+    """The user's session or client as an `AsyncHttpClient`.
+
+    Raises `TypeError` for anything else, and says what to pass instead.
+    """
+    if isinstance(made, aiohttp.ClientSession):
+        return AiohttpClient(made, max_reply_bytes=max_reply_bytes)
+    kind = type(made)
+    if any(base.__module__.partition(".")[0] == "httpx" for base in kind.__mro__):
+        raise TypeError(
+            f"client: {kind.__module__}.{kind.__name__} is an httpx client, and this package speaks aiohttp; "
+            "pass client=lambda: aiohttp.ClientSession(...) with the settings you need"
+        )
+    if not isinstance(made, AsyncHttpClient):
+        raise TypeError(
+            "client: must be an aiohttp.ClientSession, an AsyncHttpClient (see langcache.httpclient), "
+            f"or a callable that makes one, but is {kind.__name__}"
+        )
+    return made
+
+
+def _request_error(error: BaseException, timeout: float | None, head: Reply | None) -> RequestError:
+    """The error of ours that says what one of aiohttp's, or of the system's, means."""
+    if isinstance(error, asyncio.TimeoutError | TimeoutError):
+        within = "" if timeout is None else f" within {timeout:g} s"
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return TimeoutException(f"no connection to the service{within}: {error}")
+        return TimeoutException(f"no reply from the service{within}", head)
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError):
+        return ConnectError(f"no connection to the service: {error}")
+    if isinstance(error, aiohttp.ClientResponseError):
+        return NoResponseError(f"the reply is not valid HTTP: {' '.join(error.message.split())[:200]}", head)
+    return NoResponseError(f"the connection ended before the reply did: {error}", head)

@@ -1,0 +1,163 @@
+"""`LangCache`: the operations of `AsyncLangCache`, from any thread, and under the established names."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import weakref
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import aiohttp
+from msgspec import UNSET, UnsetType
+
+from .client import ApiKey, AsyncLangCache
+from .debug import DebugLogger
+from .httpclient import ClientSource
+from .limits import Limits
+from .portal import Portal, warn_if_blocking
+from .retries import RetryConfig
+
+__all__ = ["LangCache"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _blocking(
+    method: Callable[Concatenate[AsyncLangCache, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[LangCache, P], R]:
+    """The method as a blocking one, run on the client's portal."""
+
+    @functools.wraps(method)
+    def call(self: LangCache, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        warn_if_blocking(method.__name__)
+        return self._portal.call(method, self._on_portal, *args, **kwargs)
+
+    return call
+
+
+def _awaitable(
+    method: Callable[Concatenate[AsyncLangCache, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[LangCache, P], Coroutine[Any, Any, R]]:
+    """The method as it is, run in the caller's own event loop."""
+
+    @functools.wraps(method)
+    async def call(self: LangCache, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return await method(self._in_place, *args, **kwargs)
+
+    call.__name__ += "_async"
+    call.__qualname__ += "_async"
+    return call
+
+
+class LangCache:
+    """A client for one cache of a LangCache service, for scripts and threaded programs.
+
+    Any number of threads may share one. The first blocking call starts an event loop on a thread of the
+    client's own, and each blocking call runs there; each ``..._async`` method runs in the event loop that
+    awaits it. Use the client under ``with`` or ``async with``, or call `close`; one that is merely dropped is
+    closed by the garbage collector, and all that are left are closed when the interpreter exits. After a fork
+    the child makes connections of its own.
+
+    The arguments are those of `AsyncLangCache`, but for these:
+
+    Args:
+        client: for the blocking methods: an `langcache.httpclient.AsyncHttpClient`, or a callable that makes
+            one, or an `aiohttp.ClientSession`, inside the client's event loop.
+        async_client: for the ``..._async`` methods: what ``client`` is to `AsyncLangCache`.
+
+    Raises:
+        ValueError: a server, key or cache id is missing or can't be one.
+        TypeError: an argument is of the wrong type.
+    """
+
+    def __init__(
+        self,
+        server_url: str | None = None,
+        api_key: ApiKey | None = None,
+        cache_id: str | None = None,
+        client: ClientSource | None = None,
+        async_client: ClientSource | None = None,
+        retry_config: RetryConfig | UnsetType | None = UNSET,
+        timeout_ms: float | None = None,
+        debug_logger: DebugLogger | None = None,
+        *,
+        debug_bodies: bool = False,
+        limits: Limits | None = None,
+    ) -> None:
+        if isinstance(client, aiohttp.ClientSession):
+            raise TypeError(
+                "client: an aiohttp.ClientSession belongs to the event loop that made it, and blocking calls "
+                "run in the client's own; pass a callable that makes one, say client=aiohttp.ClientSession"
+            )
+
+        def over(http_client: ClientSource | None) -> AsyncLangCache:
+            return AsyncLangCache(
+                server_url,
+                api_key,
+                cache_id,
+                http_client,
+                retry_config,
+                timeout_ms,
+                debug_logger,
+                debug_bodies=debug_bodies,
+                limits=limits,
+            )
+
+        self._on_portal = over(client)
+        self._in_place = over(async_client)
+        self._portal = Portal()
+        weakref.finalize(self, self._portal.stop_soon).atexit = False
+
+    search = _blocking(AsyncLangCache.search)
+    set = _blocking(AsyncLangCache.set)
+    delete_by_id = _blocking(AsyncLangCache.delete_by_id)
+    delete_query = _blocking(AsyncLangCache.delete_query)
+    flush = _blocking(AsyncLangCache.flush)
+    conversational_search = _blocking(AsyncLangCache.conversational_search)
+    health = _blocking(AsyncLangCache.health)
+
+    search_async = _awaitable(AsyncLangCache.search)
+    set_async = _awaitable(AsyncLangCache.set)
+    delete_by_id_async = _awaitable(AsyncLangCache.delete_by_id)
+    delete_query_async = _awaitable(AsyncLangCache.delete_query)
+    flush_async = _awaitable(AsyncLangCache.flush)
+    conversational_search_async = _awaitable(AsyncLangCache.conversational_search)
+    health_async = _awaitable(AsyncLangCache.health)
+
+    def close(self) -> None:
+        """Close the client. Calls in flight end in `ClosedError`, and so do later ones. Twice is fine."""
+        self._in_place.discard()
+        self._portal.close()
+
+    async def aclose(self) -> None:
+        """Close the client, and wait for it without blocking the running event loop."""
+        await self._in_place.aclose()
+        await asyncio.get_running_loop().run_in_executor(None, self._portal.close)
+
+    def __enter__(self) -> LangCache:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> LangCache:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return repr(self._on_portal).replace("AsyncLangCache", type(self).__name__)

@@ -1,0 +1,177 @@
+"""One request goes out and its reply comes back, over the right HTTP client for the running event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+import weakref
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Any, NamedTuple
+
+import aiohttp
+
+from .debug import DebugLogger, ExchangeLog
+from .errors import ClosedError, ConnectError, NoResponseError, TimeoutException
+from .exchange import Reply, Request
+from .httpclient import AiohttpClient, AsyncHttpClient, ClientSource, HttpResponse, adapt
+
+__all__ = ["Transport"]
+
+
+class _Home(NamedTuple):
+    """An HTTP client that we had made, and the scope that closes it."""
+
+    client: AsyncHttpClient
+    scope: AsyncGenerator[AsyncHttpClient, None]
+
+
+class Transport:
+    """Sends requests over the user's own client, or over one made for each event loop."""
+
+    def __init__(
+        self,
+        client: ClientSource | None,
+        *,
+        max_reply_bytes: int | None,
+        logger: DebugLogger | None,
+        log_bodies: bool,
+    ) -> None:
+        self._logger = logger
+        self._log_bodies = log_bodies
+        self._closed = False
+        self._homes: dict[asyncio.AbstractEventLoop, _Home] = {}
+        self._given: AsyncHttpClient | None = None
+
+        def make() -> AsyncHttpClient:
+            if client is None:
+                return AiohttpClient.lean(max_reply_bytes=max_reply_bytes)
+            assert callable(client)
+            return adapt(client(), max_reply_bytes=max_reply_bytes)
+
+        self._make = make
+        if client is not None and not _is_factory(client):
+            self._given = adapt(client, max_reply_bytes=max_reply_bytes)
+        _transports.add(self)
+
+    async def exchange(
+        self, request: Request[Any], url: str, headers: Mapping[str, str], timeout: float | None, nth_try: int
+    ) -> Reply:
+        """Send a request once and read its reply, whatever its status.
+
+        Raises `RequestError` or one of its kinds if no reply comes, and `ClosedError`.
+        """
+        client = await self._client()
+        log = None
+        if self._logger is not None:
+            log = ExchangeLog(self._logger, request, url, nth_try, bodies=self._log_bodies)
+        try:
+            response = await _send(client, request, url, headers, timeout)
+        except (Exception, asyncio.CancelledError) as error:
+            if log:
+                log.failure(error)
+            if self._closed and not _cancelled_from_outside(error):
+                raise ClosedError("the client was closed during the call") from error
+            raise
+        if log:
+            log.reply(response)
+        if isinstance(response, Reply):
+            return response
+        return Reply(response.status_code, response.headers, response.content)
+
+    async def aclose(self) -> None:
+        """Close what was made for the running event loop; other loops close theirs as soon as they turn."""
+        home = self._homes.pop(asyncio.get_running_loop(), None)
+        self.discard()
+        if home is not None:
+            await home.scope.aclose()
+
+    def discard(self) -> None:
+        """Close without waiting, from any thread: each event loop closes its own as soon as it turns."""
+        self._closed = True
+        self._homes.clear()
+
+    async def _client(self) -> AsyncHttpClient:
+        if self._closed:
+            raise ClosedError("this client is closed; make a new one")
+        if self._given is not None:
+            return self._given
+        loop = asyncio.get_running_loop()
+        home = self._homes.get(loop)
+        if home is None:
+            for gone in [other for other in self._homes if other.is_closed()]:
+                del self._homes[gone]
+            scope = _scope(self._make)
+            home = self._homes[loop] = _Home(await scope.__anext__(), scope)
+        return home.client
+
+
+async def _scope(make: Callable[[], AsyncHttpClient]) -> AsyncGenerator[AsyncHttpClient, None]:
+    """An HTTP client that is open for as long as this generator is.
+
+    A generator, because its event loop then closes the client for us wherever we cannot: when ``asyncio.run``
+    comes to its end, and when a LangCache client is dropped unclosed, in whichever thread.
+    """
+    client = make()
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+async def _send(
+    client: AsyncHttpClient,
+    request: Request[Any],
+    url: str,
+    headers: Mapping[str, str],
+    timeout: float | None,
+) -> HttpResponse:
+    method, content = request.operation.method, request.body
+    started = time.monotonic()
+    try:
+        return await client.request(method, url, headers=headers, content=content, timeout=timeout)
+    except NoResponseError as error:
+        # The service may have closed an idle connection just as it was used again. aiohttp sends GET and
+        # DELETE once more by itself; it cannot know which POST may be repeated.
+        if method != "POST" or not request.operation.repeatable or error.raw_response is not None:
+            raise
+        left = None if timeout is None else max(timeout - (time.monotonic() - started), 0.001)
+        return await client.request(method, url, headers=headers, content=content, timeout=left)
+    except (asyncio.TimeoutError, TimeoutError) as error:
+        if isinstance(error, TimeoutException):
+            raise
+        raise TimeoutException("no reply from the service in time") from error
+    except OSError as error:
+        if isinstance(error, ConnectError):
+            raise
+        raise ConnectError(f"no connection to the service: {error}") from error
+
+
+def _is_factory(client: object) -> bool:
+    return callable(client) and (
+        isinstance(client, type) or not isinstance(client, aiohttp.ClientSession | AsyncHttpClient)
+    )
+
+
+def _cancelled_from_outside(error: BaseException) -> bool:
+    # A closing connector cancels whoever waits for a connection. Since Python 3.11 a task knows whether
+    # somebody cancelled it; before that a cancellation during a close counts as the close's doing.
+    task = asyncio.current_task()
+    asked = getattr(task, "cancelling", lambda: 0)()
+    return isinstance(error, asyncio.CancelledError) and asked > 0
+
+
+_transports: weakref.WeakSet[Transport] = weakref.WeakSet()
+_inherited: list[object] = []
+
+
+def _leave_to_parent() -> None:
+    # After a fork the child shares its parent's sockets and epoll: to close or even to collect what it
+    # inherited would disturb the parent. So it is kept, never touched, and made anew on the next call.
+    for transport in _transports:
+        _inherited.append(transport._homes)
+        transport._homes = {}
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
