@@ -1,0 +1,61 @@
+"""What is run on every change: ``nox``; and what is run now and then: ``nox -s NAME`` (see ``nox -l``)."""
+
+from __future__ import annotations
+
+import nox
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PYPROJECT)
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["lint", "types", "tests", "uvloop", "coverage"]
+nox.options.error_on_missing_interpreters = False  # a contributor needs one Python, not all of them
+
+
+def group(name: str) -> tuple[str, ...]:
+    """The requirements in a dependency group of pyproject.toml."""
+    return nox.project.dependency_groups(PYPROJECT, name)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting with ruff."""
+    session.install(*group("lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types with mypy and pyright, both strict."""
+    session.install(".[local]", *group("types"), *group("test"))
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests against the built wheel."""
+    session.install(".[local]", *group("test"))
+    run_tests(session, *session.posargs)
+
+
+@nox.session
+def uvloop(session: nox.Session) -> None:
+    """Run the tests of the clients with uvloop under the sync client."""
+    session.install(".[local,speed]", *group("test"))
+    run_tests(session, "tests/client", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Combine what all test sessions covered, and ask for enough of it."""
+    session.install(*group("test"))
+    session.run("coverage", "combine")
+    session.run("coverage", "report")
+
+
+def run_tests(session: nox.Session, *arguments: str) -> None:
+    """Run pytest under coverage. ``coverage run -m`` would put the checkout before the installed wheel."""
+    pytest = f"{session.bin}/pytest"
+    session.run("coverage", "run", pytest, *arguments)
