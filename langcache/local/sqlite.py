@@ -163,8 +163,8 @@ class Database:
         name, dimensions = connection.execute("SELECT name, dimensions FROM embedder").fetchone()
         if (name, dimensions) != (self._embedder, self._dimensions):
             raise StoreError(
-                f"the entries of {self._path} were embedded with {name} ({dimensions} dimensions), which can't "
-                f"be compared with {self._embedder} ({self._dimensions}); use that embedder or another file"
+                f"the entries of {self._path} were embedded with {name} ({dimensions} dimensions), which "
+                f"can't be compared with {self._embedder} ({self._dimensions}); use that one or another file"
             )
         return False
 
