@@ -1,0 +1,58 @@
+"""A LangCache service for your own machine: `LocalServer`, its settings and its embedders.
+
+Needs the extra: ``pip install 'langcache[local]'``. What is imported from here is loaded when it is asked
+for, so that the pytest plugin costs nothing to those who don't use it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config import CacheConfig, ServerConfig
+    from .embedders import Embedder, EmbedderError, OpenAIEmbedder, WordLlamaEmbedder
+    from .server import LocalServer
+    from .store import StoreError
+
+__all__ = [
+    "CacheConfig",
+    "Embedder",
+    "EmbedderError",
+    "LocalServer",
+    "OpenAIEmbedder",
+    "ServerConfig",
+    "StoreError",
+    "WordLlamaEmbedder",
+]
+
+_HOME = {
+    "CacheConfig": "config",
+    "Embedder": "embedders",
+    "EmbedderError": "embedders",
+    "LocalServer": "server",
+    "OpenAIEmbedder": "embedders",
+    "ServerConfig": "config",
+    "StoreError": "store",
+    "WordLlamaEmbedder": "embedders",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = import_module(f".{_HOME[name]}", __name__)
+    except ModuleNotFoundError as error:
+        if error.name != "numpy":
+            raise
+        raise missing_extra("numpy") from error
+    return getattr(module, name)
+
+
+def missing_extra(package: str) -> ImportError:
+    """The error that says how to install what the local service needs."""
+    return ImportError(
+        f"langcache.local needs the package {package!r}; install it with: pip install 'langcache[local]'",
+        name=package,
+    )

@@ -1,0 +1,7 @@
+"""`python -m langcache`: see `langcache.cli`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

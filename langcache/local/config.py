@@ -1,0 +1,82 @@
+"""How a local service is set up: one struct for a cache and one for the server."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+import msgspec
+
+from ..limits import LimitError, Limits, check_path_segment
+from ..protocol import authorization
+
+__all__ = ["DEFAULT_API_KEY", "DEFAULT_CACHE_ID", "DEFAULT_THRESHOLD", "CacheConfig", "ServerConfig"]
+
+DEFAULT_CACHE_ID = "local"
+DEFAULT_API_KEY = "langcache-local-key"
+"""Known to everybody, so it opens a service on a loopback address only."""
+
+DEFAULT_THRESHOLD = 0.85
+
+_LIMITS = Limits()
+
+
+class CacheConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One cache. Raises `ValueError` or `TypeError` for what the service could not be set up with."""
+
+    cache_id: str = DEFAULT_CACHE_ID
+    api_key: str = DEFAULT_API_KEY
+    attributes: tuple[str, ...] = ()
+    """The names that entries may have attributes of. Without any, attributes are refused."""
+
+    threshold: float = DEFAULT_THRESHOLD
+    """The similarity that a search asks for unless it says otherwise: 0.5 to 1.0."""
+
+    ttl_millis: int | None = None
+    """How long an entry lives unless `set` says otherwise, in milliseconds. None for ever."""
+
+    def __post_init__(self) -> None:
+        if check_path_segment("cache_id", self.cache_id) != self.cache_id:
+            raise LimitError(
+                "cache_id", "pattern", f"must be letters, digits and -._~ only, but is {self.cache_id!r}"
+            )
+        authorization(self.api_key)
+        for name in self.attributes:
+            _LIMITS.attribute_map({name: "any"})
+        threshold = _LIMITS.similarity_threshold(self.threshold)
+        if threshold is None or threshold < 0.5:
+            raise LimitError("threshold", "range", f"must be from 0.5 to 1.0, but is {self.threshold!r}")
+        _LIMITS.ttl(self.ttl_millis)
+
+
+class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A server and its caches. Raises `ValueError` or `TypeError` for what can't be."""
+
+    caches: tuple[CacheConfig, ...] = (CacheConfig(),)
+    host: str = "127.0.0.1"
+    port: int = 0
+    """0 for one that is free."""
+
+    db: Path | None = None
+    """The SQLite file that keeps the entries. None to keep them in memory."""
+
+    def __post_init__(self) -> None:
+        ids = [cache.cache_id for cache in self.caches]
+        if not ids or len(set(ids)) < len(ids):
+            raise ValueError(
+                f"caches: there must be at least one, each with an id of its own, but ids are {ids}"
+            )
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"port: must be from 0 to 65535, but is {self.port}")
+        if not _is_loopback(self.host) and any(cache.api_key == DEFAULT_API_KEY for cache in self.caches):
+            raise ValueError(
+                f"api_key: {self.host!r} can be reached by others, who know the default key; "
+                "give a key of your own, or keep to host 127.0.0.1"
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,201 @@
+"""Texts become vectors: the `Embedder` protocol, a model that runs here, and one behind an HTTP endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from . import missing_extra
+
+__all__ = ["Embedder", "EmbedderError", "OpenAIEmbedder", "Vectors", "WordLlamaEmbedder"]
+
+Vectors = NDArray[np.float32]
+
+
+class EmbedderError(Exception):
+    """A text could not be embedded. The service answers 424."""
+
+
+class Embedder(Protocol):
+    """What the local service needs of a sentence-embedding model. It serves one server at a time."""
+
+    @property
+    def name(self) -> str:
+        """Names the model. Vectors of different names are never compared."""
+        ...
+
+    @property
+    def dimensions(self) -> int:
+        """The length of a vector. Known once `start` has returned."""
+        ...
+
+    async def start(self) -> None:
+        """Make ready, inside the event loop that will use it. Raises what keeps it from working."""
+        ...
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """One float32 vector of length 1 for each text, as the rows of an array.
+
+        A text without meaning to the model gives zeros. Raises `EmbedderError`.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of what `start` took. May be called without it, and twice."""
+        ...
+
+
+class WordLlamaEmbedder:
+    """WordLlama (256 dimensions): a static model whose weights come with the package.
+
+    Some 0.1 ms for a prompt on one core, and no network. It knows words and not their order, so near misses
+    such as "enable" and "disable" look alike to it; docs/local-service.md has figures.
+
+    `start` raises `ImportError` where the extra ``langcache[local]`` is missing. The ``wordllama`` package
+    has wheels for Python 3.10 to 3.13.
+    """
+
+    name = "wordllama/l2_supercat_256"
+    dimensions = 256
+
+    def __init__(self) -> None:
+        self._model: Any = None
+
+    async def start(self) -> None:
+        """Load the model, once for the whole process: about a second the first time."""
+        self._model = await asyncio.to_thread(_wordllama)
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """See `Embedder.embed`. Runs in the event loop: handing it to a thread would take longer."""
+        return unit_rows(self._model.embed(list(texts)))
+
+    async def close(self) -> None:
+        """Nothing to let go of: the model stays for the next server of this process."""
+
+
+_wordllama_model: Any = None
+_wordllama_lock = threading.Lock()
+
+
+def _wordllama() -> Any:
+    """The process's one WordLlama model."""
+    global _wordllama_model
+    with _wordllama_lock:
+        if _wordllama_model is None:
+            package = _import_quietly("wordllama")
+            # Its own search for the tokenizer looks in a folder that isn't there, and would then download it.
+            _wordllama_model = package.WordLlama.load(
+                cache_dir=Path(package.__file__).parent, disable_download=True
+            )
+        return _wordllama_model
+
+
+def _import_quietly(package: str) -> Any:
+    """Import a package that sets up the root logger on import, and leave the root logger as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        return import_module(package)
+    except ModuleNotFoundError as error:
+        raise missing_extra(error.name or package) from error
+    finally:
+        for handler in [handler for handler in root.handlers if handler not in handlers]:
+            root.removeHandler(handler)
+        root.setLevel(level)
+
+
+class _Embedding(msgspec.Struct):
+    embedding: list[float]
+    index: int = 0
+
+
+class _Embeddings(msgspec.Struct):
+    data: list[_Embedding]
+
+
+_decode_embeddings = msgspec.json.Decoder(_Embeddings).decode
+
+
+class OpenAIEmbedder:
+    """Any endpoint that speaks OpenAI's embeddings API: OpenAI, Azure, Ollama, vLLM, LM Studio and others.
+
+    ``url`` is what ``/embeddings`` is appended to, such as ``https://api.openai.com/v1``. ``api_key`` may be
+    None where the endpoint asks for none. ``timeout`` is in seconds and spans one request (default 10).
+    A failure raises `EmbedderError`, which never holds the key.
+    """
+
+    def __init__(self, url: str, model: str, api_key: str | None = None, *, timeout: float = 10.0) -> None:
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise ValueError(f"url: must begin with https:// or http://, but is {url!r}")
+        if not model:
+            raise ValueError("model: is empty")
+        self.name = f"openai/{model}"
+        self.dimensions = 0
+        self._url = f"{url.rstrip('/')}/embeddings"
+        self._model = model
+        self._headers = {"Content-Type": "application/json"}
+        if api_key:
+            self._headers["Authorization"] = f"Bearer {api_key}"
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        """Open a session and embed one word, which shows that all is well and how long a vector is."""
+        self._session = aiohttp.ClientSession(timeout=self._timeout, headers=self._headers)
+        self.dimensions = (await self.embed(["hello"])).shape[1]
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """See `Embedder.embed`."""
+        if self._session is None:
+            raise EmbedderError("the embedder was not started")
+        body = msgspec.json.encode({"model": self._model, "input": list(texts), "encoding_format": "float"})
+        try:
+            async with self._session.post(self._url, data=body, allow_redirects=False) as reply:
+                if reply.status != 200:
+                    # Not its body: a provider may quote the key there.
+                    raise EmbedderError(f"the embeddings endpoint answered {reply.status} {reply.reason}")
+                content = await reply.read()
+        except asyncio.TimeoutError as error:
+            raise EmbedderError(
+                f"the embeddings endpoint gave no answer in {self._timeout.total} seconds"
+            ) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise EmbedderError(f"the embeddings endpoint can't be reached: {error}") from error
+        return self._read(content, len(texts))
+
+    def _read(self, content: bytes, count: int) -> Vectors:
+        try:
+            embeddings = _decode_embeddings(content).data
+            rows = [item.embedding for item in sorted(embeddings, key=lambda item: item.index)]
+            vectors = np.array(rows, dtype=np.float32)
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+            raise EmbedderError(f"the embeddings endpoint sent no embeddings: {error}") from error
+        shape = (count, self.dimensions or vectors.shape[-1])
+        if vectors.shape != shape or not vectors.size:
+            raise EmbedderError(
+                f"the embeddings endpoint sent an array of {vectors.shape}, where {shape} is due"
+            )
+        return unit_rows(vectors)
+
+    async def close(self) -> None:
+        """Close the session."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+def unit_rows(vectors: Vectors) -> Vectors:
+    """The rows scaled to length 1. A row of zeros stays one."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32)

@@ -1,0 +1,124 @@
+"""One cache of the local service: what `search`, `set` and the deletes mean, wherever entries are kept."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+
+from ..limits import LimitError
+from ..models import CacheEntry, SearchStrategy
+from .config import CacheConfig
+from .embedders import Embedder
+from .store import Entry, Found, Store, now_millis
+
+__all__ = ["Cache"]
+
+_DEFAULT_STRATEGIES = (SearchStrategy.SEMANTIC,)
+
+
+class Cache:
+    """A cache: its rules, an embedder that it shares with others, and a store of its own.
+
+    Arguments are taken to be within the service's limits. Every call raises `LimitError` for attributes that
+    this cache is not set up for, `EmbedderError` and `StoreError`.
+    """
+
+    def __init__(
+        self, config: CacheConfig, store: Store, embedder: Embedder, clock: Callable[[], int] = now_millis
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._embedder = embedder
+        self._clock = clock
+
+    async def set(
+        self,
+        prompt: str,
+        response: str,
+        attributes: Mapping[str, str] | None = None,
+        ttl_millis: int | None = None,
+    ) -> str:
+        """Add an entry and return its id.
+
+        A prompt that is already there is added again, and the newer entry is found first. The service is
+        thought to do so, and it keeps every id that was handed out valid.
+        """
+        attributes = self._configured(attributes)
+        ttl_millis = ttl_millis or self._config.ttl_millis
+        entry = Entry(
+            id=uuid.uuid4().hex,
+            prompt=prompt,
+            response=response,
+            attributes=attributes,
+            expires_at=None if ttl_millis is None else self._clock() + ttl_millis,
+        )
+        (vector,) = await self._embedder.embed([prompt])
+        await self._store.add(entry, vector)
+        return entry.id
+
+    async def search(
+        self,
+        prompt: str,
+        threshold: float | None = None,
+        strategies: Sequence[SearchStrategy] | None = None,
+        attributes: Mapping[str, str] | None = None,
+        max_results: int | None = None,
+    ) -> list[CacheEntry]:
+        """The entries that match, best first, at most ``max_results`` (default 1).
+
+        Strategies are tried in the order given. The first that finds anything answers alone: what a later one
+        would have found is not added, however many results were asked for.
+        """
+        attributes = self._configured(attributes)
+        threshold = self._config.threshold if threshold is None else threshold
+        limit = 1 if max_results is None else max_results
+        for strategy in strategies or _DEFAULT_STRATEGIES:
+            found = await self._find(strategy, prompt, attributes, limit)
+            entries = [
+                CacheEntry(
+                    id=entry.id,
+                    prompt=entry.prompt,
+                    response=entry.response,
+                    attributes=entry.attributes,
+                    similarity=similarity,
+                    search_strategy=strategy,
+                )
+                for similarity, entry in found
+                if similarity >= threshold
+            ]
+            if entries:
+                return entries
+        return []
+
+    async def delete_by_id(self, entry_id: str) -> bool:
+        """Delete an entry. False if there is none of that id."""
+        return await self._store.delete(entry_id)
+
+    async def delete_query(self, attributes: Mapping[str, str]) -> int:
+        """Delete the entries that have all of ``attributes``, and say how many they were."""
+        return await self._store.delete_matching(self._configured(attributes))
+
+    async def flush(self) -> None:
+        """Delete every entry."""
+        await self._store.clear()
+
+    async def _find(
+        self, strategy: SearchStrategy, prompt: str, attributes: Mapping[str, str], limit: int
+    ) -> Found:
+        if strategy is SearchStrategy.EXACT:
+            return await self._store.same(prompt, attributes, limit)
+        (vector,) = await self._embedder.embed([prompt])
+        return await self._store.nearest(vector, attributes, limit)
+
+    def _configured(self, attributes: Mapping[str, str] | None) -> dict[str, str]:
+        known = self._config.attributes
+        for name in attributes or ():
+            if not known:
+                raise LimitError("attributes", "unknown", "no attributes are configured for this cache.")
+            if name not in known:
+                raise LimitError(
+                    "attributes",
+                    "unknown",
+                    f"{name!r} is not configured for this cache, which has {', '.join(map(repr, known))}.",
+                )
+        return dict(attributes or {})

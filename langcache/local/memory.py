@@ -1,0 +1,36 @@
+"""The store that lives in memory and ends with the process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .embedders import Vectors
+from .index import Index
+from .store import Entry, Found
+
+__all__ = ["MemoryStore"]
+
+
+class MemoryStore:
+    """A `Store` in memory."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+
+    async def add(self, entry: Entry, vector: Vectors) -> None:
+        self._index.add([entry], vector[None])
+
+    async def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
+        return self._index.same(prompt, attributes, limit)
+
+    async def nearest(self, vector: Vectors, attributes: Mapping[str, str], limit: int) -> Found:
+        return self._index.nearest(vector, attributes, limit)
+
+    async def delete(self, entry_id: str) -> bool:
+        return self._index.remove([entry_id]) == 1
+
+    async def delete_matching(self, attributes: Mapping[str, str]) -> int:
+        return self._index.remove(self._index.matching(attributes))
+
+    async def clear(self) -> None:
+        self._index.clear()

@@ -1,0 +1,108 @@
+"""Failures as the service reports them: the status, the ``type`` and the problem body for each."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+
+import msgspec
+from aiohttp import web
+
+from ..limits import LimitError
+from ..models import FieldError, ProblemDetails
+from .embedders import EmbedderError
+from .store import StoreError
+
+__all__ = ["Problem", "answer_with_problems"]
+
+_log = logging.getLogger(__name__)
+_encode = msgspec.json.Encoder().encode
+
+_TYPES = {
+    400: "/errors/invalid-data",
+    401: "/errors/authentication-failed",
+    403: "/errors/insufficient-permissions",
+    404: "/errors/resource-not-found",
+    413: "/errors/payload-too-large",
+    424: "/errors/resource-unavailable",
+    500: "/errors/unexpected-error",
+}
+
+_MISSING_FIELD = re.compile(r"missing required field `(\w+)`")
+_WRONG_FIELD = re.compile(r"(.*) - at `\$\.(\w+)")
+
+
+class Problem(Exception):
+    """A failure with the status and the words that the client gets to see."""
+
+    def __init__(
+        self, status: int, detail: str | None = None, fields: list[FieldError] | None = None
+    ) -> None:
+        super().__init__(status, detail)
+        self.status = status
+        self.detail = detail
+        self.fields = fields
+
+
+@web.middleware
+async def answer_with_problems(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Turn whatever a handler raises into the reply of the service."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:  # of aiohttp itself: no such route or method, a body that is too large
+        allow = {name: value for name, value in error.headers.items() if name == "Allow"}
+        return _reply(Problem(error.status), allow)
+    except Exception as error:
+        problem = _problem(error)
+        if problem.status == 500:
+            _log.exception("the local service failed at %s %s", request.method, request.path)
+        return _reply(problem)
+
+
+def _reply(problem: Problem, headers: Mapping[str, str] | None = None) -> web.Response:
+    body = ProblemDetails(
+        title=HTTPStatus(problem.status).phrase,
+        type=_TYPES.get(problem.status, "about:blank"),
+        status=problem.status,
+        detail=problem.detail,
+        fields=problem.fields,
+    )
+    return web.Response(
+        status=problem.status, body=_encode(body), content_type="application/json", headers=headers
+    )
+
+
+def _problem(error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, LimitError):
+        return _field_problem(_camel_case(error.argument), error.rule, error.message)
+    if isinstance(error, msgspec.ValidationError):
+        return _validation_problem(str(error))
+    if isinstance(error, (msgspec.DecodeError, UnicodeDecodeError, RecursionError)):
+        return Problem(400, f"the body is not JSON: {error}")
+    if isinstance(error, (EmbedderError, StoreError)):
+        _log.warning("a request failed: %s", error)
+        return Problem(424, str(error))
+    return Problem(500)
+
+
+def _validation_problem(message: str) -> Problem:
+    if missing := _MISSING_FIELD.search(message):
+        return _field_problem(missing[1], "required", "is missing")
+    if wrong := _WRONG_FIELD.match(message):
+        return _field_problem(wrong[2], "type", wrong[1])
+    return Problem(400, f"the body is not what it should be: {message}")
+
+
+def _field_problem(field: str, rule: str, message: str) -> Problem:
+    return Problem(400, f"{field}: {message}", [FieldError(field=field, rule=rule, message=message)])
+
+
+def _camel_case(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(map(str.capitalize, rest))

@@ -1,0 +1,215 @@
+"""The local service, running: in an event loop with `serving`, or on a thread of its own as `LocalServer`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncGenerator, Iterable
+from concurrent.futures import Future
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+from aiohttp import web
+
+from .app import application
+from .config import DEFAULT_API_KEY, DEFAULT_CACHE_ID, DEFAULT_THRESHOLD, CacheConfig, ServerConfig
+from .embedders import Embedder, WordLlamaEmbedder
+from .engine import Cache
+from .index import Index
+from .memory import MemoryStore
+from .sqlite import Database
+
+__all__ = ["LocalServer", "serving"]
+
+_SHUTDOWN_SECONDS = 2.0
+"""How long requests under way may take to finish when the server stops."""
+
+ServerT = TypeVar("ServerT", bound="LocalServer")
+
+
+@asynccontextmanager
+async def serving(config: ServerConfig, embedder: Embedder) -> AsyncGenerator[str, None]:
+    """Run the service in this event loop and give its URL. By the time it does, requests are answered.
+
+    Raises `OSError` if the address can't be had, `StoreError` if the database can't be used, and whatever
+    `Embedder.start` raises.
+    """
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(embedder.close)
+        await embedder.start()
+        database = None
+        if config.db is not None:
+            database = Database(config.db, embedder.name, embedder.dimensions)
+            await database.open()
+            stack.push_async_callback(database.close)
+        caches: list[tuple[CacheConfig, Cache]] = []
+        for cache in config.caches:
+            store = (
+                MemoryStore(Index(embedder.dimensions))
+                if database is None
+                else await database.store(cache.cache_id)
+            )
+            caches.append((cache, Cache(cache, store, embedder)))
+        runner = web.AppRunner(application(caches), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        stack.push_async_callback(runner.cleanup)
+        await runner.setup()
+        await web.TCPSite(runner, config.host, config.port).start()
+        host, port = runner.addresses[0][:2]
+        yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class LocalServer:
+    """A LangCache service on this machine, for tests and for development.
+
+    ::
+
+        with LocalServer(attributes=("topic",)) as server:
+            client = LangCache(server.url, server.api_key, server.cache_id)
+
+    It runs on a thread with an event loop of its own, also under ``async with``: so a program that blocks its
+    event loop with a call of the sync client still gets its answer. It can be used again after its end.
+
+    ``attributes`` are the names that entries may have. ``host`` and ``port`` say where to listen; 0, the
+    default, is a port that is free. ``threshold`` (0.5 to 1.0, default 0.85) is what a search asks for unless
+    it says otherwise, ``ttl_millis`` how long an entry lives unless `set` says otherwise (None: for ever).
+    ``db`` is the SQLite file that keeps the entries; without it they end with the server. ``embedder`` is a
+    `WordLlamaEmbedder` by default, and serves one server at a time. ``caches`` sets up several caches, in
+    place of ``attributes``, ``cache_id``, ``api_key``, ``threshold`` and ``ttl_millis``; ``api_key`` and
+    ``cache_id`` of the server are then those of the first.
+
+    Raises `ValueError` or `TypeError` at construction for settings that can't be. Entering raises `OSError`
+    if the address is taken, `StoreError` if the database can't be used, `EmbedderError` if the embeddings
+    endpoint fails, and `ImportError` where the extra ``langcache[local]`` is missing.
+    """
+
+    def __init__(
+        self,
+        attributes: Iterable[str] = (),
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        cache_id: str = DEFAULT_CACHE_ID,
+        api_key: str = DEFAULT_API_KEY,
+        threshold: float = DEFAULT_THRESHOLD,
+        ttl_millis: int | None = None,
+        db: str | os.PathLike[str] | None = None,
+        embedder: Embedder | None = None,
+        caches: Iterable[CacheConfig] | None = None,
+    ) -> None:
+        if isinstance(attributes, str):
+            raise TypeError(f"attributes: must be names, such as ({attributes!r},), but is one str")
+        if caches is None:
+            caches = [
+                CacheConfig(
+                    cache_id=cache_id,
+                    api_key=api_key,
+                    attributes=tuple(attributes),
+                    threshold=threshold,
+                    ttl_millis=ttl_millis,
+                )
+            ]
+        self._config = ServerConfig(
+            caches=tuple(caches), host=host, port=port, db=None if db is None else Path(db)
+        )
+        self._embedder = WordLlamaEmbedder() if embedder is None else embedder
+        self._thread: _ServerThread | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens: a client's ``server_url``. Raises `RuntimeError` while it does not run."""
+        if self._thread is None:
+            raise RuntimeError("the local server is not running; enter it using `with` or `async with`")
+        return self._thread.url.result()
+
+    @property
+    def cache_id(self) -> str:
+        return self._config.caches[0].cache_id
+
+    @property
+    def api_key(self) -> str:
+        return self._config.caches[0].api_key
+
+    def __enter__(self: ServerT) -> ServerT:
+        thread = self._launch()
+        try:
+            thread.url.result()
+        except BaseException:
+            self._end(thread)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._thread is not None:
+            self._end(self._thread)
+
+    async def __aenter__(self: ServerT) -> ServerT:
+        thread = self._launch()
+        try:
+            await asyncio.wrap_future(thread.url)
+        except BaseException:
+            await self._end_async(thread)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._thread is not None:
+            await self._end_async(self._thread)
+
+    def _launch(self) -> _ServerThread:
+        if self._thread is not None:
+            raise RuntimeError("the local server is running already")
+        self._thread = _ServerThread(self._config, self._embedder)
+        self._thread.start()
+        return self._thread
+
+    def _end(self, thread: _ServerThread) -> None:
+        self._thread = None
+        thread.stop.set_result(None)
+        thread.ended.result()
+        thread.join()
+
+    async def _end_async(self, thread: _ServerThread) -> None:
+        self._thread = None
+        thread.stop.set_result(None)
+        await asyncio.wrap_future(thread.ended)
+        thread.join()  # which has nothing left to do
+
+
+class _ServerThread(threading.Thread):
+    """A thread that serves from `start` until ``stop`` is set."""
+
+    def __init__(self, config: ServerConfig, embedder: Embedder) -> None:
+        super().__init__(
+            name="langcache-local", daemon=True
+        )  # a forgotten server keeps no program from ending
+        self._config = config
+        self._embedder = embedder
+        self.url: Future[str] = Future()
+        """Set when it listens, or to what kept it from that."""
+        self.stop: Future[None] = Future()
+        self.ended: Future[None] = Future()
+        """Set when nothing is left of it, or to what went wrong on the way."""
+        for future in (self.url, self.ended):
+            future.set_running_or_notify_cancel()  # a caller that gives up waiting must not cancel them
+
+    def run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            if self.url.done():
+                self.ended.set_exception(error)
+                return
+            self.url.set_exception(error)
+        self.ended.set_result(None)
+
+    async def _serve(self) -> None:
+        async with serving(self._config, self._embedder) as url:
+            self.url.set_result(url)
+            await asyncio.wrap_future(self.stop)

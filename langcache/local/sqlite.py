@@ -1,0 +1,228 @@
+"""The store that keeps its entries in a SQLite file, on disk before they are acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+
+from .embedders import Vectors
+from .index import Index
+from .memory import MemoryStore
+from .store import Entry, StoreError, now_millis
+
+__all__ = ["Database", "SqliteStore"]
+
+T = TypeVar("T")
+
+_APPLICATION_ID = 0x4C43_4C31  # "LCL1"
+_SCHEMA_VERSION = 1
+_SCHEMA = (
+    "CREATE TABLE embedder (name TEXT NOT NULL, dimensions INTEGER NOT NULL)",
+    "CREATE TABLE entries (number INTEGER PRIMARY KEY, cache_id TEXT NOT NULL, id TEXT NOT NULL, "
+    "prompt TEXT NOT NULL, response TEXT NOT NULL, attributes TEXT NOT NULL, expires_at INTEGER, "
+    "vector BLOB NOT NULL)",
+    "CREATE UNIQUE INDEX entries_by_id ON entries (cache_id, id)",
+    "CREATE INDEX entries_by_expiry ON entries (expires_at) WHERE expires_at IS NOT NULL",
+)
+_INSERT = (
+    "INSERT INTO entries (cache_id, id, prompt, response, attributes, expires_at, vector) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_SELECT = (
+    "SELECT id, prompt, response, attributes, expires_at, vector FROM entries "
+    "WHERE cache_id = ? ORDER BY number"
+)
+_DELETE = "DELETE FROM entries WHERE cache_id = ? AND id = ?"
+_CLEAR = "DELETE FROM entries WHERE cache_id = ?"
+_EXPIRE = "DELETE FROM entries WHERE expires_at <= ?"
+
+_encode_attributes = msgspec.json.Encoder().encode
+_decode_attributes = msgspec.json.Decoder(dict[str, str]).decode
+
+
+class _Change(msgspec.Struct):
+    """A statement for each row of parameters, and what to do in memory once they are on disk."""
+
+    statement: str
+    parameters: Sequence[tuple[Any, ...]]
+    then: Callable[[], Any]
+    done: asyncio.Future[Any]
+
+
+class Database:
+    """A SQLite file with the entries of any number of caches.
+
+    It works in WAL mode and waits for the disk at each commit, so what was acknowledged survives a kill and a
+    power cut. Changes that arrive during a commit share the next one. One process at a time can have it open.
+    """
+
+    def __init__(self, path: Path, embedder: str, dimensions: int) -> None:
+        self._path = path
+        self._embedder = embedder
+        self._dimensions = dimensions
+        self._thread = ThreadPoolExecutor(1, "langcache-sqlite")  # SQLite wants one thread, and it blocks
+        self._pending: list[_Change] = []
+        self._committing: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Open the file, or make it. Raises `StoreError` for one that can't be used, and says why."""
+        try:
+            self._connection = await self._run(self._open)
+        except BaseException:
+            self._thread.shutdown(wait=False)
+            raise
+
+    async def store(self, cache_id: str, clock: Callable[[], int] = now_millis) -> SqliteStore:
+        """The store of one cache, with what the file has of it."""
+        return SqliteStore(self, cache_id, await self._run(self._load, cache_id, clock))
+
+    async def change(self, statement: str, parameters: Sequence[tuple[Any, ...]], then: Callable[[], T]) -> T:
+        """Change the file, then memory; returns what ``then`` returns, when both are done.
+
+        Changes take effect in the order of the calls, on disk as in memory, even if a caller is cancelled.
+        """
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._pending.append(_Change(statement, parameters, then, done))
+        if self._committing is None or self._committing.done():
+            self._committing = asyncio.create_task(self._commit_pending())
+        return await done
+
+    async def close(self) -> None:
+        """Finish what was begun and close the file."""
+        if self._committing is not None:
+            await self._committing
+        try:
+            await self._run(self._connection.close)
+        finally:
+            self._thread.shutdown(wait=False)
+
+    async def _commit_pending(self) -> None:
+        while self._pending:
+            changes, self._pending = self._pending, []
+            failure: StoreError | None = None
+            try:
+                await self._run(self._commit, changes)
+            except StoreError as error:
+                failure = error
+            for change in changes:
+                if failure is None:
+                    result = change.then()
+                    if not change.done.cancelled():
+                        change.done.set_result(result)
+                elif not change.done.cancelled():
+                    change.done.set_exception(StoreError(*failure.args))
+
+    async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+        except sqlite3.Error as error:
+            busy = "it is in use by another process" if "locked" in str(error) else str(error)
+            raise StoreError(f"the database {self._path} can't be used: {busy}") from error
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None, timeout=0)
+        try:
+            # Entries are searched in memory, so a second process would not see what the first one writes.
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            new = self._check(connection)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("BEGIN EXCLUSIVE")
+            if new:
+                for statement in _SCHEMA:
+                    connection.execute(statement)
+                connection.execute("INSERT INTO embedder VALUES (?, ?)", (self._embedder, self._dimensions))
+                connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+            connection.execute(_EXPIRE, (now_millis(),))
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _check(self, connection: sqlite3.Connection) -> bool:
+        """Whether the file is new. Raises if it is not ours to use, without having changed it."""
+        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
+            return True
+        if connection.execute("PRAGMA application_id").fetchone() != (_APPLICATION_ID,):
+            raise StoreError(f"{self._path} is a database of something else than langcache")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version != _SCHEMA_VERSION:
+            raise StoreError(
+                f"{self._path} has schema version {version}, and this langcache reads {_SCHEMA_VERSION}; "
+                "use the version that wrote it, or another file"
+            )
+        name, dimensions = connection.execute("SELECT name, dimensions FROM embedder").fetchone()
+        if (name, dimensions) != (self._embedder, self._dimensions):
+            raise StoreError(
+                f"the entries of {self._path} were embedded with {name} ({dimensions} dimensions), which "
+                f"can't be compared with {self._embedder} ({self._dimensions}); use that one or another file"
+            )
+        return False
+
+    def _commit(self, changes: Sequence[_Change]) -> None:
+        connection = self._connection
+        connection.execute("BEGIN")
+        try:
+            connection.execute(_EXPIRE, (now_millis(),))
+            for change in changes:
+                connection.executemany(change.statement, change.parameters)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:  # some failures, such as a full disk, have already rolled back
+                connection.execute("ROLLBACK")
+            raise
+
+    def _load(self, cache_id: str, clock: Callable[[], int]) -> Index:
+        index = Index(self._dimensions, clock)
+        rows = self._connection.execute(_SELECT, (cache_id,))
+        while batch := rows.fetchmany(10_000):
+            entries = [
+                Entry(entry_id, prompt, response, _decode_attributes(attributes), expires_at)
+                for entry_id, prompt, response, attributes, expires_at, _ in batch
+            ]
+            vectors = np.frombuffer(b"".join(row[5] for row in batch), np.float32)
+            index.add(entries, vectors.reshape(len(batch), self._dimensions))
+        return index
+
+
+class SqliteStore(MemoryStore):
+    """A `Store` that searches in memory, and changes memory only after the file."""
+
+    def __init__(self, database: Database, cache_id: str, index: Index) -> None:
+        super().__init__(index)
+        self._database = database
+        self._cache_id = cache_id
+
+    async def add(self, entry: Entry, vector: Vectors) -> None:
+        row = (
+            self._cache_id,
+            entry.id,
+            entry.prompt,
+            entry.response,
+            _encode_attributes(entry.attributes).decode(),
+            entry.expires_at,
+            vector.tobytes(),
+        )
+        await self._database.change(_INSERT, [row], lambda: self._index.add([entry], vector[None]))
+
+    async def delete(self, entry_id: str) -> bool:
+        return await self._delete([entry_id]) == 1
+
+    async def delete_matching(self, attributes: Mapping[str, str]) -> int:
+        return await self._delete(self._index.matching(attributes))
+
+    async def clear(self) -> None:
+        await self._database.change(_CLEAR, [(self._cache_id,)], self._index.clear)
+
+    async def _delete(self, entry_ids: Sequence[str]) -> int:
+        rows = [(self._cache_id, entry_id) for entry_id in entry_ids]
+        return await self._database.change(_DELETE, rows, lambda: self._index.remove(entry_ids))
