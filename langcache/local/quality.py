@@ -1,7 +1,7 @@
 """How well an embedder tells a question asked again from one that only looks like it.
 
 ``python -m langcache.local.quality`` measures WordLlama on the labelled pairs in ``quality_pairs.tsv``, which
-were written for this purpose; `measure` does so for any embedder, which is the way to choose a threshold for it.
+were written for this purpose; `measure` does so for any embedder, which is how to choose a threshold for it.
 """
 # ruff: noqa: T201 (it prints its table when it is run)
 
@@ -20,7 +20,7 @@ __all__ = ["PARAPHRASE", "Figures", "Pair", "measure", "pairs"]
 
 PARAPHRASE, NEAR_MISS, UNRELATED = "paraphrase", "near-miss", "unrelated"
 _PAIRS = Path(__file__).with_name("quality_pairs.tsv")
-_THRESHOLDS = (0.80, 0.85, 0.90, 0.95)
+_THRESHOLDS = (0.70, 0.75, 0.80, 0.85, 0.90, 0.95)
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -44,6 +44,9 @@ class Figures(msgspec.Struct, frozen=True):
     unrelated_hits: float
     """Unrelated pairs that hit, and should not."""
 
+    false_hits: float
+    """Paraphrases that hit in a cache that holds the saved prompts of all the others, and should not."""
+
     precision: float
     """Hits that are paraphrases, in this mixture of pairs; 1 if nothing hits."""
 
@@ -61,17 +64,20 @@ async def measure(
     asked = await embedder.embed([pair.asked for pair in pairs])
     similarities = (1 + np.sum(saved * asked, axis=1)) / 2
     labels = np.array([pair.label for pair in pairs])
+    paraphrases = labels == PARAPHRASE
+    others = (1 + asked[paraphrases] @ saved[paraphrases].T) / 2
+    np.fill_diagonal(others, 0)
     figures: list[Figures] = []
     for threshold in thresholds:
         hits = similarities >= threshold
-        good = np.count_nonzero(hits[labels == PARAPHRASE])
         figures.append(
             Figures(
                 threshold=threshold,
-                recall=float(hits[labels == PARAPHRASE].mean()),
+                recall=float(hits[paraphrases].mean()),
                 near_miss_hits=float(hits[labels == NEAR_MISS].mean()),
                 unrelated_hits=float(hits[labels == UNRELATED].mean()),
-                precision=good / np.count_nonzero(hits) if hits.any() else 1.0,
+                false_hits=float((others.max(axis=1) >= threshold).mean()),
+                precision=float(paraphrases[hits].mean()) if hits.any() else 1.0,
             )
         )
     return figures
@@ -81,15 +87,13 @@ async def _main() -> None:
     embedder = WordLlamaEmbedder()
     await embedder.start()
     labelled = pairs()
-    counts = [
-        sum(pair.label == label for pair in labelled) for label in (PARAPHRASE, NEAR_MISS, UNRELATED)
-    ]
+    counts = [sum(pair.label == label for pair in labelled) for label in (PARAPHRASE, NEAR_MISS, UNRELATED)]
     print("{}: {} paraphrases, {} near misses, {} unrelated pairs\n".format(embedder.name, *counts))
-    print("| threshold | paraphrases found | near misses that hit | unrelated that hit | precision |")
-    print("|---|---|---|---|---|")
+    print("| threshold | paraphrases found | false hits | near misses hit | unrelated hit | precision |")
+    print("|---|---|---|---|---|---|")
     for row in await measure(embedder, labelled):
         print(
-            f"| {row.threshold:.2f} | {row.recall:.0%} | {row.near_miss_hits:.0%} "
+            f"| {row.threshold:.2f} | {row.recall:.0%} | {row.false_hits:.0%} | {row.near_miss_hits:.0%} "
             f"| {row.unrelated_hits:.0%} | {row.precision:.0%} |"
         )
 

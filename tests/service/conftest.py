@@ -1,0 +1,117 @@
+"""A service with an embedder whose similarities can be worked out by hand, and a bare HTTP client for it."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from importlib.metadata import entry_points
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+
+from langcache.local import LocalServer
+from langcache.local.embedders import Vectors
+
+
+class AngleEmbedder:
+    """Puts a prompt at the angle that it ends with: "hello @60" at 60 degrees, and at 0 without one.
+
+    Two prompts have the similarity (1 + cos(difference)) / 2: .933 at 30 degrees, .75 at 60, .5 at 90.
+    """
+
+    name = "angle"
+    dimensions = 2
+
+    def __init__(self) -> None:
+        self.started = 0
+        self.closed = 0
+        self.failure: Exception | None = None
+
+    async def start(self) -> None:
+        self.started += 1
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        if self.failure is not None:
+            raise self.failure
+        angles = [float(found[1]) if (found := re.search(r"@(\d+)$", text)) else 0.0 for text in texts]
+        radians = np.radians(angles)
+        return np.stack([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+class Api:
+    """Calls a server over HTTP and gives back status and decoded body, if there is one."""
+
+    def __init__(self, server: LocalServer, session: aiohttp.ClientSession) -> None:
+        self._server = server
+        self._session = session
+
+    async def __call__(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        content: bytes | None = None,
+        cache_id: str | None = None,
+        authorization: str | None = None,
+    ) -> tuple[int, Any]:
+        url = f"{self._server.url}/v1/caches/{cache_id or self._server.cache_id}/{path}"
+        headers = {
+            "Authorization": f"Bearer {self._server.api_key}" if authorization is None else authorization
+        }
+        if content is None and body is not None:
+            content = json.dumps(body).encode()
+        data = None if content is None else io.BytesIO(content)  # aiohttp warns of large bytes
+        async with self._session.request(method, url, data=data, headers=headers) as reply:
+            text = await reply.text()
+            if reply.status != 204:
+                assert reply.content_type == "application/json"
+            return reply.status, json.loads(text) if text else None
+
+    async def set(self, prompt: str, response: str = "answer", **fields: Any) -> str:
+        status, body = await self("POST", "entries", {"prompt": prompt, "response": response, **fields})
+        assert status == 201, body
+        return body["entryId"]
+
+    async def search(self, prompt: str, **fields: Any) -> list[dict[str, Any]]:
+        status, body = await self("POST", "entries/search", {"prompt": prompt, **fields})
+        assert status == 200, body
+        return body["data"]
+
+
+@pytest.fixture
+def embedder() -> AngleEmbedder:
+    return AngleEmbedder()
+
+
+@pytest.fixture
+def server(embedder: AngleEmbedder) -> Iterator[LocalServer]:
+    with LocalServer(attributes=("topic", "tenant"), embedder=embedder) as server:
+        yield server
+
+
+@pytest.fixture
+async def api(server: LocalServer) -> AsyncIterator[Api]:
+    async with aiohttp.ClientSession() as session:
+        yield Api(server, session)
+
+
+@pytest.fixture
+def plugin_options() -> list[str]:
+    """What gives the plugin to another pytest run: an installed langcache brings it, a checkout does not."""
+    plugin = "langcache.local.pytest_plugin"
+    installed = any(point.value == plugin for point in entry_points(group="pytest11"))
+    return ["-p", "no:asyncio", *([] if installed else ["-p", plugin])]
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session

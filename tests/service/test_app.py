@@ -1,0 +1,239 @@
+"""The REST API, over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+
+import msgspec
+import pytest
+
+from langcache.local import CacheConfig, EmbedderError, LocalServer, StoreError
+from langcache.local.app import MAX_BODY_BYTES
+from langcache.models import SearchResponse
+
+
+def problem(status, body):
+    """Check what every problem body has, and give the rest."""
+    assert body["status"] == status
+    assert body["title"]
+    return body["type"], body.get("detail")
+
+
+async def test_every_operation_speaks_the_contract(api):
+    assert await api("GET", "health") == (200, {"status": "ok"})
+    set_body = {"prompt": "Hi @0", "response": "Hello", "attributes": {"topic": "a"}, "ttlMillis": 60_000}
+    status, body = await api("POST", "entries", set_body)
+    assert (status, list(body)) == (201, ["entryId"])
+    entry_id = body["entryId"]
+
+    search_body = {
+        "prompt": "Hey @60",
+        "similarityThreshold": 0.7,
+        "searchStrategies": ["exact", "semantic"],
+        "attributes": {"topic": "a"},
+        "maxResults": 3,
+    }
+    entry = {
+        "id": entry_id,
+        "prompt": "Hi @0",
+        "response": "Hello",
+        "attributes": {"topic": "a"},
+        "similarity": 0.75,
+        "searchStrategy": "semantic",
+    }
+    assert await api("POST", "entries/search", search_body) == (200, {"data": [entry]})
+    conversation = await api("POST", "conversations/search", {**search_body, "context": ["Good morning"]})
+    assert conversation == (200, {"actualPrompt": "Hey @60", "data": [entry]})
+
+    assert await api("POST", "entries/search", {"prompt": "else @180"}) == (200, {"data": []})
+    assert await api("DELETE", f"entries/{entry_id}") == (204, None)
+    status, body = await api("DELETE", f"entries/{entry_id}")
+    assert problem(status, body) == (
+        "/errors/resource-not-found",
+        f"there is no entry {entry_id!r} in this cache",
+    )
+
+    await api.set("p", attributes={"topic": "b", "tenant": "1"})
+    await api.set("p", attributes={"topic": "b", "tenant": "2"})
+    await api.set("p")
+    assert await api("DELETE", "entries", {"attributes": {"topic": "b", "tenant": "1"}}) == (
+        200,
+        {"deletedEntriesCount": 1},
+    )
+    assert len(await api.search("p", maxResults=9)) == 2
+    assert await api("POST", "flush") == (204, None)
+    assert await api.search("p", maxResults=9) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field", "rule"),
+    [
+        ("entries/search", {}, "prompt", "required"),
+        ("entries/search", {"prompt": None}, "prompt", "type"),
+        ("entries/search", {"prompt": ""}, "prompt", "min"),
+        ("entries/search", {"prompt": "p" * 1025}, "prompt", "max"),
+        ("entries/search", {"prompt": "p", "similarityThreshold": 1.1}, "similarityThreshold", "range"),
+        ("entries/search", {"prompt": "p", "searchStrategies": ["fuzzy"]}, "searchStrategies", "oneof"),
+        ("entries/search", {"prompt": "p", "searchStrategies": [1]}, "searchStrategies", "type"),
+        ("entries/search", {"prompt": "p", "maxResults": 0}, "maxResults", "min"),
+        ("entries/search", {"prompt": "p", "attributes": {"colour": "red"}}, "attributes", "unknown"),
+        ("conversations/search", {"prompt": "p", "context": "text"}, "context", "type"),
+        ("entries", {"prompt": "p"}, "response", "required"),
+        ("entries", {"prompt": "p", "response": "r", "ttlMillis": 0}, "ttlMillis", "min"),
+        ("entries", {"prompt": "p", "response": "r", "ttlMillis": 31_556_952_001}, "ttlMillis", "max"),
+        ("entries", {"prompt": "p", "response": "r", "attributes": {"topic": 1}}, "attributes", "type"),
+        ("entries", {"prompt": "p", "response": "r", "attributes": {"a b": "c"}}, "attributes", "pattern"),
+        (
+            "entries",
+            {"prompt": "p", "response": "r", "attributes": {"topic": "a,b"}},
+            "attributes",
+            "pattern",
+        ),
+        (
+            "entries",
+            {"prompt": "p", "response": "r", "attributes": dict.fromkeys("abcdef", "v")},
+            "attributes",
+            "max",
+        ),
+    ],
+)
+async def test_a_request_outside_the_limits_is_refused_with_its_field(api, path, body, field, rule):
+    status, answer = await api("POST", path, body)
+    assert problem(status, answer)[0] == "/errors/invalid-data"
+    assert status == 400
+    (error,) = answer["fields"]
+    assert (error["field"], error["rule"]) == (field, rule)
+    assert answer["detail"] == f"{field}: {error['message']}"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"prompt": "\xff"}', b"[" * 100_000])
+async def test_a_body_that_is_no_json_object_is_refused(api, content):
+    status, answer = await api("POST", "entries/search", content=content)
+    assert problem(status, answer)[0] == "/errors/invalid-data"
+    assert answer["detail"].startswith("the body is not")
+
+
+@pytest.mark.parametrize("body", [None, {}, {"attributes": None}, {"attributes": {}}])
+async def test_delete_query_without_attributes_deletes_nothing(api, body):
+    await api.set("p")
+    status, answer = await api("DELETE", "entries", body)
+    assert (status, answer["detail"]) == (400, "attributes: cannot be blank")
+    assert answer["fields"] == [{"field": "attributes", "rule": "required", "message": "cannot be blank"}]
+    assert await api.search("p")
+
+
+@pytest.mark.parametrize(
+    "authorization", ["", "Bearer", "Bearer ", "Basic abc", "Bearer wrong", "Bearer \udcff"]
+)
+async def test_a_missing_or_wrong_key_is_a_401_on_every_operation(server, authorization):
+    host, port = server.url.removeprefix("http://").split(":")
+    for operation in ("GET {}health", "POST {}flush", "POST {}entries/search", "DELETE {}entries/x"):
+        method, path = operation.format(f"/v1/caches/{server.cache_id}/").split(" ")
+        reader, writer = await asyncio.open_connection(host, port)
+        head = f"{method} {path} HTTP/1.0\r\nHost: x\r\nAuthorization: {authorization}\r\n\r\n"
+        writer.write(head.encode("utf-8", "surrogateescape"))
+        reply = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        assert reply.startswith(b"HTTP/1.1 401 ")
+        answer = json.loads(reply.partition(b"\r\n\r\n")[2])
+        assert problem(401, answer)[0] == "/errors/authentication-failed"
+
+
+async def test_several_caches_keep_apart_and_have_keys_of_their_own(embedder, session):
+    caches = [
+        CacheConfig(cache_id="plain", api_key="k1"),
+        CacheConfig(cache_id="tagged", api_key="k2", attributes=("topic",), threshold=1.0),
+        CacheConfig(cache_id="shared", api_key="k2"),
+    ]
+    with LocalServer(caches=caches, embedder=embedder) as server:
+        assert (server.cache_id, server.api_key) == ("plain", "k1")
+
+        async def search(cache_id, key, **fields):
+            url = f"{server.url}/v1/caches/{cache_id}/entries"
+            headers = {"Authorization": f"bearer {key}"}
+            body = {"prompt": "p @10", "response": "from " + cache_id}
+            async with session.post(url, json=body, headers=headers) as reply:
+                set_status = reply.status
+            async with session.post(
+                f"{url}/search", json={"prompt": "p @0", "maxResults": 5, **fields}, headers=headers
+            ) as reply:
+                answer = await reply.json()
+                assert reply.status == set_status or (reply.status, set_status) == (200, 201)
+                return reply.status, answer.get("type") or [entry["response"] for entry in answer["data"]]
+
+        assert await search("plain", "k1") == (200, ["from plain"])
+        assert await search("tagged", "k2") == (200, [])
+        assert await search("tagged", "k2", similarityThreshold=0.5) == (200, ["from tagged"] * 2)
+        assert await search("shared", "k2") == (200, ["from shared"])
+        assert await search("shared", "k1") == (403, "/errors/insufficient-permissions")
+        assert await search("plain", "k2") == (403, "/errors/insufficient-permissions")
+        assert await search("nowhere", "k1") == (404, "/errors/resource-not-found")
+        assert await search("nowhere", "k3") == (401, "/errors/authentication-failed")
+
+
+async def test_what_is_no_operation_gets_a_problem_too(api, server, session):
+    assert problem(*await api("GET", "nothing")) == ("/errors/resource-not-found", None)
+    assert problem(*await api("DELETE", "entries/")) == ("/errors/resource-not-found", None)
+    assert problem(*await api("PUT", "entries", {})) == ("about:blank", None)
+    async with session.get(f"{server.url}/v1/caches/{server.cache_id}/flush") as reply:
+        assert (reply.status, reply.headers["Allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize("entry_id", ["..%2Fflush", "%2e%2e", "a%2Fb", "%00"])
+async def test_no_entry_id_reaches_another_operation(api, server, session, entry_id):
+    await api.set("p")
+    host, port = server.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(
+        f"DELETE /v1/caches/{server.cache_id}/entries/{entry_id} HTTP/1.1\r\nHost: x\r\n"
+        f"Authorization: Bearer {server.api_key}\r\nConnection: close\r\n\r\n".encode()
+    )
+    status_line = (await reader.read()).partition(b"\r\n")[0]
+    writer.close()
+    await writer.wait_closed()
+    assert status_line.split()[1] in (b"404", b"405", b"400")
+    assert await api.search("p")
+
+
+async def test_a_body_that_is_too_large_is_a_413(api):
+    content = b'{"prompt": "p", "response": "' + b"r" * MAX_BODY_BYTES + b'"}'
+    status, answer = await api("POST", "entries", content=content)
+    assert problem(status, answer)[0] == "/errors/payload-too-large"
+    assert await api.search("p") == []
+
+
+async def test_a_large_response_comes_back_whole(api):
+    response = "wörd " * 400_000
+    await api.set("p", response)
+    assert (await api.search("p"))[0]["response"] == response
+
+
+@pytest.mark.parametrize("failure", [EmbedderError("the endpoint said no"), StoreError("the disk is full")])
+async def test_a_failing_dependency_is_a_424(api, embedder, failure):
+    embedder.failure = failure
+    status, answer = await api("POST", "entries/search", {"prompt": "p"})
+    assert problem(status, answer) == ("/errors/resource-unavailable", str(failure))
+    assert status == 424
+
+
+async def test_a_failure_of_our_own_is_a_500_that_tells_nothing(api, embedder, caplog):
+    embedder.failure = RuntimeError("secret inside")
+    with caplog.at_level(logging.ERROR, "langcache.local"):
+        status, answer = await api("POST", "entries/search", {"prompt": "p"})
+    assert problem(status, answer) == ("/errors/unexpected-error", None)
+    assert "secret" not in json.dumps(answer)
+    assert "secret inside" in caplog.text
+
+
+async def test_the_reply_is_what_the_client_s_models_read(api, server, session):
+    await api.set("p @10")
+    async with session.post(
+        f"{server.url}/v1/caches/{server.cache_id}/entries/search",
+        json={"prompt": "p @0"},
+        headers={"Authorization": f"Bearer {server.api_key}"},
+    ) as reply:
+        result = msgspec.json.decode(await reply.read(), type=SearchResponse)
+    assert result[0].similarity == pytest.approx(0.9924, abs=1e-4)

@@ -1,0 +1,269 @@
+"""`python -m langcache serve` and `demo`, as processes and in this one."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import runpy
+import signal
+import subprocess
+import sys
+import threading
+import urllib.request
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from langcache import __version__
+from langcache.cli import _millis, main
+
+EXPORT = re.compile(r"export LANGCACHE_SERVER_URL=(\S+) LANGCACHE_API_KEY=(.+) LANGCACHE_CACHE_ID=(\S+)")
+
+
+@contextmanager
+def serving(*options):
+    """A `serve` process; gives it and what a shell would know after its export line."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "langcache", "serve", "--port", "0", *map(str, options)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        for line in process.stdout:
+            if found := EXPORT.fullmatch(line.rstrip("\n")):
+                yield process, found.groups()
+                break
+        else:
+            pytest.fail(f"it printed no export line: {process.communicate()}")
+    finally:
+        process.kill()
+        process.communicate(timeout=30)
+
+
+def call(reach, method, path, body=None):
+    url, key, cache_id = reach
+    request = urllib.request.Request(
+        f"{url}/v1/caches/{cache_id}/{path}",
+        method=method,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {key}"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as reply:
+        content = reply.read()
+        return json.loads(content) if content else None
+
+
+def test_serve_finds_a_paraphrase_over_plain_http_and_ends_quietly():
+    with serving("--attribute", "topic", "--attribute", "tenant", "--ttl", "1h") as (process, reach):
+        entry = {
+            "prompt": "How long does shipping to Canada take?",
+            "response": "Five days.",
+            "attributes": {"topic": "shipping"},
+        }
+        call(reach, "POST", "entries", entry)
+        (found,) = call(reach, "POST", "entries/search", {"prompt": "To Canada, how many days is shipping?"})[
+            "data"
+        ]
+        assert found["response"] == "Five days."
+        assert call(reach, "POST", "entries/search", {"prompt": "Which wine goes with fish?"}) == {"data": []}
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+        assert (process.returncode, errors) == (0, "")
+
+
+def test_what_was_acknowledged_survives_a_kill(tmp_path):
+    acknowledged = []
+    with serving("--db", tmp_path / "cache.db") as (process, reach):
+
+        def store(worker):
+            try:
+                for number in range(10_000):
+                    body = {"prompt": f"question {worker} {number}", "response": "r"}
+                    acknowledged.append((body["prompt"], call(reach, "POST", "entries", body)["entryId"]))
+                    if len(acknowledged) > 200:
+                        process.kill()
+            except OSError:
+                return
+
+        workers = [threading.Thread(target=store, args=[number]) for number in range(4)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    assert len(acknowledged) > 200
+    with serving("--db", tmp_path / "cache.db") as (process, reach):
+        for prompt, entry_id in acknowledged:
+            (found,) = call(
+                reach, "POST", "entries/search", {"prompt": prompt, "searchStrategies": ["exact"]}
+            )["data"]
+            assert found["id"] == entry_id
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def test_the_demo_hits_misses_filters_and_deletes():
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-m", "langcache", "demo"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    outcomes = re.findall(r"^    (hit|miss)", done.stdout, re.MULTILINE)
+    assert outcomes == ["hit", "hit", "miss", "hit", "miss", "miss", "hit", "hit", "miss"]
+
+
+def test_the_demo_in_this_process(capsys):
+    assert main(["demo"]) == 0
+    assert "2 answers of topic account" in capsys.readouterr().out
+
+
+@pytest.fixture
+def endpoint():
+    """An embeddings endpoint that tells this process to end as soon as it is asked."""
+    keys = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            keys.append(self.headers["Authorization"])
+            self.rfile.read(int(self.headers["Content-Length"]))
+            content = b'{"data": [{"embedding": [1.0, 0.0]}]}'
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        def log_message(self, *args):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"openai:http://127.0.0.1:{server.server_port}/v1", keys
+        server.shutdown()
+        thread.join()
+
+
+def test_serve_with_an_endpoint_takes_its_key_from_the_environment(endpoint, monkeypatch, capsys, tmp_path):
+    embedder, keys = endpoint
+    monkeypatch.setenv("LANGCACHE_EMBEDDER_API_KEY", "embedder-secret")
+    options = [
+        "--embedder",
+        embedder,
+        "--embedder-model",
+        "small",
+        "--attribute",
+        "topic",
+        "--threshold",
+        "0.9",
+    ]
+    options += ["--db", str(tmp_path / "a.db"), "--api-key", "own-secret", "--cache-id", "mine"]
+    assert main(["serve", "--port", "0", *options]) == 0
+    assert keys == ["Bearer embedder-secret"]
+    output = capsys.readouterr().out
+    assert "attributes topic, embedded with openai/small" in output
+    assert "LANGCACHE_CACHE_ID=mine" in output
+    assert "secret" not in output
+
+
+def test_serve_prints_what_a_shell_needs(endpoint, capsys):
+    embedder, _ = endpoint
+    assert main(["serve", "--port", "0", "--embedder", embedder, "--embedder-model", "small"]) == 0
+    output = capsys.readouterr().out
+    assert re.search(EXPORT.pattern, output)[2] == "langcache-local-key"
+    commands = output[output.index("curl") :].strip()
+    subprocess.run(["bash", "-n", "-c", commands], check=True, timeout=10)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--host", "0.0.0.0"], "can be reached by others, who know the default key"),
+        (["--threshold", "2"], "similarity_threshold: must be from 0 to 1"),
+        (["--attribute", "a b"], "attributes: names must be"),
+        (["--embedder", "other"], "--embedder: must be wordllama, or openai:URL"),
+        (["--embedder", "openai:"], "--embedder: must be wordllama, or openai:URL"),
+        (["--embedder-model", "m"], "--embedder: must be wordllama, or openai:URL"),
+        (["--embedder", "openai:http://x"], "--embedder-model: is needed with openai:"),
+        (["--embedder", "openai:x", "--embedder-model", "m"], "url: must begin with https://"),
+        (["--embedder", "openai:http://127.0.0.1:9", "--embedder-model", "m"], "can't be reached"),
+        (["--db", "nowhere/cache.db"], "unable to open"),
+    ],
+)
+def test_what_can_not_be_served_is_said_in_one_line(options, message, capsys):
+    assert main(["serve", "--port", "0", *options]) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("langcache: ")
+    assert message in output.err
+    assert output.err.count("\n") == 1
+
+
+def test_a_port_in_use_is_said_in_one_line(server, capsys):
+    assert main(["serve", "--port", server.url.rpartition(":")[2]]) == 1
+    assert "in use" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["demo", "serve"])
+def test_a_missing_extra_is_said_in_one_line(command):
+    code = (
+        "import sys; sys.modules['numpy'] = None; "
+        "from langcache.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, command], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "langcache: langcache.local needs the package 'numpy'; "
+        "install it with: pip install 'langcache[local]'\n"
+    )
+
+
+def test_ctrl_c_outside_of_the_server_ends_with_130(monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("langcache.local.demo.demo", interrupted)
+    assert main(["demo"]) == 130
+
+
+def test_a_missing_package_ends_the_demo_in_one_line(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "langcache.local.demo", None)
+    assert main(["demo"]) == 1
+    assert capsys.readouterr().err.startswith("langcache: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "millis"),
+    [
+        ("250", 250),
+        ("500ms", 500),
+        ("90s", 90_000),
+        ("15m", 900_000),
+        ("24h", 86_400_000),
+        ("7d", 604_800_000),
+    ],
+)
+def test_times_are_read(text, millis):
+    assert _millis(text) == millis
+
+
+@pytest.mark.parametrize("text", ["", "h", "1.5h", "-1", "1y", "1 h"])
+def test_what_is_no_time_is_refused(text, capsys):
+    with pytest.raises(SystemExit):
+        main(["serve", f"--ttl={text}"])
+    assert "is no time: give milliseconds, or 500ms, 90s" in capsys.readouterr().err
+
+
+def test_the_module_is_a_program_that_tells_its_version(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["langcache", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("langcache", run_name="__main__")
+    assert ended.value.code == 0
+    assert __version__ in capsys.readouterr().out

@@ -1,0 +1,252 @@
+"""The model that comes along, and the one behind an endpoint that speaks OpenAI's API."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+import langcache.local
+from langcache import LangCache
+from langcache.local import EmbedderError, LocalServer, OpenAIEmbedder, WordLlamaEmbedder, embedders
+
+
+@pytest.fixture
+async def wordllama():
+    embedder = WordLlamaEmbedder()
+    await embedder.start()
+    return embedder
+
+
+async def test_wordllama_puts_alike_meanings_close(wordllama):
+    vectors = await wordllama.embed(["How do I boil an egg?", "boiling an egg", "the tax office is closed"])
+    assert vectors.shape == (3, wordllama.dimensions)
+    assert vectors.dtype == np.float32
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    similarities = (1 + vectors @ vectors[0]) / 2
+    assert similarities[1] > 0.85 > 0.7 > similarities[2]
+    await wordllama.close()
+
+
+async def test_wordllama_knows_no_text_that_it_can_not_embed(wordllama):
+    vectors = await wordllama.embed([" ", "\0", "😀", "漢字", "x" * 1024])
+    assert np.isfinite(vectors).all()
+
+
+def test_wordllama_is_loaded_once_however_many_ask(monkeypatch):
+    monkeypatch.setattr(embedders, "_wordllama_model", None)
+    models = []
+    threads = [threading.Thread(target=lambda: models.append(embedders._wordllama())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(models) == 4
+    assert len(set(map(id, models))) == 1
+
+
+def test_wordllama_needs_no_network_and_leaves_logging_alone():
+    code = """
+import asyncio, logging, socket
+from langcache.local import WordLlamaEmbedder
+
+def refuse(*args, **kwargs):
+    raise AssertionError("it went to the network")
+
+socket.socket.connect = socket.getaddrinfo = refuse
+embedder = WordLlamaEmbedder()
+asyncio.run(embedder.start())
+assert asyncio.run(embedder.embed(["hello"])).any()
+assert logging.getLogger().handlers == []
+assert logging.getLogger().level == logging.WARNING
+"""
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, timeout=60, env={"HOME": "/nonexistent", **_path()}
+    )
+
+
+def _path():
+    import os
+
+    return {name: os.environ[name] for name in ("PYTHONPATH", "PATH") if name in os.environ}
+
+
+def test_quiet_import_undoes_what_an_import_does_to_logging(tmp_path, monkeypatch):
+    (tmp_path / "a_loud_package.py").write_text("import logging\nlogging.basicConfig(level=1, force=True)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    root = logging.getLogger()
+    level = root.level
+    embedders._import_quietly("a_loud_package")
+    assert root.level == level
+    assert all(type(handler) is not logging.StreamHandler for handler in root.handlers)
+
+
+async def test_a_missing_package_is_said_with_the_command(monkeypatch):
+    monkeypatch.setattr(embedders, "_wordllama_model", None)
+    monkeypatch.setitem(sys.modules, "wordllama", None)
+    with pytest.raises(ImportError, match=r"'wordllama'; install it with: pip install 'langcache\[local\]'"):
+        await WordLlamaEmbedder().start()
+
+
+def test_a_missing_numpy_is_said_with_the_command():
+    code = "import sys; sys.modules['numpy'] = None; from langcache.local import LocalServer"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "ImportError: langcache.local needs the package 'numpy'" in done.stderr
+    assert "pip install 'langcache[local]'" in done.stderr
+
+
+@pytest.mark.parametrize(("missing", "expected"), [("numpy", ImportError), ("other", ModuleNotFoundError)])
+def test_only_what_the_extra_brings_is_put_down_to_it(monkeypatch, missing, expected):
+    def fail(*args):
+        raise ModuleNotFoundError(name=missing)
+
+    monkeypatch.setattr(langcache.local, "import_module", fail)
+    with pytest.raises(expected) as raised:
+        langcache.local.LocalServer  # noqa: B018
+    assert type(raised.value) is expected
+
+
+def test_every_public_name_is_there():
+    for name in langcache.local.__all__:
+        assert getattr(langcache.local, name).__name__ == name
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        langcache.local.nothing  # noqa: B018
+
+
+class Endpoint:
+    """Speaks OpenAI's embeddings API; ``reply`` is what it sends in place of the right answer."""
+
+    def __init__(self) -> None:
+        self.requests = []
+        self.headers = []
+        self.reply = None
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        self.requests.append(body)
+        self.headers.append(request.headers)
+        if self.reply is not None:
+            return await self.reply()
+        data = [
+            {
+                "object": "embedding",
+                "index": index,
+                "embedding": [3.0, 0.0, 4.0 if "different" in text else 0.0],
+            }
+            for index, text in enumerate(body["input"])
+        ]
+        return web.json_response({"object": "list", "data": data[::-1], "model": body["model"], "usage": {}})
+
+
+@pytest.fixture
+def endpoint():
+    return Endpoint()
+
+
+@pytest.fixture
+async def url(endpoint):
+    app = web.Application()
+    app.router.add_post("/v1/embeddings", endpoint.answer)
+    async with TestServer(app) as server:
+        yield str(server.make_url("/v1"))
+
+
+@pytest.fixture
+async def openai(url, endpoint):
+    embedder = OpenAIEmbedder(url, "small", "the-key", timeout=10)
+    await embedder.start()
+    yield embedder
+    await embedder.close()
+
+
+async def test_openai_embeds_what_it_is_asked_for_in_order(openai, endpoint):
+    vectors = await openai.embed(["same", "different"])
+    assert np.allclose(vectors, [[1, 0, 0], [0.6, 0, 0.8]])
+    assert (openai.name, openai.dimensions) == ("openai/small", 3)
+    assert endpoint.requests[-1] == {
+        "model": "small",
+        "input": ["same", "different"],
+        "encoding_format": "float",
+    }
+    assert endpoint.headers[-1]["Authorization"] == "Bearer the-key"
+
+
+async def test_openai_needs_no_key(url, endpoint):
+    embedder = OpenAIEmbedder(url + "/", "small")
+    await embedder.start()
+    await embedder.close()
+    await embedder.close()
+    assert "Authorization" not in endpoint.headers[-1]
+
+
+def answering(status=200, **reply):
+    async def answer():
+        return web.json_response(status=status, **reply)
+
+    return answer
+
+
+async def never():
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        (answering(401, data={"error": "Incorrect API key: the-key"}), "answered 401 Unauthorized"),
+        (answering(429), "answered 429 Too Many Requests"),
+        (answering(302, headers={"Location": "http://127.0.0.1:9/"}), "answered 302 Found"),
+        (answering(text="<html>"), "sent no embeddings"),
+        (answering(data={"data": []}), "sent an array of"),
+        (answering(data={"data": [{"embedding": [1.0]}]}), "sent an array of"),
+        (answering(data={"data": [{"embedding": [1.0]}, {"embedding": [1.0, 2.0]}]}), "sent no embeddings"),
+    ],
+)
+async def test_an_endpoint_that_fails_is_an_embedder_error_without_the_key(openai, endpoint, reply, message):
+    endpoint.reply = reply
+    with pytest.raises(EmbedderError, match=message) as raised:
+        await openai.embed(["a"])
+    assert "the-key" not in str(raised.value)
+
+
+async def test_an_endpoint_that_never_answers_ends_in_time(url, endpoint):
+    embedder = OpenAIEmbedder(url, "small", timeout=0.05)
+    endpoint.reply = never
+    with pytest.raises(EmbedderError, match=r"no answer in 0\.05 seconds"):
+        await embedder.start()
+    await embedder.close()
+
+
+async def test_an_endpoint_that_is_not_there_is_said():
+    embedder = OpenAIEmbedder("http://127.0.0.1:9/v1", "small")
+    with pytest.raises(EmbedderError, match="not started"):
+        await embedder.embed(["a"])
+    with pytest.raises(EmbedderError, match="can't be reached"):
+        await embedder.start()
+    await embedder.close()
+
+
+@pytest.mark.parametrize(("url", "model"), [("localhost/v1", "m"), ("ftp://x", "m"), ("http://x", "")])
+def test_an_endpoint_that_can_not_be_is_refused(url, model):
+    with pytest.raises(ValueError, match=r"url: must begin|model: is empty"):
+        OpenAIEmbedder(url, model)
+
+
+async def test_the_service_works_on_an_endpoint_and_passes_its_failure_on(url, endpoint):
+    async with LocalServer(embedder=OpenAIEmbedder(url, "small")) as server:
+        client = LangCache(server.url, server.api_key, server.cache_id)
+        async with client:
+            await client.set_async(prompt="a different thing", response="r")
+            assert (await client.search_async(prompt="something different")).response == "r"
+            endpoint.reply = answering(503)
+            with pytest.raises(langcache.errors.FailedDependencyError, match="answered 503"):
+                await client.search_async(prompt="a")

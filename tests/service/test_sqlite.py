@@ -1,0 +1,195 @@
+"""Entries on disk: what survives, in which order, and which files are refused."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+
+import numpy as np
+import pytest
+
+from langcache.local import StoreError
+from langcache.local.sqlite import Database
+from langcache.local.store import Entry, now_millis
+
+VECTOR = np.array([1, 0], np.float32)
+
+
+def entry(number: int, prompt: str = "p", expires_at: int | None = None, **attributes: str) -> Entry:
+    return Entry(f"{number:032x}", prompt, f"response {number}", attributes, expires_at)
+
+
+@pytest.fixture
+async def open_database(tmp_path):
+    opened = []
+
+    async def open_database(embedder="angle", dimensions=2):
+        database = Database(tmp_path / "cache.db", embedder, dimensions)
+        await database.open()
+        opened.append(database)
+        return database
+
+    yield open_database
+    for database in opened:
+        await database.close()
+
+
+@pytest.fixture
+async def reopen(tmp_path):
+    """Open the file, use one of its stores, close it: a life of a server."""
+
+    async def reopen(use, cache_id="c"):
+        database = Database(tmp_path / "cache.db", "angle", 2)
+        await database.open()
+        try:
+            return await use(await database.store(cache_id))
+        finally:
+            await database.close()
+
+    return reopen
+
+
+async def responses(store, attributes=None):
+    return [found.response for _, found in await store.nearest(VECTOR, attributes or {}, 100)]
+
+
+async def test_entries_come_back_whole_and_in_order(reopen):
+    async def fill(store):
+        for number in range(3):
+            await store.add(entry(number, "Grüße", topic="a"), VECTOR)
+        await store.add(entry(3), np.array([0, 1], np.float32))
+
+    async def look(store):
+        assert await responses(store) == ["response 2", "response 1", "response 0", "response 3"]
+        assert (await store.same("GRÜSSE", {"topic": "a"}, 1))[0][1] == entry(2, "Grüße", topic="a")
+        assert await responses(store, {"topic": "a"}) == ["response 2", "response 1", "response 0"]
+
+    await reopen(fill)
+    await reopen(look)
+
+
+async def test_deletes_last_too(reopen):
+    async def fill_and_delete(store):
+        for number in range(4):
+            await store.add(entry(number, topic="ab"[number % 2]), VECTOR)
+        assert await store.delete(entry(0).id)
+        assert not await store.delete(entry(0).id)
+        assert await store.delete_matching({"topic": "b"}) == 2
+
+    await reopen(fill_and_delete)
+    assert await reopen(responses) == ["response 2"]
+    await reopen(lambda store: store.clear())
+    assert await reopen(responses) == []
+
+
+async def test_caches_of_one_file_keep_apart(reopen):
+    await reopen(lambda store: store.add(entry(1), VECTOR), "one")
+    await reopen(lambda store: store.add(entry(1), VECTOR), "two")
+    await reopen(lambda store: store.clear(), "one")
+    assert await reopen(responses, "one") == []
+    assert await reopen(responses, "two") == ["response 1"]
+
+
+async def test_expired_entries_leave_the_file(reopen, tmp_path):
+    await reopen(lambda store: store.add(entry(1, expires_at=now_millis() - 1), VECTOR))
+    await reopen(lambda store: store.add(entry(2, expires_at=now_millis() + 60_000), VECTOR))
+    assert await reopen(responses) == ["response 2"]
+    with sqlite3.connect(tmp_path / "cache.db") as connection:
+        assert connection.execute("SELECT count(*) FROM entries").fetchone() == (1,)
+    connection.close()
+
+
+async def test_concurrent_changes_share_commits_and_keep_their_order(open_database):
+    database = await open_database()
+    store = await database.store("c")
+    commits = []
+    await database._run(lambda: database._connection.set_trace_callback(commits.append))
+    await asyncio.gather(
+        *(store.add(entry(number), VECTOR) for number in range(100)),
+        store.clear(),
+        *(store.add(entry(number), VECTOR) for number in range(100, 120)),
+    )
+    assert commits.count("COMMIT") == 1
+    assert await responses(store) == [f"response {number}" for number in reversed(range(100, 120))]
+
+
+async def test_a_cancelled_caller_leaves_disk_and_memory_alike(open_database):
+    store = await (await open_database()).store("c")
+    first, second = (asyncio.create_task(store.add(entry(number), VECTOR)) for number in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await second
+    assert first.cancelled()
+    assert await responses(store) == ["response 1", "response 0"]
+
+
+async def test_a_full_disk_fails_the_call_and_changes_nothing(open_database):
+    database = await open_database()
+    store = await database.store("c")
+    await store.add(entry(1), VECTOR)
+
+    def limit(pages):
+        return database._run(lambda: database._connection.execute(f"PRAGMA max_page_count = {pages}").close())
+
+    await limit(6)
+    large = Entry("f" * 32, "p", "r" * 100_000, {}, None)
+    calls = [asyncio.create_task(store.add(large, VECTOR)) for _ in range(3)]
+    await asyncio.sleep(0)
+    calls[2].cancel()
+    failures = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(failure, StoreError) and "full" in str(failure) for failure in failures[:2])
+    assert await responses(store) == ["response 1"]
+    await limit(1_000_000)
+    await store.add(entry(2), VECTOR)
+    assert await responses(store) == ["response 2", "response 1"]
+
+
+async def test_a_failure_that_leaves_the_transaction_open_is_rolled_back(open_database):
+    store = await (await open_database()).store("c")
+    await store.add(entry(1), VECTOR)
+    with pytest.raises(StoreError, match="UNIQUE"):
+        await store.add(entry(1), VECTOR)
+    await store.add(entry(2), VECTOR)
+    assert await responses(store) == ["response 2", "response 1"]
+
+
+async def test_a_file_in_use_is_refused(open_database):
+    await open_database()
+    with pytest.raises(StoreError, match=r"cache\.db can't be used: it is in use by another process"):
+        await open_database()
+
+
+@pytest.mark.parametrize(("embedder", "dimensions"), [("other", 2), ("angle", 3)])
+async def test_vectors_of_another_embedder_are_refused(open_database, reopen, embedder, dimensions):
+    await reopen(responses)
+    with pytest.raises(StoreError, match=r"embedded with angle \(2 dimensions\), which can't be compared"):
+        await open_database(embedder, dimensions)
+
+
+async def test_a_newer_schema_is_refused(open_database, reopen, tmp_path):
+    await reopen(responses)
+    with sqlite3.connect(tmp_path / "cache.db") as connection:
+        connection.execute("PRAGMA user_version = 2")
+    connection.close()
+    with pytest.raises(StoreError, match="has schema version 2, and this langcache reads 1"):
+        await open_database()
+
+
+async def test_somebody_else_s_file_is_refused_and_left_alone(open_database, tmp_path):
+    path = tmp_path / "cache.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE theirs (x)")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="of something else than langcache"):
+        await open_database()
+    assert path.read_bytes() == before
+    path.write_bytes(b"plain text, and long enough to be looked at" * 100)
+    with pytest.raises(StoreError, match="not a database"):
+        await open_database()
+
+
+async def test_a_folder_that_is_not_there_is_named(tmp_path):
+    database = Database(tmp_path / "nowhere" / "cache.db", "angle", 2)
+    with pytest.raises(StoreError, match=r"nowhere.*can't be used: unable to open"):
+        await database.open()
