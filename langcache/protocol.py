@@ -186,11 +186,20 @@ def base_url(server_url: object, cache_id: str) -> str:
         raise ValueError(
             f"server_url: must begin with https:// or http://, but begins with {parts.scheme}://"
         )
-    if not host or any(character.isspace() or not character.isprintable() for character in url):
+    if not host or not _can_be_host(host) or any(character.isspace() or not character.isprintable() for character in url):
         raise ValueError(f"server_url: must be a URL such as https://host[:port], but is {url!r}")
     if parts.query or parts.fragment:
         raise ValueError(f"server_url: must end before any ? or #, but is {url!r}")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}/v1/caches/{cache_id}/"
+
+
+def _can_be_host(host: str) -> bool:
+    # What these refuse, the resolver or aiohttp would refuse with an exception of its own at every call. A name
+    # that isn't ASCII must come in its xn-- form: there are two ways to convert it, and the key goes with it.
+    try:
+        return host.isascii() and "\\" not in host and bool(host.encode("idna").decode("idna"))
+    except UnicodeError:
+        return False
 
 
 def authorization(api_key: object) -> str:
