@@ -220,8 +220,10 @@ def headers(request: Request[Any], authorization: str, extra: Mapping[str, str] 
     ours = {"Authorization": authorization, "Accept": "application/json", "User-Agent": USER_AGENT}
     if request.body is not None:
         ours["Content-Type"] = "application/json"
-    if not extra:
+    if extra is None:
         return ours
+    if not isinstance(extra, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"http_headers: must be a mapping of str to str, but is {type(extra).__name__}")
     theirs = {_header_name(name): _header_value(name, value) for name, value in extra.items()}
     replaced = {name.lower() for name in theirs}
     return {name: value for name, value in ours.items() if name.lower() not in replaced} | theirs
@@ -240,4 +242,4 @@ def _header_value(name: object, value: object) -> str:
         raise TypeError(f"http_headers: the value of {name!r} must be str, but is {type(value).__name__}")
     if _CONTROL.search(value):
         raise ValueError(f"http_headers: the value of {name!r} has a control character")
-    return value
+    return check_text(f"http_headers[{name!r}]", value)
