@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from inspect import isawaitable
 from types import TracebackType
@@ -347,6 +347,6 @@ def _seconds(timeout_ms: object) -> float | None:
         return None
     if isinstance(timeout_ms, bool) or not isinstance(timeout_ms, int | float):
         raise TypeError(f"timeout_ms: must be a number of milliseconds, but is {type(timeout_ms).__name__}")
-    if not 0 < timeout_ms < math.inf:
+    if not 0 < timeout_ms <= sys.float_info.max:  # an int may be too large for a float
         raise ValueError(f"timeout_ms: must be more than 0 milliseconds and finite, but is {timeout_ms!r}")
     return timeout_ms / 1000
