@@ -186,7 +186,10 @@ def base_url(server_url: object, cache_id: str) -> str:
         raise ValueError(
             f"server_url: must begin with https:// or http://, but begins with {parts.scheme}://"
         )
-    if not host or not _can_be_host(host) or any(character.isspace() or not character.isprintable() for character in url):
+    if host and not host.isascii():
+        # There is more than one way to convert it, and the key would go wherever ours leads.
+        raise ValueError(f"server_url: must have a host in ASCII, in its xn-- form perhaps, but is {url!r}")
+    if not host or not _can_be_host(host) or " " in url or not url.isprintable():
         raise ValueError(f"server_url: must be a URL such as https://host[:port], but is {url!r}")
     if parts.query or parts.fragment:
         raise ValueError(f"server_url: must end before any ? or #, but is {url!r}")
@@ -194,10 +197,9 @@ def base_url(server_url: object, cache_id: str) -> str:
 
 
 def _can_be_host(host: str) -> bool:
-    # What these refuse, the resolver or aiohttp would refuse with an exception of its own at every call. A name
-    # that isn't ASCII must come in its xn-- form: there are two ways to convert it, and the key goes with it.
+    # What this refuses, the resolver or aiohttp would refuse with an exception of its own at every call.
     try:
-        return host.isascii() and "\\" not in host and bool(host.encode("idna").decode("idna"))
+        return "\\" not in host and bool(host.encode("idna").decode("idna"))
     except UnicodeError:
         return False
 
