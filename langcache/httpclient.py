@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from .errors import (
@@ -206,8 +207,20 @@ def _request_error(error: BaseException, timeout: float | None, head: Reply | No
         if isinstance(error, aiohttp.ConnectionTimeoutError):
             return TimeoutException(f"no connection to the service{within}: {error}")
         return TimeoutException(f"no reply from the service{within}", head)
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError):
-        return ConnectError(f"no connection to the service: {error}")
     if isinstance(error, aiohttp.ClientResponseError):
-        return NoResponseError(f"the reply is not valid HTTP: {' '.join(error.message.split())[:200]}", head)
-    return NoResponseError(f"the connection ended before the reply did: {error}", head)
+        _forget_request(error)
+        what = " ".join(error.message.split())[:200]
+        if isinstance(error, aiohttp.ClientHttpProxyError):
+            return ConnectError(f"no connection to the service: the proxy answered {error.status} {what}")
+        return NoResponseError(f"the reply is not valid HTTP: {what}", head)
+    what = " ".join(str(error).split())
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return ConnectError(f"no connection to the service: {what}")
+    return NoResponseError(f"the connection ended before the reply did: {what}", head)
+
+
+def _forget_request(error: aiohttp.ClientResponseError) -> None:
+    # It stays in the chain below ours, and its repr would show the key, and the password of a proxy's URL.
+    info = error.request_info
+    error.request_info = info._replace(headers=CIMultiDictProxy(CIMultiDict[str]()), real_url=info.url)
+    error.args = (error.status, error.message)
