@@ -175,7 +175,8 @@ class AiohttpClient:
         # aiohttp's own trust_env asks the environment in a thread for every request.
         origin = f"{url.scheme}://{url.host}"
         if origin not in known:
-            known[origin] = None if proxy_bypass(url.host or "") else getproxies().get(url.scheme)
+            proxy = None if proxy_bypass(url.host or "") else getproxies().get(url.scheme)
+            known[origin] = f"http://{proxy}" if proxy and "://" not in proxy else proxy
         return known[origin]
 
 
