@@ -321,7 +321,7 @@ class AsyncLangCache:
 
     async def _ask_for_key(self, timeout: float | None) -> str:
         assert self._key_source is not None
-        timeout = timeout or DEFAULT_TIMEOUT_MS / 1000  # the timeouts of a client of the user's don't cover it
+        timeout = timeout or DEFAULT_TIMEOUT_MS / 1000  # a user's own HTTP client bounds only the exchange
         key = self._key_source()
         if isawaitable(key):
             try:

@@ -41,7 +41,7 @@ class HttpResponse(Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The reply's headers; keys should compare without case."""
+        """The reply's headers."""
         ...
 
     @property

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, NamedTuple
 
 import aiohttp
+from multidict import CIMultiDict
 
 from .debug import DebugLogger, ExchangeLog
 from .errors import ClosedError, ConnectError, NoResponseError, RequestError, TimeoutException
@@ -77,7 +78,7 @@ class Transport:
             log.reply(response)
         if isinstance(response, Reply):
             return response
-        return Reply(response.status_code, response.headers, response.content)
+        return Reply(response.status_code, CIMultiDict(response.headers), response.content)
 
     async def aclose(self) -> None:
         """Close what was made for the running event loop; other loops close theirs as soon as they turn."""
