@@ -47,7 +47,7 @@ def test_a_failure_is_named_by_its_class_alone():
 
 
 def by_itself(monkeypatch):
-    """The package's logger as in a program that set up no logging. Not a fixture: pytest adds handlers later."""
+    """The package's logger, bare. Not in a fixture, for pytest adds handlers of its own after those."""
     monkeypatch.setenv("LANGCACHE_DEBUG", "1")
     logger = logging.getLogger("langcache")
     for attribute, value in (("handlers", []), ("level", logging.NOTSET), ("propagate", False)):
