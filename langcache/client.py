@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
+import sys
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from inspect import isawaitable
 from types import TracebackType
@@ -56,8 +57,9 @@ class AsyncLangCache:
             will use it, and what it made is closed for you. Default: a session made for what a cache needs,
             with the proxies that the environment names.
         retry_config: what to try again, for every call that does not say otherwise. Default: nothing.
-        timeout_ms: milliseconds for one try, from asking for a connection to the end of the reply. Default:
-            10,000, of which at most 5,000 to connect; with a ``client`` of your own, that client's timeouts.
+        timeout_ms: milliseconds for one try, from asking a callable for the key to the end of the reply.
+            Default: 10,000, of which at most 5,000 to connect; with a ``client`` of your own, that client's
+            timeouts, and 10,000 for the key.
         debug_logger: told of each request and reply: method, URL, sizes, status, time and number of the try,
             never the key. Default: the logger ``langcache`` if ``LANGCACHE_DEBUG`` is set.
         debug_bodies: whether the debug logger sees prompts and responses too.
@@ -305,7 +307,12 @@ class AsyncLangCache:
 
         async def send(nth_try: int, left: float | None) -> Reply:
             within = timeout if left is None else left if timeout is None else min(timeout, left)
-            authorization = self._authorization or await self._ask_for_key(within)
+            authorization = self._authorization
+            if authorization is None:
+                asked = time.monotonic()
+                authorization = await self._ask_for_key(within)
+                if within is not None:
+                    within = max(within - (time.monotonic() - asked), 0.001)
             headers = protocol.headers(request, authorization, http_headers)
             return await self._transport.exchange(request, url, headers, within, nth_try)
 
@@ -314,6 +321,7 @@ class AsyncLangCache:
 
     async def _ask_for_key(self, timeout: float | None) -> str:
         assert self._key_source is not None
+        timeout = timeout or DEFAULT_TIMEOUT_MS / 1000  # a user's own HTTP client bounds only the exchange
         key = self._key_source()
         if isawaitable(key):
             try:
@@ -347,6 +355,6 @@ def _seconds(timeout_ms: object) -> float | None:
         return None
     if isinstance(timeout_ms, bool) or not isinstance(timeout_ms, int | float):
         raise TypeError(f"timeout_ms: must be a number of milliseconds, but is {type(timeout_ms).__name__}")
-    if not 0 < timeout_ms < math.inf:
+    if not 0 < timeout_ms <= sys.float_info.max:  # an int may be too large for a float
         raise ValueError(f"timeout_ms: must be more than 0 milliseconds and finite, but is {timeout_ms!r}")
     return timeout_ms / 1000

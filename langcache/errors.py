@@ -261,7 +261,8 @@ def _describe(status: int, problem: ProblemDetails, body: str, location: str | N
     fields = "; ".join(
         f"{field.field}: {field.message or field.rule}"
         for field in problem.fields or ()
-        if field.message and field.message not in what
+        if field.rule or field.message
+        if not (field.message and field.message in what)
     )
     if location is not None and 300 <= status < 400:
         what = f"redirects are not followed; if {location} is the service, give it as server_url"
@@ -269,5 +270,7 @@ def _describe(status: int, problem: ProblemDetails, body: str, location: str | N
 
 
 def _one_line(text: str) -> str:
-    line = " ".join(text[: 2 * _MESSAGE_CHARS].split())
+    # Unprintable characters could drive a terminal, or be lone surrogates that no log file takes.
+    shown = (character if character.isprintable() else " " for character in text[: 2 * _MESSAGE_CHARS])
+    line = " ".join("".join(shown).split())
     return line if len(line) <= _MESSAGE_CHARS else f"{line[:_MESSAGE_CHARS]}…"

@@ -60,7 +60,7 @@ class Reply(msgspec.Struct, frozen=True):
         content_type["content-type"] = self.headers.get("Content-Type", "")
         try:
             return self.content.decode(content_type.get_content_charset("utf-8"), "replace")
-        except LookupError:
+        except (LookupError, ValueError):  # unknown, or a codec that can't replace what it can't decode
             return self.content.decode("utf-8", "replace")
 
     def json(self) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from .errors import (
@@ -40,7 +41,7 @@ class HttpResponse(Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The reply's headers; keys should compare without case."""
+        """The reply's headers."""
         ...
 
     @property
@@ -174,7 +175,8 @@ class AiohttpClient:
         # aiohttp's own trust_env asks the environment in a thread for every request.
         origin = f"{url.scheme}://{url.host}"
         if origin not in known:
-            known[origin] = None if proxy_bypass(url.host or "") else getproxies().get(url.scheme)
+            proxy = None if proxy_bypass(url.host or "") else getproxies().get(url.scheme)
+            known[origin] = f"http://{proxy}" if proxy and "://" not in proxy else proxy
         return known[origin]
 
 
@@ -206,8 +208,20 @@ def _request_error(error: BaseException, timeout: float | None, head: Reply | No
         if isinstance(error, aiohttp.ConnectionTimeoutError):
             return TimeoutException(f"no connection to the service{within}: {error}")
         return TimeoutException(f"no reply from the service{within}", head)
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError):
-        return ConnectError(f"no connection to the service: {error}")
     if isinstance(error, aiohttp.ClientResponseError):
-        return NoResponseError(f"the reply is not valid HTTP: {' '.join(error.message.split())[:200]}", head)
-    return NoResponseError(f"the connection ended before the reply did: {error}", head)
+        _forget_request(error)
+        what = " ".join(error.message.split())[:200]
+        if isinstance(error, aiohttp.ClientHttpProxyError):
+            return ConnectError(f"no connection to the service: the proxy answered {error.status} {what}")
+        return NoResponseError(f"the reply is not valid HTTP: {what}", head)
+    what = " ".join(str(error).split())
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return ConnectError(f"no connection to the service: {what}")
+    return NoResponseError(f"the connection ended before the reply did: {what}", head)
+
+
+def _forget_request(error: aiohttp.ClientResponseError) -> None:
+    # It stays in the chain below ours, and its repr would show the key, and the password of a proxy's URL.
+    info = error.request_info
+    error.request_info = info._replace(headers=CIMultiDictProxy(CIMultiDict[str]()), real_url=info.url)
+    error.args = (error.status, error.message)

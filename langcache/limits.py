@@ -204,7 +204,7 @@ def check_text(argument: str, value: object) -> str:
             "unicode",
             f"must be text that UTF-8 can carry, but has a lone surrogate at index {error.start}",
         ) from error
-    return str(value)
+    return str.__str__(value)  # str() of an enum member would be its name
 
 
 def check_int(argument: str, value: object, *, minimum: int) -> int:

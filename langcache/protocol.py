@@ -186,11 +186,22 @@ def base_url(server_url: object, cache_id: str) -> str:
         raise ValueError(
             f"server_url: must begin with https:// or http://, but begins with {parts.scheme}://"
         )
-    if not host or any(character.isspace() or not character.isprintable() for character in url):
+    if host and not host.isascii():
+        # There is more than one way to convert it, and the key would go wherever ours leads.
+        raise ValueError(f"server_url: must have a host in ASCII, in its xn-- form perhaps, but is {url!r}")
+    if not host or not _can_be_host(host) or " " in url or not url.isprintable():
         raise ValueError(f"server_url: must be a URL such as https://host[:port], but is {url!r}")
     if parts.query or parts.fragment:
         raise ValueError(f"server_url: must end before any ? or #, but is {url!r}")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}/v1/caches/{cache_id}/"
+
+
+def _can_be_host(host: str) -> bool:
+    # What this refuses, the resolver or aiohttp would refuse with an exception of its own at every call.
+    try:
+        return "\\" not in host and bool(host.encode("idna").decode("idna"))
+    except UnicodeError:
+        return False
 
 
 def authorization(api_key: object) -> str:
@@ -211,8 +222,10 @@ def headers(request: Request[Any], authorization: str, extra: Mapping[str, str] 
     ours = {"Authorization": authorization, "Accept": "application/json", "User-Agent": USER_AGENT}
     if request.body is not None:
         ours["Content-Type"] = "application/json"
-    if not extra:
+    if extra is None:
         return ours
+    if not isinstance(extra, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"http_headers: must be a mapping of str to str, but is {type(extra).__name__}")
     theirs = {_header_name(name): _header_value(name, value) for name, value in extra.items()}
     replaced = {name.lower() for name in theirs}
     return {name: value for name, value in ours.items() if name.lower() not in replaced} | theirs
@@ -231,4 +244,4 @@ def _header_value(name: object, value: object) -> str:
         raise TypeError(f"http_headers: the value of {name!r} must be str, but is {type(value).__name__}")
     if _CONTROL.search(value):
         raise ValueError(f"http_headers: the value of {name!r} has a control character")
-    return value
+    return check_text(f"http_headers[{name!r}]", value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import random
+import sys
 import time
 import warnings
 from collections.abc import Awaitable, Callable, Generator, Mapping
@@ -197,5 +198,5 @@ def _http_date(text: str) -> datetime:
 def _check_number(name: str, value: object, *, minimum: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name}: must be a number, but is {type(value).__name__}")
-    if not minimum <= value < math.inf:
+    if not minimum <= value <= sys.float_info.max:  # an int may be too large for a float
         raise ValueError(f"{name}: must be at least {minimum:g} and finite, but is {value!r}")

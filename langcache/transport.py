@@ -10,9 +10,10 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, NamedTuple
 
 import aiohttp
+from multidict import CIMultiDict
 
 from .debug import DebugLogger, ExchangeLog
-from .errors import ClosedError, ConnectError, NoResponseError, TimeoutException
+from .errors import ClosedError, ConnectError, NoResponseError, RequestError, TimeoutException
 from .exchange import Reply, Request
 from .httpclient import AiohttpClient, AsyncHttpClient, ClientSource, HttpResponse, adapt
 
@@ -77,7 +78,7 @@ class Transport:
             log.reply(response)
         if isinstance(response, Reply):
             return response
-        return Reply(response.status_code, response.headers, response.content)
+        return Reply(response.status_code, CIMultiDict(response.headers), response.content)
 
     async def aclose(self) -> None:
         """Close what was made for the running event loop; other loops close theirs as soon as they turn."""
@@ -126,24 +127,37 @@ async def _send(
     headers: Mapping[str, str],
     timeout: float | None,
 ) -> HttpResponse:
-    method, content = request.operation.method, request.body
+    method = request.operation.method
     started = time.monotonic()
     try:
-        return await client.request(method, url, headers=headers, content=content, timeout=timeout)
+        return await _send_once(client, method, url, headers, request.body, timeout)
     except NoResponseError as error:
         # The service may have closed an idle connection just as it was used again. aiohttp sends GET and
         # DELETE once more by itself; it cannot know which POST may be repeated.
         if method != "POST" or not request.operation.repeatable or error.raw_response is not None:
             raise
         left = None if timeout is None else max(timeout - (time.monotonic() - started), 0.001)
-        return await client.request(method, url, headers=headers, content=content, timeout=left)
+        return await _send_once(client, method, url, headers, request.body, left)
+
+
+async def _send_once(
+    client: AsyncHttpClient,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    content: bytes | None,
+    timeout: float | None,
+) -> HttpResponse:
+    """Send, and make errors of ours out of the bare ones that a user's client may raise."""
+    try:
+        return await client.request(method, url, headers=headers, content=content, timeout=timeout)
+    except RequestError:
+        raise
     except (asyncio.TimeoutError, TimeoutError) as error:
-        if isinstance(error, TimeoutException):
-            raise
         raise TimeoutException("no reply from the service in time") from error
+    except (ConnectionResetError, ConnectionAbortedError, BrokenPipeError) as error:
+        raise NoResponseError(f"the connection ended before the reply did: {error}") from error
     except OSError as error:
-        if isinstance(error, ConnectError):
-            raise
         raise ConnectError(f"no connection to the service: {error}") from error
 
 

@@ -1,0 +1,263 @@
+"""The exact bytes on the wire, where they may go, and what comes of the reply."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from yarl import URL
+
+from langcache import LimitError, Limits, __version__, errors, protocol
+from langcache.exchange import Reply
+from langcache.models import HealthResponse
+
+LIMITS = Limits()
+BASE = "https://cache.example/v1/caches/c/"
+
+
+@pytest.mark.parametrize(
+    ("request_", "method", "path", "body"),
+    [
+        (
+            protocol.search(LIMITS, "Hi?", None, None, None, None),
+            "POST",
+            "entries/search",
+            b'{"prompt":"Hi?"}',
+        ),
+        (
+            protocol.search(LIMITS, "Hé", 1, ["exact", "semantic"], {"a": "b"}, 3),
+            "POST",
+            "entries/search",
+            '{"prompt":"Hé","similarityThreshold":1.0,"searchStrategies":["exact","semantic"],'
+            '"attributes":{"a":"b"},"maxResults":3}'.encode(),
+        ),
+        (
+            protocol.conversational_search(LIMITS, "And?", 0, None, {}, None, ["Hi?"]),
+            "POST",
+            "conversations/search",
+            b'{"prompt":"And?","similarityThreshold":0.0,"context":["Hi?"]}',
+        ),
+        (
+            protocol.set(LIMITS, "Hi?", "", None, None),
+            "POST",
+            "entries",
+            b'{"prompt":"Hi?","response":""}',
+        ),
+        (
+            protocol.set(LIMITS, "Hi?", "Ho!", {"a": "b"}, 5000),
+            "POST",
+            "entries",
+            b'{"prompt":"Hi?","response":"Ho!","attributes":{"a":"b"},"ttlMillis":5000}',
+        ),
+        (protocol.delete_by_id("a b"), "DELETE", "entries/a%20b", None),
+        (
+            protocol.delete_query(LIMITS, {"a": "b"}),
+            "DELETE",
+            "entries",
+            b'{"attributes":{"a":"b"}}',
+        ),
+        (protocol.flush(), "POST", "flush", None),
+        (protocol.health(), "GET", "health", None),
+    ],
+    ids=lambda value: value.operation.name if hasattr(value, "operation") else "",
+)
+def test_what_an_operation_sends(request_, method, path, body):
+    assert (request_.operation.method, request_.path, request_.body) == (method, path, body)
+
+
+def test_only_what_repeats_without_harm_is_repeatable():
+    repeatable = [
+        protocol.search(LIMITS, "x", None, None, None, None),
+        protocol.flush(),
+        protocol.health(),
+        protocol.delete_by_id("x"),
+        protocol.delete_query(LIMITS, {"a": "b"}),
+    ]
+    assert all(request.operation.repeatable for request in repeatable)
+    assert not protocol.set(LIMITS, "x", "y", None, None).operation.repeatable
+
+
+@given(entry_id=st.text(max_size=40) | st.text("./%\\2ef?#;\uff0e", max_size=6))
+def test_no_entry_id_reaches_another_endpoint(entry_id):
+    try:
+        url = URL(BASE + protocol.delete_by_id(entry_id).path, encoded=True)
+    except LimitError:
+        return
+    assert url.raw_path.startswith("/v1/caches/c/entries/")
+    segment = url.raw_path.removeprefix("/v1/caches/c/entries/")
+    assert unquote(segment) == entry_id
+    assert segment not in ("", ".", "..")
+    assert "/" not in segment
+    assert url.raw_query_string == url.raw_fragment == ""
+
+
+@pytest.mark.parametrize("attributes", [None, {}])
+def test_a_delete_query_without_attributes_is_never_made(attributes):
+    with pytest.raises(LimitError, match="attributes: cannot be blank"):
+        protocol.delete_query(LIMITS, attributes)
+
+
+@pytest.mark.parametrize("response", [None, 7, b"x", "\udfff"])
+def test_a_response_is_text(response):
+    with pytest.raises((TypeError, ValueError), match="response: must be"):
+        protocol.set(LIMITS, "x", response, None, None)
+
+
+@pytest.mark.parametrize(
+    ("server_url", "base"),
+    [
+        ("cache.example", "https://cache.example/v1/caches/c/"),
+        ("cache.example:8443/", "https://cache.example:8443/v1/caches/c/"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080/v1/caches/c/"),
+        ("https://[::1]:8080/", "https://[::1]:8080/v1/caches/c/"),
+        ("https://cache.example/behind/a/path//", "https://cache.example/behind/a/path/v1/caches/c/"),
+        ("  https://cache.example\n", "https://cache.example/v1/caches/c/"),
+        ("http://my_service", "http://my_service/v1/caches/c/"),
+        ("HTTPS://xn--bcher-kva.example", "https://xn--bcher-kva.example/v1/caches/c/"),
+    ],
+)
+def test_a_server_url_may_be_a_bare_host_and_end_in_a_slash(server_url, base):
+    assert protocol.base_url(server_url, "c") == base
+
+
+@pytest.mark.parametrize(
+    "server_url",
+    [
+        "",
+        " ",
+        "://",
+        "http://",
+        "https:///path",
+        "ftp://cache.example",
+        "file:///etc/passwd",
+        "http://ca che.example",
+        "http://cache.example:port",
+        "http://cache.example:99999",
+        "http://[::1",
+        "http://a..b",
+        "http://.",
+        "http://a\\b",
+        f"http://{'a' * 64}.example",
+        "http://xn--zz-.example",
+        "http://cache.example/\x00",
+        "http://cache.example?cache=c",
+        "http://cache.example/#c",
+        "http://bücher.example",
+        "http://℀.example",
+        "\ud800",
+    ],
+)
+def test_what_cannot_be_a_url_is_refused(server_url):
+    with pytest.raises(ValueError, match=r"^server_url: "):
+        protocol.base_url(server_url, "c")
+
+
+def test_a_server_url_is_text():
+    with pytest.raises(TypeError, match="server_url: must be str, but is int"):
+        protocol.base_url(7, "c")
+
+
+@pytest.mark.parametrize(
+    "server_url", ["https://user:hunter2@cache.example", "https://hunter2@cache.example"]
+)
+def test_a_password_in_a_server_url_is_refused_and_not_shown(server_url):
+    with pytest.raises(ValueError, match="api_key") as raised:
+        protocol.base_url(server_url, "c")
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "error"),
+    [
+        ("", ValueError),
+        (" secret", ValueError),
+        ("secret\n", ValueError),
+        ("secret\r\nX: y", ValueError),
+        ("sécret", ValueError),
+        (b"secret", TypeError),
+        (["secret"], TypeError),
+    ],
+)
+def test_what_cannot_be_a_key_is_refused_and_not_shown(key, error):
+    with pytest.raises(error, match=r"^api_key: ") as raised:
+        protocol.authorization(key)
+    assert "cret" not in str(raised.value)
+
+
+def test_the_headers_of_a_request():
+    request = protocol.search(LIMITS, "x", None, None, None, None)
+    assert protocol.headers(request, "Bearer k", None) == {
+        "Authorization": "Bearer k",
+        "Accept": "application/json",
+        "Content-Type": "application/json",
+        "User-Agent": f"langcache-python/{__version__}",
+    }
+    assert "Content-Type" not in protocol.headers(protocol.flush(), "Bearer k", {})
+
+
+def test_headers_of_the_user_replace_ours_without_case():
+    headers = protocol.headers(protocol.flush(), "Bearer k", {"user-agent": "mine", "X-Trace": "é 1"})
+    assert headers == {
+        "Authorization": "Bearer k",
+        "Accept": "application/json",
+        "user-agent": "mine",
+        "X-Trace": "é 1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("extra", "error", "words"),
+    [
+        ([("a", "b")], TypeError, "http_headers: must be a mapping of str to str, but is list"),
+        ({1: "b"}, TypeError, "http_headers: names must be str, but one is int"),
+        ({"a": 1}, TypeError, "the value of 'a' must be str, but is int"),
+        ({"": "b"}, ValueError, "'' can't be the name of a header"),
+        ({"a b": "c"}, ValueError, "'a b' can't be the name of a header"),
+        ({"a\r\nb": "c"}, ValueError, "can't be the name of a header"),
+        ({"a": "b\r\nc: d"}, ValueError, "the value of 'a' has a control character"),
+        ({"a": "\ud800"}, ValueError, "lone surrogate"),
+    ],
+)
+def test_what_cannot_be_a_header_is_refused(extra, error, words):
+    with pytest.raises(error) as raised:
+        protocol.headers(protocol.flush(), "Bearer k", extra)
+    assert words in str(raised.value)
+
+
+def read(request, status, body=b""):
+    return protocol.read_reply(request, Reply(status, {}, body), tries=2)
+
+
+def test_a_success_becomes_a_model_that_knows_its_tries():
+    result = read(protocol.set(LIMITS, "x", "y", None, None), 201, b'{"entryId":"e1"}')
+    assert (result.entry_id, result.tries) == ("e1", 2)
+
+
+@pytest.mark.parametrize("status", [200, 202, 204])
+@pytest.mark.parametrize("body", [b"", b"{}", b"<html>"])
+def test_operations_without_a_result_care_for_no_body(status, body):
+    assert read(protocol.flush(), status, body) is None
+    assert read(protocol.delete_by_id("e1"), status, body) is None
+    assert read(protocol.health(), status, body) == HealthResponse()
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b'{"entryId":7}', b'{"entryId":"\xff"}', b'{"entryId":' + b"[" * 100_000]
+)
+def test_a_success_that_cannot_be_read_says_which_operation_and_why(body):
+    with pytest.raises(errors.ResponseValidationError, match=r"^set: a 201 whose body") as raised:
+        read(protocol.set(LIMITS, "x", "y", None, None), 201, body)
+    error = raised.value
+    assert isinstance(error.cause, Exception)
+    assert error.__cause__ is error.cause
+    assert (error.status_code, error.raw_response.content, error.tries) == (201, body, 2)
+
+
+@pytest.mark.parametrize("status", [101, 302, 404, 500, 599])
+def test_anything_but_a_success_raises_and_knows_its_tries(status):
+    with pytest.raises(errors.StatusError) as raised:
+        read(protocol.flush(), status, json.dumps({"detail": "no"}).encode())
+    assert (raised.value.status_code, raised.value.data.detail, raised.value.tries) == (status, "no", 2)
