@@ -172,7 +172,9 @@ LangCache at {url}, entries {entries}{attributes}, embedded with {embedder.name}
 
 For the shell that your program runs in:
 
-export LANGCACHE_SERVER_URL={quote(url)} LANGCACHE_API_KEY={key} LANGCACHE_CACHE_ID={quote(cache.cache_id)}
+export LANGCACHE_SERVER_URL={quote(url)}
+export LANGCACHE_API_KEY={key}
+export LANGCACHE_CACHE_ID={quote(cache.cache_id)}
 
 There, save an answer and ask for it in other words:
 

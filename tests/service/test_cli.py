@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
-import runpy
 import signal
 import subprocess
 import sys
@@ -19,12 +19,12 @@ import pytest
 from langcache import __version__
 from langcache.cli import _millis, main
 
-EXPORT = re.compile(r"export LANGCACHE_SERVER_URL=(\S+) LANGCACHE_API_KEY=(.+) LANGCACHE_CACHE_ID=(\S+)")
+EXPORT = re.compile(r"export LANGCACHE_(SERVER_URL|API_KEY|CACHE_ID)=(.+)")
 
 
 @contextmanager
 def serving(*options):
-    """A `serve` process; gives it and what a shell would know after its export line."""
+    """A `serve` process; gives it and the URL, key and cache id that its export lines tell a shell."""
     process = subprocess.Popen(
         [sys.executable, "-m", "langcache", "serve", "--port", "0", *map(str, options)],
         stdout=subprocess.PIPE,
@@ -32,12 +32,15 @@ def serving(*options):
         text=True,
     )
     try:
+        exported = {}
         for line in process.stdout:
-            if found := EXPORT.fullmatch(line.rstrip("\n")):
-                yield process, found.groups()
+            if found := EXPORT.match(line):
+                exported[found[1]] = found[2]
+            if len(exported) == 3:
+                yield process, (exported["SERVER_URL"], exported["API_KEY"], exported["CACHE_ID"])
                 break
         else:
-            pytest.fail(f"it printed no export line: {process.communicate()}")
+            pytest.fail(f"it printed no export lines: {process.communicate()}")
     finally:
         process.kill()
         process.communicate(timeout=30)
@@ -175,7 +178,9 @@ def test_serve_prints_what_a_shell_needs(endpoint, capsys):
     embedder, _ = endpoint
     assert main(["serve", "--port", "0", "--embedder", embedder, "--embedder-model", "small"]) == 0
     output = capsys.readouterr().out
-    assert re.search(EXPORT.pattern, output)[2] == "langcache-local-key"
+    exported = dict(EXPORT.findall(output))
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", exported["SERVER_URL"])
+    assert (exported["API_KEY"], exported["CACHE_ID"]) == ("langcache-local-key", "local")
     commands = output[output.index("curl") :].strip()
     subprocess.run(["bash", "-n", "-c", commands], check=True, timeout=10)
 
@@ -264,6 +269,6 @@ def test_what_is_no_time_is_refused(text, capsys):
 def test_the_module_is_a_program_that_tells_its_version(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["langcache", "--version"])
     with pytest.raises(SystemExit) as ended:
-        runpy.run_module("langcache", run_name="__main__")
+        importlib.import_module("langcache.__main__")
     assert ended.value.code == 0
     assert __version__ in capsys.readouterr().out
