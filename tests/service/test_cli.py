@@ -238,6 +238,17 @@ def test_ctrl_c_outside_of_the_server_ends_with_130(monkeypatch):
     assert main(["demo"]) == 130
 
 
+def test_a_reader_that_has_had_enough_ends_the_demo_quietly(monkeypatch, tmp_path):
+    with (tmp_path / "output").open("w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        monkeypatch.setattr("langcache.local.demo.demo", lambda: (print("first"), _broken_pipe()))
+        assert main(["demo"]) == 141
+
+
+def _broken_pipe():
+    raise BrokenPipeError
+
+
 def test_a_missing_package_ends_the_demo_in_one_line(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "langcache.local.demo", None)
     assert main(["demo"]) == 1

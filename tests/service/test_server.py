@@ -7,6 +7,7 @@ import socket
 import threading
 import urllib.request
 
+import aiohttp
 import pytest
 
 from langcache import AsyncLangCache, LangCache
@@ -123,6 +124,27 @@ async def test_a_start_that_is_cancelled_leaves_nothing_behind(embedder):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert threading.enumerate() == threads
+    assert embedder.closed == 1
+
+
+async def test_stopping_ends_a_request_that_hangs(embedder, session, monkeypatch):
+    monkeypatch.setattr("langcache.local.server._SHUTDOWN_SECONDS", 0.05)
+    hangs = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    async def embed(texts):
+        loop.call_soon_threadsafe(hangs.set)
+        await asyncio.Event().wait()
+
+    embedder.embed = embed
+    async with LocalServer(embedder=embedder) as server:
+        url = f"{server.url}/v1/caches/{server.cache_id}/entries/search"
+        headers = {"Authorization": f"Bearer {server.api_key}"}
+        post = session.post(url, json={"prompt": "p"}, headers=headers)
+        request = asyncio.ensure_future(post)
+        await hangs.wait()
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await request
     assert embedder.closed == 1
 
 
