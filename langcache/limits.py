@@ -19,16 +19,19 @@ _ATTRIBUTE_NAME = re.compile(r"[a-zA-Z0-9_-]+")
 class LimitError(ValueError):
     """An argument breaks a rule of the service. ``str(e)`` names the argument, the rule and the value."""
 
-    def __init__(self, argument: str, rule: str, message: str) -> None:
-        super().__init__(argument, rule, message)
+    def __init__(self, argument: str, rule: str, message: str, hint: str = "") -> None:
+        super().__init__(argument, rule, message, hint)
         self.argument = argument
         """The Python name of the argument."""
         self.rule = rule
         """The rule's short name: ``min``, ``max``, ``pattern``, ``required``, ``oneof``."""
         self.message = message
+        """What the rule asks for and what was given instead."""
+        self.hint = hint
+        """What the caller of this client can do about it, if the message does not say."""
 
     def __str__(self) -> str:
-        return f"{self.argument}: {self.message}"
+        return f"{self.argument}: {self.message}{self.hint and f' ({self.hint})'}"
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -239,8 +242,8 @@ def _too_many(argument: str, unit: str, limit: int, count: int) -> NoReturn:
     raise LimitError(
         argument,
         "max",
-        f"must have at most {limit} {unit}, but has {count} "
-        "(if the service allows more, see langcache.Limits)",
+        f"must have at most {limit} {unit}, but has {count}",
+        hint="if the service allows more, see langcache.Limits",
     )
 
 
