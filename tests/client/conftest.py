@@ -39,10 +39,8 @@ class Service:
     def __init__(self):
         self.url = ""
         self.seen = []
-        self.arrived = threading.Event()
-        """Set when a request has come in."""
-        self.left = threading.Event()
-        """Set when a client has given up on a request that stalls."""
+        self._arrived = threading.Semaphore(0)
+        self._left = threading.Semaphore(0)
         self._script = deque()
         self._over = asyncio.Event()
 
@@ -62,8 +60,8 @@ class Service:
         async def answer(request):
             try:
                 await self._over.wait()
-            except asyncio.CancelledError:  # the client has closed the connection
-                self.left.set()
+            except asyncio.CancelledError:
+                self._left.release()
                 raise
             return web.Response()
 
@@ -79,6 +77,15 @@ class Service:
 
         self._script.append(answer)
 
+    async def has_requests(self, count=1):
+        """Wait until as many requests more have come in."""
+        for _ in range(count):
+            assert await asyncio.to_thread(self._arrived.acquire, timeout=10)
+
+    async def is_left(self):
+        """Wait until a client has closed the connection of a request that stalls."""
+        assert await asyncio.to_thread(self._left.acquire, timeout=10)
+
     async def handle(self, request):
         content = await request.content.read()  # request.read() has a limit
         self.seen.append(
@@ -90,7 +97,7 @@ class Service:
                 request.transport.get_extra_info("peername"),
             )
         )
-        self.arrived.set()
+        self._arrived.release()
         answer = self._script.popleft() if self._script else _succeed
         return await answer(request)
 

@@ -1,0 +1,96 @@
+"""What is cut off in time, what is cancelled, and that the client lives on."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from langcache import AsyncLangCache, LangCache
+from langcache.errors import TimeoutException
+
+
+async def test_a_stalling_service_ends_in_a_timeout(connect, service):
+    service.stalls()
+    with pytest.raises(TimeoutException, match=r"no reply from the service within 0\.05 s") as raised:
+        await connect(timeout_ms=50).flush()
+    assert isinstance(raised.value, TimeoutError)
+    await service.is_left()
+
+
+async def test_a_body_that_never_ends_ends_in_a_timeout(connect, service, server_loop):
+    async def drip(reader, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        try:
+            while True:
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.005)
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    async def start():
+        return await asyncio.start_server(drip, "127.0.0.1", 0)
+
+    server = asyncio.run_coroutine_threadsafe(start(), server_loop).result()
+    host, port = server.sockets[0].getsockname()
+    with pytest.raises(TimeoutException) as raised:
+        await connect(server_url=f"http://{host}:{port}", timeout_ms=100).flush()
+    assert raised.value.status_code == 200
+    server_loop.call_soon_threadsafe(server.close)
+
+
+async def test_a_call_may_have_a_timeout_of_its_own(connect, service):
+    client = connect(timeout_ms=60_000)
+    service.stalls()
+    with pytest.raises(TimeoutException):
+        await client.search("Hi?", timeout_ms=50)
+    assert (await client.search("Hi?")).tries == 1
+
+
+async def test_a_server_that_accepts_nothing_ends_in_a_timeout(connect):
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        host, port = deaf.getsockname()
+        with pytest.raises(TimeoutException):
+            await connect(server_url=f"http://{host}:{port}", timeout_ms=100).flush()
+
+
+async def test_tls_without_an_answer_ends_in_a_timeout(connect):
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        host, port = deaf.getsockname()
+        with pytest.raises(TimeoutException):
+            await connect(server_url=f"https://{host}:{port}", timeout_ms=100).flush()
+
+
+@pytest.mark.parametrize("kind", [AsyncLangCache, LangCache])
+async def test_a_cancelled_call_closes_its_connection_and_the_client_lives_on(service, kind):
+    async with kind(service.url, "k", "c") as client:
+        search = client.search if kind is AsyncLangCache else client.search_async
+        service.stalls()
+        call = asyncio.create_task(search("Hi?"))
+        await service.has_requests()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await service.is_left()
+        assert (await search("Hi?")).tries == 1
+
+
+async def test_many_calls_at_once_of_which_some_are_cancelled(service):
+    for _ in range(10):
+        service.stalls()
+    async with AsyncLangCache(service.url, "k", "c") as client:
+        calls = [asyncio.create_task(client.search(f"{number}?")) for number in range(10)]
+        await service.has_requests(10)
+        for call in calls:
+            call.cancel()
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
+        assert all(result.tries == 1 for result in await asyncio.gather(*map(client.search, "abcdefghij")))
