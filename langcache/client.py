@@ -107,7 +107,7 @@ class AsyncLangCache:
         self._transport = Transport(
             client,
             max_reply_bytes=self._limits.reply_bytes,
-            logger=debug_logger or default_logger(),
+            logger=default_logger() if debug_logger is None else debug_logger,
             log_bodies=debug_bodies,
         )
 
