@@ -1,0 +1,147 @@
+"""The thread that runs blocking calls: from where it may be called, and what interrupts it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import signal
+import threading
+from concurrent.futures import CancelledError
+
+import pytest
+
+from langcache import LangCache, portal
+from langcache.errors import ClosedError
+from langcache.portal import Portal
+
+
+@pytest.fixture
+def a_portal():
+    a_portal = Portal()
+    yield a_portal
+    a_portal.close()
+
+
+async def answer(value=42):
+    await asyncio.sleep(0)
+    return value
+
+
+async def fail(error):
+    raise error
+
+
+def test_a_call_returns_what_the_coroutine_returns(a_portal):
+    assert a_portal.call(answer) == 42
+    assert a_portal.call(answer, value=43) == 43
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt])
+def test_an_error_reaches_the_caller_and_the_portal_lives_on(a_portal, error):
+    with pytest.raises(error, match="reason"):
+        a_portal.call(fail, error("reason"))
+    assert a_portal.call(answer) == 42
+
+
+def test_a_call_runs_in_the_context_of_its_caller(a_portal):
+    request_id = contextvars.ContextVar("request_id")
+    request_id.set("r1")
+
+    async def read():
+        return request_id.get()
+
+    assert a_portal.call(read) == "r1"
+
+
+def test_a_cancellation_within_is_the_callers(a_portal):
+    async def cancel():
+        asyncio.current_task().cancel()
+        await asyncio.sleep(0)
+
+    with pytest.raises(CancelledError):
+        a_portal.call(cancel)
+    assert a_portal.call(answer) == 42
+
+
+def test_a_closed_portal_says_so(a_portal):
+    a_portal.call(answer)
+    a_portal.close()
+    a_portal.close()
+    with pytest.raises(ClosedError, match="closed; make a new one"):
+        a_portal.call(answer)
+
+
+def test_a_call_from_the_portals_own_thread_is_refused(a_portal):
+    async def call_itself():
+        a_portal.call(answer)
+
+    with pytest.raises(RuntimeError, match=r"use the \.\.\._async method there"):
+        a_portal.call(call_itself)
+
+
+def test_a_portal_can_be_closed_from_its_own_thread(a_portal):
+    async def close():
+        a_portal.close()
+        await asyncio.Event().wait()
+
+    with pytest.raises(ClosedError, match="closed during the call"):
+        a_portal.call(close)
+
+
+def test_what_interrupts_a_call_cancels_the_coroutine(a_portal):
+    started, cancelled = threading.Event(), threading.Event()
+
+    async def stall():
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    def interrupt():
+        started.wait(10)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        a_portal.call(stall)
+    assert cancelled.wait(10)
+
+
+def test_a_portal_that_cannot_start_says_why(monkeypatch, a_portal):
+    def no_loop(*args, **kwargs):
+        raise OSError("too many open files")
+
+    monkeypatch.setattr("anyio.run", no_loop)
+    with pytest.raises(OSError, match="too many open files"):
+        a_portal.call(answer)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_makes_connections_of_its_own(service):
+    with LangCache(service.url, "k", "c") as client:
+        client.flush()
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                status = client.search("from the child").tries - 1
+                client.close()
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+        client.flush()
+    parent, forked, parent_again = (seen.peer for seen in service.seen)
+    assert parent == parent_again != forked
+
+
+async def test_a_blocking_call_warns_once_that_it_blocks_the_running_loop(monkeypatch, service):
+    monkeypatch.setattr(portal, "_warned", False)
+    with LangCache(service.url, "k", "c") as client:
+        with pytest.warns(RuntimeWarning, match=r"LangCache\.flush\(\) blocks .* flush_async\(\)") as caught:
+            client.flush()
+        client.flush()  # any further warning would be an error here
+    assert caught[0].filename == __file__

@@ -1,0 +1,68 @@
+"""What the package promises by name, by signature and by docstring."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+
+import langcache
+from langcache import AsyncLangCache, LangCache
+
+CLIENT_MODULES = [
+    f"langcache.{module.name}" for module in pkgutil.iter_modules(langcache.__path__) if not module.ispkg
+]
+OPERATIONS = ["search", "set", "delete_by_id", "delete_query", "flush", "conversational_search", "health"]
+FOR_ONE_CALL = ["retries", "server_url", "timeout_ms", "http_headers"]
+
+
+@pytest.mark.parametrize("name", ["langcache", *(name for name in CLIENT_MODULES if "__main__" not in name)])
+def test_every_public_name_exists_once_and_the_module_says_what_it_is(name):
+    module = importlib.import_module(name)
+    names = getattr(module, "__all__", [])
+    assert [missing for missing in names if not hasattr(module, missing)] == []
+    assert len(set(names)) == len(names)
+    assert inspect.getdoc(module)
+
+
+def test_everything_public_at_the_front_door_is_documented():
+    objects = [getattr(langcache, name) for name in langcache.__all__ if not name.startswith("__")]
+    assert [thing for thing in objects if not inspect.getdoc(thing)] == []
+
+
+def public_methods(client):
+    return {name for name, method in vars(client).items() if inspect.isfunction(method) and name[0] != "_"}
+
+
+def test_both_clients_have_the_same_operations():
+    assert public_methods(AsyncLangCache) == {*OPERATIONS, "aclose", "discard"}
+    awaited = {f"{name}_async" for name in OPERATIONS}
+    assert public_methods(LangCache) == {*OPERATIONS, *awaited, "close", "aclose"}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_operation_has_one_signature_and_one_docstring(operation):
+    original = getattr(AsyncLangCache, operation)
+    assert inspect.iscoroutinefunction(original)
+    for name in (operation, f"{operation}_async"):
+        method = getattr(LangCache, name)
+        assert inspect.signature(method) == inspect.signature(original)
+        assert inspect.getdoc(method) == inspect.getdoc(original)
+        assert method.__name__ == name
+        assert inspect.iscoroutinefunction(method) is name.endswith("_async")
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_operation_takes_what_holds_for_one_call(operation):
+    parameters = inspect.signature(getattr(AsyncLangCache, operation)).parameters
+    assert list(parameters)[-4:] == FOR_ONE_CALL
+    assert all(parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in FOR_ONE_CALL)
+
+
+def test_the_constructors_differ_by_async_client_alone():
+    blocking = inspect.signature(LangCache).parameters
+    assert {name: parameter for name, parameter in blocking.items() if name != "async_client"} == dict(
+        inspect.signature(AsyncLangCache).parameters
+    )
