@@ -98,3 +98,9 @@ async def test_a_timeout_of_the_callables_own_is_one_of_ours_even_without_a_time
     async with aiohttp.ClientSession() as session:
         with pytest.raises(TimeoutException, match="api_key"):
             await AsyncLangCache(service.url, time_out, "c", session).flush()
+
+
+async def test_a_callable_needs_no_timeout(service):
+    async with aiohttp.ClientSession() as session:
+        await AsyncLangCache(service.url, lambda: "k1", "c", session).flush()
+    assert sent_keys(service) == ["Bearer k1"]

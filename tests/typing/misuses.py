@@ -26,7 +26,7 @@ cache.set("Hi?", "Ho!", ttl=1000)  # type: ignore[call-arg]
 cache.delete_by_id(7)  # type: ignore[arg-type]
 cache.delete_query()  # type: ignore[call-arg]
 cache.flush(http_headers={"a": 1})  # type: ignore[dict-item]
-cache.search("Hi?").entries  # type: ignore[attr-defined]
+print(cache.search("Hi?").entries)  # type: ignore[attr-defined]
 cache.search("Hi?").response.upper()  # type: ignore[union-attr]
 
 LangCache(7)  # type: ignore[arg-type]
@@ -42,6 +42,6 @@ BackoffStrategy(1, 2)  # type: ignore[call-arg]
 
 async def call() -> None:
     async_cache = AsyncLangCache()
-    async_cache.search("Hi?").response  # type: ignore[attr-defined]
+    print(async_cache.search("Hi?").response)  # type: ignore[attr-defined]
     await cache.search("Hi?")  # type: ignore[misc]
     async_cache.close()  # type: ignore[attr-defined]
