@@ -30,6 +30,7 @@ def types(session: nox.Session) -> None:
     """Check types with mypy and pyright, both strict."""
     session.install(".[local]", *group("types"), *group("test"))
     session.run("mypy")
+    session.run("mypy", "--strict", "tests/typing")  # uses that must check, and misuses that must not
     session.run("pyright")
 
 
