@@ -7,9 +7,10 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import timedelta
 from inspect import isawaitable
 from types import TracebackType
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from msgspec import UNSET, UnsetType
 
@@ -19,6 +20,7 @@ from .errors import TimeoutException
 from .exchange import Reply, Request
 from .httpclient import ClientSource
 from .limits import Limits, check_path_segment
+from .mistakes import explain_construction, explain_operation, missing_attribute
 from .models import (
     ConversationalSearchResponseContent,
     DeleteQueryResponse,
@@ -77,6 +79,7 @@ class AsyncLangCache:
         TypeError: an argument is of the wrong type.
     """
 
+    @explain_construction
     def __init__(
         self,
         server_url: str | None = None,
@@ -111,6 +114,7 @@ class AsyncLangCache:
             log_bodies=debug_bodies,
         )
 
+    @explain_operation
     async def search(
         self,
         prompt: str,
@@ -143,6 +147,7 @@ class AsyncLangCache:
         )
         return await self._call(request, retries, server_url, timeout_ms, http_headers)
 
+    @explain_operation
     async def set(
         self,
         prompt: str,
@@ -150,6 +155,7 @@ class AsyncLangCache:
         *,
         attributes: Mapping[str, str] | None = None,
         ttl_millis: int | None = None,
+        ttl: float | timedelta | None = None,
         retries: RetryConfig | UnsetType | None = UNSET,
         server_url: str | None = None,
         timeout_ms: float | None = None,
@@ -164,13 +170,15 @@ class AsyncLangCache:
                 500 characters without a comma. They must have been declared with the cache.
             ttl_millis: how long to keep it, in milliseconds, 1 to 31,556,952,000 (a year). Default: the
                 cache's own.
+            ttl: the same in seconds, or as a `timedelta`. Give one of the two.
 
         Returns:
             The id of the new entry.
         """
-        request = protocol.set(self._limits, prompt, response, attributes, ttl_millis)
+        request = protocol.set(self._limits, prompt, response, attributes, ttl_millis, ttl)
         return await self._call(request, retries, server_url, timeout_ms, http_headers)
 
+    @explain_operation
     async def delete_by_id(
         self,
         entry_id: str,
@@ -191,6 +199,7 @@ class AsyncLangCache:
         request = protocol.delete_by_id(entry_id)
         return await self._call(request, retries, server_url, timeout_ms, http_headers)
 
+    @explain_operation
     async def delete_query(
         self,
         attributes: Mapping[str, str],
@@ -211,6 +220,7 @@ class AsyncLangCache:
         request = protocol.delete_query(self._limits, attributes)
         return await self._call(request, retries, server_url, timeout_ms, http_headers)
 
+    @explain_operation
     async def flush(
         self,
         *,
@@ -222,6 +232,7 @@ class AsyncLangCache:
         """Delete every entry of the cache."""
         return await self._call(protocol.flush(), retries, server_url, timeout_ms, http_headers)
 
+    @explain_operation
     async def conversational_search(
         self,
         prompt: str,
@@ -255,6 +266,7 @@ class AsyncLangCache:
         )
         return await self._call(request, retries, server_url, timeout_ms, http_headers)
 
+    @explain_operation
     async def health(
         self,
         *,
@@ -290,6 +302,11 @@ class AsyncLangCache:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._base_url}>"
+
+    if not TYPE_CHECKING:  # so that type checkers go on reporting every wrong name
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing_attribute(self, name)
 
     async def _call(
         self,

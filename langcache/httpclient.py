@@ -22,7 +22,7 @@ from .errors import (
 )
 from .exchange import Reply
 
-__all__ = ["AiohttpClient", "AsyncHttpClient", "ClientSource", "HttpResponse", "adapt"]
+__all__ = ["AiohttpClient", "AsyncHttpClient", "ClientSource", "HttpClient", "HttpResponse", "adapt"]
 
 _CONNECT_TIMEOUT = 5.0
 _POOL_SIZE = 256
@@ -82,6 +82,9 @@ class AsyncHttpClient(Protocol):
         """Let go of connections. Called only on a client made for us (see `ClientSource`)."""
         ...
 
+
+HttpClient: TypeAlias = AsyncHttpClient
+"""What ``client=`` of `langcache.LangCache` takes: there too it runs in an event loop."""
 
 ClientSource: TypeAlias = (
     aiohttp.ClientSession | AsyncHttpClient | Callable[[], aiohttp.ClientSession | AsyncHttpClient]
@@ -188,10 +191,11 @@ def adapt(made: object, *, max_reply_bytes: int | None) -> AsyncHttpClient:
     if isinstance(made, aiohttp.ClientSession):
         return AiohttpClient(made, max_reply_bytes=max_reply_bytes)
     kind = type(made)
-    if any(base.__module__.partition(".")[0] == "httpx" for base in kind.__mro__):
+    if hasattr(kind, "build_request"):
         raise TypeError(
-            f"client: {kind.__module__}.{kind.__name__} is an httpx client, and this package speaks aiohttp; "
-            "pass client=lambda: aiohttp.ClientSession(...) with the settings you need"
+            f"client: {kind.__module__}.{kind.__name__} is an httpx client, or has the methods of one, and "
+            "this package speaks aiohttp; pass client=lambda: aiohttp.ClientSession(...) with the settings "
+            "you need, or an AsyncHttpClient (see langcache.httpclient)"
         )
     if not isinstance(made, AsyncHttpClient):
         raise TypeError(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import NoReturn, cast
 from urllib.parse import quote
 
@@ -143,16 +145,22 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         """Check a number of results: None or at least 1."""
         return None if value is None else check_int("max_results", value, minimum=1)
 
-    def ttl(self, value: object) -> int | None:
-        """Check a time to live: None or 1 to ``ttl_millis`` milliseconds."""
-        if value is None:
+    def ttl(self, ttl_millis: object, ttl: object = None) -> int | None:
+        """Check a time to live: None, or 1 to ``ttl_millis`` milliseconds, or as much in ``ttl``, which is
+        seconds or a `timedelta`. Both at once are refused."""
+        argument, millis = "ttl_millis", ttl_millis
+        if ttl is not None:
+            if ttl_millis is not None:
+                raise TypeError("ttl: can't be given along with ttl_millis, which says the same")
+            argument, millis = "ttl", _millis(ttl)
+        if millis is None:
             return None
-        millis = check_int("ttl_millis", value, minimum=1)
-        if self.ttl_millis is not None and millis > self.ttl_millis:
+        checked = check_int(argument, millis, minimum=1)
+        if self.ttl_millis is not None and checked > self.ttl_millis:
             raise LimitError(
-                "ttl_millis", "max", f"must be at most {self.ttl_millis} (a year), but is {millis}"
+                argument, "max", f"must be at most {self.ttl_millis} milliseconds (a year), but is {checked}"
             )
-        return millis
+        return checked
 
     def context(self, value: object) -> list[str] | None:
         """Check a conversation: None or an iterable of texts, oldest first."""
@@ -217,6 +225,16 @@ def check_int(argument: str, value: object, *, minimum: int) -> int:
     if value < minimum:
         raise LimitError(argument, "min", f"must be at least {minimum}, but is {value}")
     return int(value)
+
+
+def _millis(ttl: object) -> int:
+    if isinstance(ttl, timedelta):
+        return round(ttl / timedelta(milliseconds=1))
+    if isinstance(ttl, bool) or not isinstance(ttl, int | float):
+        _wrong_type("ttl", "a number of seconds or a timedelta", ttl)
+    if not math.isfinite(ttl):
+        raise LimitError("ttl", "range", f"must be finite, but is {ttl!r}")
+    return round(ttl * 1000)
 
 
 def check_path_segment(argument: str, value: object) -> str:

@@ -2,85 +2,88 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterator
-from typing import Any, Literal, overload
+from typing import Any, overload
 
 import msgspec
 
+from .base import Model, SearchStrategy
+from .problems import (
+    AuthenticationErrorType,
+    AuthenticationErrorURI,
+    BadRequestErrorType,
+    BadRequestErrorURI,
+    FailedDependencyErrorType,
+    FieldError,
+    ForbiddenErrorType,
+    ForbiddenErrorURI,
+    NotFoundErrorType,
+    NotFoundErrorURI,
+    PayloadTooLargeErrorType,
+    PayloadTooLargeErrorURI,
+    ProblemDetails,
+    ResourceUnavailableErrorURI,
+    TooManyRequestsErrorType,
+    TooManyRequestsErrorURI,
+    UnexpectedErrorType,
+    UnexpectedErrorURI,
+)
+from .typed_dicts import (
+    CacheEntryTypedDict,
+    ConversationalSearchBodyTypedDict,
+    ConversationalSearchResponseContentTypedDict,
+    DeleteQueryRequestTypedDict,
+    DeleteQueryResponseTypedDict,
+    FieldErrorTypedDict,
+    SearchRequestTypedDict,
+    SearchResponseTypedDict,
+    SetRequestTypedDict,
+    SetResponseTypedDict,
+)
+
 __all__ = [
+    "AuthenticationErrorType",
+    "AuthenticationErrorURI",
+    "BadRequestErrorType",
+    "BadRequestErrorURI",
     "CacheEntry",
+    "CacheEntryTypedDict",
+    "ConversationalSearchBody",
+    "ConversationalSearchBodyTypedDict",
     "ConversationalSearchRequest",
     "ConversationalSearchResponseContent",
+    "ConversationalSearchResponseContentTypedDict",
     "DeleteQueryRequest",
+    "DeleteQueryRequestTypedDict",
     "DeleteQueryResponse",
+    "DeleteQueryResponseTypedDict",
+    "FailedDependencyErrorType",
     "FieldError",
+    "FieldErrorTypedDict",
+    "ForbiddenErrorType",
+    "ForbiddenErrorURI",
     "HealthResponse",
     "Model",
+    "NotFoundErrorType",
+    "NotFoundErrorURI",
+    "PayloadTooLargeErrorType",
+    "PayloadTooLargeErrorURI",
     "ProblemDetails",
+    "ResourceUnavailableErrorURI",
     "SearchRequest",
+    "SearchRequestTypedDict",
     "SearchResponse",
+    "SearchResponseTypedDict",
     "SearchStrategy",
     "SetRequest",
+    "SetRequestTypedDict",
     "SetResponse",
+    "SetResponseTypedDict",
+    "TooManyRequestsErrorType",
+    "TooManyRequestsErrorURI",
+    "UnexpectedErrorType",
+    "UnexpectedErrorURI",
 ]
-
-
-class SearchStrategy(str, enum.Enum):
-    """How the service looks for an entry."""
-
-    EXACT = "exact"
-    """The prompts are the same but for case."""
-
-    SEMANTIC = "semantic"
-    """The prompts mean the same: their embeddings are similar enough."""
-
-    @classmethod
-    def _missing_(cls, value: object) -> SearchStrategy | None:
-        # A newer service may know a strategy that this client does not: its replies must stay readable.
-        if not isinstance(value, str):
-            return None
-        member = str.__new__(cls, value)
-        member._name_ = value.upper()
-        member._value_ = value
-        return member
-
-
-class Model(msgspec.Struct, rename="camel"):
-    """What every request and reply has in common."""
-
-    def model_dump(
-        self,
-        *,
-        mode: Literal["python", "json"] | str = "python",
-        by_alias: bool = False,
-        exclude_none: bool = False,
-    ) -> dict[str, Any]:
-        """The fields as a dict, nested models included.
-
-        ``by_alias=True`` gives the names on the wire, ``exclude_none=True`` leaves out what is None, and
-        ``mode="json"`` turns enum members into their values.
-        """
-        return {
-            (wire if by_alias else name): _dump(value, mode, by_alias, exclude_none)
-            for name, wire in zip(self.__struct_fields__, self.__struct_encode_fields__, strict=True)
-            if not ((value := getattr(self, name)) is None and exclude_none)
-        }
-
-    def model_dump_json(self, *, by_alias: bool = False, exclude_none: bool = False) -> str:
-        """The same as JSON text."""
-        dumped = self.model_dump(mode="json", by_alias=by_alias, exclude_none=exclude_none)
-        return msgspec.json.encode(dumped).decode()
-
-
-def _dump(value: Any, mode: str, by_alias: bool, exclude_none: bool) -> Any:
-    if isinstance(value, Model):
-        return value.model_dump(mode=mode, by_alias=by_alias, exclude_none=exclude_none)
-    if isinstance(value, list):
-        return [_dump(item, mode, by_alias, exclude_none) for item in value]  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, enum.Enum) and mode == "json":
-        return value.value
-    return value
 
 
 class SearchRequest(Model, kw_only=True, omit_defaults=True):
@@ -97,6 +100,9 @@ class ConversationalSearchRequest(SearchRequest, kw_only=True):
     """The body of ``conversational_search``."""
 
     context: list[str] | None = None
+
+
+ConversationalSearchBody = ConversationalSearchRequest
 
 
 class SetRequest(Model, kw_only=True, omit_defaults=True):
@@ -140,7 +146,11 @@ class CacheEntry(Model, kw_only=True):
     """Normalised cosine similarity, (1 + cos) / 2: 0 to 1."""
 
     search_strategy: SearchStrategy
-    """The strategy that found it."""
+    """The strategy that found it. A plain string becomes a member."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.search_strategy, SearchStrategy):  # pyright: ignore[reportUnnecessaryIsInstance]
+            self.search_strategy = SearchStrategy(self.search_strategy)
 
 
 class _Results(ReplyModel, kw_only=True):
@@ -177,8 +187,10 @@ class _Results(ReplyModel, kw_only=True):
     def __getitem__(self, index: int) -> CacheEntry: ...
     @overload
     def __getitem__(self, index: slice) -> list[CacheEntry]: ...
-    def __getitem__(self, index: int | slice) -> CacheEntry | list[CacheEntry]:
-        return self.data[index]
+    @overload
+    def __getitem__(self, index: str) -> Any: ...
+    def __getitem__(self, index: int | slice | str) -> Any:
+        return super().__getitem__(index) if isinstance(index, str) else self.data[index]
 
 
 class SearchResponse(_Results, kw_only=True):
@@ -208,22 +220,3 @@ class HealthResponse(ReplyModel, kw_only=True):
     """A healthy service; an unhealthy one raises instead."""
 
     status: str = "ok"
-
-
-class FieldError(Model, kw_only=True, omit_defaults=True):
-    """What is wrong with one field of a request, in the service's words."""
-
-    field: str = ""
-    rule: str = ""
-    message: str = ""
-
-
-class ProblemDetails(Model, kw_only=True, omit_defaults=True):
-    """An error body in the manner of RFC 9457. What the body lacks is None."""
-
-    title: str | None = None
-    status: int | None = None
-    detail: str | None = None
-    instance: str | None = None
-    type: str | None = None
-    fields: list[FieldError] | None = None

@@ -108,14 +108,14 @@ def conversational_search(
 
 
 def set(
-    limits: Limits, prompt: object, response: object, attributes: object, ttl_millis: object
+    limits: Limits, prompt: object, response: object, attributes: object, ttl_millis: object, ttl: object
 ) -> Request[SetResponse]:
     """The request of ``set``."""
     body = SetRequest(
         prompt=limits.prompt(prompt),
         response=check_text("response", response),
         attributes=limits.attribute_map(attributes),
-        ttl_millis=limits.ttl(ttl_millis),
+        ttl_millis=limits.ttl(ttl_millis, ttl),
     )
     return Request(_SET, _encode(body))
 

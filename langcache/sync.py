@@ -7,7 +7,7 @@ import functools
 import weakref
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import aiohttp
 from msgspec import UNSET, UnsetType
@@ -16,6 +16,7 @@ from .client import ApiKey, AsyncLangCache
 from .debug import DebugLogger
 from .httpclient import ClientSource
 from .limits import Limits
+from .mistakes import explain_construction, missing_attribute
 from .portal import Portal, warn_if_blocking
 from .retries import RetryConfig
 
@@ -73,6 +74,7 @@ class LangCache:
         TypeError: an argument is of the wrong type.
     """
 
+    @explain_construction
     def __init__(
         self,
         server_url: str | None = None,
@@ -161,3 +163,8 @@ class LangCache:
 
     def __repr__(self) -> str:
         return repr(self._on_portal).replace("AsyncLangCache", type(self).__name__)
+
+    if not TYPE_CHECKING:  # so that type checkers go on reporting every wrong name
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing_attribute(self, name)

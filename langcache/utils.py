@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 from .debug import DebugLogger as Logger
-from .debug import default_logger as get_default_logger
+from .debug import default_logger
 from .retries import BackoffStrategy, RetryConfig
 
 __all__ = ["BackoffStrategy", "Logger", "RetryConfig", "get_default_logger"]
+
+
+def get_default_logger() -> Logger:
+    """The logger ``langcache``, set up to print debug lines if ``LANGCACHE_DEBUG`` is set."""
+    return default_logger() or logging.getLogger("langcache")

@@ -1,0 +1,131 @@
+"""Names that programs try in vain, and the errors that say what to write instead.
+
+Nothing here runs before Python has found a name to be wrong, so that right calls cost next to nothing more.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+__all__ = ["explain_construction", "explain_operation", "missing_attribute"]
+
+P = ParamSpec("P")
+S = TypeVar("S")
+T = TypeVar("T")
+
+_ARGUMENTS = {
+    "prompt=": "query question text message input key q",
+    "response=": "answer value completion output result",
+    "similarity_threshold=": "threshold similarity min_similarity score_threshold similarityThreshold",
+    "similarity_threshold= (1 - distance)": "distance_threshold max_distance",
+    'search_strategies=["exact"]': "exact exact_match use_exact_search",
+    'search_strategies=["semantic"]': "semantic use_semantic_search",
+    'search_strategies=["exact", "semantic"]': "strategy strategies search_strategy searchStrategies",
+    "attributes=": "metadata filter filters tags scope attrs where",
+    "max_results=": "limit top_k k n num_results maxResults",
+    "context=": "messages history conversation",
+    "ttl= (seconds, or a timedelta)": "ttl_seconds ttl_s ex expire expires_in expiration",
+    "ttl_millis=": "ttl_ms ttlMillis px",
+    "entry_id=": "id ids key entryId",
+    "server_url=": "url base_url host endpoint api_url serverURL redis_url redis_client",
+    "api_key=": "key token service_key apiKey",
+    "cache_id=": "cache name cacheId",
+    "client=": "async_client http_client session",
+    "timeout_ms= (milliseconds)": "timeout timeout_seconds",
+    "debug_logger=": "logger",
+    "retry_config=": "retry retries max_retries",
+    "retries=": "retry retry_config max_retries",
+    "http_headers=": "headers extra_headers",
+}
+"""What to write, and what is tried in its place. What is before the ``=`` is an argument."""
+
+_ATTRIBUTES = {
+    "search(prompt)": "get check lookup query find retrieve semantic_search search_cache",
+    "search_async(prompt)": "asearch aget acheck",
+    "set(prompt, response)": "put store add save insert create update upsert",
+    "set_async(prompt, response)": "aset astore aput",
+    "delete_by_id(entry_id), delete_query(attributes) or flush()": "delete remove pop evict",
+    "delete_query(attributes)": "invalidate delete_by_attributes delete_by_query delete_many",
+    "flush()": "clear delete_all flush_all flushall purge reset",
+    "health()": "ping is_healthy healthcheck health_check",
+    "aclose()": "close",
+    "search(), set() and the other methods of the client itself": "entries cache",
+    "data": "results hits matches entries items",
+    "entry_id": "id key",
+    "id": "entry_id key",
+    "response": "answer value text content completion",
+    "similarity": "score similarity_score",
+    "search_strategy": "strategy",
+    "attributes": "metadata tags",
+    "deleted_entries_count": "deleted deleted_count count",
+    "model_dump()": "dict to_dict asdict as_dict get",
+    "model_dump_json()": "json to_json",
+    "model_copy()": "copy",
+}
+"""What to write, and what is tried in its place. What it begins with is an attribute."""
+
+_OF_THE_CLIENT = ("api_key", "cache_id", "client", "debug_logger", "limits")
+
+
+def missing_attribute(owner: object, name: str) -> AttributeError:
+    """The error for an attribute that the owner lacks."""
+    kind = type(owner)
+    message = f"{kind.__name__!r} object has no attribute {name!r}"
+    plain = name.removesuffix("_async")
+    if plain != name and hasattr(kind, plain):
+        return AttributeError(f"{message}: its methods are async already; write await {plain}()")
+    for advice, tried in _ATTRIBUTES.items():
+        if name in tried.split() and hasattr(kind, advice.replace("(", " ").split()[0]):
+            return AttributeError(f"{message}: write {advice}")
+    return AttributeError(message, name=name, obj=owner)
+
+
+def explain_operation(
+    method: Callable[P, Coroutine[Any, Any, T]],
+) -> Callable[P, Coroutine[Any, Any, T]]:
+    """The method, with a `TypeError` that says how an argument is called here."""
+
+    @functools.wraps(method)
+    async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            operation = method(*args, **kwargs)
+        except TypeError as error:
+            _explain(method, kwargs, error)
+            raise
+        return await operation
+
+    return call
+
+
+def explain_construction(init: Callable[Concatenate[S, P], None]) -> Callable[Concatenate[S, P], None]:
+    """The same for an ``__init__``."""
+
+    @functools.wraps(init)
+    def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            init(self, *args, **kwargs)
+        except TypeError as error:
+            _explain(init, kwargs, error)
+            raise
+
+    return call
+
+
+def _explain(function: Callable[..., object], arguments: Mapping[str, object], error: TypeError) -> None:
+    """Raise an error with advice on each argument that is not the function's, if there is advice."""
+    parameters = inspect.signature(function).parameters
+    advice = [_advice(name, parameters) for name in arguments if name not in parameters]
+    if any(advice):
+        raise TypeError(f"{error}: {'; '.join(filter(None, advice))}") from error
+
+
+def _advice(name: str, parameters: Mapping[str, object]) -> str | None:
+    for advice, tried in _ARGUMENTS.items():
+        if name in tried.split() and advice.partition("=")[0] in parameters:
+            return f"for {name}= write {advice}"
+    if name in _OF_THE_CLIENT:
+        return f"{name}= belongs to the client, as LangCache({name}=...)"
+    return None

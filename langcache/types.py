@@ -1,0 +1,17 @@
+"""The import path that programs use for what a signature like ours is spelled with."""
+
+from __future__ import annotations
+
+from typing import TypeAlias, TypeVar
+
+from msgspec import UNSET, UnsetType
+
+from .base import Model as BaseModel
+
+__all__ = ["UNSET", "BaseModel", "Nullable", "OptionalNullable"]
+
+T = TypeVar("T")
+
+Nullable: TypeAlias = T | None
+OptionalNullable: TypeAlias = T | UnsetType | None
+"""A value, or None for none, or `UNSET` for the default."""
