@@ -160,8 +160,9 @@ class StatusError(LangCacheError):
     ) -> None:
         super().__init__("", raw_response, body)
         self.data = data or ProblemDetails()
-        # A body that was passed along is what a program's tests want to read in the message.
-        problem = self.data if body is None and isinstance(data, ProblemDetails) else ProblemDetails()
+        # A program's tests may give the details in the body alone, or a mock for the data.
+        told = isinstance(data, ProblemDetails) and bool(data.detail or not body)
+        problem = self.data if told else ProblemDetails()
         self.message = message or _describe(self.status_code, problem, self.body)
         self.args = (self.message,)
 

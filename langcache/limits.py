@@ -158,7 +158,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         checked = check_int(argument, millis, minimum=1)
         if self.ttl_millis is not None and checked > self.ttl_millis:
             raise LimitError(
-                argument, "max", f"must be at most {self.ttl_millis} milliseconds (a year), but is {checked}"
+                argument, "max", f"must be at most {self.ttl_millis} (a year), but is {checked}"
             )
         return checked
 

@@ -6,7 +6,7 @@ The service has had two generations of types. Where they disagree, ``…ErrorURI
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from .base import Model, OpenEnum
 
@@ -41,6 +41,9 @@ __all__ = [
 ]
 
 
+_Enumeration: TypeAlias = type[OpenEnum] | None  # named here, for below `type` is a field
+
+
 class FieldError(Model, kw_only=True, omit_defaults=True):
     """What is wrong with one field of a request, in the service's words."""
 
@@ -52,7 +55,7 @@ class FieldError(Model, kw_only=True, omit_defaults=True):
 class ProblemDetails(Model, kw_only=True, omit_defaults=True):
     """An error body. What the body lacks is None."""
 
-    types: ClassVar[type[OpenEnum] | None] = None
+    types: ClassVar[_Enumeration] = None
     """The enumeration that ``type`` is a member of, None if it is a plain string."""
 
     title: str | None = None

@@ -108,7 +108,12 @@ def conversational_search(
 
 
 def set(
-    limits: Limits, prompt: object, response: object, attributes: object, ttl_millis: object, ttl: object
+    limits: Limits,
+    prompt: object,
+    response: object,
+    attributes: object,
+    ttl_millis: object,
+    ttl: object = None,
 ) -> Request[SetResponse]:
     """The request of ``set``."""
     body = SetRequest(
