@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import nox
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
+
+ESTABLISHED = ("0.11.1", "0.14.0")  # releases of the established client, one of each generation
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["lint", "types", "tests", "uvloop", "coverage"]
@@ -48,12 +53,34 @@ def uvloop(session: nox.Session) -> None:
     run_tests(session, "tests/client", *session.posargs)
 
 
+@nox.session(python=PYTHONS)
+def compat(session: nox.Session) -> None:
+    """Run programs written for the established client, redisvl and langchain-redis, on this package."""
+    session.install(".[local]", *group("test"), *group("compat"))
+    established = {version: install_established(session, version) for version in ESTABLISHED}
+    session.run(
+        f"{session.bin}/pytest",
+        "tests/compat",
+        *session.posargs,
+        env={"LANGCACHE_ESTABLISHED_PYTHONS": json.dumps(established)},
+    )
+
+
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Combine what all test sessions covered, and ask for enough of it."""
     session.install(*group("test"))
     session.run("coverage", "combine")
     session.run("coverage", "report")
+
+
+def install_established(session: nox.Session, version: str) -> str:
+    """A Python with the established client, which can't be where this package is."""
+    home = Path(session.create_tmp()).resolve() / f"established-{version}"
+    session.run("python", "-m", "venv", "--clear", str(home))
+    python = str(home / "bin" / "python")
+    session.run(python, "-m", "pip", "install", "--quiet", f"langcache=={version}", external=True)
+    return python
 
 
 def run_tests(session: nox.Session, *arguments: str) -> None:

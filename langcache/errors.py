@@ -112,7 +112,8 @@ class LangCacheError(Exception):
     """The reply as it came, None if none did."""
 
     data: ProblemDetails
-    """The problem that the body describes; every field is None if it describes none."""
+    """The problem that the body describes: a ``…ErrorResponseContentData`` for a status that has one. What the
+    body does not say is None, but for the status."""
 
     tries: int
     """How many times the request was sent."""
@@ -295,11 +296,11 @@ def error_from_reply(reply: Reply) -> StatusError:
 
 def _problem(reply: Reply) -> ProblemDetails:
     """What the body says of the problem, field by field, so that one odd field does not hide the others."""
+    kind = problem_class(reply.status_code)
     try:
         body = msgspec.json.decode(reply.content, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ProblemDetails()
-    kind = problem_class(reply.status_code)
+        return kind()
     said: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
         if body.get(field.encode_name) is not None:
