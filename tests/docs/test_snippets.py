@@ -1,0 +1,123 @@
+"""The Python on the README and on every page of the docs runs as it stands there.
+
+The blocks of a page run in order, in one namespace, some with ``await`` at their top level, against a local
+service that the environment names. A block with tests in it is run by pytest instead. One that can't be run
+has the reason in the line before it: ``<!-- not run: it needs an account -->``.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import re
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from langcache.local import LocalServer
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("[!_]*.md")),
+    *sorted((ROOT / "docs").glob("[!_]*/*.md")),
+]
+ATTRIBUTES = ("language", "tenant", "topic", "user")
+
+BLOCK = re.compile(r"(?P<before>[^\n]*)\n+```python\n(?P<code>.*?)^```", re.DOTALL | re.MULTILINE)
+NOT_RUN = re.compile(r"<!-- not run: .{8,} -->")
+
+
+class Block(NamedTuple):
+    """Some Python, and where it stands."""
+
+    page: Path
+    line: int
+    code: str
+
+    @property
+    def has_tests(self):
+        return "def test_" in self.code
+
+
+def name(page):
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page):
+    text = f"\n{page.read_text('utf-8')}"
+    return [
+        Block(page, text.count("\n", 0, found.start("code")), found["code"])
+        for found in BLOCK.finditer(text)
+        if not NOT_RUN.fullmatch(found["before"].strip())
+    ]
+
+
+@pytest.fixture
+def _service(monkeypatch):
+    with LocalServer(attributes=ATTRIBUTES) as server:
+        monkeypatch.setenv("LANGCACHE_SERVER_URL", server.url)
+        monkeypatch.setenv("LANGCACHE_API_KEY", server.api_key)
+        monkeypatch.setenv("LANGCACHE_CACHE_ID", server.cache_id)
+        yield
+
+
+@pytest.mark.usefixtures("_service")
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name)
+def test_a_page(page):
+    run([block for block in blocks(page) if not block.has_tests])
+
+
+def run(page_blocks):
+    """Run blocks of one page, in order."""
+    namespace = {"__name__": "__main__"}
+    loop = asyncio.new_event_loop()
+    try:
+        for block in page_blocks:
+            # Moved down to its place on the page, so that a traceback leads there.
+            source = "\n" * (block.line - 1) + block.code
+            code = compile(source, block.page, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+            running = eval(code, namespace)  # which runs it already, unless it awaits something
+            if inspect.iscoroutine(running):
+                loop.run_until_complete(running)
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+@pytest.mark.parametrize(
+    "block",
+    [block for page in PAGES for block in blocks(page) if block.has_tests],
+    ids=lambda block: f"{name(block.page)}:{block.line}",
+)
+def test_tests_on_a_page(block, pytester):
+    pytester.makepyfile(block.code)
+    installed = any(point.name == "langcache" for point in entry_points(group="pytest11"))
+    plugin = [] if installed else ["-p", "langcache.local.pytest_plugin"]
+    pytester.makeini(
+        "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\nfilterwarnings = error"
+    )
+    result = pytester.runpytest(*plugin, "--strict-markers")
+    result.assert_outcomes(passed=block.code.count("def test_"))
+
+
+def test_the_runner_fails_where_a_block_fails(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "Text\n\n```python\nx = 1\n```\n\n<!-- not run: it is wrong -->\n```python\n1 / 0\n```\n\n"
+        "```python\nimport asyncio\n\nawait asyncio.sleep(0)\nassert x == 2\n```\n"
+    )
+    kept = blocks(page)
+    assert [block.line for block in kept] == [4, 13]
+    with pytest.raises(AssertionError) as raised:
+        run(kept)
+    assert (raised.traceback[-1].path, raised.traceback[-1].lineno + 1) == (page, 16)
+
+
+def test_no_reason_is_no_excuse(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("<!-- not run: -->\n```python\n1 / 0\n```\n")
+    assert len(blocks(page)) == 1
