@@ -148,19 +148,23 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     def ttl(self, ttl_millis: object, ttl: object = None) -> int | None:
         """Check a time to live: None, or 1 to ``ttl_millis`` milliseconds, or as much in ``ttl``, which is
         seconds or a `timedelta`. Both at once are refused."""
-        argument, millis = "ttl_millis", ttl_millis
-        if ttl is not None:
+        if ttl is None:
+            if ttl_millis is None:
+                return None
+            argument, unit = "ttl_millis", ""
+            millis = check_int(argument, ttl_millis, minimum=1)
+        else:
             if ttl_millis is not None:
                 raise TypeError("ttl: can't be given along with ttl_millis, which says the same")
-            argument, millis = "ttl", _millis(ttl)
-        if millis is None:
-            return None
-        checked = check_int(argument, millis, minimum=1)
-        if self.ttl_millis is not None and checked > self.ttl_millis:
+            argument, unit = "ttl", " milliseconds"
+            millis = _millis(ttl)
+            if millis < 1:
+                raise LimitError(argument, "min", f"must be at least a millisecond, but is {ttl!r}")
+        if self.ttl_millis is not None and millis > self.ttl_millis:
             raise LimitError(
-                argument, "max", f"must be at most {self.ttl_millis} (a year), but is {checked}"
+                argument, "max", f"must be at most {self.ttl_millis}{unit} (a year), but is {millis}{unit}"
             )
-        return checked
+        return millis
 
     def context(self, value: object) -> list[str] | None:
         """Check a conversation: None or an iterable of texts, oldest first."""
@@ -232,7 +236,7 @@ def _millis(ttl: object) -> int:
         return round(ttl / timedelta(milliseconds=1))
     if isinstance(ttl, bool) or not isinstance(ttl, int | float):
         _wrong_type("ttl", "a number of seconds or a timedelta", ttl)
-    if not math.isfinite(ttl):
+    if isinstance(ttl, float) and not math.isfinite(ttl):
         raise LimitError("ttl", "range", f"must be finite, but is {ttl!r}")
     return round(ttl * 1000)
 

@@ -56,7 +56,7 @@ async def test_update_and_lookup_async(cache):
 
 
 def test_a_time_to_live(server):
-    cache = open_cache(server, "with", ttl=0.001)
+    cache = open_cache(server, "with", ttl=1)
     cache.update(PROMPT, MODEL, ANSWER)
     while cache.lookup(PROMPT, MODEL) is not None:
         pass

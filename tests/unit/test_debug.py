@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from langcache import Limits, protocol, utils
+from langcache import Limits, debug, protocol, utils
 from langcache.debug import ExchangeLog
 from langcache.exchange import Reply
 
@@ -60,7 +60,8 @@ def test_there_is_no_default_logger_unless_asked_for(monkeypatch, value):
     monkeypatch.delenv("LANGCACHE_DEBUG", raising=False)
     if value is not None:
         monkeypatch.setenv("LANGCACHE_DEBUG", value)
-    assert utils.get_default_logger() is None
+    assert debug.default_logger() is None
+    assert utils.get_default_logger().debug("something") is None
 
 
 def test_the_environment_turns_the_default_logger_on(monkeypatch, capsys):

@@ -83,7 +83,7 @@ def test_the_class_follows_from_the_status_whatever_the_body(status, kind, body,
 
 
 def test_data_has_every_field_of_the_problem():
-    assert errors.error_from_reply(reply(400, PROBLEM)).data == ProblemDetails(
+    assert errors.error_from_reply(reply(400, PROBLEM)).data == errors.BadRequestErrorResponseContentData(
         title="Invalid data",
         type="/errors/invalid-data",
         status=400,
@@ -133,7 +133,7 @@ def test_the_message_is_one_readable_line(body, line):
 def test_odd_bodies_still_give_the_error_of_the_status(body):
     error = errors.error_from_reply(reply(404, body))
     assert type(error) is errors.NotFoundError
-    assert error.data == ProblemDetails()
+    assert error.data == errors.NotFoundErrorResponseContentData()
     assert str(error).startswith("404 Not Found")
     assert len(str(error)) < 600
     assert str(error).isprintable()
@@ -141,7 +141,7 @@ def test_odd_bodies_still_give_the_error_of_the_status(body):
 
 def test_one_odd_field_does_not_hide_the_others():
     error = errors.error_from_reply(reply(404, {"title": 7, "detail": "no such entry", "fields": "?"}))
-    assert error.data == ProblemDetails(detail="no such entry")
+    assert error.data == errors.NotFoundErrorResponseContentData(detail="no such entry")
 
 
 @given(body=st.binary(max_size=200), status=st.integers(300, 999), content_type=st.text(max_size=60))
