@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from . import errors, models, retries, sync, utils
+from . import errors, models, retries, utils
 
 __all__ = ["alias_modules"]
 
@@ -35,6 +35,5 @@ def alias_modules() -> None:
     for module, classes in _CLASSES.items():
         for name in classes.lower().split():
             sys.modules[f"{module.__name__}.{name}"] = module
-    sys.modules["langcache.sdk"] = sync
     sys.modules["langcache.utils.logger"] = utils
     sys.modules["langcache.utils.retries"] = retries

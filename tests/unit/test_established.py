@@ -50,7 +50,6 @@ ON_THE_WIRE = {
         ),
         ("langcache.utils.retries", "RetryConfig", langcache.RetryConfig),
         ("langcache.utils.logger", "get_default_logger", utils.get_default_logger),
-        ("langcache.sdk", "LangCache", langcache.LangCache),
     ],
 )
 def test_a_class_is_found_in_a_module_of_its_own(path, name, thing):
