@@ -42,6 +42,9 @@ class Transport:
         self._log_bodies = log_bodies
         self._closed = False
         self._homes: dict[asyncio.AbstractEventLoop, _Home] = {}
+        # Keeps what was made alive until this is gone. Were it collected along with this, as part of a cycle,
+        # it would be finalized unclosed; dropped afterwards, its scope closes it.
+        weakref.finalize(self, self._homes.clear).atexit = False
         self._given: AsyncHttpClient | None = None
 
         def make() -> AsyncHttpClient:
@@ -183,8 +186,8 @@ def _leave_to_parent() -> None:
     # After a fork the child shares its parent's sockets and epoll: to close or even to collect what it
     # inherited would disturb the parent. So it is kept, never touched, and made anew on the next call.
     for transport in _transports:
-        _inherited.append(transport._homes)
-        transport._homes = {}
+        _inherited.append(dict(transport._homes))
+        transport._homes.clear()
 
 
 if hasattr(os, "register_at_fork"):
