@@ -7,7 +7,6 @@ import enum
 import importlib
 import inspect
 import json
-import typing
 
 MODULES = ["langcache", "langcache.errors", "langcache.httpclient", "langcache.models", "langcache.utils"]
 
@@ -35,13 +34,13 @@ def describe(thing):
         return {"kind": "value"}
     if issubclass(thing, enum.Enum):
         return {"kind": "enum", "members": {member.name: member.value for member in thing}}
-    if typing.is_typeddict(thing):
+    if hasattr(thing, "__total__"):  # a TypedDict, of typing or of typing_extensions
         return {"kind": "typed dict", "keys": sorted(thing.__annotations__)}
     if hasattr(thing, "model_dump"):
         return {"kind": "model", "fields": fields(thing)}
     described = {"kind": "class", "exception": issubclass(thing, Exception)}
     if not getattr(thing, "_is_protocol", False):
-        described["parameters"] = parameters(thing.__init__)
+        described["parameters"] = parameters(thing)
     described["methods"] = {
         name: {"parameters": parameters(method), "async": inspect.iscoroutinefunction(method)}
         for name, method in inspect.getmembers(thing, inspect.isfunction)

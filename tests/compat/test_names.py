@@ -11,17 +11,16 @@ MIGRATION = (HERE.parents[1] / "docs" / "migration.md").read_text()
 
 
 def table(heading):
-    """The names in a table of the migration page, as ``(module, name)``; each row has names and a reason."""
+    """The names in a table of the migration page, as ``(of what, name)``; each row gives a reason."""
     section = MIGRATION.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     rows = [row.strip("|").split("|") for row in section.splitlines() if row.startswith("| `")]
     assert rows
     assert all(len(reason.strip()) > 10 for *_, reason in rows)
-    return [
-        (module.strip(" `"), name) for module, names, *_ in rows for name in re.findall(r"`([^`]+)`", names)
-    ]
+    return [(of.strip(" `"), name) for of, names, _ in rows for name in re.findall(r"`([^`]+)`", names)]
 
 
 LEFT_OUT = table("Names left out")
+ARGUMENTS_LEFT_OUT = table("Arguments left out")
 DIFFERENT = table("Names that mean something else")
 
 
@@ -68,11 +67,11 @@ def test_names_that_are_in_both_packages_have_the_same_shape(established_python,
     ]
     assert len(compared) > 60
     problems = {
-        f"{module}.{name}": problem
+        (name, problem)
         for module, name in compared
         for problem in differences(theirs[module][name], ours[module][name])
     }
-    assert problems == {}
+    assert problems == {("LangCache", f"{method}: argument {name}") for method, name in ARGUMENTS_LEFT_OUT}
 
 
 def differences(theirs, ours):
