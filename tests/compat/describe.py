@@ -38,7 +38,7 @@ def describe(thing):
         return {"kind": "typed dict", "keys": sorted(thing.__annotations__)}
     if hasattr(thing, "model_dump"):
         return {"kind": "model", "fields": fields(thing)}
-    described = {"kind": "class", "exception": issubclass(thing, Exception)}
+    described = {"kind": "class", "bases": [base.__name__ for base in thing.__mro__]}
     if not getattr(thing, "_is_protocol", False):
         described["parameters"] = parameters(thing)
     described["methods"] = {

@@ -20,7 +20,7 @@ def table(heading):
 
 
 LEFT_OUT = table("Names left out")
-ARGUMENTS_LEFT_OUT = table("Arguments left out")
+PARTS_LEFT_OUT = table("Methods and arguments left out")
 DIFFERENT = table("Names that mean something else")
 
 
@@ -71,7 +71,7 @@ def test_names_that_are_in_both_packages_have_the_same_shape(established_python,
         for module, name in compared
         for problem in differences(theirs[module][name], ours[module][name])
     }
-    assert problems == {("LangCache", f"{method}: argument {name}") for method, name in ARGUMENTS_LEFT_OUT}
+    assert problems == {(name, f"lacks {part}") for name, part in PARTS_LEFT_OUT}
 
 
 def differences(theirs, ours):
@@ -91,19 +91,18 @@ def differences(theirs, ours):
         for name, required in ours["fields"].items():
             if required and not theirs["fields"].get(name):
                 yield f"field {name} is required"
-    if theirs.get("exception") and not ours.get("exception"):
-        yield "is no exception"
+    for root in ("Exception", "LangCacheError"):
+        if root in theirs.get("bases", ()) and root not in ours["bases"]:
+            yield f"is no {root}"
     if "parameters" in theirs:
         yield from signature_differences(theirs["parameters"], ours["parameters"])
     for name, method in theirs.get("methods", {}).items():
         if name not in ours["methods"]:
-            yield f"method {name}"
+            yield f"lacks {name}"
         else:
             if method["async"] != ours["methods"][name]["async"]:
                 yield f"method {name}: async {method['async']}"
-            yield from signature_differences(
-                method["parameters"], ours["methods"][name]["parameters"], f"{name}: "
-            )
+            yield from signature_differences(method["parameters"], ours["methods"][name]["parameters"], name)
 
 
 def signature_differences(theirs, ours, where=""):
@@ -111,12 +110,12 @@ def signature_differences(theirs, ours, where=""):
     for parameter in theirs:
         name = parameter["name"]
         if name not in by_name:
-            yield f"{where}argument {name}"
+            yield f"lacks {where}({name}=)"
         elif by_name[name]["required"] and not parameter["required"]:
-            yield f"{where}argument {name} is required"
+            yield f"{where}({name}=) is required"
     required = {parameter["name"] for parameter in ours if parameter["required"]}
     if extra := required - {parameter["name"] for parameter in theirs}:
-        yield f"{where}requires {extra} too"
+        yield f"{where}() requires {extra} too"
     in_order = [parameter["name"] for parameter in theirs if parameter["positional"]]
     if in_order != [parameter["name"] for parameter in ours if parameter["positional"]][: len(in_order)]:
-        yield f"{where}positional arguments {in_order}"
+        yield f"{where}() takes others than {in_order} by position"
