@@ -237,7 +237,7 @@ async def test_the_second_sending_has_what_is_left_of_the_time():
 @pytest.mark.parametrize("module", ["httpx", "httpx._client"])
 @pytest.mark.parametrize("client", [AsyncLangCache, LangCache])
 def test_an_httpx_client_is_refused_with_a_way_out(client, module):
-    kind = type("AsyncClient", (), {"__module__": module})
+    kind = type("AsyncClient", (), {"__module__": module, "build_request": None})
     subclass = type("Mine", (kind,), {"__module__": "mine"})
     for given in (kind(), subclass()):
         with pytest.raises(TypeError, match=r"is an httpx client.*aiohttp\.ClientSession"):

@@ -29,7 +29,9 @@ def test_every_public_name_exists_once_and_the_module_says_what_it_is(name):
 
 def test_everything_public_at_the_front_door_is_documented():
     objects = [getattr(langcache, name) for name in langcache.__all__ if not name.startswith("__")]
-    assert [thing for thing in objects if not inspect.getdoc(thing)] == []
+    of_types = [thing for thing in objects if hasattr(thing, "__origin__")]  # where no docstring can be
+    assert of_types == [langcache.OptionalNullable]
+    assert [thing for thing in objects if thing not in of_types and not inspect.getdoc(thing)] == []
 
 
 def public_methods(client):
