@@ -5,7 +5,7 @@ import re
 from functools import cache
 
 import pytest
-from conftest import ESTABLISHED, HERE, run
+from interpreters import ESTABLISHED, HERE, run
 
 MIGRATION = (HERE.parents[1] / "docs" / "migration.md").read_text()
 

@@ -1,7 +1,7 @@
 """One and the same program sees the same over the established package and over this one."""
 
 import pytest
-from conftest import run
+from interpreters import run
 
 from langcache.local import CacheConfig, LocalServer
 
