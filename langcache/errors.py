@@ -112,8 +112,8 @@ class LangCacheError(Exception):
     """The reply as it came, None if none did."""
 
     data: ProblemDetails
-    """The problem that the body describes: a ``…ErrorResponseContentData`` for a status that has one. What the
-    body does not say is None, but for the status."""
+    """The problem that the body describes: a ``…ErrorResponseContentData`` for a status that has one. What
+    the body does not say is None, but for the status."""
 
     tries: int
     """How many times the request was sent."""

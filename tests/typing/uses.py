@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from datetime import timedelta
 
 import aiohttp
 from typing_extensions import assert_type
 
 from langcache import (
+    UNSET,
     AsyncLangCache,
     BackoffStrategy,
     CacheEntry,
     LangCache,
     LangCacheError,
     Limits,
+    OptionalNullable,
     RetryConfig,
     SearchResponse,
     SearchStrategy,
     SetResponse,
     errors,
     models,
+    utils,
 )
 from langcache.exchange import Reply
 from langcache.httpclient import AsyncHttpClient, HttpResponse
@@ -114,3 +118,13 @@ def handle(error: LangCacheError) -> None:
         assert_type(error.cause, Exception)
     if isinstance(error, errors.BadRequestErrorResponseContent):
         assert_type(error.data.fields, list[models.FieldError] | None)
+
+
+def wrap(prompt: str, retries: OptionalNullable[utils.RetryConfig] = UNSET) -> models.SearchResponseTypedDict:
+    """A function with a signature such as the established client's."""
+    with LangCache() as cache:
+        cache.set(prompt, "Ho!", ttl=timedelta(minutes=1))
+        assert_type(models.SearchResponse.model_validate_json("{}"), SearchResponse)
+        entries = [entry.model_copy() for entry in cache.search(prompt, retries=retries)]
+        assert_type(entries, list[CacheEntry])
+    return {"data": []}
