@@ -16,7 +16,7 @@ from .client import ApiKey, AsyncLangCache
 from .debug import DebugLogger
 from .httpclient import ClientSource
 from .limits import Limits
-from .portal import Portal, warn_if_blocking
+from .portal import Portal
 from .retries import RetryConfig
 
 __all__ = ["LangCache"]
@@ -32,8 +32,7 @@ def _blocking(
 
     @functools.wraps(method)
     def call(self: LangCache, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        warn_if_blocking(method.__name__)
-        return self._portal.call(method, self._on_portal, *args, **kwargs)
+        return self._portal.call(method, *args, **kwargs)
 
     return call
 
@@ -108,7 +107,7 @@ class LangCache:
 
         self._on_portal = over(client)
         self._in_place = over(async_client)
-        self._portal = Portal()
+        self._portal = Portal(self._on_portal)
         weakref.finalize(self, self._portal.stop_soon).atexit = False
 
     search = _blocking(AsyncLangCache.search)
