@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures.thread  # noqa: F401  a thread that outlives main can't import it for the first time
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from .errors import ClosedError, ConnectError, LangCacheError, NoResponseError
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
-__all__ = ["Call", "LoopThread", "running"]
+__all__ = ["Call", "LoopThread", "running", "starting"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 running: set[LoopThread] = set()
 """Those that have not ended."""
+
+starting = threading.Lock()
+"""Held while one starts. A fork waits for it: in the child, what was half imported would stay locked."""
 
 
 class Call(Generic[T]):
@@ -98,6 +101,7 @@ class LoopThread(threading.Thread):
 
     def run(self) -> None:
         running.add(self)
+        starting.acquire()
         try:
             # Imported late: it costs more than the rest of this package, and async programs do without.
             import anyio
@@ -106,6 +110,8 @@ class LoopThread(threading.Thread):
         except BaseException as error:
             self._failure = error
         finally:
+            if self._loop is None:
+                starting.release()
             self.ended = True
             self._end_all()
             running.discard(self)
@@ -115,6 +121,8 @@ class LoopThread(threading.Thread):
 
         async with BlockingPortal() as self._portal:
             self._loop = asyncio.get_running_loop()
+            starting.release()
+            self._loop.set_default_executor(_Executor())
             if self._stopping:
                 self._stop_portal()
             self._begin_queued()
@@ -163,6 +171,20 @@ class LoopThread(threading.Thread):
             error = NoResponseError("the call was cancelled, or the client's event loop was ended")
         error.__cause__ = self._failure
         return error
+
+
+class _Executor(ThreadPoolExecutor):
+    """Looks up host names, also for a thread that outlives main, when executors take no more work."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        with suppress(RuntimeError):
+            return super().submit(fn, *args, **kwargs)
+        future = Future[T]()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
 
 def _soon(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from .errors import ClosedError, ConnectError
-from .loopthread import Call, LoopThread, running
+from .loopthread import Call, LoopThread, running, starting
 
 __all__ = ["Portal"]
 
@@ -154,6 +154,7 @@ def _sit_out_exit() -> None:
 def _leave_to_parent() -> None:
     # The parent's loop does not run in a forked child, but shares its sockets and its epoll with it: to stop,
     # close or collect it here would disturb the parent. It is kept untouched, and the next call starts anew.
+    starting.release()
     _inherited.append(running.copy())
     running.clear()
     for portal in list(_portals):
@@ -163,4 +164,6 @@ def _leave_to_parent() -> None:
 
 atexit.register(_stop_all)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_parent)
+    os.register_at_fork(
+        before=starting.acquire, after_in_parent=starting.release, after_in_child=_leave_to_parent
+    )

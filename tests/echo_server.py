@@ -19,7 +19,7 @@ class Echo:
     def __init__(self) -> None:
         self.waiting = 0
         """Requests in the middle of a ``wait``."""
-        self.connections: set[object] = set()
+        self._changed = asyncio.Condition()
 
     def application(self) -> web.Application:
         app = web.Application()
@@ -36,11 +36,11 @@ class Echo:
     async def search(self, request: web.Request) -> web.Response:
         prompt = msgspec.json.decode(await request.read())["prompt"]
         if prompt == "wait":
-            self.waiting += 1
+            await self._count(+1)
             try:
                 await asyncio.sleep(60)
             finally:
-                self.waiting -= 1
+                await self._count(-1)
         entry = {
             "id": "1",
             "prompt": prompt,
@@ -57,9 +57,14 @@ class Echo:
     async def count_waiting(self, request: web.Request) -> web.Response:
         """How many requests wait, as soon as that is the number asked for."""
         wanted = int(request.query["for"])
-        while self.waiting != wanted:
-            await asyncio.sleep(0.005)
-        return web.Response(text=str(self.waiting))
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.waiting == wanted)
+        return web.Response(text=str(wanted))
+
+    async def _count(self, change: int) -> None:
+        async with self._changed:
+            self.waiting += change
+            self._changed.notify_all()
 
 
 async def main() -> None:

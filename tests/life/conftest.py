@@ -88,9 +88,8 @@ def run(environment: dict[str, str]) -> Callable[..., Ended]:
             text=True,
             timeout=60,
         )
-        words, _, last = done.stdout.rpartition("last word at ")
-        return Ended(
-            done.returncode, words, done.stderr, time.monotonic() - float(last) if last.strip() else 0.0
-        )
+        out, _, last_word = done.stdout.partition("last word at ")
+        seconds = time.monotonic() - float(last_word) if last_word else 0.0
+        return Ended(done.returncode, out, done.stderr, seconds)
 
     return run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import textwrap
 from collections.abc import Callable
 
 import pytest
@@ -87,6 +87,7 @@ PROGRAMS = {
     """,
     "used by a thread that outlives main": """
         client = LangCache()
+        client.search("hi")
         def work():
             threading.main_thread().join()
             assert client.search("hi").response == "HI"
@@ -97,7 +98,8 @@ PROGRAMS = {
         client = LangCache(os.environ["LANGCACHE_SERVER_URL"].replace("127.0.0.1", "localhost"))
         def work():
             threading.main_thread().join()
-            assert client.search("hi").response == "HI"
+            with no_late_threads():
+                assert client.search("hi").response == "HI"
             last_word()
         threading.Thread(target=work).start()
     """,
@@ -106,7 +108,8 @@ PROGRAMS = {
         client = LangCache()
         @atexit.register
         def say_goodbye():
-            assert client.search("hi").response == "HI"
+            with no_late_threads():
+                assert client.search("hi").response == "HI"
             last_word()
     """,
     "its loop blocked by a callback": """
@@ -135,8 +138,18 @@ PROGRAMS = {
 }
 
 SETTING = """
-import os, sys, threading, urllib.request
+import contextlib, os, sys, threading, urllib.request
 from langcache import LangCache
+from langcache.errors import ConnectError
+
+@contextlib.contextmanager
+def no_late_threads():
+    # Python 3.12 starts no thread once main has ended, and a client's first call then says so.
+    try:
+        yield
+    except ConnectError as error:
+        if sys.version_info[:2] != (3, 12) or "can't create new thread" not in str(error):
+            raise
 
 def wait_for_request():
     urllib.request.urlopen(os.environ["LANGCACHE_SERVER_URL"] + "/waiting?for=1", timeout=10).close()
@@ -145,8 +158,6 @@ def wait_for_request():
 
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_exit_is_quick_and_silent(run: Callable[..., Ended], program: str) -> None:
-    import textwrap
-
     ended = run(SETTING + LAST_WORD + textwrap.dedent(program))
     assert ended.err == ""
     assert ended.status == 0
@@ -155,7 +166,9 @@ def test_exit_is_quick_and_silent(run: Callable[..., Ended], program: str) -> No
 
 def test_an_exception_that_ends_the_program_is_all_that_is_said(run: Callable[..., Ended]) -> None:
     ended = run(
-        SETTING + LAST_WORD + "client = LangCache()\nclient.search('hi')\nlast_word()\nraise ValueError('mine')"
+        SETTING
+        + LAST_WORD
+        + "client = LangCache()\nclient.search('hi')\nlast_word()\nraise ValueError('mine')"
     )
     assert ended.status == 1
     assert [line for line in ended.err.splitlines() if line and not line.startswith("  ")] == [
