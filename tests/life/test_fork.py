@@ -208,7 +208,12 @@ def test_gunicorn_workers_share_a_preloaded_client(environment: dict[str, str], 
     (tmp_path / "gunicorn.conf.py").write_text(CONFIGURATION)
     command = [sys.executable, "-X", "dev", "-m", "gunicorn", "shop:application"]
     with subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=tmp_path,
+        env={**environment, "HOME": str(tmp_path)},  # where it puts a socket of its own
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
