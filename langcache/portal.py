@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
+import socket
+import sys
 import threading
 import time
 import warnings
 import weakref
 from collections.abc import Callable, Coroutine
+from contextlib import closing
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from .errors import ClosedError, ConnectError
+from .forks import leave_to_parent
 from .loopthread import Call, LoopThread, running, starting
 
 __all__ = ["Portal"]
@@ -131,7 +135,6 @@ def _warn_if_blocking(method: str) -> None:
 _warned = False
 _exiting = False
 _portals: weakref.WeakSet[Portal[Any]] = weakref.WeakSet()
-_inherited: list[object] = []
 
 
 def _stop_all() -> None:
@@ -151,19 +154,28 @@ def _sit_out_exit() -> None:
         time.sleep(_CLOSE_SECONDS)  # the interpreter is gone before, unless an exit handler waits for us
 
 
-def _leave_to_parent() -> None:
-    # The parent's loop does not run in a forked child, but shares its sockets and its epoll with it: to stop,
-    # close or collect it here would disturb the parent. It is kept untouched, and the next call starts anew.
+def _start_anew_in_child() -> None:
     starting.release()
-    _inherited.append(running.copy())
+    for thread in running:
+        leave_to_parent(thread)
+    if running and "uvloop" in sys.modules:
+        atexit.register(_revive_libuv)
     running.clear()
     for portal in list(_portals):
-        _inherited.append(portal._thread)
         portal._reset()
+
+
+def _revive_libuv() -> None:
+    # libuv, at exit, joins the threads of its pool, which a forked child does not have, and crashes on it;
+    # unless the pool has been used in the child, and so been started anew.
+    import uvloop
+
+    with closing(uvloop.new_event_loop()) as loop:
+        loop.run_until_complete(loop.getnameinfo(("127.0.0.1", 0), socket.NI_NUMERICHOST))
 
 
 atexit.register(_stop_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=starting.acquire, after_in_parent=starting.release, after_in_child=_leave_to_parent
+        before=starting.acquire, after_in_parent=starting.release, after_in_child=_start_anew_in_child
     )

@@ -16,7 +16,7 @@ import pytest
 
 from langcache import LangCache
 
-ECHO_SERVER = Path(__file__).parents[1] / "echo_server.py"
+ECHO_SERVER = Path(__file__).with_name("echo_server.py")
 
 PREAMBLE = """
 import logging
