@@ -19,6 +19,8 @@ class Wire:
         self._writer = writer
         self.nth_request = 0
         """Counts the requests on this connection, from 1."""
+        self.path = ""
+        """The target of the latest request."""
         self.closed = False
 
     async def send(self, *pieces: bytes) -> None:
@@ -47,6 +49,7 @@ class Wire:
         """The next request, whole. Raises `asyncio.IncompleteReadError` when the client has gone."""
         head = await self._reader.readuntil(b"\r\n\r\n")
         self.nth_request += 1
+        self.path = head.split(b" ", 2)[1].decode()
         length = next(
             (int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
         )

@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import json
 import zlib
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from langcache.errors import (
     APIError,
@@ -105,6 +105,11 @@ def bomb(unpacked: int) -> bytes:
     return b"".join(packer.compress(zeros) for _ in range(unpacked // MEGABYTE)) + packer.flush()
 
 
+Outcome: TypeAlias = "type[LangCacheError] | Literal['same'] | None"
+SAME: Literal["same"] = "same"
+INVALID = ResponseValidationError
+
+
 class Row(NamedTuple):
     """A fault and what it becomes."""
 
@@ -112,23 +117,24 @@ class Row(NamedTuple):
     fault: Fault
     error: type[LangCacheError] | None
     """The error that the operation raises; None if it works all the same."""
-    unread: type[LangCacheError] | str | None = "as left"
-    """The same for flush, delete_by_id and health, whose body says nothing, if it differs."""
+    bodiless: Outcome = SAME
+    """The same for flush and delete_by_id, which expect no body but read one, if it differs."""
+    health: Outcome = SAME
+    """The same for health, which takes any body but a page, if it differs."""
     slow: bool = False
     """Whether it ends only with the timeout."""
 
     def error_of(self, operation: str) -> type[LangCacheError] | None:
-        if isinstance(self.unread, str) or operation not in UNREAD:
-            return self.error
-        return self.unread
+        special = {"flush": self.bodiless, "delete_by_id": self.bodiless, "health": self.health}
+        error = special.get(operation, SAME)
+        return self.error if error == SAME else error
 
-
-UNREAD = ("flush", "delete_by_id", "health")
 
 HALF = len(GOOD) // 2
 LENGTH = f"Content-Length: {len(GOOD)}"
 CHUNKED = "Transfer-Encoding: chunked"
 PROBLEM = b'{"title": "no", "type": "/errors/any", "status": 0}'
+INVALID_UTF8 = b'{"data": "\xe9", "actualPrompt": "\xe9", "entryId": "\xe9", "deletedEntriesCount": "\xe9"}'
 PAGE = b"<!DOCTYPE html><html><body>Please sign in</body></html>"
 GZIP = "Content-Encoding: gzip"
 
@@ -196,23 +202,42 @@ ROWS = [
         APIError,
     ),
     # Bodies
-    Row("200 with an HTML page", sends(reply(PAGE, kind="text/html")), ResponseValidationError),
-    Row("200 with an empty body", sends(reply(b"")), ResponseValidationError, unread=None),
-    Row("100 MB of body", sends(reply(b" " * 100 * MEGABYTE)), ResponseValidationError),
-    Row("a body without end", chunks_for_ever, ResponseValidationError),
+    Row("200 with an HTML page", sends(reply(PAGE, kind="text/html")), INVALID),
+    Row("200 with an empty body", sends(reply(b"")), INVALID, bodiless=None, health=None),
+    Row("100 MB of body", sends(reply(b" " * 100 * MEGABYTE)), INVALID),
+    Row("a body without end", chunks_for_ever, INVALID),
     Row("good JSON in gzip", sends(reply(gzip.compress(GOOD), GZIP)), None),
-    Row("a gzip bomb: 1 GB in 1 MB", sends(reply(bomb(1000 * MEGABYTE), GZIP)), ResponseValidationError),
+    Row("a gzip bomb: 1 GB in 1 MB", sends(reply(bomb(1000 * MEGABYTE), GZIP)), INVALID),
     Row("gzip that is none", sends(reply(GOOD, GZIP)), NoResponseError),
-    Row("gzip that is cut short", sends(reply(gzip.compress(GOOD)[:-20], GZIP)), ResponseValidationError),
     Row(
-        "an unknown Content-Encoding", sends(reply(b"?!", "Content-Encoding: magic")), ResponseValidationError
+        "gzip that is cut short",
+        sends(reply(gzip.compress(GOOD)[:-20], GZIP)),
+        INVALID,
+        health=None,
     ),
-    Row("invalid UTF-8", sends(reply(GOOD.replace(b"hello", b"h\xe9llo"))), ResponseValidationError),
-    Row("JSON that is cut short", sends(reply(GOOD[:HALF])), ResponseValidationError),
-    Row("JSON with NaN", sends(reply(GOOD.replace(b"1.0", b"NaN"))), ResponseValidationError),
-    Row("JSON 100,000 levels deep", sends(reply(b"[" * 100_000 + b"]" * 100_000)), ResponseValidationError),
-    Row("JSON of another shape", sends(reply(b'[{"data": 1}]')), ResponseValidationError, unread=None),
-    Row("JSON null", sends(reply(b"null")), ResponseValidationError, unread=None),
+    Row(
+        "an unknown Content-Encoding",
+        sends(reply(b"?!", "Content-Encoding: magic")),
+        INVALID,
+        health=None,
+    ),
+    Row("invalid UTF-8", sends(reply(INVALID_UTF8)), INVALID, health=None),
+    Row("JSON that is cut short", sends(reply(GOOD[:HALF])), INVALID, health=None),
+    Row("JSON with NaN", sends(reply(GOOD.replace(b"1.0", b"NaN"))), INVALID, health=None),
+    Row(
+        "JSON 100,000 levels deep",
+        sends(reply(b"[" * 100_000 + b"]" * 100_000)),
+        INVALID,
+        health=None,
+    ),
+    Row(
+        "JSON of another shape",
+        sends(reply(b'[{"data": 1}]')),
+        INVALID,
+        bodiless=None,
+        health=None,
+    ),
+    Row("JSON null", sends(reply(b"null")), INVALID, bodiless=None, health=None),
 ]
 REFUSED = "refused, or no such host"
 
@@ -225,9 +250,11 @@ def markdown() -> str:
 
     lines = [
         "| what happens to the exchange | `search`, `conversational_search`, `set`, `delete_query` "
-        "| `flush`, `delete_by_id`, `health` |",
-        "|---|---|---|",
-        f"| {REFUSED} | `ConnectError` | `ConnectError` |",
+        "| `flush`, `delete_by_id` | `health` |",
+        "|---|---|---|---|",
+        f"| {REFUSED} | `ConnectError` | `ConnectError` | `ConnectError` |",
     ]
-    lines += [f"| {row.what} | {name(row.error)} | {name(row.error_of('flush'))} |" for row in ROWS]
+    for row in ROWS:
+        outcomes = [name(row.error_of(operation)) for operation in ("search", "flush", "health")]
+        lines.append(f"| {row.what} | {' | '.join(outcomes)} |")
     return "\n".join(lines)
