@@ -28,7 +28,7 @@ TenantT = TypeVar("TenantT")
 _CLOSE_SECONDS = 5.0
 """How long `Portal.close` waits for the thread to end."""
 
-_EXIT_SECONDS = 0.5
+_EXIT_SECONDS = 0.25
 """How long the interpreter's exit waits for all of them together."""
 
 

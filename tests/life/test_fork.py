@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Ended
+from .conftest import PREAMBLE, Ended
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
@@ -204,7 +204,7 @@ def application(environ, start_response):
 
 
 def test_gunicorn_workers_share_a_preloaded_client(environment: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "shop.py").write_text(APPLICATION)
+    (tmp_path / "shop.py").write_text(PREAMBLE + APPLICATION)
     (tmp_path / "gunicorn.conf.py").write_text(CONFIGURATION)
     command = [sys.executable, "-X", "dev", "-m", "gunicorn", "shop:application"]
     with subprocess.Popen(
