@@ -1,163 +1,181 @@
-"""An event loop on a thread of its own, which any thread can call into; safe at exit, Ctrl-C and fork."""
+"""Blocking calls into an event loop on a thread of its own; safe at exit, Ctrl-C and fork."""
 
 from __future__ import annotations
 
 import asyncio
 import atexit
 import os
+import socket
+import sys
 import threading
+import time
 import warnings
 import weakref
 from collections.abc import Callable, Coroutine
-from concurrent.futures import CancelledError, Future
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from contextlib import closing
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
-from .errors import ClosedError
-
-if TYPE_CHECKING:
-    from anyio.from_thread import BlockingPortal
+from .errors import ClosedError, ConnectError
+from .forks import leave_to_parent
+from .loopthread import Call, LoopThread, running, starting
 
 __all__ = ["Portal"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
+TenantT = TypeVar("TenantT")
 
-_STOP_TIMEOUT = 5.0
+_CLOSE_SECONDS = 5.0
+"""How long `Portal.close` waits for the thread to end."""
+
+_EXIT_SECONDS = 0.25
+"""How long the interpreter's exit waits for all of them together."""
 
 
-class Portal:
-    """Runs coroutines for threads that have no event loop. The thread starts with the first call."""
+class Portal(Generic[TenantT]):
+    """Runs the methods of a tenant, which lives on an event loop, for threads that have none.
 
-    def __init__(self) -> None:
+    The loop's thread starts with the first call. The tenant must not refer to the portal's owner, who could
+    not be collected while the thread runs.
+    """
+
+    def __init__(self, tenant: TenantT) -> None:
+        self._tenant = tenant
         self._closed = False
         self._reset()
         _portals.add(self)
 
     def _reset(self) -> None:
         self._lock = threading.RLock()  # re-entrant: a signal handler may call while its thread holds it
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._blocking: BlockingPortal | None = None
+        self._thread: LoopThread | None = None
 
-    def call(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any, **kwargs: Any) -> T:
-        """Run ``function(*args, **kwargs)`` on the portal's loop, in the caller's context, and wait for it.
+    def call(
+        self,
+        method: Callable[Concatenate[TenantT, P], Coroutine[Any, Any, T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run the tenant's method on the portal's loop, in the caller's context, and wait for it.
 
         Whatever interrupts the wait, Ctrl-C for one, cancels the coroutine. Raises `ClosedError` if the
-        portal is closed, before or meanwhile, and `RuntimeError` on the portal's own thread.
+        portal is closed, before or meanwhile, `ConnectError` if there is no thread or no loop to be had,
+        and `RuntimeError` on the portal's own thread.
         """
-        with self._lock:
-            if self._closed:
-                raise ClosedError("this client is closed; make a new one")
-            if threading.current_thread() is self._thread:
-                raise RuntimeError(
-                    "a blocking call from the client's own event loop thread (a callback or a middleware, "
-                    "perhaps) would wait for itself; use the ..._async method there"
-                )
-            loop = self._loop or self._start()
-            # Not BlockingPortal.call, which costs three times as much; the loop is the same.
-            future = asyncio.run_coroutine_threadsafe(_contained(function(*args, **kwargs)), loop)
+        if self._thread is threading.current_thread():
+            raise RuntimeError(
+                f"{method.__name__}() was called on the client's own event loop thread (by a callback or a "
+                f"middleware, perhaps) and would wait for itself; await {method.__name__}_async() there"
+            )
+        _warn_if_blocking(method.__name__)
+        call = Call(lambda: method(self._tenant, *args, **kwargs))
         try:
-            result = future.result()
-        except CancelledError:
-            if not self._closed:
-                raise
-            raise ClosedError("the client was closed during the call") from None
-        except BaseException:
-            future.cancel()
+            self._running_thread().submit(call)
+            return call.future.result()
+        except ClosedError:
+            _sit_out_exit()
             raise
-        if isinstance(result, _Exit):
-            raise result.error
-        return result
+        except BaseException:
+            call.abandon()
+            raise
+        finally:
+            del call  # or an error would be in a cycle: its traceback, this frame, the future, the error
 
     def stop_soon(self) -> threading.Thread | None:
         """Close without waiting; calls in flight end in `ClosedError`. Returns the thread that is ending."""
         with self._lock:
             self._closed = True
-            if self._loop is not None and self._blocking is not None:
-                stop = self._blocking.stop(cancel_remaining=True)
-                self._loop.call_soon_threadsafe(self._loop.create_task, stop)
-                self._loop = self._blocking = None
+            if self._thread is not None:
+                self._thread.stop()
             return self._thread
 
     def close(self) -> None:
         """Close, and wait for the thread to end. Twice is fine."""
         thread = self.stop_soon()
         if thread is not None and thread is not threading.current_thread():
-            thread.join(_STOP_TIMEOUT)
+            thread.join(_CLOSE_SECONDS)
 
-    def _start(self) -> asyncio.AbstractEventLoop:
-        # Imported late: it costs more than the rest of this package, and async programs do without.
-        import anyio.from_thread
-
-        started: Future[tuple[asyncio.AbstractEventLoop, BlockingPortal]] = Future()
-
-        async def serve() -> None:
-            async with anyio.from_thread.BlockingPortal() as portal:
-                started.set_result((asyncio.get_running_loop(), portal))
-                await portal.sleep_until_stopped()
-
-        def run() -> None:
-            try:
-                anyio.run(serve, backend_options={"use_uvloop": find_spec("uvloop") is not None})
-            except BaseException as error:
-                if started.done():
+    def _running_thread(self) -> LoopThread:
+        with self._lock:
+            if self._closed or _exiting:
+                raise ClosedError(
+                    "the interpreter is exiting" if _exiting else "this client is closed; make a new one"
+                )
+            if self._thread is None or self._thread.ended:
+                thread = LoopThread(self._tenant)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    raise ConnectError(f"no thread for the client's event loop: {error}") from error
+                except BaseException:
+                    thread.stop()  # interrupted: whether it started or not
                     raise
-                started.set_exception(error)
-
-        # A daemon, or the interpreter would wait for it before it ran the exit handler that stops it.
-        self._thread = threading.Thread(target=run, name="langcache-portal", daemon=True)
-        self._thread.start()
-        self._loop, self._blocking = started.result()
-        return self._loop
+                self._thread = thread
+            return self._thread
 
 
-class _Exit(NamedTuple):
-    error: BaseException
-
-
-async def _contained(work: Coroutine[Any, Any, T]) -> T | _Exit:
-    # Raised out of a task, these two would end the event loop, and every other call with it.
-    try:
-        return await work
-    except (SystemExit, KeyboardInterrupt) as error:
-        return _Exit(error)
-
-
-def warn_if_blocking(method: str) -> None:
+def _warn_if_blocking(method: str) -> None:
     """Say once if a blocking call is about to hold up a running event loop."""
     global _warned
+    if _warned:
+        return
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return
-    if not _warned:
-        _warned = True
-        warnings.warn(
-            f"LangCache.{method}() blocks the running event loop; there, await {method}_async() "
-            "or use AsyncLangCache",
-            RuntimeWarning,
-            stacklevel=3,
-        )
+    _warned = True
+    warnings.warn(
+        f"LangCache.{method}() blocks the running event loop; there, await {method}_async() "
+        "or use AsyncLangCache",
+        RuntimeWarning,
+        stacklevel=4,
+    )
 
 
 _warned = False
-_portals: weakref.WeakSet[Portal] = weakref.WeakSet()
-_inherited: list[object] = []
+_exiting = False
+_portals: weakref.WeakSet[Portal[Any]] = weakref.WeakSet()
 
 
 def _stop_all() -> None:
-    for portal in list(_portals):
-        portal.close()
+    global _exiting
+    _exiting = True
+    threads = list(running)
+    for thread in threads:
+        thread.stop()
+    deadline = time.monotonic() + _EXIT_SECONDS
+    for thread in threads:
+        thread.join(max(deadline - time.monotonic(), 0))
 
 
-def _leave_to_parent() -> None:
-    # The parent's loop does not run in a forked child, but shares its sockets and its epoll with it: to stop,
-    # close or collect it here would disturb the parent. It is kept untouched, and the next call starts anew.
+def _sit_out_exit() -> None:
+    """Keep a daemon thread whose call was cut off by the interpreter's exit from printing a traceback."""
+    if _exiting and threading.current_thread().daemon:
+        time.sleep(_CLOSE_SECONDS)  # the interpreter is gone before, unless an exit handler waits for us
+
+
+def _start_anew_in_child() -> None:
+    starting.release()
+    for thread in running:
+        leave_to_parent(thread)
+    if running and "uvloop" in sys.modules:
+        atexit.register(_revive_libuv)
+    running.clear()
     for portal in list(_portals):
-        _inherited.append(dict(vars(portal)))
         portal._reset()
+
+
+def _revive_libuv() -> None:
+    # libuv, at exit, joins the threads of its pool, which a forked child does not have, and crashes on it;
+    # unless the pool has been used in the child, and so been started anew.
+    import uvloop
+
+    with closing(uvloop.new_event_loop()) as loop:
+        loop.run_until_complete(loop.getnameinfo(("127.0.0.1", 0), socket.NI_NUMERICHOST))
 
 
 atexit.register(_stop_all)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_parent)
+    os.register_at_fork(
+        before=starting.acquire, after_in_parent=starting.release, after_in_child=_start_anew_in_child
+    )

@@ -37,11 +37,17 @@ _encode = msgspec.json.Encoder().encode
 
 
 def _nothing(content: bytes) -> None:
-    return None
+    # A service has nothing to say here, or says it in JSON. A page comes from somebody else, a proxy that
+    # asks to sign in for one, and then nothing was deleted.
+    if content.strip():
+        msgspec.json.decode(content)
 
 
 def _healthy(content: bytes) -> HealthResponse:
-    return HealthResponse()  # no description says what a healthy service's body holds
+    # No description says what a healthy service's body holds, but it is not a page.
+    if content.lstrip().startswith(b"<"):
+        raise msgspec.DecodeError("it is a page, not an answer of the service")
+    return HealthResponse()
 
 
 _SEARCH = Operation(

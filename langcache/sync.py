@@ -17,7 +17,7 @@ from .debug import DebugLogger
 from .httpclient import ClientSource
 from .limits import Limits
 from .mistakes import explain_construction, missing_attribute
-from .portal import Portal, warn_if_blocking
+from .portal import Portal
 from .retries import RetryConfig
 
 __all__ = ["LangCache"]
@@ -33,8 +33,7 @@ def _blocking(
 
     @functools.wraps(method)
     def call(self: LangCache, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        warn_if_blocking(method.__name__)
-        return self._portal.call(method, self._on_portal, *args, **kwargs)
+        return self._portal.call(method, *args, **kwargs)
 
     return call
 
@@ -110,7 +109,7 @@ class LangCache:
 
         self._on_portal = over(client)
         self._in_place = over(async_client)
-        self._portal = Portal()
+        self._portal = Portal(self._on_portal)
         weakref.finalize(self, self._portal.stop_soon).atexit = False
 
     search = _blocking(AsyncLangCache.search)

@@ -15,6 +15,7 @@ from multidict import CIMultiDict
 from .debug import DebugLogger, ExchangeLog
 from .errors import ClosedError, ConnectError, NoResponseError, RequestError, TimeoutException
 from .exchange import Reply, Request
+from .forks import leave_to_parent
 from .httpclient import AiohttpClient, AsyncHttpClient, ClientSource, HttpResponse, adapt
 
 __all__ = ["Transport"]
@@ -103,8 +104,9 @@ class Transport:
         loop = asyncio.get_running_loop()
         home = self._homes.get(loop)
         if home is None:
-            for gone in [other for other in self._homes if other.is_closed()]:
-                del self._homes[gone]
+            for other in list(self._homes):  # which other threads change too
+                if other.is_closed():
+                    self._homes.pop(other, None)
             scope = _scope(self._make)
             home = self._homes[loop] = _Home(await scope.__anext__(), scope)
         return home.client
@@ -179,16 +181,14 @@ def _cancelled_from_outside(error: BaseException) -> bool:
 
 
 _transports: weakref.WeakSet[Transport] = weakref.WeakSet()
-_inherited: list[object] = []
 
 
-def _leave_to_parent() -> None:
-    # After a fork the child shares its parent's sockets and epoll: to close or even to collect what it
-    # inherited would disturb the parent. So it is kept, never touched, and made anew on the next call.
+def _start_anew_in_child() -> None:
     for transport in _transports:
-        _inherited.append(dict(transport._homes))
-        transport._homes.clear()
+        if transport._homes:
+            leave_to_parent(dict(transport._homes))
+            transport._homes.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_parent)
+    os.register_at_fork(after_in_child=_start_anew_in_child)

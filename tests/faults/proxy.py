@@ -1,0 +1,148 @@
+"""A TCP proxy between a client and a service that can spoil the next exchanges on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+
+class Wire:
+    """What a fault has in hand: the connection to the client, on which a request has just come in."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self.nth_request = 0
+        """Counts the requests on this connection, from 1."""
+        self.path = ""
+        """The target of the latest request."""
+        self.closed = False
+
+    async def send(self, *pieces: bytes) -> None:
+        for piece in pieces:
+            self._writer.write(piece)
+            await self._writer.drain()
+
+    async def stall(self) -> None:
+        """Do nothing for as long as the client stays."""
+        while await self._reader.read(65536):
+            pass
+        self.closed = True
+
+    def reset(self) -> None:
+        """End the connection with a RST in place of a FIN."""
+        linger = struct.pack("ii", 1, 0)
+        self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self._writer.transport.abort()
+        self.closed = True
+
+    def close(self) -> None:
+        """End the connection in the ordinary way."""
+        self.closed = True
+
+    async def read_request(self) -> bytes:
+        """The next request, whole. Raises `asyncio.IncompleteReadError` when the client has gone."""
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        self.nth_request += 1
+        self.path = head.split(b" ", 2)[1].decode()
+        length = next(
+            (int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
+        )
+        return head + await self._reader.readexactly(length)
+
+
+Fault = Callable[[Wire], Awaitable[None]]
+"""Does what it does in place of the service."""
+
+
+class FaultProxy:
+    """Relays to the service at ``upstream``, but for what `pick` has a fault for. Runs on its own thread."""
+
+    def __init__(self, upstream: str) -> None:
+        parts = urlsplit(upstream)
+        self._upstream = (parts.hostname, parts.port)
+        self.pick: Callable[[Wire], Fault | None] = lambda wire: None
+        """Asked at each request, on the proxy's thread, for the fault that it meets; None to relay it."""
+        self.requests = 0
+        self.open = 0
+        """Connections from clients that are open now."""
+        self.url = ""
+        self._idle = threading.Condition()
+
+    def __enter__(self) -> FaultProxy:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy")
+        self._thread.start()
+        start = asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 24)
+        self._server = asyncio.run_coroutine_threadsafe(start, self._loop).result()
+        host, port = self._server.sockets[0].getsockname()
+        self.url = f"http://{host}:{port}"
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @contextmanager
+    def faulty(self, fault: Fault) -> Iterator[None]:
+        """Every request meets this fault."""
+        self.pick = lambda wire: fault
+        try:
+            yield
+        finally:
+            self.pick = lambda wire: None
+
+    def wait_until_idle(self, seconds: float = 10) -> bool:
+        """Whether all clients have closed their connections, at the latest by then."""
+        with self._idle:
+            return self._idle.wait_for(lambda: self.open == 0, seconds)
+
+    async def _end(self) -> None:
+        self._server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._count(+1)
+        wire = Wire(reader, writer)
+        try:
+            await self._exchanges(wire)
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.close()
+            self._count(-1)
+
+    async def _exchanges(self, wire: Wire) -> None:
+        service: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        try:
+            while True:
+                request = await wire.read_request()
+                self.requests += 1
+                fault = self.pick(wire)
+                if fault is not None:
+                    await fault(wire)
+                    if wire.closed:
+                        return
+                    continue
+                if service is None:
+                    service = await asyncio.open_connection(*self._upstream)
+                service[1].write(request)
+                await wire.send(await Wire(*service).read_request())  # a reply has the same shape
+        finally:
+            if service is not None:
+                service[1].close()
+
+    def _count(self, change: int) -> None:
+        with self._idle:
+            self.open += change
+            self._idle.notify_all()

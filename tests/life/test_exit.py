@@ -1,0 +1,184 @@
+"""A program that uses a sync client ends at once and in silence, however it treats the client."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Callable
+
+import pytest
+
+from .conftest import Ended
+
+EXIT_SECONDS = 1.0
+
+LAST_WORD = """
+def last_word():
+    import time
+    print(f"last word at {time.monotonic()}", flush=True)
+"""
+
+PROGRAMS = {
+    "never used": """
+        client = LangCache()
+        last_word()
+    """,
+    "used and never closed": """
+        print(LangCache().search("hi").response)
+        last_word()
+    """,
+    "closed twice": """
+        with LangCache() as client:
+            client.search("hi")
+        client.close()
+        client.close()
+        last_word()
+    """,
+    "a global of a module": """
+        import types
+        sys.modules["shop"] = shop = types.ModuleType("shop")
+        shop.client = LangCache()
+        shop.client.search("hi")
+        last_word()
+    """,
+    "held in a cycle": """
+        class Owner:
+            def __init__(self):
+                self.client, self.me = LangCache(), self
+        Owner().client.search("hi")
+        last_word()
+    """,
+    "held in a cycle and collected": """
+        class Owner:
+            def __init__(self):
+                self.client, self.me = LangCache(), self
+        import gc
+        Owner().client.search("hi")
+        gc.collect()
+        last_word()
+    """,
+    "alive at sys.exit": """
+        client = LangCache()
+        client.search("hi")
+        last_word()
+        sys.exit(0)
+    """,
+    "used by a daemon thread": """
+        client = LangCache()
+        thread = threading.Thread(target=lambda: client.search("hi"), daemon=True)
+        thread.start()
+        thread.join()
+        last_word()
+    """,
+    "in a daemon thread's call": """
+        client = LangCache()
+        threading.Thread(target=lambda: client.search("wait"), daemon=True).start()
+        wait_for_request()
+        last_word()
+    """,
+    "in the calls of daemon threads without end": """
+        client = LangCache()
+        def work():
+            while True:
+                client.search("hi")
+        for _ in range(4):
+            threading.Thread(target=work, daemon=True).start()
+        client.search("hi")
+        last_word()
+    """,
+    "used by a thread that outlives main": """
+        client = LangCache()
+        client.search("hi")
+        def work():
+            threading.main_thread().join()
+            assert client.search("hi").response == "HI"
+            last_word()
+        threading.Thread(target=work).start()
+    """,
+    "used for the first time by a thread that outlives main, at a host with a name": """
+        client = LangCache(os.environ["LANGCACHE_SERVER_URL"].replace("127.0.0.1", "localhost"))
+        def work():
+            threading.main_thread().join()
+            with no_late_threads():
+                assert client.search("hi").response == "HI"
+            last_word()
+        threading.Thread(target=work).start()
+    """,
+    "used by an exit handler": """
+        import atexit
+        client = LangCache()
+        @atexit.register
+        def say_goodbye():
+            with no_late_threads():
+                assert client.search("hi").response == "HI"
+            last_word()
+    """,
+    "its loop blocked by a callback": """
+        blocked = threading.Event()
+        def key():
+            blocked.set()
+            threading.Event().wait()
+        client = LangCache(api_key=key)
+        threading.Thread(target=lambda: client.search("hi"), daemon=True).start()
+        blocked.wait()
+        last_word()
+    """,
+    "dropped while its loop starts": """
+        import _thread
+        client = LangCache()
+        threading.Thread(target=lambda: client.search("hi"), daemon=True).start()
+        last_word()
+    """,
+    "awaited under asyncio.run and dropped": """
+        import asyncio
+        client = LangCache()
+        assert asyncio.run(client.search_async("hi")).response == "HI"
+        assert client.search("hi").response == "HI"
+        last_word()
+    """,
+}
+
+SETTING = """
+import contextlib, os, sys, threading, urllib.request
+from langcache import LangCache
+from langcache.errors import ConnectError
+
+@contextlib.contextmanager
+def no_late_threads():
+    # Python 3.12 starts no thread once main has ended, and a client's first call then says so.
+    try:
+        yield
+    except ConnectError as error:
+        if sys.version_info[:2] != (3, 12) or "can't create new thread" not in str(error):
+            raise
+
+def wait_for_request():
+    urllib.request.urlopen(os.environ["LANGCACHE_SERVER_URL"] + "/waiting?for=1", timeout=10).close()
+"""
+
+
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
+def test_exit_is_quick_and_silent(run: Callable[..., Ended], program: str) -> None:
+    quickest = math.inf
+    for _ in range(3):  # what waits for something does so each time; a busy machine does not
+        ended = run(SETTING + LAST_WORD + textwrap.dedent(program))
+        assert ended.err == ""
+        assert ended.status == 0
+        quickest = min(quickest, ended.exit_seconds)
+        if quickest < EXIT_SECONDS:
+            return
+    raise AssertionError(f"the exit took {quickest:.2f} s")
+
+
+def test_an_exception_that_ends_the_program_is_all_that_is_said(run: Callable[..., Ended]) -> None:
+    ended = run(
+        SETTING
+        + LAST_WORD
+        + "client = LangCache()\nclient.search('hi')\nlast_word()\nraise ValueError('mine')"
+    )
+    assert ended.status == 1
+    assert [line for line in ended.err.splitlines() if line and not line.startswith("  ")] == [
+        "Traceback (most recent call last):",
+        "ValueError: mine",
+    ]
+    assert ended.exit_seconds < EXIT_SECONDS
