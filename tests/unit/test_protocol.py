@@ -237,11 +237,17 @@ def test_a_success_becomes_a_model_that_knows_its_tries():
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
-@pytest.mark.parametrize("body", [b"", b"{}", b"<html>"])
+@pytest.mark.parametrize("body", [b"", b" ", b"{}"])
 def test_operations_without_a_result_care_for_no_body(status, body):
     assert read(protocol.flush(), status, body) is None
     assert read(protocol.delete_by_id("e1"), status, body) is None
     assert read(protocol.health(), status, body) == HealthResponse()
+
+
+@pytest.mark.parametrize("request_", [protocol.flush(), protocol.delete_by_id("e1"), protocol.health()])
+def test_a_page_is_no_answer_of_the_service(request_):
+    with pytest.raises(errors.ResponseValidationError):
+        read(request_, 200, b"<html>sign in</html>")
 
 
 @pytest.mark.parametrize(
