@@ -50,7 +50,15 @@ def tests(session: nox.Session) -> None:
 def uvloop(session: nox.Session) -> None:
     """Run the tests of the clients with uvloop under the sync client."""
     session.install(".[local,speed]", *group("test"))
-    run_tests(session, "tests/client", *session.posargs)
+    run_tests(session, "tests/client", "tests/faults", "tests/life", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Keep both clients busy on a bad network: ``nox -s soak -- --seconds 300 --seed 7``."""
+    session.install(".[local]", *group("test"))
+    session.chdir("tests")
+    session.run("python", "-m", "soak", *session.posargs)
 
 
 @nox.session(python=PYTHONS)

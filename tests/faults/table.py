@@ -207,7 +207,7 @@ ROWS = [
     Row("100 MB of body", sends(reply(b" " * 100 * MEGABYTE)), INVALID),
     Row("a body without end", chunks_for_ever, INVALID),
     Row("good JSON in gzip", sends(reply(gzip.compress(GOOD), GZIP)), None),
-    Row("a gzip bomb: 1 GB in 1 MB", sends(reply(bomb(1000 * MEGABYTE), GZIP)), INVALID),
+    Row("a gzip bomb: 300 MB in 300 kB", sends(reply(bomb(300 * MEGABYTE), GZIP)), INVALID),
     Row("gzip that is none", sends(reply(GOOD, GZIP)), NoResponseError),
     Row(
         "gzip that is cut short",
