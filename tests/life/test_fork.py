@@ -206,7 +206,9 @@ def application(environ, start_response):
 def test_gunicorn_workers_share_a_preloaded_client(environment: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(PREAMBLE + APPLICATION)
     (tmp_path / "gunicorn.conf.py").write_text(CONFIGURATION)
-    command = [sys.executable, "-X", "dev", "-m", "gunicorn", "shop:application"]
+    # Python 3.12 and newer warn of every fork in a process that has threads.
+    quiet = ["-W", "ignore:This process:DeprecationWarning"]
+    command = [sys.executable, "-X", "dev", *quiet, "-m", "gunicorn", "shop:application"]
     with subprocess.Popen(
         command,
         cwd=tmp_path,
