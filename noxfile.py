@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from itertools import chain
 from pathlib import Path
 
 import nox
@@ -64,6 +66,39 @@ def compat(session: nox.Session) -> None:
         *session.posargs,
         env={"LANGCACHE_ESTABLISHED_PYTHONS": json.dumps(established)},
     )
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error."""
+    session.install(".[local]", *group("docs"))
+    session.run("sphinx-build", "-E", "-W", "--keep-going", "docs", "docs/_build")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build sdist and wheel, check what they hold, and use each in an environment of its own."""
+    session.install(*group("build"))
+    home = Path(session.create_tmp())
+    dist = home / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", f"{dist}")
+    archives = sorted(dist.iterdir())
+    session.run("twine", "check", "--strict", *map(str, archives))
+    session.run("python", "tests/packaging/archives.py", *map(str, archives))
+    for archive in archives:
+        session.run("python", "-m", "venv", "--clear", f"{home}/alone")
+        session.run(f"{home}/alone/bin/python", "-m", "pip", "install", "-q", f"{archive}", external=True)
+        session.run(f"{home}/alone/bin/python", "-I", "tests/packaging/alone.py", external=True)
+
+
+@nox.session(python=PYTHONS[0])
+def lowest(session: nox.Session) -> None:
+    """Run the tests with the lowest version of each dependency that pyproject.toml allows."""
+    project = PYPROJECT["project"]
+    allowed = chain(project["dependencies"], *project["optional-dependencies"].values())
+    session.install(".[local,speed]", *group("test"), *(each.replace(">=", "==") for each in allowed))
+    run_tests(session, *session.posargs)
 
 
 @nox.session

@@ -1,9 +1,7 @@
-"""How the documentation is built: ``nox -s docs``, or ``sphinx-build docs docs/_build``."""
+"""How the documentation is built: by ``nox -s docs``, out of these pages and the installed package."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -12,9 +10,8 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.ext.napoleon import Config, GoogleDocstring
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from langcache import __version__
+
 
 project = "langcache"
 author = "the langcache authors"
