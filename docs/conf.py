@@ -12,10 +12,9 @@ from sphinx.ext.napoleon import Config, GoogleDocstring
 
 from langcache import __version__
 
-
 project = "langcache"
 author = "the langcache authors"
-copyright = f"2026, {author}"  # noqa: A001
+copyright = f"2026, {author}"
 version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]

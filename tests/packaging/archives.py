@@ -1,4 +1,4 @@
-"""Checks that the archives named as arguments hold what git tracks, no more and no less; run by ``nox -s build``."""
+"""Checks that the archives given as arguments hold what git tracks and no more; run by ``nox -s build``."""
 
 from __future__ import annotations
 
