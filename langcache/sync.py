@@ -9,12 +9,11 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-import aiohttp
 from msgspec import UNSET, UnsetType
 
 from .client import ApiKey, AsyncLangCache
 from .debug import DebugLogger
-from .httpclient import ClientSource
+from .httpclient import ClientSource, refuse_open_session
 from .limits import Limits
 from .mistakes import explain_construction, missing_attribute
 from .portal import Portal
@@ -88,11 +87,7 @@ class LangCache:
         debug_bodies: bool = False,
         limits: Limits | None = None,
     ) -> None:
-        if isinstance(client, aiohttp.ClientSession):
-            raise TypeError(
-                "client: an aiohttp.ClientSession belongs to the event loop that made it, and blocking calls "
-                "run in the client's own; pass a callable that makes one, say client=aiohttp.ClientSession"
-            )
+        refuse_open_session(client)
 
         def over(http_client: ClientSource | None) -> AsyncLangCache:
             return AsyncLangCache(
