@@ -15,7 +15,7 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 ESTABLISHED = ("0.11.1", "0.14.0")  # releases of the established client, one of each generation
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "types", "tests", "uvloop", "coverage"]
+nox.options.sessions = ["lint", "types", "tests", "uvloop", "coverage", "docs"]
 nox.options.error_on_missing_interpreters = False  # a contributor needs one Python, not all of them
 
 
@@ -34,11 +34,12 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check types with mypy and pyright, both strict."""
+    """Check types with mypy and pyright, both strict, and that users see a type for all that is public."""
     session.install(".[local]", *group("types"), *group("test"))
     session.run("mypy")
     session.run("mypy", "--strict", "tests/typing")  # uses that must check, and misuses that must not
     session.run("pyright")
+    session.run("pyright", "--verifytypes", "langcache", "--ignoreexternal")
 
 
 @nox.session(python=PYTHONS)

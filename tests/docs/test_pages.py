@@ -49,6 +49,22 @@ def test_each_operation_has_a_page_that_names_its_arguments(operation):
         assert f"\n## {section}\n" in page
 
 
+def public_members():
+    """The methods and properties of public classes, as ``Class.member``."""
+    for module in (langcache, langcache.errors, langcache.models, langcache.httpclient):
+        for kind in vars(module).values():
+            if inspect.isclass(kind) and kind.__module__.startswith("langcache"):
+                for name, member in vars(kind).items():
+                    if not name.startswith("_") and (
+                        inspect.isroutine(member) or isinstance(member, property)
+                    ):
+                        yield f"{kind.__name__}.{name}", member
+
+
+def test_all_that_is_public_has_a_first_line_for_editors_to_show():
+    assert [name for name, member in public_members() if not (member.__doc__ or "").strip()] == []
+
+
 PUBLIC_CLASSES = [name for name in langcache.__all__ if inspect.isclass(getattr(langcache, name))]
 
 
