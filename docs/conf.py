@@ -44,7 +44,11 @@ toc_object_entries_show_parents = "hide"
 nitpicky = True
 default_role = "py:obj"
 nitpick_ignore_regex = [
-    ("py:.*", r"(aiohttp|asyncio|collections|enum|logging|msgspec|numpy|os|pathlib|pytest|types|typing)\..*"),
+    (
+        "py:.*",
+        r"(aiohttp|asyncio|collections|datetime|enum|logging|msgspec|numpy|os|pathlib|pytest|types|typing)\..*",
+    ),
+    ("py:.*", r"timedelta|langcache\.base\.\w+T"),
 ]
 
 
