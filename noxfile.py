@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from itertools import chain
 from pathlib import Path
 
 import nox
@@ -13,7 +15,7 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 ESTABLISHED = ("0.11.1", "0.14.0")  # releases of the established client, one of each generation
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "types", "tests", "uvloop", "coverage"]
+nox.options.sessions = ["lint", "types", "tests", "uvloop", "coverage", "docs"]
 nox.options.error_on_missing_interpreters = False  # a contributor needs one Python, not all of them
 
 
@@ -32,11 +34,12 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check types with mypy and pyright, both strict."""
+    """Check types with mypy and pyright, both strict, and that users see a type for all that is public."""
     session.install(".[local]", *group("types"), *group("test"))
     session.run("mypy")
     session.run("mypy", "--strict", "tests/typing")  # uses that must check, and misuses that must not
     session.run("pyright")
+    session.run("pyright", "--verifytypes", "langcache", "--ignoreexternal")
 
 
 @nox.session(python=PYTHONS)
@@ -72,6 +75,39 @@ def compat(session: nox.Session) -> None:
         *session.posargs,
         env={"LANGCACHE_ESTABLISHED_PYTHONS": json.dumps(established)},
     )
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error."""
+    session.install(".[local]", *group("docs"))
+    session.run("sphinx-build", "-E", "-W", "--keep-going", "docs", "docs/_build")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build sdist and wheel, check what they hold, and use each in an environment of its own."""
+    session.install(*group("build"))
+    home = Path(session.create_tmp())
+    dist = home / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", f"{dist}")
+    archives = sorted(dist.iterdir())
+    session.run("twine", "check", "--strict", *map(str, archives))
+    session.run("python", "tests/packaging/archives.py", *map(str, archives))
+    for archive in archives:
+        session.run("python", "-m", "venv", "--clear", f"{home}/alone")
+        session.run(f"{home}/alone/bin/python", "-m", "pip", "install", "-q", f"{archive}", external=True)
+        session.run(f"{home}/alone/bin/python", "-I", "tests/packaging/alone.py", external=True)
+
+
+@nox.session(python=PYTHONS[0])
+def lowest(session: nox.Session) -> None:
+    """Run the tests with the lowest version of each dependency that pyproject.toml allows."""
+    project = PYPROJECT["project"]
+    allowed = chain(project["dependencies"], *project["optional-dependencies"].values())
+    session.install(".[local,speed]", *group("test"), *(each.replace(">=", "==") for each in allowed))
+    run_tests(session, "-p", "no:anyio", *session.posargs)  # whose plugin of then is not for pytest of now
 
 
 @nox.session

@@ -160,60 +160,60 @@ class StatusError(LangCacheError):
         message: str | None = None,
     ) -> None:
         super().__init__("", raw_response, body)
-        self.data = data or ProblemDetails()
+        self.data: ProblemDetails = data or ProblemDetails()
         # A program's tests may give the details in the body alone, or a mock for the data.
         told = isinstance(data, ProblemDetails) and bool(data.detail or not body)
         problem = self.data if told else ProblemDetails()
-        self.message = message or _describe(self.status_code, problem, self.body)
-        self.args = (self.message,)
+        self.message: str = message or _describe(self.status_code, problem, self.body)
+        self.args: tuple[Any, ...] = (self.message,)
 
 
 class BadRequestError(StatusError):
     """400: the service refused the request; ``data.detail`` and ``data.fields`` say why."""
 
-    status = 400
+    status: ClassVar[int | None] = 400
 
 
 class AuthenticationError(StatusError):
     """401: the API key is missing or wrong."""
 
-    status = 401
+    status: ClassVar[int | None] = 401
 
 
 class ForbiddenError(StatusError):
     """403: the API key is not allowed to do this on this cache."""
 
-    status = 403
+    status: ClassVar[int | None] = 403
 
 
 class NotFoundError(StatusError):
     """404: there is no such cache or entry."""
 
-    status = 404
+    status: ClassVar[int | None] = 404
 
 
 class PayloadTooLargeError(StatusError):
     """413: the request is larger than the service takes."""
 
-    status = 413
+    status: ClassVar[int | None] = 413
 
 
 class FailedDependencyError(StatusError):
     """424: something that the service depends on failed: its database or its embedding provider."""
 
-    status = 424
+    status: ClassVar[int | None] = 424
 
 
 class TooManyRequestsError(StatusError):
     """429: too many requests; a ``Retry-After`` header may say how long to wait."""
 
-    status = 429
+    status: ClassVar[int | None] = 429
 
 
 class UnexpectedError(StatusError):
     """500: the service failed."""
 
-    status = 500
+    status: ClassVar[int | None] = 500
 
 
 class APIError(StatusError):
@@ -236,7 +236,7 @@ class ResponseValidationError(LangCacheError):
     def __init__(self, message: str, raw_response: Reply, cause: Exception, body: str | None = None) -> None:
         super().__init__(f"{message}: {_one_line(str(cause))}", raw_response, body)
         self.cause = cause
-        self.__cause__ = cause
+        self.__cause__: BaseException | None = cause
 
 
 class RequestError(LangCacheError):

@@ -47,6 +47,8 @@ class Reply(msgspec.Struct, frozen=True):
     """An HTTP reply, read to its end. Errors carry it as ``raw_response``."""
 
     status_code: int
+    """The HTTP status."""
+
     headers: Mapping[str, str]
     """Keys compare without case."""
 

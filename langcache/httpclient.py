@@ -22,7 +22,7 @@ from .errors import (
 )
 from .exchange import Reply
 
-__all__ = ["AiohttpClient", "AsyncHttpClient", "ClientSource", "HttpClient", "HttpResponse", "adapt"]
+__all__ = ["AiohttpClient", "AsyncHttpClient", "ClientSource", "HttpClient", "HttpResponse"]
 
 _CONNECT_TIMEOUT = 5.0
 _POOL_SIZE = 256
@@ -181,6 +181,22 @@ class AiohttpClient:
             proxy = None if proxy_bypass(url.host or "") else getproxies().get(url.scheme)
             known[origin] = f"http://{proxy}" if proxy and "://" not in proxy else proxy
         return known[origin]
+
+
+def is_factory(client: object) -> bool:
+    """Whether it makes a session or client, and is none itself."""
+    return callable(client) and (
+        isinstance(client, type) or not isinstance(client, aiohttp.ClientSession | AsyncHttpClient)
+    )
+
+
+def refuse_open_session(client: object) -> None:
+    """Raise `TypeError` for a session: open already, it can't be used in another event loop."""
+    if isinstance(client, aiohttp.ClientSession):
+        raise TypeError(
+            "client: an aiohttp.ClientSession belongs to the event loop that made it, and blocking calls "
+            "run in the client's own; pass a callable that makes one, say client=aiohttp.ClientSession"
+        )
 
 
 def adapt(made: object, *, max_reply_bytes: int | None) -> AsyncHttpClient:

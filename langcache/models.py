@@ -139,9 +139,17 @@ class CacheEntry(Model, kw_only=True):
     """A stored prompt and response, and how well it matched."""
 
     id: str
+    """What ``delete_by_id`` takes."""
+
     prompt: str
+    """The prompt that it was stored under."""
+
     response: str
+    """The answer that was stored."""
+
     attributes: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    """The attributes that it was stored with."""
+
     similarity: float
     """Normalised cosine similarity, (1 + cos) / 2: 0 to 1."""
 
@@ -208,15 +216,18 @@ class SetResponse(ReplyModel, kw_only=True):
     """What ``set`` stored."""
 
     entry_id: str
+    """The new entry's id, which ``delete_by_id`` takes."""
 
 
 class DeleteQueryResponse(ReplyModel, kw_only=True):
     """What ``delete_query`` deleted."""
 
     deleted_entries_count: int
+    """How many entries there were."""
 
 
 class HealthResponse(ReplyModel, kw_only=True):
     """A healthy service; an unhealthy one raises instead."""
 
     status: str = "ok"
+    """Always ``"ok"``."""

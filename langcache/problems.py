@@ -48,8 +48,13 @@ class FieldError(Model, kw_only=True, omit_defaults=True):
     """What is wrong with one field of a request, in the service's words."""
 
     field: str = ""
+    """The field's name on the wire."""
+
     rule: str = ""
+    """The short name of the rule that it breaks."""
+
     message: str = ""
+    """What is wrong with it."""
 
 
 class ProblemDetails(Model, kw_only=True, omit_defaults=True):

@@ -9,12 +9,11 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-import aiohttp
 from msgspec import UNSET, UnsetType
 
 from .client import ApiKey, AsyncLangCache
 from .debug import DebugLogger
-from .httpclient import ClientSource
+from .httpclient import ClientSource, refuse_open_session
 from .limits import Limits
 from .mistakes import explain_construction, missing_attribute
 from .portal import Portal
@@ -24,6 +23,7 @@ __all__ = ["LangCache"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _blocking(
@@ -50,6 +50,14 @@ def _awaitable(
     call.__name__ += "_async"
     call.__qualname__ += "_async"
     return call
+
+
+def _is(made: F) -> Callable[[Callable[..., None]], F]:
+    """The made method in place of the declared one.
+
+    Were it assigned to a name, type checkers would have to guess its type and editors call it a variable.
+    """
+    return lambda declared: made
 
 
 class LangCache:
@@ -88,11 +96,7 @@ class LangCache:
         debug_bodies: bool = False,
         limits: Limits | None = None,
     ) -> None:
-        if isinstance(client, aiohttp.ClientSession):
-            raise TypeError(
-                "client: an aiohttp.ClientSession belongs to the event loop that made it, and blocking calls "
-                "run in the client's own; pass a callable that makes one, say client=aiohttp.ClientSession"
-            )
+        refuse_open_session(client)
 
         def over(http_client: ClientSource | None) -> AsyncLangCache:
             return AsyncLangCache(
@@ -112,21 +116,47 @@ class LangCache:
         self._portal = Portal(self._on_portal)
         weakref.finalize(self, self._portal.stop_soon).atexit = False
 
-    search = _blocking(AsyncLangCache.search)
-    set = _blocking(AsyncLangCache.set)
-    delete_by_id = _blocking(AsyncLangCache.delete_by_id)
-    delete_query = _blocking(AsyncLangCache.delete_query)
-    flush = _blocking(AsyncLangCache.flush)
-    conversational_search = _blocking(AsyncLangCache.conversational_search)
-    health = _blocking(AsyncLangCache.health)
+    @_is(_blocking(AsyncLangCache.search))
+    def search(self) -> None: ...
 
-    search_async = _awaitable(AsyncLangCache.search)
-    set_async = _awaitable(AsyncLangCache.set)
-    delete_by_id_async = _awaitable(AsyncLangCache.delete_by_id)
-    delete_query_async = _awaitable(AsyncLangCache.delete_query)
-    flush_async = _awaitable(AsyncLangCache.flush)
-    conversational_search_async = _awaitable(AsyncLangCache.conversational_search)
-    health_async = _awaitable(AsyncLangCache.health)
+    @_is(_blocking(AsyncLangCache.set))
+    def set(self) -> None: ...
+
+    @_is(_blocking(AsyncLangCache.delete_by_id))
+    def delete_by_id(self) -> None: ...
+
+    @_is(_blocking(AsyncLangCache.delete_query))
+    def delete_query(self) -> None: ...
+
+    @_is(_blocking(AsyncLangCache.flush))
+    def flush(self) -> None: ...
+
+    @_is(_blocking(AsyncLangCache.conversational_search))
+    def conversational_search(self) -> None: ...
+
+    @_is(_blocking(AsyncLangCache.health))
+    def health(self) -> None: ...
+
+    @_is(_awaitable(AsyncLangCache.search))
+    def search_async(self) -> None: ...
+
+    @_is(_awaitable(AsyncLangCache.set))
+    def set_async(self) -> None: ...
+
+    @_is(_awaitable(AsyncLangCache.delete_by_id))
+    def delete_by_id_async(self) -> None: ...
+
+    @_is(_awaitable(AsyncLangCache.delete_query))
+    def delete_query_async(self) -> None: ...
+
+    @_is(_awaitable(AsyncLangCache.flush))
+    def flush_async(self) -> None: ...
+
+    @_is(_awaitable(AsyncLangCache.conversational_search))
+    def conversational_search_async(self) -> None: ...
+
+    @_is(_awaitable(AsyncLangCache.health))
+    def health_async(self) -> None: ...
 
     def close(self) -> None:
         """Close the client. Calls in flight end in `ClosedError`, and so do later ones. Twice is fine."""

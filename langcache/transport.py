@@ -9,14 +9,13 @@ import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, NamedTuple
 
-import aiohttp
 from multidict import CIMultiDict
 
 from .debug import DebugLogger, ExchangeLog
 from .errors import ClosedError, ConnectError, NoResponseError, RequestError, TimeoutException
 from .exchange import Reply, Request
 from .forks import leave_to_parent
-from .httpclient import AiohttpClient, AsyncHttpClient, ClientSource, HttpResponse, adapt
+from .httpclient import AiohttpClient, AsyncHttpClient, ClientSource, HttpResponse, adapt, is_factory
 
 __all__ = ["Transport"]
 
@@ -55,7 +54,7 @@ class Transport:
             return adapt(client(), max_reply_bytes=max_reply_bytes)
 
         self._make = make
-        if client is not None and not _is_factory(client):
+        if client is not None and not is_factory(client):
             self._given = adapt(client, max_reply_bytes=max_reply_bytes)
         _transports.add(self)
 
@@ -164,12 +163,6 @@ async def _send_once(
         raise NoResponseError(f"the connection ended before the reply did: {error}") from error
     except OSError as error:
         raise ConnectError(f"no connection to the service: {error}") from error
-
-
-def _is_factory(client: object) -> bool:
-    return callable(client) and (
-        isinstance(client, type) or not isinstance(client, aiohttp.ClientSession | AsyncHttpClient)
-    )
 
 
 def _cancelled_from_outside(error: BaseException) -> bool:

@@ -25,7 +25,11 @@ class CacheConfig(msgspec.Struct, frozen=True, kw_only=True):
     """One cache. Raises `ValueError` or `TypeError` for what the service could not be set up with."""
 
     cache_id: str = DEFAULT_CACHE_ID
+    """What clients name it by."""
+
     api_key: str = DEFAULT_API_KEY
+    """The key that clients must send. The default is known to everybody."""
+
     attributes: tuple[str, ...] = ()
     """The names that entries may have attributes of. Without any, attributes are refused."""
 
@@ -53,7 +57,11 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A server and its caches. Raises `ValueError` or `TypeError` for what can't be."""
 
     caches: tuple[CacheConfig, ...] = (CacheConfig(),)
+    """At least one, each with an id of its own."""
+
     host: str = "127.0.0.1"
+    """The address to listen at. The default key opens loopback addresses only."""
+
     port: int = 0
     """0 for one that is free."""
 

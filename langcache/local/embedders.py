@@ -140,8 +140,8 @@ class OpenAIEmbedder:
             raise ValueError(f"url: must begin with https:// or http://, but is {url!r}")
         if not model:
             raise ValueError("model: is empty")
-        self.name = f"openai/{model}"
-        self.dimensions = 0
+        self.name: str = f"openai/{model}"
+        self.dimensions: int = 0
         self._url = f"{url.rstrip('/')}/embeddings"
         self._model = model
         self._headers = {"Content-Type": "application/json"}
@@ -153,7 +153,7 @@ class OpenAIEmbedder:
     async def start(self) -> None:
         """Open a session and embed one word, which shows that all is well and how long a vector is."""
         self._session = aiohttp.ClientSession(timeout=self._timeout, headers=self._headers)
-        self.dimensions = (await self.embed(["hello"])).shape[1]
+        self.dimensions = int((await self.embed(["hello"])).shape[1])
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """See `Embedder.embed`."""

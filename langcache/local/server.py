@@ -126,10 +126,12 @@ class LocalServer:
 
     @property
     def cache_id(self) -> str:
+        """The first cache's id: a client's ``cache_id``."""
         return self._config.caches[0].cache_id
 
     @property
     def api_key(self) -> str:
+        """The first cache's key: a client's ``api_key``."""
         return self._config.caches[0].api_key
 
     def __enter__(self: ServerT) -> ServerT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import pickle
 from types import SimpleNamespace
@@ -263,7 +264,8 @@ class PatchedResponse(aiohttp.ClientResponse):
     """aioresponses 0.7 does not know of an argument that aiohttp 3.14 asks for."""
 
     def __init__(self, *args, **kwargs):
-        kwargs.setdefault("stream_writer", SimpleNamespace(output_size=0))
+        if "stream_writer" in inspect.signature(aiohttp.ClientResponse).parameters:
+            kwargs.setdefault("stream_writer", SimpleNamespace(output_size=0))
         super().__init__(*args, **kwargs)
 
 

@@ -1,0 +1,99 @@
+"""How the documentation is built: by ``nox -s docs``, out of these pages and the installed package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.ext.napoleon import Config, GoogleDocstring
+
+from langcache import __version__
+
+project = "langcache"
+author = "the langcache authors"
+copyright = f"2026, {author}"
+version = release = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
+exclude_patterns = ["_build"]
+
+html_theme = "furo"
+html_title = f"langcache {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sphinx = False
+pygments_style = "tango"
+pygments_dark_style = "monokai"
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+copybutton_exclude = ".linenos, .gp, .go"
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_default_options = {"members": True}
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 80
+toc_object_entries_show_parents = "hide"
+
+# Every reference must lead somewhere: a name in single backticks in a docstring is one, and the build fails
+# if it is neither documented here nor of another library.
+nitpicky = True
+default_role = "py:obj"
+nitpick_ignore_regex = [
+    (
+        "py:.*",
+        r"(aiohttp|asyncio|collections|datetime|enum|logging|msgspec|numpy|os|pathlib|pytest|types|typing)\..*",
+    ),
+    ("py:.*", r"timedelta|langcache\.base\.\w+T"),
+]
+
+
+def find_by_last_name(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement
+) -> nodes.reference | None:
+    """Lead a bare name such as `NotFoundError` to the one documented thing that ends in it.
+
+    Docstrings name things as their module does, but things are documented where users import them from.
+    """
+    if node.get("refdomain") != "py":
+        return None
+    domain: Any = env.domains["py"]
+    target = str(node["reftarget"])
+    found = {
+        (entry.docname, entry.node_id)
+        for name, entry in domain.objects.items()
+        if name.endswith(f".{target}") and not entry.aliased
+    }
+    if len(found) != 1:
+        return None
+    ((docname, anchor),) = found
+    node["reftype"] = "obj"
+    reference = nodes.reference("", "", content, internal=True)
+    reference["refuri"] = f"{app.builder.get_relative_uri(node['refdoc'], docname)}#{anchor}"
+    return reference
+
+
+def google_style(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Read docstrings as Google style, but not those of attributes.
+
+    There the extension would take what stands before a colon for the type, and the types are annotated.
+    """
+    if what not in ("attribute", "data", "property"):
+        lines[:] = GoogleDocstring(lines, Config(), app, what, name, obj, options).lines()
+
+
+def readable_defaults(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Write the defaults that msgspec makes for each instance as Python would."""
+    return signature and signature.replace("<factory>", "{}"), returns
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("missing-reference", find_by_last_name)
+    app.connect("autodoc-process-docstring", google_style)
+    app.connect("autodoc-process-signature", readable_defaults)

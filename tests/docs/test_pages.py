@@ -1,0 +1,76 @@
+"""What the pages say of the project is so."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from pathlib import Path
+
+import pytest
+
+import langcache
+from langcache import AsyncLangCache
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+def nox_sessions():
+    """The sessions of the noxfile, and what each says of itself."""
+    for node in ast.parse((ROOT / "noxfile.py").read_text("utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and any(
+            "nox.session" in ast.unparse(each) for each in node.decorator_list
+        ):
+            yield node.name, ast.get_docstring(node)
+
+
+def test_contributing_lists_the_nox_sessions_in_their_own_words():
+    page = (DOCS / "contributing.md").read_text("utf-8")
+    table = page.partition("| Session |")[2].partition("\n\n")[0].splitlines()[2:]
+    assert table == [f"| `{name}` | {what} |" for name, what in nox_sessions()]
+
+
+OPERATIONS = [
+    name
+    for name, method in inspect.getmembers(AsyncLangCache, inspect.iscoroutinefunction)
+    if not name.startswith("_") and "http_headers" in inspect.signature(method).parameters
+]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_each_operation_has_a_page_that_names_its_arguments(operation):
+    page = (DOCS / "operations" / f"{operation}.md").read_text("utf-8")
+    common = {"self", "retries", "server_url", "timeout_ms", "http_headers"}
+    arguments = set(inspect.signature(getattr(AsyncLangCache, operation)).parameters) - common
+    missing = [name for name in arguments if f"`{name}`" not in page]
+    assert not missing
+    assert "every operation takes" in page
+    for section in ("Reply", "Errors", "Async", "Sync"):
+        assert f"\n## {section}\n" in page
+
+
+def public_members():
+    """The methods and properties of public classes, as ``Class.member``."""
+    for module in (langcache, langcache.errors, langcache.models, langcache.httpclient):
+        for kind in vars(module).values():
+            if inspect.isclass(kind) and kind.__module__.startswith("langcache"):
+                for name, member in vars(kind).items():
+                    if not name.startswith("_") and (
+                        inspect.isroutine(member) or isinstance(member, property)
+                    ):
+                        yield f"{kind.__name__}.{name}", member
+
+
+def test_all_that_is_public_has_a_first_line_for_editors_to_show():
+    assert [name for name, member in public_members() if not (member.__doc__ or "").strip()] == []
+
+
+PUBLIC_CLASSES = [name for name in langcache.__all__ if inspect.isclass(getattr(langcache, name))]
+
+
+@pytest.mark.parametrize("name", PUBLIC_CLASSES)
+def test_each_public_class_is_in_the_reference(name):
+    kind = getattr(langcache, name)
+    reference = "".join(page.read_text("utf-8") for page in (DOCS / "api").glob("*.md"))
+    own_page = f".. automodule:: {kind.__module__}\n"
+    assert f".{kind.__name__}\n" in reference or own_page in reference
