@@ -83,6 +83,27 @@ def install_established(session: nox.Session, version: str) -> str:
     return python
 
 
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure the clients against rivals, each in an environment of its own; fail if a target is missed."""
+    session.install(".[local]")
+    rivals = {
+        "uvloop": [".[speed]"],
+        "established": ["langcache==0.14.0"],
+        "aiohttp": ["aiohttp", "msgspec"],
+        "httpx": ["httpx", "msgspec"],
+    }
+    pythons = {"langcache": f"{session.bin}/python"}
+    for name, requirements in rivals.items():
+        home = session.cache_dir / "bench" / name
+        pythons[name] = f"{home}/bin/python"
+        session.run("python", "-m", "venv", "--clear", f"{home}", silent=True)
+        session.run(pythons[name], "-m", "pip", "install", "-q", *requirements, external=True)
+    options = [f"--python={name}={python}" for name, python in pythons.items()]
+    session.run("python", "tests/benchmarks", *options, "--json=docs/data/benchmark.json", *session.posargs)
+    session.run("python", "tests/benchmarks/chart.py", "docs/data/benchmark.json", "docs/benchmark.svg")
+
+
 def run_tests(session: nox.Session, *arguments: str) -> None:
     """Run pytest under coverage. ``coverage run -m`` would put the checkout before the installed wheel."""
     pytest = f"{session.bin}/pytest"
