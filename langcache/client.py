@@ -60,9 +60,9 @@ class AsyncLangCache:
             will use it, and what it made is closed for you. Default: a session made for what a cache needs,
             with the proxies that the environment names.
         retry_config: what to try again, for every call that does not say otherwise. Default: nothing.
-        timeout_ms: milliseconds for one try, from asking a callable for the key to the end of the reply.
-            Default: 10,000, of which at most 5,000 to connect; with a ``client`` of your own, that client's
-            timeouts, and 10,000 for the key.
+        timeout_ms: milliseconds for one try, from asking a callable for the key to the end of the reply, a
+            wait for one of 256 connections included. Default: 10,000, of which at most 5,000 to connect; with
+            a ``client`` of your own, that client's timeouts, and 10,000 for the key.
         debug_logger: told of each request and reply: method, URL, sizes, status, time and number of the try,
             never the key. Default: the logger ``langcache`` if ``LANGCACHE_DEBUG`` is set.
         debug_bodies: whether the debug logger sees prompts and responses too.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import io
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 from urllib.request import getproxies, proxy_bypass
@@ -22,6 +23,7 @@ from .errors import (
     TimeoutException,
 )
 from .exchange import Reply
+from .places import Places
 
 __all__ = [
     "AiohttpClient",
@@ -107,20 +109,26 @@ class AiohttpClient:
     """An `AsyncHttpClient` on an aiohttp session."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, *, max_reply_bytes: int | None, env_proxies: bool = False
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        max_reply_bytes: int | None,
+        places: Places | None = None,
+        env_proxies: bool = False,
     ) -> None:
         self._session = session
         self._max_reply_bytes = max_reply_bytes
+        self._places = places
         self._proxies: dict[str, str | None] | None = {} if env_proxies and getproxies() else None
 
     @classmethod
     def lean(cls, *, max_reply_bytes: int | None) -> AiohttpClient:
         """One on a session of its own, without what a LangCache client has no use for."""
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=_POOL_SIZE, keepalive_timeout=_KEEPALIVE),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
-        return cls(session, max_reply_bytes=max_reply_bytes, env_proxies=True)
+        return cls(session, max_reply_bytes=max_reply_bytes, places=Places(_POOL_SIZE), env_proxies=True)
 
     async def request(
         self,
@@ -134,13 +142,16 @@ class AiohttpClient:
         """Send a request and read the reply; a redirect is a reply like any other."""
         target = _parsed(url)
         options: dict[str, Any] = {}
-        if timeout is not None:
-            options["timeout"] = _timeout(timeout)
         if self._proxies is not None and (proxy := self._env_proxy(self._proxies, target)):
             options["proxy"] = proxy
+        if self._places is not None and not self._places.take():
+            timeout = await self._wait_for(self._places, timeout)
+        if timeout is not None:
+            options["timeout"] = _timeout(timeout)
         response: aiohttp.ClientResponse | None = None
         try:
-            async with self._session.request(
+            # Without ``async with``: a response that is read, to its end or an error, lets its connection go.
+            response = await self._session.request(
                 method,
                 target,
                 headers=headers,
@@ -148,18 +159,33 @@ class AiohttpClient:
                 allow_redirects=False,
                 raise_for_status=False,
                 **options,
-            ) as response:
-                return Reply(response.status, response.headers.copy(), await self._read(response))
+            )
+            return Reply(response.status, response.headers, await self._read(response))
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
-            raise _request_error(error, timeout, response and _head(response)) from error
+            head = None if response is None else _head(response)
+            raise _request_error(error, timeout, head) from error
         except RuntimeError as error:
             if not self._session.closed:
                 raise
             raise ClosedError("the aiohttp session is closed") from error
+        finally:
+            if self._places is not None:
+                self._places.leave()
 
     async def aclose(self) -> None:
         """Close the session."""
         await self._session.close()
+
+    async def _wait_for(self, places: Places, timeout: float | None) -> float | None:
+        """Wait for one of the places; return what is left of the timeout, which bounds the wait too."""
+        started = time.monotonic()
+        try:
+            await places.wait(timeout)
+        except TimeoutError as error:
+            raise TimeoutException(
+                f"no connection came free within {timeout:g} s: all {places.count} are in use"
+            ) from error
+        return None if timeout is None else max(timeout - (time.monotonic() - started), 0.001)
 
     def _read(self, response: aiohttp.ClientResponse) -> Awaitable[bytes]:
         limit, length = self._max_reply_bytes, response.content_length
@@ -171,14 +197,15 @@ class AiohttpClient:
 
     async def _read_up_to(self, limit: int, response: aiohttp.ClientResponse) -> bytes:
         content = bytearray()
-        if (response.content_length or 0) <= limit:
-            async for chunk in response.content.iter_any():
-                content += chunk
-                if len(content) > limit:
-                    break
-            else:
-                return bytes(content)
-        response.close()
+        async with response:
+            if (response.content_length or 0) <= limit:
+                async for chunk in response.content.iter_any():
+                    content += chunk
+                    if len(content) > limit:
+                        break
+                else:
+                    return bytes(content)
+            response.close()
         raise ResponseValidationError(
             "the reply is too large",
             _head(response),
@@ -206,7 +233,7 @@ def _timeout(seconds: float) -> aiohttp.ClientTimeout:
 
 
 def _head(response: aiohttp.ClientResponse) -> Reply:
-    return Reply(response.status, response.headers.copy(), b"")
+    return Reply(response.status, response.headers, b"")
 
 
 class CustomClient:

@@ -15,7 +15,7 @@ from .debug import DebugLogger, ExchangeLog
 from .errors import ClosedError, NoResponseError
 from .exchange import Reply, Request
 from .forks import leave_to_parent
-from .httpclient import AiohttpClient, ClientSource, ReplyClient, adapt
+from .httpclient import AiohttpClient, AsyncHttpClient, ClientSource, ReplyClient, adapt
 
 __all__ = ["Transport"]
 
@@ -69,8 +69,16 @@ class Transport:
         log = None
         if self._logger is not None:
             log = ExchangeLog(self._logger, request, url, nth_try, bodies=self._log_bodies)
+        method, content = request.operation.method, request.body
+        started = time.monotonic()
         try:
-            reply = await _send(client, request, url, headers, timeout)
+            try:
+                reply = await client.request(method, url, headers=headers, content=content, timeout=timeout)
+            except NoResponseError as error:
+                if not _may_repeat(request, error):
+                    raise
+                left = None if timeout is None else max(timeout - (time.monotonic() - started), 0.001)
+                reply = await client.request(method, url, headers=headers, content=content, timeout=left)
         except (Exception, asyncio.CancelledError) as error:
             if log:
                 log.failure(error)
@@ -124,24 +132,11 @@ async def _scope(make: Callable[[], ReplyClient]) -> AsyncGenerator[ReplyClient,
         await client.aclose()
 
 
-async def _send(
-    client: ReplyClient,
-    request: Request[Any],
-    url: str,
-    headers: Mapping[str, str],
-    timeout: float | None,
-) -> Reply:
-    method = request.operation.method
-    started = time.monotonic()
-    try:
-        return await client.request(method, url, headers=headers, content=request.body, timeout=timeout)
-    except NoResponseError as error:
-        # The service may have closed an idle connection just as it was used again. aiohttp sends GET and
-        # DELETE once more by itself; it cannot know which POST may be repeated.
-        if method != "POST" or not request.operation.repeatable or error.raw_response is not None:
-            raise
-        left = None if timeout is None else max(timeout - (time.monotonic() - started), 0.001)
-        return await client.request(method, url, headers=headers, content=request.body, timeout=left)
+def _may_repeat(request: Request[Any], error: NoResponseError) -> bool:
+    # The service may have closed an idle connection just as it was used again. aiohttp sends GET and DELETE
+    # once more by itself; it cannot know which POST may be repeated.
+    operation = request.operation
+    return operation.method == "POST" and operation.repeatable and error.raw_response is None
 
 
 def _is_factory(client: object) -> bool:
