@@ -86,8 +86,9 @@ def install_established(session: nox.Session, version: str) -> str:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure the clients against rivals, each in an environment of its own; fail if a target is missed."""
-    session.install(".[local]")
+    session.install(".")
     rivals = {
+        "local": [".[local]"],
         "uvloop": [".[speed]"],
         "established": ["langcache==0.14.0"],
         "aiohttp": ["aiohttp", "msgspec"],

@@ -16,11 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import local_service
 import measuring
 import memory
 import startup
 from targets import HEATS, Heat, Result
 
+_PARTS = (*HEATS, "startup", "memory", "local")
 _PACKAGES = ("aiohttp", "anyio", "httpx", "langcache", "msgspec", "uvloop", "yarl")
 
 
@@ -29,12 +31,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--python", action="append", default=[], metavar="ENVIRONMENT=PATH", required=True)
     parser.add_argument("--json", type=Path, help="keep the figures here")
-    parser.add_argument(
-        "parts", nargs="*", help=f"only these, of: {', '.join([*HEATS, 'startup', 'memory'])}"
-    )
+    parser.add_argument("parts", nargs="*", help=f"only these, of: {', '.join(_PARTS)}")
     arguments = parser.parse_args()
     interpreters = dict(pair.split("=", 1) for pair in arguments.python)
-    parts = arguments.parts or [*HEATS, "startup", "memory"]
+    parts = arguments.parts or _PARTS
 
     figures: dict[str, Any] = {"machine": machine(interpreters), "cpu_us_per_call": {}}
     results: list[Result] = []
@@ -43,6 +43,8 @@ def main() -> int:
             print(f"measuring: {part} …", file=sys.stderr, flush=True)
             if part == "startup":
                 figures["startup_cpu_s"], found = startup.measure(interpreters)
+            elif part == "local":
+                figures["local_service"], found = local_service.measure(interpreters)
             elif part == "memory":
                 figures["resident_bytes"], found = memory.measure(interpreters, url)
             else:
