@@ -30,35 +30,40 @@ def main() -> int:
     """Measure what is asked for; 1 if a target is missed."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--python", action="append", default=[], metavar="ENVIRONMENT=PATH", required=True)
-    parser.add_argument("--json", type=Path, help="keep the figures here")
+    parser.add_argument("--json", type=Path, help="keep the figures here, beside those of parts not measured")
     parser.add_argument("parts", nargs="*", help=f"only these, of: {', '.join(_PARTS)}")
     arguments = parser.parse_args()
     interpreters = dict(pair.split("=", 1) for pair in arguments.python)
-    parts = arguments.parts or _PARTS
 
-    figures: dict[str, Any] = {"machine": machine(interpreters), "cpu_us_per_call": {}}
+    kept: dict[str, Any] = {}
+    if arguments.json and arguments.json.exists():
+        kept = json.loads(arguments.json.read_text())
     results: list[Result] = []
     with measuring.canned_server(interpreters) as url:
-        for part in parts:
+        for part in arguments.parts or _PARTS:
             print(f"measuring: {part} …", file=sys.stderr, flush=True)
-            if part == "startup":
-                figures["startup_cpu_s"], found = startup.measure(interpreters)
-            elif part == "local":
-                figures["local_service"], found = local_service.measure(interpreters)
-            elif part == "memory":
-                figures["resident_bytes"], found = memory.measure(interpreters, url)
-            else:
-                micros, found = run_heat(interpreters, url, HEATS[part])
-                figures["cpu_us_per_call"][part] = micros
+            figures, found = measure(part, interpreters, url)
             results += found
             print_table(found)
-    figures["results"] = [as_json(result) for result in results]
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+            kept["machine"] = machine(interpreters)
+            kept[part] = {"figures": figures, "results": [as_json(result) for result in found]}
+            if arguments.json:
+                arguments.json.parent.mkdir(parents=True, exist_ok=True)
+                arguments.json.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
     missed = [result.what for result in results if result.missed]
     print(f"{len(results) - len(missed)} of {len(results)} targets met", *missed, sep="\n  missed: ")
     return 1 if missed else 0
+
+
+def measure(part: str, interpreters: measuring.Interpreters, url: str) -> tuple[dict[str, Any], list[Result]]:
+    """The figures of one part, and what they come to."""
+    if part == "startup":
+        return startup.measure(interpreters)
+    if part == "memory":
+        return memory.measure(interpreters, url)
+    if part == "local":
+        return local_service.measure(interpreters)
+    return run_heat(interpreters, url, HEATS[part])
 
 
 def run_heat(
