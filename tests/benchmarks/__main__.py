@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import chart
 import local_service
 import measuring
 import memory
@@ -31,6 +32,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--python", action="append", default=[], metavar="ENVIRONMENT=PATH", required=True)
     parser.add_argument("--json", type=Path, help="keep the figures here, beside those of parts not measured")
+    parser.add_argument("--chart", type=Path, help="draw them here, as SVG")
     parser.add_argument("parts", nargs="*", help=f"only these, of: {', '.join(_PARTS)}")
     arguments = parser.parse_args()
     interpreters = dict(pair.split("=", 1) for pair in arguments.python)
@@ -50,6 +52,8 @@ def main() -> int:
             if arguments.json:
                 arguments.json.parent.mkdir(parents=True, exist_ok=True)
                 arguments.json.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
+    if arguments.chart and all(part in kept for part in chart.PARTS):
+        arguments.chart.write_text(chart.draw(kept))
     missed = [result.what for result in results if result.missed]
     print(f"{len(results) - len(missed)} of {len(results)} targets met", *missed, sep="\n  missed: ")
     return 1 if missed else 0
