@@ -41,7 +41,7 @@ def draw(figures: dict[str, Any]) -> str:
             width = max(micros * scale, 1)
             lines += [
                 f'<text x="{_LABELS - 10}" y="{y}" text-anchor="end">{name}</text>',
-                f'<rect class="{kind}" x="{_LABELS}" y="{y - 12}" width="{width:.1f}" height="{_BAR}" rx="2"/>',
+                f'<rect class="{kind}" x="{_LABELS}" y="{y - 12}" width="{width:.1f}" height="{_BAR}"/>',
                 f'<text x="{_LABELS + width + 8:.1f}" y="{y}">{micros:,.0f} µs</text>',
             ]
         y += 2 * _STEP
