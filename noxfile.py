@@ -68,7 +68,10 @@ def soak(session: nox.Session) -> None:
 def compat(session: nox.Session) -> None:
     """Run programs written for the established client, redisvl and langchain-redis, on this package."""
     session.install(".[local]", *group("test"), *group("compat"))
-    established = {version: install_established(session, version) for version in ESTABLISHED}
+    established = {
+        version: install_apart(session, f"established-{version}", f"langcache=={version}")
+        for version in ESTABLISHED
+    }
     session.run(
         f"{session.bin}/pytest",
         "tests/compat",
@@ -118,12 +121,29 @@ def coverage(session: nox.Session) -> None:
     session.run("coverage", "report")
 
 
-def install_established(session: nox.Session, version: str) -> str:
-    """A Python with the established client, which can't be where this package is."""
-    home = Path(session.create_tmp()).resolve() / f"established-{version}"
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure the clients against rivals, each in an environment of its own; fail if a target is missed."""
+    session.install(".")
+    pythons = {
+        "langcache": f"{session.bin}/python",
+        "local": install_apart(session, "local", ".[local]"),
+        "uvloop": install_apart(session, "uvloop", ".[speed]"),
+        "established": install_apart(session, "established", f"langcache=={ESTABLISHED[-1]}"),
+        "aiohttp": install_apart(session, "aiohttp", "aiohttp", "msgspec"),
+        "httpx": install_apart(session, "httpx", "httpx", "msgspec"),
+    }
+    environments = [f"--python={name}={python}" for name, python in pythons.items()]
+    kept = ("--json=docs/data/benchmark.json", "--chart=docs/benchmark.svg")
+    session.run("python", "tests/benchmarks", *environments, *kept, *session.posargs)
+
+
+def install_apart(session: nox.Session, name: str, *requirements: str) -> str:
+    """The Python of an environment of its own, for what can't be where this package is."""
+    home = Path(session.create_tmp()).resolve() / name
     session.run("python", "-m", "venv", "--clear", str(home))
     python = str(home / "bin" / "python")
-    session.run(python, "-m", "pip", "install", "--quiet", f"langcache=={version}", external=True)
+    session.run(python, "-m", "pip", "install", "--quiet", *requirements, external=True)
     return python
 
 

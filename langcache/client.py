@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import sys
 import time
@@ -59,9 +60,9 @@ class AsyncLangCache:
             will use it, and what it made is closed for you. Default: a session made for what a cache needs,
             with the proxies that the environment names.
         retry_config: what to try again, for every call that does not say otherwise. Default: nothing.
-        timeout_ms: milliseconds for one try, from asking a callable for the key to the end of the reply.
-            Default: 10,000, of which at most 5,000 to connect; with a ``client`` of your own, that client's
-            timeouts, and 10,000 for the key.
+        timeout_ms: milliseconds for one try, from asking a callable for the key to the end of the reply, a
+            wait for one of 256 connections included. Default: 10,000, of which at most 5,000 to connect; with
+            a ``client`` of your own, that client's timeouts, and 10,000 for the key.
         debug_logger: told of each request and reply: method, URL, sizes, status, time and number of the try,
             never the key. Default: the logger ``langcache`` if ``LANGCACHE_DEBUG`` is set.
         debug_bodies: whether the debug logger sees prompts and responses too.
@@ -322,19 +323,32 @@ class AsyncLangCache:
         config = self._retry_config if retries is UNSET else _check_retries("retries", retries)
         timeout = self._timeout if timeout_ms is None else _seconds(timeout_ms)
 
-        async def send(nth_try: int, left: float | None) -> Reply:
-            within = timeout if left is None else left if timeout is None else min(timeout, left)
-            authorization = self._authorization
-            if authorization is None:
-                asked = time.monotonic()
-                authorization = await self._ask_for_key(within)
-                if within is not None:
-                    within = max(within - (time.monotonic() - asked), 0.001)
-            headers = protocol.headers(request, authorization, http_headers)
-            return await self._transport.exchange(request, url, headers, within, nth_try)
-
-        reply, tries = await with_retries(send, config)
+        if config is None:
+            reply, tries = await self._try(request, url, timeout, http_headers, 1, None), 1
+        else:
+            send = functools.partial(self._try, request, url, timeout, http_headers)
+            reply, tries = await with_retries(send, config)
         return protocol.read_reply(request, reply, tries)
+
+    async def _try(
+        self,
+        request: Request[Any],
+        url: str,
+        timeout: float | None,
+        http_headers: Mapping[str, str] | None,
+        nth_try: int,
+        left: float | None,
+    ) -> Reply:
+        """Send once, within the timeout and the seconds left."""
+        within = timeout if left is None else left if timeout is None else min(timeout, left)
+        authorization = self._authorization
+        if authorization is None:
+            asked = time.monotonic()
+            authorization = await self._ask_for_key(within)
+            if within is not None:
+                within = max(within - (time.monotonic() - asked), 0.001)
+        headers = protocol.headers(request, authorization, http_headers)
+        return await self._transport.exchange(request, url, headers, within, nth_try)
 
     async def _ask_for_key(self, timeout: float | None) -> str:
         assert self._key_source is not None

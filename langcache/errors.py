@@ -102,9 +102,6 @@ class LangCacheError(Exception):
     status_code: int
     """The HTTP status, 0 if no reply came."""
 
-    headers: Mapping[str, str]
-    """The reply's headers, empty if no reply came. Keys compare without case."""
-
     body: str
     """The reply's body as text, empty if no reply came."""
 
@@ -124,24 +121,26 @@ class LangCacheError(Exception):
         self.raw_response = raw_response
         # Against None, for a program's tests pass replies of other kinds, and an HTTP 400 may count as false.
         self.status_code = 0 if raw_response is None else raw_response.status_code
-        self.headers = _NO_HEADERS if raw_response is None else raw_response.headers
         self.body = body if body is not None else "" if raw_response is None else raw_response.text
         self.data = ProblemDetails()
         self.tries = 1
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The reply's headers, empty if no reply came. Keys compare without case."""
+        return _NO_HEADERS if self.raw_response is None else self.raw_response.headers
 
     def __str__(self) -> str:
         return self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By state, not by arguments: each subclass has its own, and OSError would make an errno of two.
-        state = {name: value for name, value in self.__dict__.items() if value is not _NO_HEADERS}
-        return _restore, (type(self), self.args), state
+        return _restore, (type(self), self.args), self.__dict__
 
 
 def _restore(kind: type[LangCacheError], args: tuple[Any, ...]) -> LangCacheError:
     error = kind.__new__(kind)
     error.args = args
-    error.headers = _NO_HEADERS
     return error
 
 

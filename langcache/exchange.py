@@ -7,6 +7,7 @@ from email.message import Message
 from typing import Any, Generic, TypeVar
 
 import msgspec
+from multidict import CIMultiDict
 
 __all__ = ["Operation", "Reply", "Request"]
 
@@ -68,3 +69,7 @@ class Reply(msgspec.Struct, frozen=True):
     def json(self) -> Any:
         """The body parsed as JSON. Raises `msgspec.DecodeError` if it is none."""
         return msgspec.json.decode(self.content)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # aiohttp's headers can't be pickled, and to copy those of every reply would be a waste.
+        return Reply, (self.status_code, CIMultiDict(self.headers), self.content)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import io
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 from urllib.request import getproxies, proxy_bypass
 
@@ -21,8 +23,17 @@ from .errors import (
     TimeoutException,
 )
 from .exchange import Reply
+from .places import Places
 
-__all__ = ["AiohttpClient", "AsyncHttpClient", "ClientSource", "HttpClient", "HttpResponse"]
+__all__ = [
+    "AiohttpClient",
+    "AsyncHttpClient",
+    "ClientSource",
+    "HttpClient",
+    "HttpResponse",
+    "ReplyClient",
+    "adapt",
+]
 
 _CONNECT_TIMEOUT = 5.0
 _POOL_SIZE = 256
@@ -98,20 +109,26 @@ class AiohttpClient:
     """An `AsyncHttpClient` on an aiohttp session."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, *, max_reply_bytes: int | None, env_proxies: bool = False
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        max_reply_bytes: int | None,
+        places: Places | None = None,
+        env_proxies: bool = False,
     ) -> None:
         self._session = session
         self._max_reply_bytes = max_reply_bytes
-        self._proxies: dict[str, str | None] | None = {} if env_proxies else None
+        self._places = places
+        self._proxies: dict[str, str | None] | None = {} if env_proxies and getproxies() else None
 
     @classmethod
     def lean(cls, *, max_reply_bytes: int | None) -> AiohttpClient:
         """One on a session of its own, without what a LangCache client has no use for."""
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=_POOL_SIZE, keepalive_timeout=_KEEPALIVE),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
-        return cls(session, max_reply_bytes=max_reply_bytes, env_proxies=True)
+        return cls(session, max_reply_bytes=max_reply_bytes, places=Places(_POOL_SIZE), env_proxies=True)
 
     async def request(
         self,
@@ -123,15 +140,18 @@ class AiohttpClient:
         timeout: float | None,
     ) -> Reply:
         """Send a request and read the reply; a redirect is a reply like any other."""
-        target = URL(url, encoded=True)
+        target = _parsed(url)
         options: dict[str, Any] = {}
-        if timeout is not None:
-            options["timeout"] = aiohttp.ClientTimeout(total=timeout, sock_connect=_CONNECT_TIMEOUT)
         if self._proxies is not None and (proxy := self._env_proxy(self._proxies, target)):
             options["proxy"] = proxy
-        head: Reply | None = None
+        if self._places is not None and not self._places.take():
+            timeout = await self._wait_for(self._places, timeout)
+        if timeout is not None:
+            options["timeout"] = _timeout(timeout)
+        response: aiohttp.ClientResponse | None = None
         try:
-            async with self._session.request(
+            # Without ``async with``: a response that is read, to its end or an error, lets its connection go.
+            response = await self._session.request(
                 method,
                 target,
                 headers=headers,
@@ -139,38 +159,56 @@ class AiohttpClient:
                 allow_redirects=False,
                 raise_for_status=False,
                 **options,
-            ) as response:
-                head = Reply(response.status, response.headers.copy(), b"")
-                return Reply(head.status_code, head.headers, await self._read(response, head))
+            )
+            return Reply(response.status, response.headers, await self._read(response))
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            head = None if response is None else _head(response)
             raise _request_error(error, timeout, head) from error
         except RuntimeError as error:
             if not self._session.closed:
                 raise
             raise ClosedError("the aiohttp session is closed") from error
+        finally:
+            if self._places is not None:
+                self._places.leave()
 
     async def aclose(self) -> None:
         """Close the session."""
         await self._session.close()
 
-    async def _read(self, response: aiohttp.ClientResponse, head: Reply) -> bytes:
+    async def _wait_for(self, places: Places, timeout: float | None) -> float | None:
+        """Wait for one of the places; return what is left of the timeout, which bounds the wait too."""
+        started = time.monotonic()
+        try:
+            await places.wait(timeout)
+        except TimeoutError as error:
+            raise TimeoutException(
+                f"no connection came free within {timeout:g} s: all {places.count} are in use"
+            ) from error
+        return None if timeout is None else max(timeout - (time.monotonic() - started), 0.001)
+
+    def _read(self, response: aiohttp.ClientResponse) -> Awaitable[bytes]:
         limit, length = self._max_reply_bytes, response.content_length
         if limit is None or (
-            length is not None and length <= limit and "Content-Encoding" not in head.headers
+            length is not None and length <= limit and "Content-Encoding" not in response.headers
         ):
-            return await response.read()
+            return response.read()
+        return self._read_up_to(limit, response)
+
+    async def _read_up_to(self, limit: int, response: aiohttp.ClientResponse) -> bytes:
         content = bytearray()
-        if length is None or length <= limit:
-            async for chunk in response.content.iter_any():
-                content += chunk
-                if len(content) > limit:
-                    break
-            else:
-                return bytes(content)
-        response.close()
+        async with response:
+            if (response.content_length or 0) <= limit:
+                async for chunk in response.content.iter_any():
+                    content += chunk
+                    if len(content) > limit:
+                        break
+                else:
+                    return bytes(content)
+            response.close()
         raise ResponseValidationError(
             "the reply is too large",
-            head,
+            _head(response),
             ValueError(f"it has more than {limit} bytes (see langcache.Limits)"),
         )
 
@@ -199,8 +237,62 @@ def refuse_open_session(client: object) -> None:
         )
 
 
-def adapt(made: object, *, max_reply_bytes: int | None) -> AsyncHttpClient:
-    """The user's session or client as an `AsyncHttpClient`.
+# Both are the same for call after call, and cost more to make than a cache to ask.
+@functools.lru_cache(maxsize=256)
+def _parsed(url: str) -> URL:
+    return URL(url, encoded=True)
+
+
+@functools.lru_cache(maxsize=256)
+def _timeout(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_TIMEOUT)
+
+
+def _head(response: aiohttp.ClientResponse) -> Reply:
+    return Reply(response.status, response.headers, b"")
+
+
+class CustomClient:
+    """A user's own `AsyncHttpClient`; makes errors of ours out of the bare ones that it may raise."""
+
+    def __init__(self, client: AsyncHttpClient) -> None:
+        self._client = client
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        timeout: float | None,
+    ) -> Reply:
+        """Send a request and read the reply."""
+        try:
+            response = await self._client.request(
+                method, url, headers=headers, content=content, timeout=timeout
+            )
+        except RequestError:
+            raise
+        except (asyncio.TimeoutError, TimeoutError) as error:
+            raise TimeoutException("no reply from the service in time") from error
+        except (ConnectionResetError, ConnectionAbortedError, BrokenPipeError) as error:
+            raise NoResponseError(f"the connection ended before the reply did: {error}") from error
+        except OSError as error:
+            raise ConnectError(f"no connection to the service: {error}") from error
+        return Reply(response.status_code, CIMultiDict(response.headers), response.content)
+
+    async def aclose(self) -> None:
+        """Close the user's client, which was made for us."""
+        await self._client.aclose()
+
+
+ReplyClient: TypeAlias = AiohttpClient | CustomClient
+"""Whose replies are `Reply` and whose errors are ours."""
+
+
+def adapt(made: object, *, max_reply_bytes: int | None) -> ReplyClient:
+    """The user's session or client as one that speaks in our replies and errors.
 
     Raises `TypeError` for anything else, and says what to pass instead.
     """
@@ -218,7 +310,7 @@ def adapt(made: object, *, max_reply_bytes: int | None) -> AsyncHttpClient:
             "client: must be an aiohttp.ClientSession, an AsyncHttpClient (see langcache.httpclient), "
             f"or a callable that makes one, but is {kind.__name__}"
         )
-    return made
+    return CustomClient(made)
 
 
 def _request_error(error: BaseException, timeout: float | None, head: Reply | None) -> RequestError:

@@ -94,7 +94,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             return None
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             _wrong_type("similarity_threshold", "a number", value)
-        if not 0 <= value <= 1:  # also false for NaN
+        if not 0.0 <= value <= 1.0:  # also false for NaN
             raise LimitError("similarity_threshold", "range", f"must be from 0 to 1, but is {value!r}")
         return float(value)
 
@@ -211,14 +211,15 @@ def check_text(argument: str, value: object) -> str:
     """A string that can be sent as UTF-8, or an error that names the argument."""
     if not isinstance(value, str):
         _wrong_type(argument, "str", value)
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise LimitError(
-            argument,
-            "unicode",
-            f"must be text that UTF-8 can carry, but has a lone surrogate at index {error.start}",
-        ) from error
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise LimitError(
+                argument,
+                "unicode",
+                f"must be text that UTF-8 can carry, but has a lone surrogate at index {error.start}",
+            ) from error
     return str.__str__(value)  # str() of an enum member would be its name
 
 

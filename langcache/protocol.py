@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from ._version import __version__
 from .errors import LangCacheError, ResponseValidationError, error_from_reply
@@ -173,7 +175,7 @@ def read_reply(request: Request[ModelT], reply: Reply, tries: int) -> ModelT:
     except LangCacheError as error:
         error.tries = tries
         raise
-    if isinstance(model, ReplyModel):
+    if tries > 1 and isinstance(model, ReplyModel):
         model.tries = tries
     return model
 
@@ -228,18 +230,28 @@ def authorization(api_key: object) -> str:
     return f"Bearer {api_key}"
 
 
-def headers(request: Request[Any], authorization: str, extra: Mapping[str, str] | None) -> dict[str, str]:
+def headers(request: Request[Any], authorization: str, extra: Mapping[str, str] | None) -> Mapping[str, str]:
     """The headers of a request. Those of the user replace ours, whatever their case."""
-    ours = {"Authorization": authorization, "Accept": "application/json", "User-Agent": USER_AGENT}
-    if request.body is not None:
-        ours["Content-Type"] = "application/json"
+    ours = _own_headers(authorization, request.body is not None)
     if extra is None:
         return ours
     if not isinstance(extra, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"http_headers: must be a mapping of str to str, but is {type(extra).__name__}")
     theirs = {_header_name(name): _header_value(name, value) for name, value in extra.items()}
-    replaced = {name.lower() for name in theirs}
-    return {name: value for name, value in ours.items() if name.lower() not in replaced} | theirs
+    merged = ours.copy()
+    merged.update(theirs)
+    return merged
+
+
+@functools.lru_cache(maxsize=64)
+def _own_headers(authorization: str, has_body: bool) -> CIMultiDictProxy[str]:
+    # Made once for each key, and as what aiohttp would make of a dict for each request.
+    ours = CIMultiDict(
+        {"Authorization": authorization, "Accept": "application/json", "User-Agent": USER_AGENT}
+    )
+    if has_body:
+        ours["Content-Type"] = "application/json"
+    return CIMultiDictProxy(ours)
 
 
 def _header_name(name: object) -> str:

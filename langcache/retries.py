@@ -88,15 +88,19 @@ class RetryConfig(msgspec.Struct, frozen=True):
         return str(status) in codes or f"{status // 100}XX" in codes
 
 
-async def with_retries(send: Send, config: RetryConfig | None) -> tuple[Reply, int]:
+async def with_retries(send: Send, config: RetryConfig) -> tuple[Reply, int]:
     """Send, again and again if so configured, and say how many tries it took.
 
     Returns the last reply, whatever its status. If the last try brought none, raises its error, with
     ``tries`` set.
     """
-    if config is None or config.backoff is None or config.strategy == "none":
+    if config.backoff is None or config.strategy == "none":
         return await send(1, None), 1
     call = _Call(send, config, config.backoff)
+    try:
+        return await call.try_once(), 1  # as nearly all calls do; only the others pay for backoff
+    except _TryAgain as failure:
+        call.failure = failure
     try:
         return await _trying(config.backoff)(call), call.tries
     except _TryAgain as last:
@@ -111,14 +115,18 @@ class _Call:
     def __init__(self, send: Send, config: RetryConfig, backoff: BackoffStrategy) -> None:
         self.send = send
         self.config = config
-        self.deadline = time.monotonic() + backoff.max_elapsed_time / 1000
+        self.seconds = backoff.max_elapsed_time / 1000
+        self.deadline = time.monotonic() + self.seconds
         self.tries = 0
+        self.failure: _TryAgain | None = None
 
     async def try_once(self) -> Reply:
         """Send once; raise `_TryAgain` for what is worth another try."""
         self.tries += 1
+        # The first has them all, to the digit: the HTTP client has a timeout of that length ready.
+        left = self.seconds if self.tries == 1 else max(self.deadline - time.monotonic(), 0.001)
         try:
-            reply = await self.send(self.tries, max(self.deadline - time.monotonic(), 0.001))
+            reply = await self.send(self.tries, left)
         except RequestError as error:
             error.tries = self.tries
             if not self.config.retry_connection_errors:
@@ -127,6 +135,13 @@ class _Call:
         if self.config.retries_status(reply.status_code):
             raise _TryAgain(reply, self.deadline)
         return reply
+
+    async def go_on(self) -> Reply:
+        """What backoff calls: first it is told of the try that failed, then it may have others."""
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
+        return await self.try_once()
 
 
 class _TryAgain(Exception):
@@ -149,7 +164,7 @@ def _trying(strategy: BackoffStrategy) -> Callable[[_Call], Awaitable[Reply]]:
         # backoff's own jitter and max_time would shorten a Retry-After; its logger would log the call's
         # arguments. The generator of waits decides all of that instead.
         return backoff.on_exception(_waits, _TryAgain, jitter=None, logger=None, strategy=strategy)(
-            _Call.try_once
+            _Call.go_on
         )
 
 

@@ -9,13 +9,11 @@ import weakref
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, NamedTuple
 
-from multidict import CIMultiDict
-
 from .debug import DebugLogger, ExchangeLog
-from .errors import ClosedError, ConnectError, NoResponseError, RequestError, TimeoutException
+from .errors import ClosedError, NoResponseError
 from .exchange import Reply, Request
 from .forks import leave_to_parent
-from .httpclient import AiohttpClient, AsyncHttpClient, ClientSource, HttpResponse, adapt, is_factory
+from .httpclient import AiohttpClient, ClientSource, ReplyClient, adapt, is_factory
 
 __all__ = ["Transport"]
 
@@ -23,8 +21,8 @@ __all__ = ["Transport"]
 class _Home(NamedTuple):
     """An HTTP client that we had made, and the scope that closes it."""
 
-    client: AsyncHttpClient
-    scope: AsyncGenerator[AsyncHttpClient, None]
+    client: ReplyClient
+    scope: AsyncGenerator[ReplyClient, None]
 
 
 class Transport:
@@ -45,9 +43,9 @@ class Transport:
         # Keeps what was made alive until this is gone. Were it collected along with this, as part of a cycle,
         # it would be finalized unclosed; dropped afterwards, its scope closes it.
         weakref.finalize(self, self._homes.clear).atexit = False
-        self._given: AsyncHttpClient | None = None
+        self._given: ReplyClient | None = None
 
-        def make() -> AsyncHttpClient:
+        def make() -> ReplyClient:
             if client is None:
                 return AiohttpClient.lean(max_reply_bytes=max_reply_bytes)
             assert callable(client)
@@ -65,12 +63,20 @@ class Transport:
 
         Raises `RequestError` or one of its kinds if no reply comes, and `ClosedError`.
         """
-        client = await self._client()
+        client = self._client() or await self._new_client()
         log = None
         if self._logger is not None:
             log = ExchangeLog(self._logger, request, url, nth_try, bodies=self._log_bodies)
+        method, content = request.operation.method, request.body
+        started = time.monotonic()
         try:
-            response = await _send(client, request, url, headers, timeout)
+            try:
+                reply = await client.request(method, url, headers=headers, content=content, timeout=timeout)
+            except NoResponseError as error:
+                if not _may_repeat(request, error):
+                    raise
+                left = None if timeout is None else max(timeout - (time.monotonic() - started), 0.001)
+                reply = await client.request(method, url, headers=headers, content=content, timeout=left)
         except (Exception, asyncio.CancelledError) as error:
             if log:
                 log.failure(error)
@@ -78,10 +84,8 @@ class Transport:
                 raise ClosedError("the client was closed during the call") from error
             raise
         if log:
-            log.reply(response)
-        if isinstance(response, Reply):
-            return response
-        return Reply(response.status_code, CIMultiDict(response.headers), response.content)
+            log.reply(reply)
+        return reply
 
     async def aclose(self) -> None:
         """Close what was made for the running event loop; other loops close theirs as soon as they turn."""
@@ -95,23 +99,25 @@ class Transport:
         self._closed = True
         self._homes.clear()
 
-    async def _client(self) -> AsyncHttpClient:
+    def _client(self) -> ReplyClient | None:
+        """The client for the running event loop, None if there is none yet."""
         if self._closed:
             raise ClosedError("this client is closed; make a new one")
         if self._given is not None:
             return self._given
-        loop = asyncio.get_running_loop()
-        home = self._homes.get(loop)
-        if home is None:
-            for other in list(self._homes):  # which other threads change too
-                if other.is_closed():
-                    self._homes.pop(other, None)
-            scope = _scope(self._make)
-            home = self._homes[loop] = _Home(await scope.__anext__(), scope)
+        home = self._homes.get(asyncio.get_running_loop())
+        return None if home is None else home.client
+
+    async def _new_client(self) -> ReplyClient:
+        for other in list(self._homes):  # which other threads change too
+            if other.is_closed():
+                self._homes.pop(other, None)
+        scope = _scope(self._make)
+        home = self._homes[asyncio.get_running_loop()] = _Home(await scope.__anext__(), scope)
         return home.client
 
 
-async def _scope(make: Callable[[], AsyncHttpClient]) -> AsyncGenerator[AsyncHttpClient, None]:
+async def _scope(make: Callable[[], ReplyClient]) -> AsyncGenerator[ReplyClient, None]:
     """An HTTP client that is open for as long as this generator is.
 
     A generator, because its event loop then closes the client for us wherever we cannot: when ``asyncio.run``
@@ -124,45 +130,11 @@ async def _scope(make: Callable[[], AsyncHttpClient]) -> AsyncGenerator[AsyncHtt
         await client.aclose()
 
 
-async def _send(
-    client: AsyncHttpClient,
-    request: Request[Any],
-    url: str,
-    headers: Mapping[str, str],
-    timeout: float | None,
-) -> HttpResponse:
-    method = request.operation.method
-    started = time.monotonic()
-    try:
-        return await _send_once(client, method, url, headers, request.body, timeout)
-    except NoResponseError as error:
-        # The service may have closed an idle connection just as it was used again. aiohttp sends GET and
-        # DELETE once more by itself; it cannot know which POST may be repeated.
-        if method != "POST" or not request.operation.repeatable or error.raw_response is not None:
-            raise
-        left = None if timeout is None else max(timeout - (time.monotonic() - started), 0.001)
-        return await _send_once(client, method, url, headers, request.body, left)
-
-
-async def _send_once(
-    client: AsyncHttpClient,
-    method: str,
-    url: str,
-    headers: Mapping[str, str],
-    content: bytes | None,
-    timeout: float | None,
-) -> HttpResponse:
-    """Send, and make errors of ours out of the bare ones that a user's client may raise."""
-    try:
-        return await client.request(method, url, headers=headers, content=content, timeout=timeout)
-    except RequestError:
-        raise
-    except (asyncio.TimeoutError, TimeoutError) as error:
-        raise TimeoutException("no reply from the service in time") from error
-    except (ConnectionResetError, ConnectionAbortedError, BrokenPipeError) as error:
-        raise NoResponseError(f"the connection ended before the reply did: {error}") from error
-    except OSError as error:
-        raise ConnectError(f"no connection to the service: {error}") from error
+def _may_repeat(request: Request[Any], error: NoResponseError) -> bool:
+    # The service may have closed an idle connection just as it was used again. aiohttp sends GET and DELETE
+    # once more by itself; it cannot know which POST may be repeated.
+    operation = request.operation
+    return operation.method == "POST" and operation.repeatable and error.raw_response is None
 
 
 def _cancelled_from_outside(error: BaseException) -> bool:

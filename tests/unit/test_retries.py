@@ -108,8 +108,8 @@ class Script:
         return Reply(outcome, {}, b"")
 
 
-async def test_without_a_config_there_is_one_try_and_no_deadline():
-    for config in (None, RetryConfig("none"), RetryConfig("none", QUICK)):
+async def test_without_a_strategy_there_is_one_try_and_no_deadline():
+    for config in (RetryConfig("none"), RetryConfig("none", QUICK)):
         script = Script(503)
         reply, tries = await retries.with_retries(script, config)
         assert (reply.status_code, tries, script.sent) == (503, 1, [(1, None)])

@@ -1,0 +1,58 @@
+"""Room for so many at once, and a line for those who wait, first come, first served."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+__all__ = ["Places"]
+
+
+class Places:
+    """So many places, for the tasks of one event loop.
+
+    aiohttp's own pool does the same, but what waits there is a whole request. With thousands in line the
+    garbage collector, which looks at everything that is alive, then takes more time than the calls.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._free = count
+        self._line: deque[asyncio.Future[None]] = deque()
+
+    def take(self) -> bool:
+        """Take a place if one is free."""
+        if self._free == 0:
+            return False
+        self._free -= 1
+        return True
+
+    async def wait(self, timeout: float | None) -> None:
+        """Take a place as soon as one is free. Raises `TimeoutError` after so many seconds."""
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        timer = None if timeout is None else loop.call_later(timeout, _too_late, turn)
+        self._line.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled() and turn.exception() is None:
+                self.leave()  # it was given to a task that was cancelled before it knew
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def leave(self) -> None:
+        """Give the place back, to the first in line if there is one."""
+        while self._line:
+            turn = self._line.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
+
+
+def _too_late(turn: asyncio.Future[None]) -> None:
+    if not turn.done():
+        turn.set_exception(TimeoutError())

@@ -1,0 +1,144 @@
+"""``python tests/benchmarks --python ENVIRONMENT=PATH …``: measure, print the table, keep the figures.
+
+Exits with 1 if a target is missed by more than the noise that was measured. ``nox -s bench`` makes the
+environments and calls this.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import chart
+import local_service
+import measuring
+import memory
+import startup
+from targets import HEATS, Heat, Result
+
+_PARTS = (*HEATS, "startup", "memory", "local")
+_PACKAGES = ("aiohttp", "anyio", "httpx", "langcache", "msgspec", "uvloop", "yarl")
+
+
+def main() -> int:
+    """Measure what is asked for; 1 if a target is missed."""
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("--python", action="append", default=[], metavar="ENVIRONMENT=PATH", required=True)
+    parser.add_argument("--json", type=Path, help="keep the figures here, beside those of parts not measured")
+    parser.add_argument("--chart", type=Path, help="draw them here, as SVG")
+    parser.add_argument("parts", nargs="*", help=f"only these, of: {', '.join(_PARTS)}")
+    arguments = parser.parse_args()
+    interpreters = dict(pair.split("=", 1) for pair in arguments.python)
+
+    kept: dict[str, Any] = {}
+    if arguments.json and arguments.json.exists():
+        kept = json.loads(arguments.json.read_text())
+    results: list[Result] = []
+    with measuring.canned_server(interpreters) as url:
+        for part in arguments.parts or _PARTS:
+            print(f"measuring: {part} …", file=sys.stderr, flush=True)
+            figures, found = measure(part, interpreters, url)
+            results += found
+            print_table(found)
+            kept["machine"] = machine(interpreters)
+            kept[part] = {"figures": figures, "results": [as_json(result) for result in found]}
+            if arguments.json:
+                arguments.json.parent.mkdir(parents=True, exist_ok=True)
+                arguments.json.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
+    if arguments.chart and all(part in kept for part in chart.PARTS):
+        arguments.chart.write_text(chart.draw(kept))
+    missed = [result.what for result in results if result.missed]
+    print(f"{len(results) - len(missed)} of {len(results)} targets met", *missed, sep="\n  missed: ")
+    return 1 if missed else 0
+
+
+def measure(part: str, interpreters: measuring.Interpreters, url: str) -> tuple[dict[str, Any], list[Result]]:
+    """The figures of one part, and what they come to."""
+    if part == "startup":
+        return startup.measure(interpreters)
+    if part == "memory":
+        return memory.measure(interpreters, url)
+    if part == "local":
+        return local_service.measure(interpreters)
+    return run_heat(interpreters, url, HEATS[part])
+
+
+def run_heat(
+    interpreters: measuring.Interpreters, url: str, heat: Heat
+) -> tuple[dict[str, float], list[Result]]:
+    """Run a heat; the microseconds of CPU per call of each lane, and the results."""
+    race = measuring.race(interpreters, url, heat.lanes, rounds=heat.rounds, laps=heat.laps)
+    results: list[Result] = []
+    for target in heat.targets:
+        if target.at_least is None:
+            figure = race.ratio(target.ours, target.theirs, target.clock)
+        else:
+            figure = race.ratio(target.theirs, target.ours, target.clock)
+        failures = race.failures.get(target.ours, [])
+        results.append(
+            Result(
+                target.what,
+                figure,
+                at_most=target.at_most,
+                at_least=target.at_least,
+                failures=failures,
+            )
+        )
+    return {str(lane): round(race.micros(lane), 1) for lane in heat.lanes}, results
+
+
+def print_table(results: list[Result]) -> None:
+    """A line for each result."""
+    for result in results:
+        bound = f"≤ {result.at_most:g}" if result.at_most is not None else f"≥ {result.at_least:g}"
+        value = f"{result.figure.value:.3f}" if result.figure.value < 10 else f"{result.figure.value:.1f}"
+        print(
+            f"{result.what:<82} {value:>7} ± {result.figure.noise:<6.3f} {result.unit:<3} "
+            f"{bound:<7} {result.verdict}",
+            flush=True,
+        )
+        for failure in result.failures[:3]:
+            print(f"    {failure}")
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """A result as it is kept."""
+    return {
+        "what": result.what,
+        "figure": round(result.figure.value, 4),
+        "noise": round(result.figure.noise, 4),
+        "unit": result.unit,
+        "at_most": result.at_most,
+        "at_least": result.at_least,
+        "verdict": result.verdict,
+    }
+
+
+def machine(interpreters: measuring.Interpreters) -> dict[str, Any]:
+    """What it was measured on."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processors": os.cpu_count(),
+        "environments": {name: dict(_versions(python)) for name, python in interpreters.items()},
+    }
+
+
+def _versions(python: str) -> Iterator[tuple[str, str]]:
+    listed = subprocess.run(
+        [python, "-m", "pip", "list", "--format=json"], check=True, stdout=subprocess.PIPE
+    ).stdout
+    for package in json.loads(listed):
+        if package["name"] in _PACKAGES:
+            yield package["name"], package["version"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""Draws what a call costs, client by client, as an SVG that reads well on light and dark pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+PARTS = ("search", "search-far", "search32", "search32-far", "sync-search", "sync-search-far")
+"""The parts of the benchmark whose figures are drawn."""
+
+_GROUPS = (
+    ("async, one at a time", ("search-far", "search")),
+    ("async, 32 at once", ("search32-far", "search32")),
+    ("sync, one thread", ("sync-search-far", "sync-search")),
+)
+_OURS = ("AsyncLangCache", "LangCache", "LangCache with uvloop")
+_LEFT_OUT = ("LangCache, async methods",)  # the same as AsyncLangCache
+_WIDTH, _LABELS, _BAR, _STEP = 760, 300, 14, 22
+_STYLE = """
+  text { font: 13px system-ui, sans-serif; fill: #333 }
+  .title { font-weight: 600 }
+  .ours { fill: #c6302b } .other { fill: #9aa5b1 }
+  @media (prefers-color-scheme: dark) { text { fill: #ddd } .other { fill: #66717d } }
+"""
+
+
+def draw(figures: dict[str, Any]) -> str:
+    """The chart of a benchmark's figures."""
+    rows = [
+        (title, sorted(costs(figures, parts).items(), key=lambda bar: bar[1])) for title, parts in _GROUPS
+    ]
+    longest = max(micros for _, bars in rows for _, micros in bars)
+    scale = (_WIDTH - _LABELS - 70) / longest
+    lines: list[str] = []
+    y = 24
+    for title, bars in rows:
+        lines.append(f'<text class="title" x="0" y="{y}">CPU for a search: {title}</text>')
+        for name, micros in bars:
+            y += _STEP
+            kind = "ours" if name in _OURS else "other"
+            width = max(micros * scale, 1)
+            lines += [
+                f'<text x="{_LABELS - 10}" y="{y}" text-anchor="end">{name}</text>',
+                f'<rect class="{kind}" x="{_LABELS}" y="{y - 12}" width="{width:.1f}" height="{_BAR}"/>',
+                f'<text x="{_LABELS + width + 8:.1f}" y="{y}">{micros:,.0f} µs</text>',
+            ]
+        y += 2 * _STEP
+    height = y - _STEP
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img">'
+    return "\n".join([head, f"<style>{_STYLE}</style>", *lines, "</svg>", ""])
+
+
+def costs(figures: dict[str, Any], parts: tuple[str, ...]) -> dict[str, float]:
+    """Microseconds of CPU for each contender; of one in several parts, as in the last."""
+    return dict(_bars(figures, parts))
+
+
+def _bars(figures: dict[str, Any], parts: tuple[str, ...]) -> Iterator[tuple[str, float]]:
+    for part in parts:
+        for lane, micros in figures[part]["figures"].items():
+            name = lane.split(":")[0]
+            if name not in _LEFT_OUT:
+                yield name, micros

@@ -1,0 +1,187 @@
+"""Who is measured, at what, and what has to come out: the one table of targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import texts
+from measuring import Contender, Estimate, Lane
+
+ASYNC = Contender("AsyncLangCache", "async_langcache", "langcache")
+SYNC = Contender("LangCache", "langcache_sync", "langcache")
+SYNC_UVLOOP = Contender("LangCache with uvloop", "langcache_sync", "uvloop")
+MIXED = Contender("LangCache, async methods", "langcache_async", "langcache")
+AIOHTTP = Contender("aiohttp by hand", "aiohttp_async", "aiohttp")
+THREADSAFE = Contender("aiohttp by hand, run_coroutine_threadsafe", "aiohttp_threadsafe", "aiohttp")
+HTTPX = Contender("httpx by hand", "httpx_async", "httpx")
+ESTABLISHED_ASYNC = Contender("established langcache, async", "langcache_async", "established")
+ESTABLISHED_SYNC = Contender("established langcache, sync", "langcache_sync", "established")
+RAW = Contender("raw socket", "raw_socket", "aiohttp")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound on a ratio: ``at_most`` on ours over theirs, or ``at_least`` on theirs over ours."""
+
+    what: str
+    ours: Lane
+    theirs: Lane
+    at_most: float | None = None
+    at_least: float | None = None
+    clock: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Heat:
+    """Lanes that run against each other, and what has to come of it."""
+
+    lanes: Sequence[Lane]
+    targets: Sequence[Target]
+    rounds: int = 6
+    laps: int = 40
+
+
+def _row(operation: str, at_once: int) -> str:
+    return f"{operation}, " + ("one at a time" if at_once == 1 else f"{at_once} at once")
+
+
+def _async_near(operation: str, at_once: int) -> Heat:
+    ours, aiohttp = Lane(ASYNC, operation, at_once), Lane(AIOHTTP, operation, at_once)
+    what = f"AsyncLangCache: {_row(operation, at_once)}: CPU, x aiohttp by hand"
+    return Heat((ours, aiohttp), [Target(what, ours, aiohttp, at_most=1.10)])
+
+
+def _async_far(operation: str, at_once: int, less_than_established: float) -> Heat:
+    ours, mixed, established, httpx = (
+        Lane(contender, operation, at_once) for contender in (ASYNC, MIXED, ESTABLISHED_ASYNC, HTTPX)
+    )
+    row = f"{_row(operation, at_once)}: x less CPU than established"
+    return Heat(
+        (ours, mixed, established, httpx),
+        (
+            Target(f"AsyncLangCache: {row}", ours, established, at_least=less_than_established),
+            Target(f"LangCache's async methods: {row}", mixed, established, at_least=10),
+        ),
+        rounds=3,
+        laps=6,
+    )
+
+
+def _many() -> Heat:
+    few, *more = (Lane(ASYNC, at_once=at_once) for at_once in (32, 256, 1_000, 10_000))
+    return Heat(
+        (few, *more),
+        [
+            Target(f"AsyncLangCache: {lane.at_once:,} at once: CPU, x that at 32", lane, few, at_most=1.5)
+            for lane in more
+        ],
+        rounds=3,
+        laps=6,
+    )
+
+
+def _sync_near(operation: str) -> Heat:
+    ours, threadsafe, uvloop, raw = (
+        Lane(contender, operation) for contender in (SYNC, THREADSAFE, SYNC_UVLOOP, RAW)
+    )
+    row = f"LangCache: {operation}, one thread"
+    return Heat(
+        (ours, threadsafe, uvloop, raw),
+        (
+            Target(f"{row}: CPU, x run_coroutine_threadsafe by hand", ours, threadsafe, at_most=1.25),
+            Target(f"{row}, with uvloop: CPU, x that without", uvloop, ours, at_most=0.75),
+        ),
+    )
+
+
+def _sync_far(operation: str) -> Heat:
+    ours, established = Lane(SYNC, operation), Lane(ESTABLISHED_SYNC, operation)
+    what = f"LangCache: {operation}, one thread: x less CPU than established"
+    return Heat((ours, established), [Target(what, ours, established, at_least=6)], rounds=3, laps=8)
+
+
+def _threads() -> Heat:
+    one, ours, established = Lane(SYNC), Lane(SYNC, at_once=16), Lane(ESTABLISHED_SYNC, at_once=16)
+    row = "LangCache: 16 threads: calls per second"
+    return Heat(
+        (one, ours, established),
+        (
+            Target(f"{row}, x one thread", ours, one, at_least=1.5, clock="wall"),
+            Target(f"{row}, x established", ours, established, at_least=6, clock="wall"),
+        ),
+        laps=10,
+    )
+
+
+def _retries() -> Heat:
+    without, configured = Lane(ASYNC, "search"), Lane(ASYNC, "search_with_retries")
+    what = "AsyncLangCache: retries configured and not needed: CPU, x without"
+    return Heat((without, configured), [Target(what, configured, without, at_most=1.03)])
+
+
+def _large() -> Heat:
+    ours, ours_sync, aiohttp, established, established_sync = (
+        Lane(contender, cache_id=texts.LARGE_CACHE)
+        for contender in (ASYNC, SYNC, AIOHTTP, ESTABLISHED_ASYNC, ESTABLISHED_SYNC)
+    )
+    row = "1 MB replies: x less CPU than established"
+    return Heat(
+        (ours, ours_sync, aiohttp, established, established_sync),
+        (
+            Target(f"AsyncLangCache: {row}", ours, established, at_least=3),
+            Target(f"LangCache: {row}", ours_sync, established_sync, at_least=3),
+        ),
+        rounds=3,
+        laps=8,
+    )
+
+
+HEATS = {
+    "search": _async_near("search", 1),
+    "search32": _async_near("search", 32),
+    "set": _async_near("set", 1),
+    "set32": _async_near("set", 32),
+    "search-far": _async_far("search", 1, 15),
+    "search32-far": _async_far("search", 32, 30),
+    "set-far": _async_far("set", 1, 15),
+    "set32-far": _async_far("set", 32, 30),
+    "many": _many(),
+    "sync-search": _sync_near("search"),
+    "sync-set": _sync_near("set"),
+    "sync-search-far": _sync_far("search"),
+    "sync-set-far": _sync_far("set"),
+    "threads": _threads(),
+    "retries": _retries(),
+    "large": _large(),
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came out for one target."""
+
+    what: str
+    figure: Estimate
+    unit: str = "x"
+    at_most: float | None = None
+    at_least: float | None = None
+    failures: Sequence[str] = ()
+
+    @property
+    def missed(self) -> bool:
+        """Whether the figure falls short by more than the noise, or a call failed."""
+        too_much = self.at_most is not None and self.figure.value - self.figure.noise > self.at_most
+        too_little = self.at_least is not None and self.figure.value + self.figure.noise < self.at_least
+        return too_much or too_little or bool(self.failures)
+
+    @property
+    def verdict(self) -> str:
+        """In a word or two."""
+        if self.failures:
+            return "failures"
+        if self.missed:
+            return "missed"
+        over = self.at_most is not None and self.figure.value > self.at_most
+        under = self.at_least is not None and self.figure.value < self.at_least
+        return "within noise" if over or under else "met"

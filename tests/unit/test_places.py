@@ -1,0 +1,83 @@
+"""Places: room for so many at once, and a line that loses nobody and no place."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from langcache.places import Places
+
+
+async def in_line(places: Places, name: str, served: list[str]) -> asyncio.Task[None]:
+    """A task that waits for a place and then says so."""
+
+    async def wait() -> None:
+        await places.wait(None)
+        served.append(name)
+
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    return task
+
+
+def free(places: Places) -> int:
+    """How many places can be taken."""
+    count = 0
+    while places.take():
+        count += 1
+    return count
+
+
+async def test_there_are_as_many_places_as_were_asked_for():
+    assert free(Places(3)) == 3
+
+
+async def test_who_came_first_is_served_first():
+    places, served = Places(1), []
+    places.take()
+    tasks = [await in_line(places, name, served) for name in "abc"]
+    for task in tasks:
+        places.leave()
+        await task
+    assert served == ["a", "b", "c"]
+    places.leave()
+    assert free(places) == 1
+
+
+async def test_a_place_goes_to_who_waits_and_not_to_who_comes_later():
+    places, served = Places(1), []
+    places.take()
+    task = await in_line(places, "a", served)
+    places.leave()
+    assert not places.take()
+    await task
+
+
+async def test_who_waits_too_long_gets_a_timeout_and_leaves_the_line():
+    places = Places(1)
+    places.take()
+    with pytest.raises(TimeoutError):
+        await places.wait(0.001)
+    places.leave()
+    assert free(places) == 1
+
+
+async def test_a_cancelled_waiter_leaves_the_line():
+    places, served = Places(1), []
+    places.take()
+    first, second = await in_line(places, "a", served), await in_line(places, "b", served)
+    first.cancel()
+    places.leave()
+    await second
+    assert (first.cancelled(), served) == (True, ["b"])
+
+
+async def test_a_place_given_to_a_task_that_is_cancelled_meanwhile_goes_to_the_next():
+    places, served = Places(1), []
+    places.take()
+    first, second = await in_line(places, "a", served), await in_line(places, "b", served)
+    places.leave()
+    first.cancel()
+    await second
+    assert (first.cancelled(), served) == (True, ["b"])
