@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from msgspec import UNSET, UnsetType
 
 from . import protocol
+from .aside.methods import AsyncAsideMethods
 from .debug import DebugLogger, default_logger
+from .disabled import DisabledClient
 from .errors import TimeoutException
 from .exchange import Reply, Request
 from .httpclient import ClientSource
@@ -33,6 +35,11 @@ from .models import (
 from .retries import RetryConfig, with_retries
 from .transport import Transport
 
+if TYPE_CHECKING:
+    from .aside.answers import AsideConfig
+    from .aside.scope import Scope
+    from .telemetry import Telemetry
+
 __all__ = ["ApiKey", "AsyncLangCache"]
 
 ModelT = TypeVar("ModelT")
@@ -44,7 +51,7 @@ ApiKey: TypeAlias = str | Callable[[], str | Awaitable[str | None] | None]
 DEFAULT_TIMEOUT_MS = 10_000
 
 
-class AsyncLangCache:
+class AsyncLangCache(AsyncAsideMethods):
     """A client for one cache of a LangCache service, for asyncio programs.
 
     Use it under ``async with``, or call `aclose` at the end; a client that is merely dropped is closed by its
@@ -68,6 +75,10 @@ class AsyncLangCache:
         debug_bodies: whether the debug logger sees prompts and responses too.
         limits: what the service accepts, checked before anything is sent. Give another for a service that
             accepts more. Default: the documented ones.
+        enabled: False for a cache that does nothing: nothing is sent, every search misses, and no server, key
+            or cache id is needed. Default: True.
+        aside: what `get_or_set`, `cached` and the like have in common, a `langcache.aside.AsideConfig`.
+        telemetry: a `langcache.telemetry.Telemetry`, for OpenTelemetry spans and metrics. Default: none.
 
     Every operation also takes, for that call alone: ``retries`` (a `RetryConfig`, or None for a single try),
     ``server_url``, ``timeout_ms``, and ``http_headers``, which add to the headers or replace them.
@@ -93,7 +104,21 @@ class AsyncLangCache:
         *,
         debug_bodies: bool = False,
         limits: Limits | None = None,
+        enabled: bool = True,
+        aside: AsideConfig | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
+        if not enabled:
+            server_url, api_key, cache_id, client = (
+                "https://disabled.invalid",
+                "none",
+                "disabled",
+                DisabledClient(),
+            )
+        self._enabled = enabled
+        self._scope: Scope | None = None
+        self._aside_config = aside
+        self._telemetry = telemetry
         self._cache_id = check_path_segment(
             "cache_id", _given_or_env("cache_id", cache_id, "LANGCACHE_CACHE_ID")
         )
@@ -107,6 +132,8 @@ class AsyncLangCache:
         self._timeout = _seconds(timeout_ms)
         if self._timeout is None and client is None:
             self._timeout = DEFAULT_TIMEOUT_MS / 1000
+        # Whether timeout_ms bounds a whole call: one try, no wait for a key, and a transport known to obey.
+        self._timeout_bounds_call = client is None and not callable(key) and self._retry_config is None
         self._limits = limits or Limits()
         self._transport = Transport(
             client,
@@ -143,10 +170,13 @@ class AsyncLangCache:
         Returns:
             The entries found, best first. False when there are none.
         """
+        attributes = self._in_scope(attributes)
         request = protocol.search(
             self._limits, prompt, similarity_threshold, search_strategies, attributes, max_results
         )
-        return await self._call(request, retries, server_url, timeout_ms, http_headers)
+        found = await self._call(request, retries, server_url, timeout_ms, http_headers)
+        self._drop_what_is_out_of_scope(found.data)
+        return found
 
     @explain_operation
     async def set(
@@ -176,7 +206,7 @@ class AsyncLangCache:
         Returns:
             The id of the new entry.
         """
-        request = protocol.set(self._limits, prompt, response, attributes, ttl_millis, ttl)
+        request = protocol.set(self._limits, prompt, response, self._in_scope(attributes), ttl_millis, ttl)
         return await self._call(request, retries, server_url, timeout_ms, http_headers)
 
     @explain_operation
@@ -197,6 +227,11 @@ class AsyncLangCache:
         Raises:
             NotFoundError: there is no such entry.
         """
+        if self._scope is not None:
+            raise ValueError(
+                "delete_by_id: an id says nothing of its scope, so a scoped client does not take it; use "
+                "delete_query, or the client that this one was made from"
+            )
         request = protocol.delete_by_id(entry_id)
         return await self._call(request, retries, server_url, timeout_ms, http_headers)
 
@@ -218,7 +253,7 @@ class AsyncLangCache:
         Returns:
             How many entries were deleted.
         """
-        request = protocol.delete_query(self._limits, attributes)
+        request = protocol.delete_query(self._limits, self._in_scope(attributes))
         return await self._call(request, retries, server_url, timeout_ms, http_headers)
 
     @explain_operation
@@ -230,8 +265,12 @@ class AsyncLangCache:
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Delete every entry of the cache."""
-        return await self._call(protocol.flush(), retries, server_url, timeout_ms, http_headers)
+        """Delete every entry of the cache; of a scoped client, every entry of its scope."""
+        if self._scope is not None:
+            in_scope = protocol.delete_query(self._limits, self._scope.attributes)
+            await self._call(in_scope, retries, server_url, timeout_ms, http_headers)
+            return
+        await self._call(protocol.flush(), retries, server_url, timeout_ms, http_headers)
 
     @explain_operation
     async def conversational_search(
@@ -262,10 +301,13 @@ class AsyncLangCache:
         Raises:
             NotFoundError: the service does not have it.
         """
+        attributes = self._in_scope(attributes)
         request = protocol.conversational_search(
             self._limits, prompt, similarity_threshold, search_strategies, attributes, max_results, context
         )
-        return await self._call(request, retries, server_url, timeout_ms, http_headers)
+        found = await self._call(request, retries, server_url, timeout_ms, http_headers)
+        self._drop_what_is_out_of_scope(found.data)
+        return found
 
     @explain_operation
     async def health(
@@ -283,12 +325,19 @@ class AsyncLangCache:
         return await self._call(protocol.health(), retries, server_url, timeout_ms, http_headers)
 
     async def aclose(self) -> None:
-        """Close the client. Calls in flight end in `ClosedError`, and so do later ones. Twice is fine."""
-        await self._transport.aclose()
+        """Close the client. Calls in flight end in `ClosedError`, and so do later ones. Twice is fine.
+
+        Answers that are being stored in the background are waited for first. A scoped client closes nothing:
+        what it uses belongs to the client that it was made from.
+        """
+        if self._scope is None:
+            await self._drain_aside()
+            await self._transport.aclose()
 
     def discard(self) -> None:
         """Close without waiting, from any thread: the event loops that used the client do it as they turn."""
-        self._transport.discard()
+        if self._scope is None:
+            self._transport.discard()
 
     async def __aenter__(self) -> AsyncLangCache:
         return self
@@ -312,10 +361,10 @@ class AsyncLangCache:
     async def _call(
         self,
         request: Request[ModelT],
-        retries: RetryConfig | UnsetType | None,
-        server_url: str | None,
-        timeout_ms: float | None,
-        http_headers: Mapping[str, str] | None,
+        retries: RetryConfig | UnsetType | None = UNSET,
+        server_url: str | None = None,
+        timeout_ms: float | None = None,
+        http_headers: Mapping[str, str] | None = None,
     ) -> ModelT:
         """What every operation does with its request: send it, try again as configured, read the reply."""
         base = self._base_url if server_url is None else protocol.base_url(server_url, self._cache_id)
@@ -323,6 +372,21 @@ class AsyncLangCache:
         config = self._retry_config if retries is UNSET else _check_retries("retries", retries)
         timeout = self._timeout if timeout_ms is None else _seconds(timeout_ms)
 
+        if self._telemetry is None:
+            return await self._exchange(request, url, timeout, http_headers, config)
+        with self._telemetry.operation(request, url, self._cache_id) as span:
+            result = await self._exchange(request, url, timeout, http_headers, config)
+            span.returned(result)
+            return result
+
+    async def _exchange(
+        self,
+        request: Request[ModelT],
+        url: str,
+        timeout: float | None,
+        http_headers: Mapping[str, str] | None,
+        config: RetryConfig | None,
+    ) -> ModelT:
         if config is None:
             reply, tries = await self._try(request, url, timeout, http_headers, 1, None), 1
         else:

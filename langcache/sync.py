@@ -6,18 +6,25 @@ import asyncio
 import functools
 import weakref
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from msgspec import UNSET, UnsetType
 
+from .aside.methods import BlockingAsideMethods
 from .client import ApiKey, AsyncLangCache
 from .debug import DebugLogger
+from .errors import ClosedError
 from .httpclient import ClientSource, refuse_open_session
 from .limits import Limits
 from .mistakes import explain_construction, missing_attribute
 from .portal import Portal
 from .retries import RetryConfig
+
+if TYPE_CHECKING:
+    from .aside.answers import AsideConfig
+    from .telemetry import Telemetry
 
 __all__ = ["LangCache"]
 
@@ -33,7 +40,22 @@ def _blocking(
 
     @functools.wraps(method)
     def call(self: LangCache, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self._portal.call(method, *args, **kwargs)
+        return self._portal.call(_in_scope_of(self, method), *args, **kwargs)
+
+    return call
+
+
+def _in_scope_of(
+    client: LangCache, method: Callable[Concatenate[AsyncLangCache, P], Coroutine[Any, Any, R]]
+) -> Callable[Concatenate[AsyncLangCache, P], Coroutine[Any, Any, R]]:
+    """The method as a scoped client has it: the portal's tenant is the client that it was made from."""
+    if client._made_from is None:
+        return method
+    scoped = client._on_portal
+
+    @functools.wraps(method)
+    def call(_: AsyncLangCache, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        return method(scoped, *args, **kwargs)
 
     return call
 
@@ -60,7 +82,7 @@ def _is(made: F) -> Callable[[Callable[..., None]], F]:
     return lambda declared: made
 
 
-class LangCache:
+class LangCache(BlockingAsideMethods):
     """A client for one cache of a LangCache service, for scripts and threaded programs.
 
     Any number of threads may share one. The first blocking call starts an event loop on a thread of the
@@ -95,6 +117,9 @@ class LangCache:
         *,
         debug_bodies: bool = False,
         limits: Limits | None = None,
+        enabled: bool = True,
+        aside: AsideConfig | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         refuse_open_session(client)
 
@@ -109,11 +134,15 @@ class LangCache:
                 debug_logger,
                 debug_bodies=debug_bodies,
                 limits=limits,
+                enabled=enabled,
+                aside=aside,
+                telemetry=telemetry,
             )
 
         self._on_portal = over(client)
         self._in_place = over(async_client)
         self._portal = Portal(self._on_portal)
+        self._made_from: LangCache | None = None  # keeps a scoped client's portal from being collected
         weakref.finalize(self, self._portal.stop_soon).atexit = False
 
     @_is(_blocking(AsyncLangCache.search))
@@ -159,14 +188,26 @@ class LangCache:
     def health_async(self) -> None: ...
 
     def close(self) -> None:
-        """Close the client. Calls in flight end in `ClosedError`, and so do later ones. Twice is fine."""
-        self._in_place.discard()
-        self._portal.close()
+        """Close the client. Calls in flight end in `ClosedError`, and so do later ones. Twice is fine.
+
+        Answers that are being stored in the background are waited for first. A scoped client closes nothing:
+        what it uses belongs to the client that it was made from.
+        """
+        if self._made_from is None:
+            self._in_place.discard()
+            self._close_portal()
 
     async def aclose(self) -> None:
         """Close the client, and wait for it without blocking the running event loop."""
-        await self._in_place.aclose()
-        await asyncio.get_running_loop().run_in_executor(None, self._portal.close)
+        if self._made_from is None:
+            await self._in_place.aclose()
+            await asyncio.get_running_loop().run_in_executor(None, self._close_portal)
+
+    def _close_portal(self) -> None:
+        if self._on_portal._is_storing:
+            with suppress(ClosedError):
+                self._portal.call(AsyncLangCache._drain_aside)
+        self._portal.close()
 
     def __enter__(self) -> LangCache:
         return self

@@ -1,0 +1,256 @@
+"""The blocking side of cache-aside: the core runs on the portal, the user's functions in their own thread."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sized,
+)
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from ..errors import ClosedError
+from . import core
+from .answers import Answer, CacheStatus, CallOptions, Options
+from .bridge import CallersThread
+from .codecs import TEXT, TEXT_CHUNKS, Codec
+from .core import Lookup, Question
+from .decorator import (
+    AttributeSource,
+    Binding,
+    BlockingDecorator,
+    CachedBlockingFunction,
+    CachedStream,
+    returned,
+)
+from .entry_points import asked, is_async
+from .many import Progress, Result
+from .scope import AttributeValue
+
+if TYPE_CHECKING:
+    from ..sync import LangCache
+
+__all__ = ["decorator", "get_or_set", "many", "stream"]
+
+T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741
+R = TypeVar("R")
+
+
+def get_or_set(
+    client: LangCache,
+    prompt: Any,
+    make: Any,
+    key: Callable[[Any], str] | None,
+    codec: Codec[Any] | None,
+    attributes: Mapping[str, AttributeValue] | None,
+    options: CallOptions,
+) -> Answer[Any]:
+    """What ``LangCache.get_or_set`` does."""
+    _check_blocking("make", make)
+    compute = (lambda: make(prompt)) if callable(make) else (lambda: make)
+    return _answer(client, asked(prompt, key), attributes, compute, codec or TEXT, Options.of(options))
+
+
+def stream(
+    client: LangCache,
+    prompt: Any,
+    make: Any,
+    key: Callable[[Any], str] | None,
+    codec: Codec[Any] | None,
+    attributes: Mapping[str, AttributeValue] | None,
+    options: CallOptions,
+) -> Iterator[Any]:
+    """What ``LangCache.get_or_stream`` does."""
+    _check_blocking("make", make)
+    source: Callable[[], Any] = (lambda: make(prompt)) if callable(make) else (lambda: make)
+    return _chunks(client, asked(prompt, key), attributes, source, codec or TEXT_CHUNKS, Options.of(options))
+
+
+def decorator(
+    client: LangCache,
+    prompt: str | None,
+    key: Callable[..., str] | None,
+    attributes: AttributeSource | None,
+    ignore: Iterable[str],
+    codec: Codec[Any] | None,
+    options: CallOptions,
+) -> BlockingDecorator:
+    """The decorator that ``cached`` returns."""
+    defaults = Options.of(options)
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        _check_blocking("cached", function)
+        binding = Binding(function, prompt, key, attributes, ignore)
+        gives = returned(function, (Iterator,), codec)
+        answer = _chunks if gives.stream else _answer
+
+        def ask(
+            text: str,
+            attributes: Mapping[str, AttributeValue] | None,
+            compute: Callable[[], Any],
+            options: Options,
+        ) -> Any:
+            return answer(client, asked(text), attributes, compute, gives.codec, options)
+
+        made = CachedStream[Any, Any] if gives.stream else CachedBlockingFunction[Any, Any]
+        return made(function, binding, ask, defaults)
+
+    return cast("BlockingDecorator", decorate)
+
+
+def many(
+    client: LangCache,
+    items: Iterable[I],
+    batch: Callable[[AsyncIterable[I], Progress], Awaitable[list[Result[I, R]]]],
+    progress: Progress | None,
+) -> list[Result[I, R]]:
+    """Run a batch whose items and progress are the business of the calling thread."""
+    here = CallersThread(client, "set_many")
+    iterator = iter(items)
+    end: Any = object()
+
+    async def pulled() -> AsyncIterator[I]:
+        pull = here.lend(lambda: next(iterator, end))
+        while (item := await pull()) is not end:
+            yield item
+
+    async def run() -> list[Result[I, R]]:
+        return await batch(pulled(), here.lend(tell))
+
+    def tell(done: int, total: int | None) -> None:
+        if progress is not None:
+            progress(done, len(items) if isinstance(items, Sized) else total)
+
+    return here.run(run)
+
+
+def _answer(
+    client: LangCache,
+    text: str,
+    attributes: Mapping[str, AttributeValue] | None,
+    compute: Callable[[], T],
+    codec: Codec[T],
+    options: Options,
+) -> Answer[T]:
+    here = CallersThread(client, "get_or_set")
+    question = Question(client._on_portal, text, attributes, codec, options, here.lend)
+    if question.given_up is not None:
+        return _at_once(core.get_or_set(question, _as_async(compute)))
+    computed = _Once(compute)
+    try:
+        return here.run(core.get_or_set, question, here.lend(computed))
+    except ClosedError as error:
+        if question.raising or computed.error is not None:
+            raise
+        # The client was closed before or meanwhile, which is no reason to lose an answer.
+        question.aside.failed(error)
+        question.aside.count(CacheStatus.ERROR, shared=False)
+        value = computed.value if computed.called else compute()
+        return Answer(value=cast("T", value), status=CacheStatus.ERROR, error=error)
+
+
+def _chunks(
+    client: LangCache,
+    text: str,
+    attributes: Mapping[str, AttributeValue] | None,
+    source: Callable[[], Iterable[T]],
+    codec: Codec[list[T]],
+    options: Options,
+) -> Iterator[T]:
+    here = CallersThread(client, "get_or_stream")
+    question = Question(client._on_portal, text, attributes, codec, options, here.lend)
+
+    def look_up() -> Lookup:
+        try:
+            return here.run(question.look_up)
+        except ClosedError as error:
+            if question.raising:
+                raise
+            question.aside.failed(error)
+            return Lookup(status=CacheStatus.ERROR, error=error)
+
+    def store(chunks: list[T]) -> None:
+        try:
+            CallersThread(client, "get_or_stream").run(question.store, chunks)
+        except ClosedError as error:
+            if question.raising:
+                raise
+            question.aside.failed(error)
+
+    return _pass_through(question, look_up, source, store)
+
+
+def _pass_through(
+    question: Question[list[T]],
+    look_up: Callable[[], Lookup],
+    source: Callable[[], Iterable[T]],
+    store: Callable[[list[T]], None],
+) -> Iterator[T]:
+    found = question.given_up or look_up()
+    question.aside.count(found.status, shared=False)
+    if found.status is CacheStatus.HIT:
+        yield from found.value
+        return
+    chunks: list[T] = []
+    stream = source()
+    try:
+        for chunk in stream:
+            chunks.append(chunk)
+            yield chunk
+    finally:
+        close = getattr(stream, "close", None)
+        if close is not None:
+            close()
+    if found.status is CacheStatus.MISS:
+        store(chunks)
+
+
+def _as_async(function: Callable[[], T]) -> Callable[[], Coroutine[Any, Any, T]]:
+    async def call() -> T:
+        return function()
+
+    return call
+
+
+def _at_once(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that waits for nothing, without an event loop: a cache that is off starts no thread."""
+    try:
+        coroutine.send(None)
+    except StopIteration as returned:
+        value: T = returned.value
+        return value
+    raise AssertionError("the coroutine waits for something")
+
+
+class _Once(Generic[T]):
+    """A function, and what its one call came to."""
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function = function
+        self.called = False
+        self.value: T | None = None
+        self.error: Exception | None = None
+
+    def __call__(self) -> T:
+        try:
+            self.value = self._function()
+        except Exception as error:
+            self.error = error
+            raise
+        self.called = True
+        return self.value
+
+
+def _check_blocking(argument: str, function: object) -> None:
+    if is_async(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(
+            f"{argument}: LangCache takes functions that are not async; for async ones use AsyncLangCache"
+        )

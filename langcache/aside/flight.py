@@ -1,0 +1,217 @@
+"""Single flight: callers that ask for the same thing at once share one task that gets it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable
+from contextvars import ContextVar
+from typing import Any, ParamSpec, TypeVar
+
+__all__ = ["CallerLeft", "Flight", "SingleFlight", "carried"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class CallerLeft(Exception):
+    """The one whose thread did the work for all is gone; another has to do it."""
+
+
+class Flight:
+    """Work under way that several callers may wait for."""
+
+    __slots__ = ("_awaits", "callers", "task")
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[Any] | None = None
+        self.callers = 0
+        self._awaits: list[Flight] = []  # what our work waits for in its turn
+
+    def arrive(self) -> Flight | None:
+        """Count the caller in. Returns what `depart` takes: the flight that the caller is part of."""
+        within = _flight.get()
+        if within is not None:
+            within._awaits.append(self)
+        self.callers += 1
+        return within
+
+    def depart(self, within: Flight | None) -> None:
+        """Count the caller out again; the last one out cancels the task."""
+        self.callers -= 1
+        if not self.callers and self.task is not None:
+            self.task.cancel()
+        if within is not None:
+            within._awaits.remove(self)
+
+    def enter(self) -> None:
+        """Make what this task does from here on the work of this flight."""
+        _flight.set(self)
+
+    def would_wait_for_itself(self) -> bool:
+        """Whether awaiting it here would close a circle: it waits for what we are part of, if by detours."""
+        ours = _flight.get()
+        seen: set[int] = set()
+        ahead: list[Flight] = [self] if ours is not None else []
+        while ahead:
+            flight = ahead.pop()
+            if flight is ours:
+                return True
+            if id(flight) not in seen:
+                seen.add(id(flight))
+                ahead.extend(flight._awaits)
+        return False
+
+
+class SingleFlight:
+    """Does something once for all who ask for it under the same key at the same time.
+
+    It is done in two parts. The first is quick and can be done again: it runs in the task of the caller who
+    leads, which saves the event loop three turns, and if that caller is cancelled, the next one leads. The
+    second is a task of its own: a caller who is cancelled leaves the others theirs, and when the last is
+    gone, the task is cancelled. An error is the error of all callers.
+    """
+
+    def __init__(self) -> None:
+        self._flights: dict[Hashable, _Shared] = {}
+
+    def run(
+        self,
+        key: Hashable,
+        first: Callable[[], Coroutine[Any, Any, T | None]],
+        second: Callable[[], Coroutine[Any, Any, T]],
+    ) -> Coroutine[Any, Any, tuple[T, bool]]:
+        """What ``first`` gives, or ``second`` if that is None; and whether somebody else's call led."""
+        key = (asyncio.get_running_loop(), key)  # a task can't be awaited from another loop, or after a fork
+        flight = self._flights.get(key)
+        if flight is None or not flight.open:
+            return self._lead(key, first, second)
+        return self._follow(key, flight, first, second)
+
+    @property
+    def waiting(self) -> int:
+        """How many callers there are at this moment, those who lead included."""
+        return sum(flight.callers for flight in list(self._flights.values()))
+
+    async def _follow(
+        self,
+        key: Hashable,
+        flight: _Shared | None,
+        first: Callable[[], Coroutine[Any, Any, T | None]],
+        second: Callable[[], Coroutine[Any, Any, T]],
+    ) -> tuple[T, bool]:
+        while flight is not None and flight.open:
+            if flight.would_wait_for_itself():
+                result = await first()
+                return (await second() if result is None else result), False
+            try:
+                return await flight.follow(), True
+            except CallerLeft:
+                flight = self._flights.get(key)
+        return await self._lead(key, first, second)
+
+    async def _lead(
+        self,
+        key: Hashable,
+        first: Callable[[], Coroutine[Any, Any, T | None]],
+        second: Callable[[], Coroutine[Any, Any, T]],
+    ) -> tuple[T, bool]:
+        flight = self._flights[key] = _Shared(self._flights, key)
+        within = flight.arrive()
+        try:
+            token = _flight.set(flight)
+            try:
+                result = await first()
+            finally:
+                _flight.reset(token)
+            if result is None:
+                return await flight.alone(second), False
+            flight.settle(result)
+            return result, False
+        except (asyncio.CancelledError, CallerLeft):
+            if flight.task is None:
+                flight.settle(error=CallerLeft())
+            raise
+        except Exception as error:
+            flight.settle(error=error)
+            raise
+        finally:
+            flight.depart(within)
+
+
+class _Shared(Flight):
+    """A flight of `SingleFlight`: what its followers wait for."""
+
+    __slots__ = ("_followers", "_key", "_others", "_settled")
+
+    def __init__(self, others: dict[Hashable, _Shared], key: Hashable) -> None:
+        super().__init__()
+        self._others = others
+        self._key = key
+        self._settled = False
+        self._followers: list[asyncio.Future[Any]] = []
+
+    @property
+    def open(self) -> bool:
+        """Whether one more caller may follow."""
+        return not self._settled and self.callers > 0
+
+    async def alone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do the flight's work in a task of its own, and wait for it."""
+
+        async def inside() -> T:
+            self.enter()
+            return await work()
+
+        self.task = task = asyncio.get_running_loop().create_task(inside())
+        task.add_done_callback(self._landed)
+        return await asyncio.shield(task)
+
+    async def follow(self) -> Any:
+        """Wait for what the one who leads gets."""
+        follower: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._followers.append(follower)
+        within = self.arrive()
+        try:
+            return await follower
+        finally:
+            self.depart(within)
+
+    def settle(self, result: object = None, error: BaseException | None = None) -> None:
+        """Let the followers have this result, or this error."""
+        self._settled = True
+        if self._others.get(self._key) is self:
+            del self._others[self._key]
+        for follower in self._followers:
+            if follower.done():
+                continue
+            if error is None:
+                follower.set_result(result)
+            else:
+                follower.set_exception(error)
+        self._followers.clear()
+
+    def _landed(self, task: asyncio.Task[Any]) -> None:
+        if task.cancelled():
+            self.settle(error=asyncio.CancelledError())
+        elif (error := task.exception()) is not None:
+            self.settle(error=error)
+        else:
+            self.settle(task.result())
+
+
+_flight: ContextVar[Flight | None] = ContextVar("langcache_flight", default=None)
+"""The flight whose work is being done here."""
+
+
+def carried(function: Callable[P, T]) -> Callable[P, T]:
+    """The function, as part of this flight's work wherever it is called: in another thread, say."""
+    flight = _flight.get()
+
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        token = _flight.set(flight)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _flight.reset(token)
+
+    return call

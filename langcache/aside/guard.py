@@ -1,0 +1,164 @@
+"""A guard against hits that look alike and mean something else, by the words that embeddings overlook.
+
+It compares a question with the prompt of an entry and finds numbers, dates, units, negations, opposites,
+names and directions that one has and the other has not. It knows English words, and needs no model. It errs
+in both directions: docs/cache-aside.md has figures for how often.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from ..models import CacheEntry
+from . import guard_words as words
+
+__all__ = ["difference", "lexical_guard"]
+
+
+def lexical_guard(question: str, entry: CacheEntry) -> bool:
+    """Whether an entry may answer a question, for ``accept=lexical_guard``."""
+    return difference(question, entry.prompt) is None
+
+
+def difference(question: str, prompt: str) -> str | None:
+    """What sets two questions apart, in a few words; None if the guard sees nothing that does."""
+    ours, theirs = _Text(question), _Text(prompt)
+    if ours.words == theirs.words:
+        return None
+    for what, here, there in (
+        ("numbers", ours.numbers, theirs.numbers),
+        ("dates", ours.dates, theirs.dates),
+        ("units", ours.units, theirs.units),
+    ):
+        if here != there:
+            return f"{what}: {_shown(here)} against {_shown(there)}"
+    if ours.negative != theirs.negative:
+        return "one is negated and the other is not"
+    for one, other in ((ours, theirs), (theirs, ours)):
+        for word in one.stems - other.stems:
+            opposite = _OPPOSITES.get(word, frozenset()) & (other.stems - one.stems)
+            if opposite:
+                return f"opposites: {word} against {min(opposite)}"
+    for one, other in ((ours, theirs), (theirs, ours)):
+        foreign = {name for name in one.names if not other.has(name)}
+        if foreign and (other.names or not other.cased):
+            return f"names: {_shown(foreign)} only in one"
+    for word, after in ours.directions.items():
+        turned = theirs.directions.get(word)
+        if turned is not None and turned != after and {turned, after} <= ours.stems & theirs.stems:
+            return f"direction: {word} {after} against {word} {turned}"
+    return None
+
+
+_WORD = re.compile(r"\d{4}-\d{2}-\d{2}|[$€£¥]|\d+(?:[.,]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)*|%")
+_ORDINAL_OR_UNIT = re.compile(r"(?<=\d)(?=[^\W\d_])")
+
+_NEGATIVE_PREFIX = re.compile(
+    r"(?:un(?!der|i|til|less|it|do|locks?$|subscrib|install|block|freez|froz|mut|encrypt|zip)|im(?=p(?:oss|roper))"
+    r"|il(?=leg)|ir(?=re[gs])|in(?=(?:valid|correct|complete|secure|sufficient|visible|active|efficient)\b)"
+    r"|non(?=[a-z]{4}))[a-z]{3,}"
+)
+
+
+def _stem(word: str) -> str:
+    """A word without the endings that don't change what it means. Crude, but the same for both texts."""
+    word = words.IRREGULAR.get(word, word)
+    if word in words.KEEP:
+        return word.rstrip("s") if word in ("pros", "cons") else word
+    for ending, least in (("ing", 4), ("ed", 3), ("es", 4), ("s", 3), ("e", 3)):
+        if word.endswith(ending) and len(word) - len(ending) >= least and not word.endswith("ss"):
+            word = word[: -len(ending)]
+            if ending in ("ing", "ed") and len(word) > 3 and word[-1] == word[-2]:
+                word = word[:-1]  # stopped, running
+            return word.removesuffix("e")
+    return word
+
+
+def _opposites(lines: Iterable[str]) -> dict[str, frozenset[str]]:
+    opposites: dict[str, frozenset[str]] = {}
+    for line in lines:
+        one, other = (frozenset(map(_stem, side.split())) for side in line.split(" / "))
+        for these, those in ((one, other), (other, one)):
+            for word in these:
+                opposites[word] = opposites.get(word, frozenset()) | those
+    return opposites
+
+
+_OPPOSITES = _opposites(words.PAIRS.splitlines())
+
+
+class _Text:
+    """What the guard looks at in one text."""
+
+    def __init__(self, text: str) -> None:
+        tokens = _WORD.findall(_ORDINAL_OR_UNIT.sub(" ", text))
+        self.words = [token.lower().replace("\u2019", "'") for token in tokens]
+        self.stems = {_stem(word) for word in self.words}
+        letters = [token for token in tokens if token[0].isalpha()]
+        capitals = [token for token in letters if token[0].isupper()]
+        # In text that is all capitals or all small, or a headline, capitals tell no names.
+        self.cased = 0 < len(capitals) <= max(2, 0.6 * len(letters)) and not (
+            len(letters) > 2 and all(token.isupper() for token in letters)
+        )
+        self.numbers = {
+            self._number(word) for word in self.words if word[0].isdigit() or word in words.NUMBERS
+        }
+        self.dates = self._dates(tokens)
+        self.units = {words.UNITS[word] for word in self.words if word in words.UNITS}
+        self.negative = any(map(_is_negative, self.words))
+        self.names = self._names(tokens) if self.cased else set[str]()
+        self.directions = self._directions()
+        self._joined = "".join(self.words)
+
+    def has(self, name: str) -> bool:
+        """Whether a name occurs here, however it is written: ``Wi-Fi`` in ``wifi``."""
+        return _stem(name) in self.stems or name in self._joined
+
+    def _number(self, word: str) -> str:
+        plain = words.NUMBERS.get(word, word).replace(",", "")
+        return plain.rstrip("0").rstrip(".") if "." in plain and plain.count(".") == 1 else plain
+
+    def _dates(self, tokens: list[str]) -> set[str]:
+        dates: set[str] = set()
+        for at, (token, word) in enumerate(zip(tokens, self.words, strict=True)):
+            singular = word.removesuffix("s")
+            if token in words.DATES or (singular in words.DATES):
+                dates.add(singular)
+            following = self.words[at + 1] if at + 1 < len(self.words) else ""
+            if word in words.RELATIVE and following in words.PERIODS:
+                dates.add(f"{words.RELATIVE[word]} {following}")
+        return {date.lower() for date in dates}
+
+    def _names(self, tokens: list[str]) -> set[str]:
+        return {
+            word
+            for token, word in zip(tokens, self.words, strict=True)
+            if token[0].isupper()
+            and word not in words.SMALL_WORDS
+            and not word.startswith("i'")
+            and word.isalpha()
+        } - self._first_word(tokens)
+
+    def _first_word(self, tokens: list[str]) -> set[str]:
+        # Its capital says nothing, unless more of them follow.
+        return {self.words[0]} if tokens and not tokens[0][1:].isupper() else set()
+
+    def _directions(self) -> dict[str, str]:
+        directions: dict[str, str] = {}
+        for word, *following in zip(self.words, self.words[1:], [*self.words[2:], ""], strict=False):
+            if word in words.DIRECTIONS:
+                content = next(
+                    (after for after in following if after and after not in words.SMALL_WORDS), None
+                )
+                if content is not None:
+                    directions[word] = _stem(content)
+        return directions
+
+
+def _is_negative(word: str) -> bool:
+    return word in words.NEGATIONS or word.endswith("n't") or _NEGATIVE_PREFIX.fullmatch(word) is not None
+
+
+def _shown(found: set[str]) -> str:
+    return ", ".join(sorted(found)) or "none"

@@ -1,0 +1,177 @@
+"""OpenTelemetry spans and metrics, for those who turn them on. Needs the extra ``langcache[otel]``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ._version import __version__
+from .errors import StatusError
+from .exchange import Request
+from .models import SearchResponse
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import Span, TracerProvider
+
+    from .aside.answers import Answer
+
+__all__ = ["Telemetry"]
+
+_SYSTEM = "langcache"
+
+
+class Telemetry:
+    """Spans and metrics of a client: ``AsyncLangCache(..., telemetry=Telemetry())``.
+
+    Each operation is a CLIENT span, ``search my-cache``, with the attributes of OpenTelemetry's semantic
+    conventions for database clients, and a point of the histogram ``db.client.operation.duration``. Each
+    answer of `get_or_set` or of a cached function is an INTERNAL span around its operations, counted in
+    ``langcache.answers`` by ``langcache.status``; the similarities of hits are in ``langcache.similarity``.
+
+    Args:
+        tracer_provider, meter_provider: default: the global ones.
+        capture_content: whether spans hold prompts, as ``db.query.text``, and responses, as
+            ``langcache.response``. Metrics never do.
+
+    Raises:
+        ImportError: ``opentelemetry-api`` is not installed.
+    """
+
+    def __init__(
+        self,
+        *,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+        capture_content: bool = False,
+    ) -> None:
+        try:
+            from opentelemetry import metrics, trace
+        except ImportError as error:
+            raise ImportError(
+                "Telemetry needs the package 'opentelemetry-api'; "
+                "install it with: pip install 'langcache[otel]'",
+                name="opentelemetry",
+            ) from error
+        self._trace = trace
+        self._tracer = trace.get_tracer("langcache", __version__, tracer_provider)
+        meter = metrics.get_meter("langcache", __version__, meter_provider)
+        self._duration = meter.create_histogram(
+            "db.client.operation.duration", "s", "Duration of the operations of a LangCache client"
+        )
+        self._answers = meter.create_counter(
+            "langcache.answers", "{answer}", "Answers by how they were come by"
+        )
+        self._similarity = meter.create_histogram("langcache.similarity", "1", "Similarity of hits, 0 to 1")
+        self._capture_content = capture_content
+
+    @contextmanager
+    def operation(
+        self, request: Request[Any], url: str, cache_id: str
+    ) -> Generator[OperationSpan, None, None]:
+        """The span and the duration of one operation, its retries included."""
+        parts = urlsplit(url)
+        attributes: dict[str, Any] = {
+            "db.system.name": _SYSTEM,
+            "db.operation.name": request.operation.name,
+            "db.namespace": cache_id,
+            "server.address": parts.hostname,
+            "server.port": parts.port or (443 if parts.scheme == "https" else 80),
+        }
+        started = time.monotonic()
+        with self._tracer.start_as_current_span(
+            f"{request.operation.name} {cache_id}",
+            kind=self._trace.SpanKind.CLIENT,
+            attributes=attributes,
+            record_exception=False,  # a message of the service may quote a prompt
+            set_status_on_exception=False,
+        ) as span:
+            if self._capture_content:
+                _show_request(span, request)
+            try:
+                yield OperationSpan(span, self._capture_content)
+            except Exception as error:
+                failure = _failure(error)
+                attributes |= failure
+                span.set_attributes(failure)
+                span.set_status(self._trace.StatusCode.ERROR)
+                raise
+            finally:
+                self._duration.record(time.monotonic() - started, attributes)
+
+    @contextmanager
+    def question(self, cache_id: str) -> Generator[QuestionSpan, None, None]:
+        """The span of one answer, however it is come by."""
+        with self._tracer.start_as_current_span(
+            f"get_or_set {cache_id}", record_exception=False, set_status_on_exception=False
+        ) as span:
+            try:
+                yield QuestionSpan(span, self._answers.add, self._similarity.record, cache_id)
+            except Exception as error:
+                span.set_attributes(_failure(error))
+                span.set_status(self._trace.StatusCode.ERROR)
+                raise
+
+
+class OperationSpan:
+    """A span under way, to be told what the operation returned."""
+
+    def __init__(self, span: Span, capture_content: bool) -> None:
+        self._span = span
+        self._capture_content = capture_content
+
+    def returned(self, result: object) -> None:
+        """Note what came back."""
+        if isinstance(result, SearchResponse):
+            self._span.set_attribute("db.response.returned_rows", len(result))
+            if self._capture_content and result.response is not None:
+                self._span.set_attribute("langcache.response", result.response)
+
+
+class QuestionSpan:
+    """A span under way, to be told what the answer is like."""
+
+    def __init__(self, span: Span, count: Any, record_similarity: Any, cache_id: str) -> None:
+        self._span = span
+        self._count = count
+        self._record_similarity = record_similarity
+        self._common = {"db.system.name": _SYSTEM, "db.namespace": cache_id}
+
+    def answered(self, answer: Answer[Any]) -> None:
+        """Note how the answer was come by."""
+        known: dict[str, Any] = {"langcache.status": answer.status.value, "langcache.shared": answer.shared}
+        if answer.reason is not None:
+            known["langcache.reason"] = answer.reason
+        self._count(1, {**self._common, **known})
+        if answer.similarity is not None:
+            self._record_similarity(answer.similarity, self._common)
+            known["langcache.similarity"] = answer.similarity
+        if answer.error is not None:
+            known |= _failure(answer.error)
+        self._span.set_attributes({**self._common, **known})
+
+
+def _failure(error: Exception) -> dict[str, str]:
+    if isinstance(error, StatusError):
+        status = str(error.status_code)
+        return {"error.type": status, "db.response.status_code": status}
+    return {"error.type": f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")}
+
+
+class _Content(msgspec.Struct):
+    prompt: str | None = None
+    response: str | None = None
+
+
+def _show_request(span: Span, request: Request[Any]) -> None:
+    if request.body is not None:
+        content = msgspec.json.decode(request.body, type=_Content)
+        if content.prompt is not None:
+            span.set_attribute("db.query.text", content.prompt)
+        if content.response is not None:
+            span.set_attribute("langcache.response", content.response)

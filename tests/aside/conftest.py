@@ -1,0 +1,125 @@
+"""Clients of a local service, and services that are broken in one way or another."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import RawTestServer
+
+from langcache import AsyncLangCache, LangCache
+
+NAMES = ("tenant", "model", "user", "language", "plan")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        item.add_marker(pytest.mark.langcache(attributes=NAMES))
+
+
+@pytest.fixture
+def connection(langcache_server):
+    return {
+        "server_url": langcache_server.url,
+        "api_key": langcache_server.api_key,
+        "cache_id": langcache_server.cache_id,
+    }
+
+
+@pytest.fixture
+async def cache(connection):
+    async with AsyncLangCache(**connection) as client:
+        yield client
+
+
+@pytest.fixture
+def blocking_cache(connection):
+    with LangCache(**connection) as client:
+        yield client
+
+
+class Make:
+    """An async function that counts its calls and answers when it is let."""
+
+    def __init__(self, answer="the answer"):
+        self.answer = answer
+        self.prompts = []
+        self.begun = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+
+    async def __call__(self, prompt):
+        self.prompts.append(prompt)
+        self.begun.set()
+        await self.go_on.wait()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    @property
+    def calls(self):
+        return len(self.prompts)
+
+
+@pytest.fixture
+def until():
+    """Lets the event loop turn until something is so."""
+
+    async def wait(condition):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+    return wait
+
+
+@pytest.fixture
+def make():
+    return Make()
+
+
+@pytest.fixture
+def dead_url():
+    """Where nothing listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+class Broken:
+    """A service in this event loop that answers as told, and counts what it is asked."""
+
+    def __init__(self):
+        self.status = 500
+        self.hangs_on = ()
+        self.asked = []
+        self._over = asyncio.Event()
+
+    async def handle(self, request):
+        operation = request.path.rpartition("/")[2]
+        self.asked.append(operation)
+        await request.read()
+        if operation in self.hangs_on:
+            await self._over.wait()
+        body = {"data": [], "entryId": "e1"} if self.status < 300 else {"title": "told to"}
+        return web.json_response(body, status=self.status)
+
+    @asynccontextmanager
+    async def running(self):
+        server = RawTestServer(self.handle)
+        await server.start_server()
+        try:
+            yield str(server.make_url("/"))
+        finally:
+            self._over.set()
+            await server.close()
+
+
+@pytest.fixture
+async def broken():
+    service = Broken()
+    async with service.running() as url:
+        service.url = url
+        yield service

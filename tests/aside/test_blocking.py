@@ -1,0 +1,260 @@
+"""The same from threads: the user's functions run where they were called from."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+
+import pytest
+
+from langcache import LangCache
+from langcache.aside import JsonCodec, lexical_guard
+
+QUESTION = "How do I reset my password?"
+variable: ContextVar[str] = ContextVar("variable", default="unset")
+
+
+def until_waiting(cache, number):
+    while cache._on_portal._aside.flights.waiting < number:
+        threading.Event().wait(0.001)
+
+
+def test_make_and_accept_run_in_the_callers_thread_and_context(blocking_cache):
+    variable.set("the caller's")
+    seen = []
+
+    def make(prompt):
+        seen.append((threading.current_thread(), variable.get()))
+        return "the answer"
+
+    def accept(question, entry):
+        seen.append((threading.current_thread(), variable.get()))
+        return True
+
+    assert blocking_cache.get_or_set(QUESTION, make).status == "miss"
+    assert blocking_cache.get_or_set(QUESTION, make, accept=accept).status == "hit"
+    assert seen == [(threading.current_thread(), "the caller's")] * 2
+
+
+def test_a_hundred_threads_share_one_make(blocking_cache):
+    everybody_is_here = threading.Barrier(100)
+    calls = []
+
+    def make(prompt):
+        calls.append(threading.current_thread())
+        until_waiting(blocking_cache, 100)
+        return "the answer"
+
+    def ask(_):
+        everybody_is_here.wait()
+        return blocking_cache.get_or_set(QUESTION, make)
+
+    with ThreadPoolExecutor(100) as pool:
+        answers = list(pool.map(ask, range(100)))
+    assert len(calls) == 1
+    assert {answer.value for answer in answers} == {"the answer"}
+    assert sum(answer.shared for answer in answers) == 99
+
+
+def test_a_make_does_not_hold_up_other_calls(blocking_cache):
+    def make(prompt):
+        with ThreadPoolExecutor(1) as other:
+            other.submit(blocking_cache.set, "meanwhile", "stored").result(5)
+        return blocking_cache.get_or_set("meanwhile", "made").value
+
+    assert blocking_cache.get_or_set(QUESTION, make).value == "stored"
+
+
+def test_an_error_of_make_is_the_callers_and_nothing_is_stored(blocking_cache):
+    error = ValueError("mine")
+
+    def make(prompt):
+        raise error
+
+    with pytest.raises(ValueError, match="mine") as raised:
+        blocking_cache.get_or_set(QUESTION, make)
+    assert raised.value is error
+    assert not blocking_cache.search(QUESTION)
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
+def test_if_the_thread_that_makes_is_interrupted_another_takes_over(blocking_cache, interrupt):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def interrupted(prompt):
+        begun.set()
+        go_on.wait(5)
+        raise interrupt
+
+    def leads():
+        with pytest.raises(interrupt):
+            blocking_cache.get_or_set(QUESTION, interrupted)
+
+    with ThreadPoolExecutor(3) as pool:
+        leader = pool.submit(leads)
+        begun.wait(5)
+        followers = [
+            pool.submit(blocking_cache.get_or_set, QUESTION, lambda prompt: "taken over") for _ in "ab"
+        ]
+        until_waiting(blocking_cache, 3)
+        go_on.set()
+        leader.result(5)
+        assert [follower.result(5).value for follower in followers] == ["taken over"] * 2
+
+
+def test_a_make_that_asks_its_own_question_does_not_wait_for_itself(blocking_cache):
+    def outer(prompt):
+        return "outer " + blocking_cache.get_or_set(QUESTION, "inner").value
+
+    assert blocking_cache.get_or_set(QUESTION, outer).value == "outer inner"
+
+
+def test_a_client_closed_meanwhile_still_gives_the_answer(connection):
+    client = LangCache(**connection)
+    calls = []
+
+    def make(prompt):
+        calls.append(prompt)
+        client.close()
+        return "the answer"
+
+    answer = client.get_or_set(QUESTION, make)
+    assert (answer.value, answer.status, len(calls)) == ("the answer", "error", 1)
+    assert client.get_or_set(QUESTION, make).value == "the answer"
+    with pytest.raises(RuntimeError, match="closed"):
+        client.get_or_set(QUESTION, make, on_error="raise")
+    assert list(client.get_or_stream(QUESTION, iter(["a"]))) == ["a"]
+
+
+def test_a_dead_service_does_not_stop_the_answer(dead_url):
+    with LangCache(dead_url, "key", "cache") as cache:
+        assert cache.get_or_set(QUESTION, "made").status == "error"
+        assert list(cache.get_or_stream(QUESTION, lambda prompt: iter("ab"))) == ["a", "b"]
+
+
+def test_a_disabled_cache_starts_no_thread(monkeypatch):
+    for name in ("SERVER_URL", "API_KEY", "CACHE_ID"):
+        monkeypatch.delenv(f"LANGCACHE_{name}", raising=False)
+    cache = LangCache(enabled=False)
+    answer = cache.get_or_set(QUESTION, lambda prompt: "made")
+    assert (answer.value, answer.reason) == ("made", "disabled")
+    assert list(cache.get_or_stream(QUESTION, lambda prompt: iter("ab"))) == ["a", "b"]
+    assert "langcache-portal" not in {thread.name for thread in threading.enumerate()}
+    assert not cache.search(QUESTION)
+
+
+def test_a_generator_passes_through_and_is_replayed(blocking_cache):
+    threads = []
+
+    @blocking_cache.cached()
+    def tell(question: str) -> Iterator[str]:
+        threads.append(threading.current_thread())
+        yield "Once "
+        yield "upon"
+
+    assert [list(tell(QUESTION)), list(tell(QUESTION))] == [["Once ", "upon"], ["Once upon"]]
+    assert threads == [threading.current_thread()]
+
+
+def test_a_generator_cut_midway_stores_nothing_and_is_closed(blocking_cache):
+    closed = []
+
+    def source(prompt):
+        try:
+            yield "Once "
+            yield "upon"
+        finally:
+            closed.append(True)
+
+    stream = blocking_cache.get_or_stream(QUESTION, source)
+    assert next(stream) == "Once "
+    stream.close()
+    assert closed
+    assert not blocking_cache.search(QUESTION)
+
+
+def test_a_cached_function_keeps_its_type_and_its_ways(blocking_cache):
+    calls = []
+
+    @blocking_cache.cached(attributes=("model",))
+    def ask(question: str, model: str = "m") -> dict[str, int]:
+        calls.append(question)
+        return {"calls": len(calls)}
+
+    assert [ask(QUESTION), ask(QUESTION)] == [{"calls": 1}] * 2
+    assert ask(QUESTION, model="other") == {"calls": 2}
+    assert ask.answer(QUESTION).hit
+    assert ask.bypass(QUESTION) == {"calls": 3}
+    assert ask.refresh(QUESTION) == {"calls": 4}
+    assert ask(QUESTION) == {"calls": 4}
+
+    class Bot:
+        @blocking_cache.cached(codec=JsonCodec(str))
+        def ask(self, question: str) -> str:
+            return "a bot's"
+
+    assert Bot().ask("Something entirely different") == "a bot's"
+    assert Bot().ask.answer("Something entirely different").hit
+
+
+def test_async_functions_are_refused(blocking_cache):
+    async def make(prompt):
+        return "x"
+
+    with pytest.raises(TypeError, match="AsyncLangCache"):
+        blocking_cache.get_or_set(QUESTION, make)
+    with pytest.raises(TypeError, match="AsyncLangCache"):
+        blocking_cache.cached()(make)
+
+
+def test_scopes_keep_apart_and_keep_their_client(connection):
+    acme = LangCache(**connection).scoped(tenant="acme")
+    gc.collect()
+    assert acme.get_or_set(QUESTION, "acme's").status == "miss"
+    other = acme.scoped(model="m")
+    assert other.get_or_set(QUESTION, "more narrow").status == "miss"
+    with acme, LangCache(**connection) as cache:
+        assert cache.scoped(tenant="other").get_or_set(QUESTION, "other's").status == "miss"
+        assert cache.scoped(tenant="acme").search(QUESTION, max_results=9)
+    assert {entry.response for entry in acme.search(QUESTION, max_results=9)} == {"acme's", "more narrow"}
+    with pytest.raises(ValueError, match="delete_by_id"):
+        acme.delete_by_id("e1")
+    acme.flush()
+    assert not acme.search(QUESTION)
+    acme._made_from.close()
+
+
+async def test_awaited_operations_are_scoped_too(connection):
+    async with LangCache(**connection) as cache:
+        await cache.scoped(tenant="acme").set_async(QUESTION, "acme's")
+        assert not await cache.scoped(tenant="other").search_async(QUESTION)
+        assert (await cache.scoped(tenant="acme").search_async(QUESTION)).response == "acme's"
+
+
+def test_many_read_their_items_and_tell_progress_in_the_callers_thread(blocking_cache):
+    threads = set()
+
+    def items():
+        for n in range(20):
+            threads.add(threading.current_thread())
+            yield f"Question number {n}", str(n)
+
+    told = []
+    results = blocking_cache.set_many(items(), progress=lambda done, total: told.append(done))
+    assert all(result.ok for result in results)
+    assert (len(results), told) == (20, list(range(1, 21)))
+    assert threads == {threading.current_thread()}
+    found = blocking_cache.search_many(["Question number 3", ""], search_strategies="exact")
+    assert found[0].value.response == "3"
+    assert not found[1].ok
+
+
+def test_background_stores_are_there_when_the_client_is_closed(connection):
+    with LangCache(**connection) as cache:
+        cache.get_or_set(QUESTION, "stored", store="background")
+    with LangCache(**connection) as cache:
+        assert cache.get_or_set(QUESTION, "other", accept=lexical_guard).value == "stored"
+        assert cache.stats().hits == 1

@@ -1,0 +1,92 @@
+"""What must type-check of cache-aside, with the types that come out. Checked by mypy and never run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import msgspec
+from typing_extensions import assert_type
+
+from langcache import AsyncLangCache, LangCache, SearchResponse, SetResponse
+from langcache.aside import Answer, AsideConfig, CacheStatus, JsonCodec, Result, lexical_guard
+
+cache = AsyncLangCache(aside=AsideConfig(lookup_timeout=0.5))
+blocking = LangCache(enabled=False)
+
+
+class Reply(msgspec.Struct):
+    text: str
+
+
+async def make(prompt: str) -> str:
+    return prompt
+
+
+def made(prompt: str) -> str:
+    return prompt
+
+
+def last(messages: list[str]) -> str:
+    return messages[-1]
+
+
+async def get_or_set() -> None:
+    answer = await cache.get_or_set("Hi?", make, accept=lexical_guard, on_error="raise")
+    assert_type(answer, Answer[str])
+    assert_type(answer.value, str)
+    assert_type(answer.status, CacheStatus)
+    assert_type((await cache.get_or_set("Hi?", made)).value, str)
+    assert_type((await cache.get_or_set("Hi?", "ready")).value, str)
+    assert_type((await cache.get_or_set("Hi?", Reply("Ho"), codec=JsonCodec(Reply))).value, Reply)
+    assert_type((await cache.get_or_set(["Hi?"], last, key=last)).value, str)
+    assert_type(cache.scoped(tenant="a", user=1), AsyncLangCache)
+    assert_type(blocking.scoped(tenant="a").get_or_set("Hi?", made).value, str)
+
+
+@cache.cached(attributes=("user",))
+async def ask(question: str, *, user: int = 0) -> Reply:
+    return Reply(question)
+
+
+@cache.cached()
+async def tell(question: str) -> AsyncIterator[str]:
+    yield question
+
+
+@blocking.cached()
+def ask_blocking(question: str) -> list[int]:
+    return [len(question)]
+
+
+@blocking.cached()
+def tell_blocking(question: str) -> Iterator[str]:
+    yield question
+
+
+class Bot:
+    @cache.cached()
+    async def ask(self, question: str) -> str:
+        return question
+
+
+async def cached() -> None:
+    assert_type(await ask("Hi?", user=1), Reply)
+    assert_type(await ask.refresh("Hi?"), Reply)
+    assert_type(await ask.answer("Hi?"), Answer[Reply])
+    assert_type(tell("Hi?"), AsyncIterator[str])
+    assert_type(ask_blocking("Hi?"), list[int])
+    assert_type(ask_blocking.bypass("Hi?"), list[int])
+    assert_type(tell_blocking("Hi?"), Iterator[str])
+    assert_type(await Bot().ask("Hi?"), str)
+    assert_type(await Bot().ask.refresh("Hi?"), str)
+    await ask(1)  # type: ignore[arg-type]
+    await ask("Hi?", speed=1)  # type: ignore[call-arg]
+    await Bot().ask()  # type: ignore[call-arg]
+    await cache.get_or_set("Hi?", make, on_error="hide")  # type: ignore[call-overload]
+
+
+async def many() -> None:
+    assert_type(await cache.set_many([("Hi?", "Ho!")]), list[Result[tuple[str, str], SetResponse]])
+    async for result in cache.search_many(["Hi?"], ordered=False):
+        assert_type(result.value, SearchResponse | None)
+    assert_type(blocking.search_many(["Hi?"]), list[Result[str, SearchResponse]])
