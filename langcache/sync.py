@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from .aside.methods import BlockingAsideMethods
+from .aside.blocking_methods import BlockingAsideMethods
 from .client import ApiKey, AsyncLangCache
 from .debug import DebugLogger
 from .errors import ClosedError

@@ -39,7 +39,11 @@ def test_programs_that_do_not_use_it_do_not_load_it():
     loaded = run(
         "import sys, langcache; print(*sorted(name for name in sys.modules if name.startswith('langcache.')))"
     ).split()
-    assert {name for name in loaded if "aside" in name} == {"langcache.aside", "langcache.aside.methods"}
+    assert {name for name in loaded if "aside" in name} == {
+        "langcache.aside",
+        "langcache.aside.methods",
+        "langcache.aside.blocking_methods",
+    }
     assert "langcache.telemetry" not in loaded
 
 

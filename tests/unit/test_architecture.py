@@ -22,6 +22,9 @@ FROM_THE_TOP = [
     "types",
     "sync",
     "client",
+    "aside",
+    "telemetry",
+    "disabled",
     "portal",
     "loopthread",
     "retries",
@@ -57,6 +60,9 @@ ONLY_IN = {
     "anyio": {"loopthread"},
     "uvloop": {"portal"},
     "numpy": {"local"},
+    "async_timeout": {"aside"},
+    "opentelemetry": {"telemetry"},
+    "pydantic": {"aside"},
     "pytest": {"local"},
 }
 """Other people's packages, and the rooms that may know them. Every room may know msgspec."""
