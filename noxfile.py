@@ -58,7 +58,7 @@ def uvloop(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Keep both clients busy on a bad network: ``nox -s soak -- --seconds 300 --seed 7``."""
+    """Keep both clients busy on a bad network: `nox -s soak -- --seconds 300 --seed 7`."""
     session.install(".[local]", *group("test"))
     session.chdir("tests")
     session.run("python", "-m", "soak", *session.posargs)

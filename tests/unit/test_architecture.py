@@ -32,6 +32,7 @@ FROM_THE_TOP = [
     "forks",
     "debug",
     "httpclient",
+    "places",
     "protocol",
     "errors",
     "exchange",
@@ -49,13 +50,14 @@ PURE = FROM_THE_TOP[FROM_THE_TOP.index("protocol") :]
 PURE_MAY_IMPORT = {
     *("collections", "contextlib", "datetime", "email", "enum", "functools", "http", "inspect", "math"),
     *("re", "types", "typing", "urllib"),
+    "multidict",  # headers, as a mapping whose keys compare without case
 }
 """What values are made of: no I/O, no clock, no threads."""
 
 ONLY_IN = {
     "aiohttp": {"httpclient", "local"},
     "yarl": {"httpclient"},
-    "multidict": {"httpclient", "transport"},
+    "multidict": {"exchange", "httpclient", "protocol"},
     "backoff": {"retries"},
     "anyio": {"loopthread"},
     "uvloop": {"portal"},
