@@ -84,8 +84,12 @@ class RetryConfig(msgspec.Struct, frozen=True):
 
     def retries_status(self, status: int) -> bool:
         """Whether a reply with this status is tried again."""
-        codes = self.status_codes_override or _RETRIED_STATUSES
-        return str(status) in codes or f"{status // 100}XX" in codes
+        return _among(self.status_codes_override or _RETRIED_STATUSES, status)
+
+
+@functools.lru_cache(maxsize=256)
+def _among(codes: tuple[str, ...], status: int) -> bool:
+    return str(status) in codes or f"{status // 100}XX" in codes
 
 
 async def with_retries(send: Send, config: RetryConfig) -> tuple[Reply, int]:
@@ -96,11 +100,13 @@ async def with_retries(send: Send, config: RetryConfig) -> tuple[Reply, int]:
     """
     if config.backoff is None or config.strategy == "none":
         return await send(1, None), 1
-    call = _Call(send, config, config.backoff)
+    seconds = config.backoff.max_elapsed_time / 1000
+    deadline = time.monotonic() + seconds
     try:
-        return await call.try_once(), 1  # as nearly all calls do; only the others pay for backoff
+        # All the seconds there are, to the digit: the HTTP client has a timeout of that length ready.
+        return await _try(send, config, 1, seconds, deadline), 1
     except _TryAgain as failure:
-        call.failure = failure
+        call = _Call(send, config, deadline, failure)  # nearly every call ends above, and never needs backoff
     try:
         return await _trying(config.backoff)(call), call.tries
     except _TryAgain as last:
@@ -109,39 +115,38 @@ async def with_retries(send: Send, config: RetryConfig) -> tuple[Reply, int]:
         raise last.outcome from last.outcome.__cause__
 
 
-class _Call:
-    """One call with its deadline and the count of its tries."""
+async def _try(send: Send, config: RetryConfig, nth_try: int, left: float, deadline: float) -> Reply:
+    """Send once; raise `_TryAgain` for what is worth another try."""
+    try:
+        reply = await send(nth_try, left)
+    except RequestError as error:
+        error.tries = nth_try
+        if not config.retry_connection_errors:
+            raise
+        raise _TryAgain(error, deadline) from error
+    if config.retries_status(reply.status_code):
+        raise _TryAgain(reply, deadline)
+    return reply
 
-    def __init__(self, send: Send, config: RetryConfig, backoff: BackoffStrategy) -> None:
+
+class _Call:
+    """One call whose first try failed, with its deadline and the count of its tries."""
+
+    def __init__(self, send: Send, config: RetryConfig, deadline: float, failure: _TryAgain) -> None:
         self.send = send
         self.config = config
-        self.seconds = backoff.max_elapsed_time / 1000
-        self.deadline = time.monotonic() + self.seconds
-        self.tries = 0
-        self.failure: _TryAgain | None = None
-
-    async def try_once(self) -> Reply:
-        """Send once; raise `_TryAgain` for what is worth another try."""
-        self.tries += 1
-        # The first has them all, to the digit: the HTTP client has a timeout of that length ready.
-        left = self.seconds if self.tries == 1 else max(self.deadline - time.monotonic(), 0.001)
-        try:
-            reply = await self.send(self.tries, left)
-        except RequestError as error:
-            error.tries = self.tries
-            if not self.config.retry_connection_errors:
-                raise
-            raise _TryAgain(error, self.deadline) from error
-        if self.config.retries_status(reply.status_code):
-            raise _TryAgain(reply, self.deadline)
-        return reply
+        self.deadline = deadline
+        self.tries = 1
+        self.failure: _TryAgain | None = failure
 
     async def go_on(self) -> Reply:
         """What backoff calls: first it is told of the try that failed, then it may have others."""
         if self.failure is not None:
             failure, self.failure = self.failure, None
             raise failure
-        return await self.try_once()
+        self.tries += 1
+        left = max(self.deadline - time.monotonic(), 0.001)
+        return await _try(self.send, self.config, self.tries, left, self.deadline)
 
 
 class _TryAgain(Exception):
