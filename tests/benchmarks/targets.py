@@ -120,6 +120,12 @@ def _retries() -> Heat:
     return Heat((without, configured), [Target(what, configured, without, at_most=1.03)])
 
 
+def _aside() -> Heat:
+    bare, aside = Lane(ASYNC, "search"), Lane(ASYNC, "get_or_set")
+    what = "AsyncLangCache.get_or_set, a hit: CPU, x a bare search"
+    return Heat((bare, aside), [Target(what, aside, bare, at_most=1.15)])
+
+
 def _large() -> Heat:
     ours, ours_sync, aiohttp, established, established_sync = (
         Lane(contender, cache_id=texts.LARGE_CACHE)
@@ -153,6 +159,7 @@ HEATS = {
     "sync-set-far": _sync_far("set"),
     "threads": _threads(),
     "retries": _retries(),
+    "get_or_set": _aside(),
     "large": _large(),
 }
 

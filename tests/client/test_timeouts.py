@@ -94,3 +94,15 @@ async def test_many_calls_at_once_of_which_some_are_cancelled(service):
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
         assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
         assert all(result.tries == 1 for result in await asyncio.gather(*map(client.search, "abcdefghij")))
+
+
+async def test_a_wait_for_a_connection_that_never_comes_free_ends_in_a_timeout(service, monkeypatch):
+    monkeypatch.setattr("langcache.httpclient._POOL_SIZE", 1)
+    service.stalls()
+    async with AsyncLangCache(service.url, "key", "cache") as client:
+        holding = asyncio.create_task(client.flush())
+        await asyncio.sleep(0)
+        with pytest.raises(TimeoutException, match=r"no connection came free within 0\.02 s"):
+            await client.flush(timeout_ms=20)
+        holding.cancel()
+        await service.is_left()

@@ -1,4 +1,4 @@
-"""`langcache.AsyncLangCache`, with and without retries configured."""
+"""`langcache.AsyncLangCache`, with and without retries configured, and with cache-aside."""
 
 from __future__ import annotations
 
@@ -30,4 +30,15 @@ async def connect(url: str, cache_id: str) -> AsyncIterator[dict[str, Callable[[
         async def set() -> str:
             return (await cache.set(texts.PROMPT, texts.RESPONSE)).entry_id
 
-        yield {"search": search, "search_with_retries": search_with_retries, "set": set}
+        async def make(prompt: str) -> str:
+            raise AssertionError("a hit needs no answer made")
+
+        async def get_or_set() -> str:
+            return (await cache.get_or_set(texts.PROMPT, make, similarity_threshold=texts.THRESHOLD)).value
+
+        yield {
+            "search": search,
+            "search_with_retries": search_with_retries,
+            "get_or_set": get_or_set,
+            "set": set,
+        }
