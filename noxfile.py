@@ -35,7 +35,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types with mypy and pyright, both strict, and that users see a type for all that is public."""
-    session.install(".[local]", *group("types"), *group("test"))
+    session.install(".[local,otel,speed]", *group("types"), *group("test"))
     session.run("mypy")
     session.run("mypy", "--strict", "tests/typing")  # uses that must check, and misuses that must not
     session.run("pyright")
