@@ -46,9 +46,11 @@ default_role = "py:obj"
 nitpick_ignore_regex = [
     (
         "py:.*",
-        r"(aiohttp|asyncio|collections|datetime|enum|logging|msgspec|numpy|os|pathlib|pytest|types|typing)\..*",
+        r"(aiohttp|asyncio|collections|datetime|enum|logging|msgspec|numpy|os|pathlib|pytest|types|typing|uuid)\..*",
     ),
-    ("py:.*", r"timedelta|langcache\.base\.\w+T"),
+    ("py:.*", r"timedelta|UnsetType"),
+    ("py:class", r"([\w.]+\.)?(\w+T|[A-Z](_co)?)"),  # type variables
+    ("py:class", r"AttributeSource|\w+Decorator|Progress|.*\.Lookup|\w+Provider"),  # of annotations only
 ]
 
 
@@ -64,16 +66,17 @@ def find_by_last_name(
     domain: Any = env.domains["py"]
     target = str(node["reftarget"])
     found = {
-        (entry.docname, entry.node_id)
+        name: entry
         for name, entry in domain.objects.items()
         if name.endswith(f".{target}") and not entry.aliased
     }
-    if len(found) != 1:
+    both = f"langcache.AsyncLangCache.{target}"  # what both clients have
+    if both not in found and len(found) != 1:
         return None
-    ((docname, anchor),) = found
+    entry = found[both] if both in found else found.popitem()[1]
     node["reftype"] = "obj"
     reference = nodes.reference("", "", content, internal=True)
-    reference["refuri"] = f"{app.builder.get_relative_uri(node['refdoc'], docname)}#{anchor}"
+    reference["refuri"] = f"{app.builder.get_relative_uri(node['refdoc'], entry.docname)}#{entry.node_id}"
     return reference
 
 

@@ -123,7 +123,7 @@ class AsyncAsideMethods:
         same thing while a stream is under way get its chunks from the first on.
 
         Args:
-            prompt, key, attributes, **options: as for `get_or_set`.
+            prompt, key, attributes, options: as for `get_or_set`.
             make: called with ``prompt`` if the cache has no answer: an async generator function, or a
                 function, async or not, that gives an async iterable. Or the async iterable itself.
             codec: what is stored of the list of all chunks. Default: the text, replayed as one chunk.

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 
 import langcache
 from langcache.errors import ConnectError
+from langcache.telemetry import Telemetry
 
 COMMAND = "pip install 'langcache[local]'"
 
@@ -33,6 +34,13 @@ try:
 except ImportError as error:
     said = str(error)
 assert COMMAND in said, said
+
+said = ""
+try:
+    Telemetry()
+except ImportError as error:
+    said = str(error)
+assert COMMAND.replace("local", "otel") in said, said
 
 for command in ("demo", "serve"):
     run = subprocess.run([sys.executable, "-m", "langcache", command], capture_output=True, text=True)
