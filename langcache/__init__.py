@@ -48,6 +48,6 @@ __all__ = [
     "utils",
 ]
 
-VERSION = __version__
+VERSION: str = __version__
 
 alias_modules()

@@ -25,7 +25,7 @@ T = TypeVar("T")
 running: set[LoopThread] = set()
 """Those that have not ended."""
 
-starting = threading.Lock()
+starting: threading.Lock = threading.Lock()
 """Held while one starts. A fork waits for it: in the child, what was half imported would stay locked."""
 
 
@@ -74,7 +74,7 @@ class LoopThread(threading.Thread):
     def __init__(self, tenant: object) -> None:
         # A daemon, or the interpreter would wait for it before it ran the exit handler that stops it.
         super().__init__(name="langcache-portal", daemon=True)
-        self.ended = False
+        self.ended: bool = False
         self._tenant = tenant  # to the end: collected by another thread, it could not close its connections
         self._queue: deque[Call[Any]] = deque()
         self._begun: set[Call[Any]] = set()

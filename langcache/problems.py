@@ -170,42 +170,42 @@ UnexpectedErrorURI = UnexpectedErrorType
 class BadRequestErrorResponseContentData(ProblemDetails, kw_only=True, omit_defaults=True):
     """The body of a 400."""
 
-    types = BadRequestErrorType
+    types: ClassVar[_Enumeration] = BadRequestErrorType
     status: int | None = 400
 
 
 class AuthenticationErrorResponseContentData(ProblemDetails, kw_only=True, omit_defaults=True):
     """The body of a 401."""
 
-    types = AuthenticationErrorType
+    types: ClassVar[_Enumeration] = AuthenticationErrorType
     status: int | None = 401
 
 
 class ForbiddenErrorResponseContentData(ProblemDetails, kw_only=True, omit_defaults=True):
     """The body of a 403."""
 
-    types = ForbiddenErrorType
+    types: ClassVar[_Enumeration] = ForbiddenErrorType
     status: int | None = 403
 
 
 class NotFoundErrorResponseContentData(ProblemDetails, kw_only=True, omit_defaults=True):
     """The body of a 404."""
 
-    types = NotFoundErrorType
+    types: ClassVar[_Enumeration] = NotFoundErrorType
     status: int | None = 404
 
 
 class PayloadTooLargeErrorResponseContentData(ProblemDetails, kw_only=True, omit_defaults=True):
     """The body of a 413."""
 
-    types = PayloadTooLargeErrorType
+    types: ClassVar[_Enumeration] = PayloadTooLargeErrorType
     status: int | None = 413
 
 
 class FailedDependencyErrorResponseContentData(ProblemDetails, kw_only=True, omit_defaults=True):
     """The body of a 424."""
 
-    types = FailedDependencyErrorType
+    types: ClassVar[_Enumeration] = FailedDependencyErrorType
     status: int | None = 424
 
 
@@ -215,14 +215,14 @@ ResourceUnavailableErrorResponseContentData = FailedDependencyErrorResponseConte
 class TooManyRequestsErrorResponseContentData(ProblemDetails, kw_only=True, omit_defaults=True):
     """The body of a 429."""
 
-    types = TooManyRequestsErrorType
+    types: ClassVar[_Enumeration] = TooManyRequestsErrorType
     status: int | None = 429
 
 
 class UnexpectedErrorResponseContentData(ProblemDetails, kw_only=True, omit_defaults=True):
     """The body of a 500."""
 
-    types = UnexpectedErrorType
+    types: ClassVar[_Enumeration] = UnexpectedErrorType
     status: int | None = 500
 
 

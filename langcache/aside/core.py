@@ -48,11 +48,11 @@ class Aside:
 
     def __init__(self, config: AsideConfig) -> None:
         self.config = config
-        self.stats = Stats()
-        self.flights = SingleFlight()
+        self.stats: Stats = Stats()
+        self.flights: SingleFlight = SingleFlight()
         self.broadcasts: dict[Hashable, Any] = {}
         """The streams under way (see `langcache.aside.streams`)."""
-        self.breaker = CircuitBreaker(config.breaker_failures, config.breaker_cooldown)
+        self.breaker: CircuitBreaker = CircuitBreaker(config.breaker_failures, config.breaker_cooldown)
         self._stores: set[asyncio.Task[Exception | None]] = set()
         self._said: set[tuple[str, object]] = set()
 
@@ -154,7 +154,7 @@ class Question(Generic[T]):
         options: Options,
         run_accept: Callable[[Accept], Callable[[str, CacheEntry], Any]] = lambda accept: accept,
     ) -> None:
-        self.aside = client._aside
+        self.aside: Aside = client._aside
         self.text = text
         self.client = client
         self._codec = codec
@@ -167,7 +167,7 @@ class Question(Generic[T]):
         if attributes or client._scope is not None:
             encoded = encode_attributes(attributes or {})
             self._attributes = client._limits.attribute_map(client._in_scope(encoded)) or {}
-        self.given_up = self._reason_to_give_up()
+        self.given_up: Lookup | None = self._reason_to_give_up()
         """What is known without asking the cache; None if it has to be asked."""
 
     @property

@@ -24,7 +24,7 @@ class Flight:
 
     def __init__(self) -> None:
         self.task: asyncio.Task[Any] | None = None
-        self.callers = 0
+        self.callers: int = 0
         self._awaits: list[Flight] = []  # what our work waits for in its turn
 
     def arrive(self) -> Flight | None:

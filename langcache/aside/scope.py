@@ -112,7 +112,7 @@ class Scope:
     """The attributes, encoded, that every operation of a scoped client carries."""
 
     def __init__(self, attributes: Mapping[str, str]) -> None:
-        self.attributes = dict(attributes)
+        self.attributes: dict[str, str] = dict(attributes)
 
     def narrowed(self, attributes: Mapping[str, AttributeValue]) -> Scope:
         """This scope with more attributes. Raises `ValueError` for one that would change a value."""
