@@ -14,6 +14,10 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 
 ESTABLISHED = ("0.11.1", "0.14.0")  # releases of the established client, one of each generation
 
+WAITING = ("tests/faults", "tests/life")
+"""Tests that wait for networks and processes more than they compute, and go well side by side. The uvloop
+session says what they cover."""
+
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["lint", "types", "tests", "uvloop", "coverage", "docs"]
 nox.options.error_on_missing_interpreters = False  # a contributor needs one Python, not all of them
@@ -46,14 +50,18 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests against the built wheel."""
     session.install(".[local]", *group("test"))
-    run_tests(session, *session.posargs)
+    if session.posargs:
+        run_tests(session, *session.posargs)
+        return
+    run_tests(session, *(f"--ignore={folder}" for folder in WAITING))
+    session.run("pytest", "-n2", *WAITING)
 
 
 @nox.session
 def uvloop(session: nox.Session) -> None:
     """Run the tests of the clients with uvloop under the sync client."""
     session.install(".[local,speed]", *group("test"))
-    run_tests(session, "tests/client", "tests/faults", "tests/life", *session.posargs)
+    run_tests(session, "tests/client", *WAITING, *session.posargs)
 
 
 @nox.session
