@@ -39,6 +39,10 @@ class CacheConfig(msgspec.Struct, frozen=True, kw_only=True):
     ttl_millis: int | None = None
     """How long an entry lives unless `set` says otherwise, in milliseconds. None for ever."""
 
+    def __repr__(self) -> str:  # without the key
+        shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name != "api_key")
+        return f"CacheConfig({', '.join(shown)})"
+
     def __post_init__(self) -> None:
         if check_path_segment("cache_id", self.cache_id) != self.cache_id:
             raise LimitError(

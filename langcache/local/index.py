@@ -70,7 +70,7 @@ class Index:
         newest_first = reversed(self._same.get(prompt.casefold(), ()))
         entries = (self._entries[self._row_of[entry_id]] for entry_id in newest_first)
         matching = (entry for entry in entries if attributes.items() <= entry.attributes.items())
-        return [(1.0, entry) for entry in islice(matching, limit)]
+        return [(1.0, entry) for entry in islice(matching, min(limit, len(self._entries)))]
 
     def nearest(self, vector: Vectors, attributes: Mapping[str, str], limit: int) -> Found:
         """See `Store.nearest`."""

@@ -85,6 +85,8 @@ def _problem(error: Exception) -> Problem:
         return _validation_problem(str(error))
     if isinstance(error, (msgspec.DecodeError, UnicodeDecodeError, RecursionError)):
         return Problem(400, f"the body is not JSON: {error}")
+    if isinstance(error, web.RequestPayloadError):
+        return Problem(400, "the body can't be read: its encoding is not what the headers say")
     if isinstance(error, (EmbedderError, StoreError)):
         _log.warning("a request failed: %s", error)
         return Problem(424, str(error))

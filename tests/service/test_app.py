@@ -179,6 +179,12 @@ async def test_several_caches_keep_apart_and_have_keys_of_their_own(embedder, se
         assert await search("nowhere", "k3") == (401, "/errors/authentication-failed")
 
 
+def test_the_key_is_not_in_the_representation_of_a_cache():
+    assert repr(CacheConfig(cache_id="c", api_key="hunter2", attributes=("topic",))) == (
+        "CacheConfig(cache_id='c', attributes=('topic',), threshold=0.85, ttl_millis=None)"
+    )
+
+
 async def test_what_is_no_operation_gets_a_problem_too(api, server, session):
     assert problem(*await api("GET", "nothing")) == ("/errors/resource-not-found", None)
     assert problem(*await api("DELETE", "entries/")) == ("/errors/resource-not-found", None)
@@ -203,10 +209,29 @@ async def test_a_body_that_is_too_large_is_a_413(api):
     assert await api.search("p") == []
 
 
+async def test_a_body_in_another_encoding_than_it_says_is_refused(server, session):
+    reply = await session.post(
+        f"{server.url}/v1/caches/{server.cache_id}/entries",
+        data=b"this is not gzip",
+        headers={"Authorization": f"Bearer {server.api_key}", "Content-Encoding": "gzip"},
+    )
+    kind, detail = problem(400, await reply.json())
+    assert (reply.status, kind) == (400, "/errors/invalid-data")
+    assert "can't be read" in detail
+
+
 async def test_a_large_response_comes_back_whole(api):
     response = "wörd " * 400_000
     await api.set("p", response)
     assert (await api.search("p"))[0]["response"] == response
+
+
+@pytest.mark.parametrize("strategy", ["exact", "semantic"])
+async def test_any_number_of_results_may_be_asked_for(api, strategy):
+    await api.set("p")
+    body = {"prompt": "p", "searchStrategies": [strategy], "maxResults": 2**64}
+    status, answer = await api("POST", "entries/search", body)
+    assert (status, len(answer["data"])) == (200, 1)
 
 
 @pytest.mark.parametrize("failure", [EmbedderError("the endpoint said no"), StoreError("the disk is full")])
