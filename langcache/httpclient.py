@@ -165,9 +165,14 @@ class AiohttpClient:
             head = None if response is None else _head(response)
             raise _request_error(error, timeout, head) from error
         except RuntimeError as error:
-            if not self._session.closed:
-                raise
-            raise ClosedError("the aiohttp session is closed") from error
+            if self._session.closed:
+                raise ClosedError("the aiohttp session is closed") from error
+            if self._session._loop is not asyncio.get_running_loop():  # aiohttp says so in many ways
+                raise RuntimeError(
+                    "client: the aiohttp.ClientSession belongs to another event loop; pass a callable that "
+                    "makes one, and each event loop gets its own, say client=aiohttp.ClientSession"
+                ) from error
+            raise
         finally:
             if self._places is not None:
                 self._places.leave()

@@ -72,6 +72,14 @@ async def test_a_session_that_is_closed_says_so(service):
         await AsyncLangCache(service.url, "k", "c", session).flush()
 
 
+@pytest.mark.parametrize("timeout", [aiohttp.ClientTimeout(), aiohttp.ClientTimeout(total=None)])
+async def test_a_session_of_another_event_loop_says_so(service, timeout):
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        client = AsyncLangCache(service.url, "k", "c", session)
+        with pytest.raises(RuntimeError, match=r"^client: .* another event loop; pass a callable"):
+            await asyncio.to_thread(lambda: asyncio.run(client.flush()))
+
+
 async def test_the_settings_of_a_session_do_not_break_ours(service):
     service.replies(404, {"detail": "no such entry"})
     async with aiohttp.ClientSession("http://elsewhere.invalid", raise_for_status=True) as session:
