@@ -134,6 +134,13 @@ class AsyncLangCache(AsyncAsideMethods):
             self._timeout = DEFAULT_TIMEOUT_MS / 1000
         # Whether timeout_ms bounds a whole call: one try, no wait for a key, and a transport known to obey.
         self._timeout_bounds_call = client is None and not callable(key) and self._retry_config is None
+        if limits is not None and not isinstance(limits, Limits):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"limits: must be a langcache.Limits, but is {type(limits).__name__}")
+        if debug_logger is not None and not callable(getattr(debug_logger, "debug", None)):
+            raise TypeError(
+                "debug_logger: must have a debug method, as a logging.Logger has, "
+                f"but is {type(debug_logger).__name__}"
+            )
         self._limits = limits or Limits()
         self._transport = Transport(
             client,

@@ -217,6 +217,14 @@ def _can_be_host(host: str) -> bool:
         return False
 
 
+class _Secret(str):
+    # Tools that show a traceback with its local variables show them by their representation.
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'Bearer ***'"
+
+
 def authorization(api_key: object) -> str:
     """The value of the Authorization header. No message of this function holds the key."""
     if not isinstance(api_key, str):
@@ -227,7 +235,7 @@ def authorization(api_key: object) -> str:
         raise ValueError("api_key: is empty")
     if not all("!" <= character <= "~" for character in api_key):
         raise ValueError("api_key: has a character that no key has (a space or line end around it, perhaps)")
-    return f"Bearer {api_key}"
+    return _Secret(f"Bearer {api_key}")
 
 
 def headers(request: Request[Any], authorization: str, extra: Mapping[str, str] | None) -> Mapping[str, str]:

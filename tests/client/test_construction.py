@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import inspect
 import logging
+import sys
+import traceback
 
 import aiohttp
 import pytest
 
 from langcache import AsyncLangCache, BackoffStrategy, LangCache, LimitError, Limits, RetryConfig
+from langcache.errors import ConnectError
 
 CLIENTS = pytest.mark.parametrize("client", [AsyncLangCache, LangCache])
 VARIABLES = {
@@ -78,6 +81,8 @@ def test_what_is_missing_is_named_with_its_variable(monkeypatch, client, missing
         ("retry_config", {"strategy": "backoff"}, TypeError),
         ("retry_config", BackoffStrategy(1, 1, 1, 1), TypeError),
         ("client", object(), TypeError),
+        ("debug_logger", print, TypeError),
+        ("limits", 1024, TypeError),
     ],
 )
 def test_what_makes_no_sense_fails_at_construction_and_is_named(client, argument, value, error):
@@ -89,6 +94,16 @@ def test_what_makes_no_sense_fails_at_construction_and_is_named(client, argument
 @CLIENTS
 def test_the_key_is_not_in_the_representation(client):
     assert "hunter2" not in repr(client("cache.example", "hunter2", "c"))
+
+
+async def test_a_traceback_with_local_variables_does_not_show_the_key():
+    client = AsyncLangCache("http://127.0.0.1:1", "hunter2", "c")
+    with pytest.raises(ConnectError) as raised:
+        await client.search("p")
+    frames = traceback.walk_tb(raised.value.__traceback__)
+    shown = [repr(frame.f_locals) for frame, _ in frames if frame.f_code is not sys._getframe().f_code]
+    assert any("Bearer ***" in each for each in shown)
+    assert not any("hunter2" in each for each in shown)
 
 
 async def test_the_environment_turns_debugging_on(monkeypatch, connect, service, caplog, key):
