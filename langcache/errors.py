@@ -314,6 +314,8 @@ def _describe(status: int, problem: ProblemDetails, body: str, location: str | N
     except ValueError:
         phrase = ""
     what = problem.detail or problem.title or _one_line(body)
+    if what == phrase:
+        what = ""
     fields = "; ".join(
         f"{field.field}: {field.message or field.rule}"
         for field in problem.fields or ()

@@ -98,6 +98,7 @@ def test_data_has_every_field_of_the_problem():
     [
         (PROBLEM, f"400 Bad Request: {PROBLEM['detail']}: attributes: none configured"),
         ({"title": "Invalid data"}, "400 Bad Request: Invalid data"),
+        ({"title": "Bad Request"}, "400 Bad Request"),
         ({"detail": "line one\r\n  line two"}, "400 Bad Request: line one line two"),
         ({"detail": "\x1b[2J\x00gone"}, "400 Bad Request: [2J gone"),
         ({"detail": "prompt: too long", "fields": [{"field": "prompt", "message": "too long"}]},
