@@ -113,7 +113,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             strategy = SearchStrategy(item)
             if self.known_strategies and strategy not in SearchStrategy.__members__.values():
                 known = ", ".join(repr(member.value) for member in SearchStrategy)
-                raise LimitError("search_strategies", "oneof", f"must be among {known}, but has {item!r}")
+                message = f"must be among {known}, but has {_short(strategy.value)}"
+                raise LimitError("search_strategies", "oneof", message)
             strategies.append(strategy)
         if not strategies:
             raise LimitError(
@@ -239,7 +240,8 @@ def _millis(ttl: object) -> int:
         _wrong_type("ttl", "a number of seconds or a timedelta", ttl)
     if isinstance(ttl, float) and not math.isfinite(ttl):
         raise LimitError("ttl", "range", f"must be finite, but is {ttl!r}")
-    return round(ttl * 1000)
+    whole = math.floor(ttl)  # an int has room for milliseconds where a float would overflow
+    return whole * 1000 + round((ttl - whole) * 1000)
 
 
 def check_path_segment(argument: str, value: object) -> str:

@@ -55,6 +55,12 @@ def test_a_time_to_live_is_a_millisecond_to_a_year(millis):
     assert LIMITS.ttl(millis) == millis
 
 
+@pytest.mark.parametrize("seconds", [1e308, 10**400])
+def test_seconds_without_measure_are_beyond_the_limit(seconds):
+    with pytest.raises(LimitError, match=r"^ttl: must be at most"):
+        LIMITS.ttl(None, seconds)
+
+
 def test_a_context_is_an_iterable_of_texts():
     assert LIMITS.context(question for question in ("one", "two")) == ["one", "two"]
     assert LIMITS.context([]) == []
@@ -103,6 +109,13 @@ def test_none_leaves_an_optional_argument_out():
         ("required_attributes", {}, "attributes", "required", "flush() is what empties a cache"),
         ("required_attributes", None, "attributes", "required", "cannot be blank"),
         ("max_results", 0, "max_results", "min", "at least 1, but is 0"),
+        (
+            "search_strategies",
+            [SearchStrategy("fuzzy")],
+            "search_strategies",
+            "oneof",
+            "'exact', 'semantic', but has 'fuzzy'",
+        ),
         ("ttl", 0, "ttl_millis", "min", "at least 1, but is 0"),
         ("ttl", YEAR + 1, "ttl_millis", "max", f"at most {YEAR} (a year), but is {YEAR + 1}"),
     ],
