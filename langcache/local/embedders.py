@@ -178,8 +178,9 @@ class OpenAIEmbedder:
         try:
             embeddings = _decode_embeddings(content).data
             rows = [item.embedding for item in sorted(embeddings, key=lambda item: item.index)]
-            vectors = np.array(rows, dtype=np.float32)
-        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+            with np.errstate(over="raise"):  # infinities would be near to everything
+                vectors = np.array(rows, dtype=np.float32)
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError, FloatingPointError) as error:
             raise EmbedderError(f"the embeddings endpoint sent no embeddings: {error}") from error
         shape = (count, self.dimensions or vectors.shape[-1])
         if vectors.shape != shape or not vectors.size:

@@ -206,6 +206,7 @@ async def never():
         (answering(429), "answered 429 Too Many Requests"),
         (answering(302, headers={"Location": "http://127.0.0.1:9/"}), "answered 302 Found"),
         (answering(text="<html>"), "sent no embeddings"),
+        (answering(data={"data": [{"embedding": [1e39, 0.0, 0.0]}]}), "sent no embeddings"),
         (answering(data={"data": []}), "sent an array of"),
         (answering(data={"data": [{"embedding": [1.0]}]}), "sent an array of"),
         (answering(data={"data": [{"embedding": [1.0]}, {"embedding": [1.0, 2.0]}]}), "sent no embeddings"),
