@@ -109,7 +109,7 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path):
 
 def test_the_demo_hits_misses_filters_and_deletes():
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-m", "langcache", "demo"],
+        [sys.executable, "-W", "error", "-m", "langcache", "demo"],
         capture_output=True,
         text=True,
         timeout=60,
