@@ -419,7 +419,8 @@ class AsyncLangCache(AsyncAsideMethods):
             if within is not None:
                 within = max(within - (time.monotonic() - asked), 0.001)
         headers = protocol.headers(request, authorization, http_headers)
-        return await self._transport.exchange(request, url, headers, within, nth_try)
+        reply = await self._transport.exchange(request, url, headers, within, nth_try)
+        return reply if reply.status_code < 300 else protocol.without_key(reply, authorization)
 
     async def _ask_for_key(self, timeout: float | None) -> str:
         assert self._key_source is not None

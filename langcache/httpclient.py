@@ -332,6 +332,9 @@ def _request_error(error: BaseException, timeout: float | None, head: Reply | No
             return ConnectError(f"no connection to the service: the proxy answered {error.status} {what}")
         return NoResponseError(f"the reply is not valid HTTP: {what}", head)
     what = " ".join(str(error).split())
+    if isinstance(error, aiohttp.ClientConnectorSSLError) and "WRONG_VERSION_NUMBER" in what:
+        hint = "if the service speaks plain HTTP, begin server_url with http://"
+        return ConnectError(f"no connection to the service: it does not speak TLS ({hint})")
     if isinstance(error, aiohttp.ClientConnectorError):
         return ConnectError(f"no connection to the service: {what}")
     return NoResponseError(f"the connection ended before the reply did: {what}", head)

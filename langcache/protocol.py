@@ -33,6 +33,7 @@ ModelT = TypeVar("ModelT")
 USER_AGENT = f"langcache-python/{__version__}"
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_SECRET_CHARS = 12
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 _encode = msgspec.json.Encoder().encode
@@ -249,6 +250,20 @@ def headers(request: Request[Any], authorization: str, extra: Mapping[str, str] 
     merged = ours.copy()
     merged.update(theirs)
     return merged
+
+
+def without_key(reply: Reply, authorization: str) -> Reply:
+    """The reply, with the key masked where a service or a proxy quotes it: an error shows what it says.
+
+    A key of a few letters is no secret, and part of many a word.
+    """
+    key = authorization.removeprefix("Bearer ")
+    if len(key) < _SECRET_CHARS:
+        return reply
+    if key.encode() not in reply.content and not any(key in value for value in reply.headers.values()):
+        return reply
+    headers = CIMultiDict((name, value.replace(key, "***")) for name, value in reply.headers.items())
+    return Reply(reply.status_code, headers, reply.content.replace(key.encode(), b"***"))
 
 
 @functools.lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from langcache import AsyncLangCache, BackoffStrategy, RetryConfig
-from langcache.errors import TimeoutException
+from langcache.errors import AuthenticationError, TimeoutException
 from langcache.exchange import Reply
 
 QUICK = BackoffStrategy(1, 1, 1, 60_000, 0)
@@ -104,3 +104,20 @@ async def test_a_callable_needs_no_timeout(service):
     async with aiohttp.ClientSession() as session:
         await AsyncLangCache(service.url, lambda: "k1", "c", session).flush()
     assert sent_keys(service) == ["Bearer k1"]
+
+
+async def test_an_error_does_not_show_a_key_that_the_service_quotes(connect, service):
+    key = "sk-0123456789abcdef"
+    client = connect(api_key=key)
+    service.replies(401, {"detail": f"bad key Bearer {key}"}, X_Seen=key)
+    with pytest.raises(AuthenticationError, match=r"bad key Bearer \*\*\*$") as raised:
+        await client.flush()
+    error = raised.value
+    assert error.headers["x-seen"] == "***"
+    assert key not in f"{error.body} {error.data} {error.raw_response!r}"
+
+
+async def test_a_key_of_a_few_letters_is_masked_in_no_word(connect, service):
+    service.replies(401, {"detail": "unknown key"})
+    with pytest.raises(AuthenticationError, match="unknown key"):
+        await connect(api_key="key").flush()

@@ -11,6 +11,7 @@ from langcache import LimitError, Limits, SearchStrategy
 from langcache.errors import (
     AuthenticationError,
     BadRequestError,
+    ConnectError,
     GatewayError,
     LangCacheError,
     NotFoundError,
@@ -279,3 +280,9 @@ async def test_every_failure_is_one_of_ours_in_one_line_without_the_key(connect,
     while error is not None:
         assert key not in str(error) + repr(error)
         error = error.__cause__ or error.__context__
+
+
+async def test_tls_to_a_service_that_speaks_none_says_what_to_write(connect, service):
+    client = connect(server_url=service.url.replace("http://", "https://"))
+    with pytest.raises(ConnectError, match="begin server_url with http://"):
+        await client.flush()
