@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import operator
 import pickle
 from datetime import timedelta
 from types import MappingProxyType
@@ -38,6 +39,7 @@ ON_THE_WIRE = {
 @pytest.mark.parametrize(
     ("path", "name", "thing"),
     [
+        ("langcache.sdk", "LangCache", langcache.LangCache),
         ("langcache.models.cacheentry", "CacheEntry", CacheEntry),
         ("langcache.models.searchstrategy", "SearchStrategy", SearchStrategy),
         ("langcache.models.notfounderroruri", "NotFoundErrorURI", models.NotFoundErrorURI),
@@ -54,6 +56,7 @@ ON_THE_WIRE = {
 )
 def test_a_class_is_found_in_a_module_of_its_own(path, name, thing):
     assert getattr(importlib.import_module(path), name) is thing
+    assert operator.attrgetter(f"{path}.{name}".removeprefix("langcache."))(langcache) is thing
 
 
 def test_an_unknown_module_is_still_unknown():
