@@ -48,7 +48,18 @@ FROM_THE_TOP = [
 
 PURE = FROM_THE_TOP[FROM_THE_TOP.index("protocol") :]
 PURE_MAY_IMPORT = {
-    *("collections", "contextlib", "datetime", "email", "enum", "functools", "http", "inspect", "math"),
+    *(
+        "collections",
+        "contextlib",
+        "copy",
+        "datetime",
+        "email",
+        "enum",
+        "functools",
+        "http",
+        "inspect",
+        "math",
+    ),
     *("re", "types", "typing", "urllib"),
     "multidict",  # headers, as a mapping whose keys compare without case
 }

@@ -96,6 +96,16 @@ def test_a_copy_of_a_model():
     assert (other.response, ENTRY.response) == ("another", "r")
     assert ENTRY.model_copy() == ENTRY
     assert ENTRY.model_copy() is not ENTRY
+    assert ENTRY.model_copy().attributes is ENTRY.attributes
+    assert ENTRY.model_copy(deep=True) == ENTRY
+    assert ENTRY.model_copy(deep=True).attributes is not ENTRY.attributes
+
+
+def test_a_dump_of_some_fields():
+    assert ENTRY.model_dump(include={"prompt", "response"}) == {"prompt": "p", "response": "r"}
+    assert ENTRY.model_dump(include=["search_strategy"], by_alias=True) == {"searchStrategy": "semantic"}
+    assert ENTRY.model_dump(exclude={"id"}) == {k: v for k, v in ENTRY.model_dump().items() if k != "id"}
+    assert SearchResponse(data=[ENTRY]).model_dump_json(exclude=["data"]) == "{}"
 
 
 def test_a_dump_is_nobody_else_s():
@@ -109,6 +119,11 @@ def test_a_model_is_as_good_as_a_dict():
     assert dict(iter(ENTRY)) == dict(ENTRY)
     assert dict(SearchResponse(data=[ENTRY])) == {"data": [ENTRY]}
     assert SearchResponse(data=[ENTRY])["data"] == [ENTRY]
+    assert "response" in ENTRY
+    assert "answer" not in ENTRY
+    assert "data" in SearchResponse(data=[ENTRY])
+    assert ENTRY in SearchResponse(data=[ENTRY])
+    assert ENTRY not in SearchResponse(data=[])
     with pytest.raises(KeyError, match="answer"):
         ENTRY["answer"]
 
