@@ -62,6 +62,12 @@ class Model(msgspec.Struct, rename="camel"):
         the wire, ``exclude_none=True`` leaves out what is None, and ``mode="json"`` turns enum members into
         their values.
         """
+        for names in (include, exclude):
+            if isinstance(names, str | Mapping):  # pydantic's nested form would be taken for names
+                raise TypeError(
+                    "model_dump: include and exclude must be sets of names of this model's own fields; "
+                    "for those of nested models call their model_dump()"
+                )
         return {
             (wire if by_alias else name): _dump(value, mode, by_alias, exclude_none)
             for name, wire in zip(self.__struct_fields__, self.__struct_encode_fields__, strict=True)

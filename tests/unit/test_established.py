@@ -106,6 +106,9 @@ def test_a_dump_of_some_fields():
     assert ENTRY.model_dump(include=["search_strategy"], by_alias=True) == {"searchStrategy": "semantic"}
     assert ENTRY.model_dump(exclude={"id"}) == {k: v for k, v in ENTRY.model_dump().items() if k != "id"}
     assert SearchResponse(data=[ENTRY]).model_dump_json(exclude=["data"]) == "{}"
+    for names in ({"data": {"__all__": {"id"}}}, "data"):
+        with pytest.raises(TypeError, match="call their model_dump"):
+            SearchResponse(data=[ENTRY]).model_dump(exclude=names)
 
 
 def test_a_dump_is_nobody_else_s():
