@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from . import errors, httpclient, models, types, utils
+from . import sync as sdk  # where the established client has its class
 from ._version import __version__
 from .client import AsyncLangCache
 from .errors import LangCacheError
@@ -44,6 +45,7 @@ __all__ = [
     "get_default_logger",
     "httpclient",
     "models",
+    "sdk",
     "types",
     "utils",
 ]

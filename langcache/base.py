@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import msgspec
@@ -50,31 +51,51 @@ class Model(msgspec.Struct, rename="camel"):
         self,
         *,
         mode: Literal["python", "json"] | str = "python",
+        include: Collection[str] | None = None,
+        exclude: Collection[str] | None = None,
         by_alias: bool = False,
         exclude_none: bool = False,
     ) -> dict[str, Any]:
         """The fields as a dict, nested models included.
 
-        ``by_alias=True`` gives the names on the wire, ``exclude_none=True`` leaves out what is None, and
-        ``mode="json"`` turns enum members into their values.
+        ``include`` and ``exclude`` are names of fields of this model. ``by_alias=True`` gives the names on
+        the wire, ``exclude_none=True`` leaves out what is None, and ``mode="json"`` turns enum members into
+        their values.
         """
+        for names in (include, exclude):
+            if isinstance(names, str | Mapping):  # pydantic's nested form would be taken for names
+                raise TypeError(
+                    "model_dump: include and exclude must be sets of names of this model's own fields; "
+                    "for those of nested models call their model_dump()"
+                )
         return {
             (wire if by_alias else name): _dump(value, mode, by_alias, exclude_none)
             for name, wire in zip(self.__struct_fields__, self.__struct_encode_fields__, strict=True)
+            if include is None or name in include
+            if exclude is None or name not in exclude
             if not ((value := getattr(self, name)) is None and exclude_none)
         }
 
     def model_dump_json(
-        self, *, indent: int | None = None, by_alias: bool = False, exclude_none: bool = False
+        self,
+        *,
+        indent: int | None = None,
+        include: Collection[str] | None = None,
+        exclude: Collection[str] | None = None,
+        by_alias: bool = False,
+        exclude_none: bool = False,
     ) -> str:
         """The same as JSON text, on one line unless ``indent`` says by how many spaces to indent."""
-        dumped = self.model_dump(mode="json", by_alias=by_alias, exclude_none=exclude_none)
+        dumped = self.model_dump(
+            mode="json", include=include, exclude=exclude, by_alias=by_alias, exclude_none=exclude_none
+        )
         encoded = msgspec.json.encode(dumped)
         return (encoded if indent is None else msgspec.json.format(encoded, indent=indent)).decode()
 
-    def model_copy(self: ModelT, *, update: Mapping[str, Any] | None = None) -> ModelT:
-        """A shallow copy, with the fields in ``update`` replaced."""
-        return msgspec.structs.replace(self, **dict(update or {}))
+    def model_copy(self: ModelT, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> ModelT:
+        """A copy, with the fields in ``update`` replaced; shallow unless ``deep``."""
+        copied = copy.deepcopy(self) if deep else self
+        return msgspec.structs.replace(copied, **dict(update or {}))
 
     @classmethod
     def model_validate(cls: type[ModelT], obj: object) -> ModelT:
@@ -97,6 +118,9 @@ class Model(msgspec.Struct, rename="camel"):
         if name not in self.__struct_fields__:
             raise KeyError(name)
         return getattr(self, name)
+
+    def __contains__(self, item: object) -> bool:
+        return item in self.__struct_fields__
 
     def __iter__(self) -> Iterator[Any]:
         return ((name, getattr(self, name)) for name in self.__struct_fields__)

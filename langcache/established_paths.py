@@ -6,8 +6,9 @@ There each class has a module of its own, and some programs import it from there
 from __future__ import annotations
 
 import sys
+from types import ModuleType
 
-from . import errors, models, retries, utils
+from . import errors, models, retries, sync, utils
 
 __all__ = ["alias_modules"]
 
@@ -34,6 +35,12 @@ def alias_modules() -> None:
     """Make ``langcache.models.cacheentry`` and the like importable."""
     for module, classes in _CLASSES.items():
         for name in classes.lower().split():
-            sys.modules[f"{module.__name__}.{name}"] = module
-    sys.modules["langcache.utils.logger"] = utils
-    sys.modules["langcache.utils.retries"] = retries
+            _alias(module, name, module)
+    sys.modules["langcache.sdk"] = sync
+    _alias(utils, "logger", utils)
+    _alias(utils, "retries", retries)
+
+
+def _alias(package: ModuleType, name: str, module: ModuleType) -> None:
+    sys.modules[f"{package.__name__}.{name}"] = module
+    setattr(package, name, module)  # what the import of a real submodule does

@@ -6,7 +6,8 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import NoReturn, cast
+from operator import index
+from typing import NoReturn, SupportsFloat, SupportsIndex, cast
 from urllib.parse import quote
 
 import msgspec
@@ -92,8 +93,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         """Check a threshold: None or a number from 0 to 1."""
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if isinstance(value, bool) or not isinstance(value, (int, float, SupportsFloat)):
             _wrong_type("similarity_threshold", "a number", value)
+        if not isinstance(value, (int, float)):
+            value = float(value)  # a number of NumPy's, or a Decimal
         if not 0.0 <= value <= 1.0:  # also false for NaN
             raise LimitError("similarity_threshold", "range", f"must be from 0 to 1, but is {value!r}")
         return float(value)
@@ -226,11 +229,16 @@ def check_text(argument: str, value: object) -> str:
 
 def check_int(argument: str, value: object, *, minimum: int) -> int:
     """An int of at least ``minimum``, or an error that names the argument."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, (int, float, SupportsIndex)):
         _wrong_type(argument, "int", value)
+    if isinstance(value, float):
+        if not value.is_integer():
+            _wrong_type(argument, "int", value)
+        value = int(value)  # of a product such as 0.5 * 3600 * 1000
+    value = index(value)  # an int of NumPy's, too
     if value < minimum:
         raise LimitError(argument, "min", f"must be at least {minimum}, but is {value}")
-    return int(value)
+    return value
 
 
 def _millis(ttl: object) -> int:

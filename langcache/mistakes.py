@@ -51,9 +51,10 @@ _ATTRIBUTES = {
     "delete_query(attributes)": "invalidate delete_by_attributes delete_by_query delete_many",
     "flush()": "clear delete_all flush_all flushall purge reset",
     "health()": "ping is_healthy healthcheck health_check",
-    "aclose()": "close",
+    "aclose()": "close close_async",
     "search(), set() and the other methods of the client itself": "entries cache",
     "data": "results hits matches entries items",
+    "entry": "id prompt similarity search_strategy attributes score",
     "entry_id": "id key",
     "id": "entry_id key",
     "response": "answer value text content completion",
@@ -75,11 +76,13 @@ def missing_attribute(owner: object, name: str) -> AttributeError:
     kind = type(owner)
     message = f"{kind.__name__!r} object has no attribute {name!r}"
     plain = name.removesuffix("_async")
-    if plain != name and hasattr(kind, plain):
+    if plain != name and inspect.iscoroutinefunction(getattr(kind, plain, None)):
         return AttributeError(f"{message}: its methods are async already; write await {plain}()")
     for advice, tried in _ATTRIBUTES.items():
         if name in tried.split() and hasattr(kind, advice.replace("(", " ").split()[0]):
             return AttributeError(f"{message}: write {advice}")
+        if plain != name and plain in tried.split() and hasattr(kind, f"{advice.partition('(')[0]}_async"):
+            return AttributeError(f"{message}: write {advice.replace('(', '_async(')}")
     return AttributeError(message, name=name, obj=owner)
 
 

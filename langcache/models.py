@@ -188,6 +188,9 @@ class _Results(ReplyModel, kw_only=True):
     def __len__(self) -> int:
         return len(self.data)
 
+    def __contains__(self, item: object) -> bool:
+        return item in self.data or super().__contains__(item)
+
     def __iter__(self) -> Iterator[CacheEntry]:
         return iter(self.data)
 

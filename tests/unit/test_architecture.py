@@ -48,8 +48,8 @@ FROM_THE_TOP = [
 
 PURE = FROM_THE_TOP[FROM_THE_TOP.index("protocol") :]
 PURE_MAY_IMPORT = {
-    *("collections", "contextlib", "datetime", "email", "enum", "functools", "http", "inspect", "math"),
-    *("re", "types", "typing", "urllib"),
+    *("collections", "contextlib", "copy", "datetime", "email", "enum", "functools", "http", "inspect"),
+    *("math", "operator", "re", "types", "typing", "urllib"),
     "multidict",  # headers, as a mapping whose keys compare without case
 }
 """What values are made of: no I/O, no clock, no threads."""

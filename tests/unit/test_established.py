@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import operator
 import pickle
 from datetime import timedelta
 from types import MappingProxyType
@@ -38,6 +39,7 @@ ON_THE_WIRE = {
 @pytest.mark.parametrize(
     ("path", "name", "thing"),
     [
+        ("langcache.sdk", "LangCache", langcache.LangCache),
         ("langcache.models.cacheentry", "CacheEntry", CacheEntry),
         ("langcache.models.searchstrategy", "SearchStrategy", SearchStrategy),
         ("langcache.models.notfounderroruri", "NotFoundErrorURI", models.NotFoundErrorURI),
@@ -54,6 +56,7 @@ ON_THE_WIRE = {
 )
 def test_a_class_is_found_in_a_module_of_its_own(path, name, thing):
     assert getattr(importlib.import_module(path), name) is thing
+    assert operator.attrgetter(f"{path}.{name}".removeprefix("langcache."))(langcache) is thing
 
 
 def test_an_unknown_module_is_still_unknown():
@@ -93,6 +96,19 @@ def test_a_copy_of_a_model():
     assert (other.response, ENTRY.response) == ("another", "r")
     assert ENTRY.model_copy() == ENTRY
     assert ENTRY.model_copy() is not ENTRY
+    assert ENTRY.model_copy().attributes is ENTRY.attributes
+    assert ENTRY.model_copy(deep=True) == ENTRY
+    assert ENTRY.model_copy(deep=True).attributes is not ENTRY.attributes
+
+
+def test_a_dump_of_some_fields():
+    assert ENTRY.model_dump(include={"prompt", "response"}) == {"prompt": "p", "response": "r"}
+    assert ENTRY.model_dump(include=["search_strategy"], by_alias=True) == {"searchStrategy": "semantic"}
+    assert ENTRY.model_dump(exclude={"id"}) == {k: v for k, v in ENTRY.model_dump().items() if k != "id"}
+    assert SearchResponse(data=[ENTRY]).model_dump_json(exclude=["data"]) == "{}"
+    for names in ({"data": {"__all__": {"id"}}}, "data"):
+        with pytest.raises(TypeError, match="call their model_dump"):
+            SearchResponse(data=[ENTRY]).model_dump(exclude=names)
 
 
 def test_a_dump_is_nobody_else_s():
@@ -106,6 +122,11 @@ def test_a_model_is_as_good_as_a_dict():
     assert dict(iter(ENTRY)) == dict(ENTRY)
     assert dict(SearchResponse(data=[ENTRY])) == {"data": [ENTRY]}
     assert SearchResponse(data=[ENTRY])["data"] == [ENTRY]
+    assert "response" in ENTRY
+    assert "answer" not in ENTRY
+    assert "data" in SearchResponse(data=[ENTRY])
+    assert ENTRY in SearchResponse(data=[ENTRY])
+    assert ENTRY not in SearchResponse(data=[])
     with pytest.raises(KeyError, match="answer"):
         ENTRY["answer"]
 

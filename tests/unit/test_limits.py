@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 import pickle
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 
@@ -23,7 +25,7 @@ def test_a_prompt_has_1_to_1024_characters(prompt):
     assert LIMITS.prompt(prompt) == prompt
 
 
-@pytest.mark.parametrize("threshold", [0, 0.0, 0.85, 1, 1.0])
+@pytest.mark.parametrize("threshold", [0, 0.0, 0.75, 1, 1.0, Decimal("0.5"), Fraction(1, 4)])
 def test_a_threshold_is_a_number_from_0_to_1(threshold):
     assert LIMITS.similarity_threshold(threshold) == threshold
     assert type(LIMITS.similarity_threshold(threshold)) is float
@@ -48,6 +50,19 @@ def test_attributes_are_up_to_five_pairs_and_none_of_them_is_the_same_as_none_gi
     assert LIMITS.attribute_map(five) == five
     assert LIMITS.attribute_map({}) is None
     assert LIMITS.attribute_map({"n" * 32: "é"}) == {"n" * 32: "é"}
+
+
+class IntOfAnotherKind:
+    """What NumPy's integers are to Python."""
+
+    def __index__(self):
+        return 5
+
+
+def test_a_whole_number_of_another_kind_is_an_int():
+    assert LIMITS.ttl(0.5 * 3600 * 1000) == 1_800_000
+    assert LIMITS.ttl(IntOfAnotherKind()) == 5
+    assert type(LIMITS.max_results(2.0)) is int
 
 
 @pytest.mark.parametrize("millis", [1, YEAR])
@@ -145,7 +160,9 @@ def test_a_broken_rule_names_argument_rule_and_value(check, value, argument, rul
         ("attribute_map", ["a"], "attributes: must be a mapping of str to str, but is list"),
         ("attribute_map", {1: "v"}, "attributes: must be str, but is int"),
         ("attribute_map", {"a": 1}, "attributes['a']: must be str, but is int"),
-        ("max_results", 1.0, "max_results: must be int, but is float"),
+        ("max_results", 1.5, "max_results: must be int, but is float"),
+        ("ttl", float("inf"), "ttl_millis: must be int, but is float"),
+        ("ttl", "60000", "ttl_millis: must be int, but is str"),
         ("ttl", True, "ttl_millis: must be int, but is bool"),
         ("context", "one", "context: must be an iterable of str"),
         ("context", b"one", "context: must be an iterable of str"),

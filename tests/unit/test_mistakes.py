@@ -134,6 +134,12 @@ def test_methods_of_the_other_client(awaited, blocking):
         awaited.close  # noqa: B018
     with pytest.raises(AttributeError, match=r"write search_async\(prompt\)"):
         blocking.asearch  # noqa: B018
+    with pytest.raises(AttributeError, match=r"write search_async\(prompt\)"):
+        blocking.get_async  # noqa: B018
+    with pytest.raises(AttributeError, match=r"write aclose\(\)"):
+        blocking.close_async  # noqa: B018
+    with pytest.raises(AttributeError, match=r"write delete_by_id_async\(entry_id\), .* or flush_async\(\)"):
+        blocking.delete_async  # noqa: B018
 
 
 def test_an_unknown_attribute_is_told_in_python_s_own_words(client):
@@ -150,6 +156,8 @@ ENTRY = CacheEntry(id="e", prompt="p", response="r", similarity=1.0, search_stra
     [
         (SearchResponse(data=[ENTRY]), "hits", "data"),
         (SearchResponse(data=[ENTRY]), "results", "data"),
+        (SearchResponse(data=[ENTRY]), "similarity", "entry"),
+        (SearchResponse(data=[ENTRY]), "id", "entry"),
         (ENTRY, "score", "similarity"),
         (ENTRY, "answer", "response"),
         (ENTRY, "metadata", "attributes"),
