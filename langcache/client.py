@@ -83,8 +83,9 @@ class AsyncLangCache(AsyncAsideMethods):
     Every operation also takes, for that call alone: ``retries`` (a `RetryConfig`, or None for a single try),
     ``server_url``, ``timeout_ms``, and ``http_headers``, which add to the headers or replace them.
 
-    Every operation raises `TypeError` or `ValueError` for arguments that break a rule, before anything is
-    sent, and otherwise only `langcache.errors.LangCacheError` and its kinds.
+    Every operation raises `TypeError` for an argument of a wrong type and `langcache.LimitError` (both a
+    `ValueError` and a `BadRequestError`) for one that breaks a rule, before anything is sent, and otherwise
+    only `langcache.errors.LangCacheError` and its kinds.
 
     Raises:
         ValueError: a server, key or cache id is missing or can't be one.

@@ -21,8 +21,9 @@
     │   └── TimeoutException            out of time (also a TimeoutError)
     └── ClosedError                     the client was closed (also a RuntimeError)
 
-The names on the right are those of the established client; they are the same classes. Wrong arguments are
-not here: they raise `ValueError` or `TypeError` before anything is sent.
+The names on the right are those of the established client; they are the same classes. An argument that
+breaks a rule of the service is a 400 before anything is sent: `langcache.LimitError`, a `BadRequestError`
+that is also a `ValueError`. An argument of a wrong type is a plain `TypeError`.
 """
 
 from __future__ import annotations

@@ -12,29 +12,37 @@ from urllib.parse import quote
 
 import msgspec
 
-from .models import SearchStrategy
+from .errors import BadRequestError, BadRequestErrorResponseContentData, LangCacheError
+from .models import BadRequestErrorType, FieldError, SearchStrategy
 
 __all__ = ["LimitError", "Limits"]
 
 _ATTRIBUTE_NAME = re.compile(r"[a-zA-Z0-9_-]+")
 
 
-class LimitError(ValueError):
-    """An argument breaks a rule of the service. ``str(e)`` names the argument, the rule and the value."""
+class LimitError(BadRequestError, ValueError):
+    """An argument breaks a rule of the service. ``str(e)`` names the argument, the rule and the value.
 
-    def __init__(self, argument: str, rule: str, message: str, hint: str = "") -> None:
-        super().__init__(argument, rule, message, hint)
+    It is raised in place of the 400 that the service would have answered, and passes for one: a program that
+    handles the service's refusals handles it too. Nothing was sent, so ``tries`` is 0.
+    """
+
+    def __init__(self, argument: str, rule: str, reason: str, hint: str = "") -> None:
+        LangCacheError.__init__(self, f"{argument}: {reason}{hint and f' ({hint})'}")
         self.argument = argument
         """The Python name of the argument."""
         self.rule = rule
         """The rule's short name: ``min``, ``max``, ``pattern``, ``required``, ``oneof``."""
-        self.message = message
+        self.reason = reason
         """What the rule asks for and what was given instead."""
-        self.hint = hint
-        """What the caller of this client can do about it, if the message does not say."""
-
-    def __str__(self) -> str:
-        return f"{self.argument}: {self.message}{self.hint and f' ({self.hint})'}"
+        self.tries = 0
+        self.status_code = 400
+        self.data = BadRequestErrorResponseContentData(
+            title="Invalid Request",
+            type=BadRequestErrorType.ROOT_ERRORS_INVALID_DATA,
+            detail=f"{argument}: {reason}",
+            fields=[FieldError(field=argument, rule=rule, message=reason)],
+        )
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

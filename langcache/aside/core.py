@@ -91,7 +91,7 @@ class Aside:
     def failed(self, error: Exception) -> None:
         """Take note of what went wrong with the cache: an outage, or something to be put right."""
         if not _is_outage(error):
-            if isinstance(error, StatusError):
+            if isinstance(error, StatusError) and error.tries:  # a LimitError was never sent
                 self.breaker.succeeded()
             self.warn_once("the cache is not used: %s: %s", type(error).__name__, error)
         elif self.breaker.failed():

@@ -80,7 +80,7 @@ def _problem(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, LimitError):
-        return _field_problem(_camel_case(error.argument), error.rule, error.message)
+        return _field_problem(_camel_case(error.argument), error.rule, error.reason)
     if isinstance(error, msgspec.ValidationError):
         return _validation_problem(str(error))
     if isinstance(error, (msgspec.DecodeError, UnicodeDecodeError, RecursionError)):

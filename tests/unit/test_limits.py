@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import pytest
 
-from langcache import LimitError, Limits, SearchStrategy
+from langcache import LimitError, Limits, SearchStrategy, errors
 from langcache.limits import check_path_segment, check_text
 
 LIMITS = Limits()
@@ -236,3 +236,18 @@ def test_a_limit_error_can_be_pickled():
     error = LimitError("prompt", "max", "must be shorter")
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.argument, again.rule) == (str(error), "prompt", "max")
+
+
+def test_what_breaks_a_limit_passes_for_the_400_that_the_service_would_answer():
+    with pytest.raises(errors.BadRequestErrorResponseContent) as raised:
+        Limits().prompt("w" * 2000)
+    error = pickle.loads(pickle.dumps(raised.value))
+    assert isinstance(error, LimitError)
+    assert isinstance(error, ValueError)
+    assert (error.status_code, error.tries, error.raw_response, error.body) == (400, 0, None, "")
+    assert str(error).startswith(
+        "prompt: must have at most 1024 characters, but has 2000 (if the service allows"
+    )
+    assert error.data.detail == "prompt: must have at most 1024 characters, but has 2000"
+    assert error.data.type == "/errors/invalid-data"
+    assert error.data.fields[0].rule == error.rule == "max"
