@@ -13,7 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from .errors import BadRequestError, BadRequestErrorResponseContentData, LangCacheError
-from .models import BadRequestErrorType, FieldError, SearchStrategy
+from .models import BadRequestErrorType, FieldError, ProblemDetails, SearchStrategy
 
 __all__ = ["LimitError", "Limits"]
 
@@ -37,7 +37,7 @@ class LimitError(BadRequestError, ValueError):
         """What the rule asks for and what was given instead."""
         self.tries = 0
         self.status_code = 400
-        self.data = BadRequestErrorResponseContentData(
+        self.data: ProblemDetails = BadRequestErrorResponseContentData(
             title="Invalid Request",
             type=BadRequestErrorType.ROOT_ERRORS_INVALID_DATA,
             detail=f"{argument}: {reason}",
