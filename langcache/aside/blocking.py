@@ -30,7 +30,7 @@ from .decorator import (
     CachedStream,
     returned,
 )
-from .entry_points import asked, is_async
+from .entry_points import asked, computing, is_async
 from .many import Progress, Result
 from .scope import AttributeValue
 
@@ -55,7 +55,7 @@ def get_or_set(
 ) -> Answer[Any]:
     """What ``LangCache.get_or_set`` does."""
     _check_blocking("make", make)
-    compute = (lambda: make(prompt)) if callable(make) else (lambda: make)
+    compute = computing(make, prompt)
     return _answer(client, asked(prompt, key), attributes, compute, codec or TEXT, Options.of(options))
 
 
@@ -70,7 +70,7 @@ def stream(
 ) -> Iterator[Any]:
     """What ``LangCache.get_or_stream`` does."""
     _check_blocking("make", make)
-    source: Callable[[], Any] = (lambda: make(prompt)) if callable(make) else (lambda: make)
+    source = computing(make, prompt)
     return _chunks(client, asked(prompt, key), attributes, source, codec or TEXT_CHUNKS, Options.of(options))
 
 

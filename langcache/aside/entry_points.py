@@ -24,7 +24,7 @@ from .streams import AnswerStream
 if TYPE_CHECKING:
     from ..client import AsyncLangCache
 
-__all__ = ["asked", "decorator", "get_or_set", "is_async", "question", "stream"]
+__all__ = ["asked", "computing", "decorator", "get_or_set", "is_async", "question", "stream"]
 
 C = TypeVar("C")
 
@@ -56,8 +56,7 @@ def stream(
     asking: Question[list[Any]] = Question(
         client, asked(prompt, key), attributes, codec or TEXT_CHUNKS, Options.of(options)
     )
-    source: Callable[[], Any] = (lambda: make(prompt)) if callable(make) else (lambda: make)
-    return AnswerStream(asking, source)
+    return AnswerStream(asking, computing(make, prompt))
 
 
 def decorator(
@@ -114,6 +113,11 @@ def asked(prompt: Any, key: Callable[[Any], str] | None = None) -> str:
             raise TypeError(f"key: must return str, but returned {type(text).__name__}")
         raise TypeError(f"prompt: must be str, but is {type(text).__name__}; key= can make a text of it")
     return text
+
+
+def computing(make: Any, prompt: Any) -> Callable[[], Any]:
+    """What gives the answer when it is called, out of a function of the prompt or a ready value."""
+    return (lambda: make(prompt)) if callable(make) else (lambda: make)
 
 
 def is_async(function: object) -> bool:
