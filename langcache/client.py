@@ -32,7 +32,7 @@ from .models import (
     SearchStrategy,
     SetResponse,
 )
-from .retries import RetryConfig, with_retries
+from .retries import RetryConfig, check_retries, with_retries
 from .transport import Transport
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class AsyncLangCache(AsyncAsideMethods):
         key = _given_or_env("api_key", api_key, "LANGCACHE_API_KEY")
         self._key_source = key if callable(key) else None
         self._authorization = None if callable(key) else protocol.authorization(key)
-        self._retry_config = _check_retries("retry_config", retry_config)
+        self._retry_config = check_retries("retry_config", retry_config)
         self._timeout = _seconds(timeout_ms)
         if self._timeout is None and client is None:
             self._timeout = DEFAULT_TIMEOUT_MS / 1000
@@ -377,7 +377,7 @@ class AsyncLangCache(AsyncAsideMethods):
         """What every operation does with its request: send it, try again as configured, read the reply."""
         base = self._base_url if server_url is None else protocol.base_url(server_url, self._cache_id)
         url = base + request.path
-        config = self._retry_config if retries is UNSET else _check_retries("retries", retries)
+        config = self._retry_config if retries is UNSET else check_retries("retries", retries)
         timeout = self._timeout if timeout_ms is None else _seconds(timeout_ms)
 
         if self._telemetry is None:
@@ -444,14 +444,6 @@ def _given_or_env(argument: str, given: T | None, variable: str) -> T | str:
     if not from_env:
         raise ValueError(f"{argument}: is missing; pass {argument}= or set {variable}")
     return from_env
-
-
-def _check_retries(argument: str, config: object) -> RetryConfig | None:
-    if config is None or config is UNSET:
-        return None
-    if not isinstance(config, RetryConfig):
-        raise TypeError(f"{argument}: must be a langcache.RetryConfig, but is {type(config).__name__}")
-    return config
 
 
 def _seconds(timeout_ms: object) -> float | None:

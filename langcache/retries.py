@@ -18,7 +18,7 @@ import msgspec
 from .errors import RequestError
 from .exchange import Reply
 
-__all__ = ["BackoffStrategy", "RetryConfig", "with_retries"]
+__all__ = ["BackoffStrategy", "RetryConfig", "check_retries", "with_retries"]
 
 _RETRIED_STATUSES = ("429", "500", "502", "503", "504")
 _DEFAULT_JITTER_MS = 1000
@@ -90,6 +90,15 @@ class RetryConfig(msgspec.Struct, frozen=True):
 @functools.lru_cache(maxsize=256)
 def _among(codes: tuple[str, ...], status: int) -> bool:
     return str(status) in codes or f"{status // 100}XX" in codes
+
+
+def check_retries(argument: str, config: object) -> RetryConfig | None:
+    """The config that an argument gives, None for a single try. Raises `TypeError` for anything else."""
+    if config is None or config is msgspec.UNSET:
+        return None
+    if not isinstance(config, RetryConfig):
+        raise TypeError(f"{argument}: must be a langcache.RetryConfig, but is {type(config).__name__}")
+    return config
 
 
 async def with_retries(send: Send, config: RetryConfig) -> tuple[Reply, int]:
