@@ -399,7 +399,7 @@ class AsyncLangCache(AsyncAsideMethods):
             reply, tries = await self._try(request, url, timeout, http_headers, 1, None), 1
         else:
             send = functools.partial(self._try, request, url, timeout, http_headers)
-            reply, tries = await with_retries(send, config)
+            reply, tries = await with_retries(send, config, self._transport.unless_closed)
         return protocol.read_reply(request, reply, tries)
 
     async def _try(
@@ -429,7 +429,7 @@ class AsyncLangCache(AsyncAsideMethods):
         key = self._key_source()
         if isawaitable(key):
             try:
-                key = await asyncio.wait_for(key, timeout)
+                key = await self._transport.unless_closed(asyncio.wait_for(key, timeout))
             except asyncio.TimeoutError as error:
                 raise TimeoutException(f"api_key: the callable gave no key within {timeout:g} s") from error
         if key is None:

@@ -26,6 +26,8 @@ _DEFAULT_JITTER_MS = 1000
 Send = Callable[[int, "float | None"], Awaitable[Reply]]
 """Sends once: takes the number of the try and the seconds that are left for it (None: no deadline)."""
 
+UnlessClosed = Callable[[Awaitable[Reply]], Awaitable[Reply]]
+
 
 class BackoffStrategy(msgspec.Struct, frozen=True):
     """How long to wait between tries. All times are in milliseconds."""
@@ -101,8 +103,10 @@ def check_retries(argument: str, config: object) -> RetryConfig | None:
     return config
 
 
-async def with_retries(send: Send, config: RetryConfig) -> tuple[Reply, int]:
+async def with_retries(send: Send, config: RetryConfig, unless_closed: UnlessClosed) -> tuple[Reply, int]:
     """Send, again and again if so configured, and say how many tries it took.
+
+    ``unless_closed`` awaits what comes after the first try, waits included, and may cut it short.
 
     Returns the last reply, whatever its status. If the last try brought none, raises its error, with
     ``tries`` set.
@@ -117,7 +121,7 @@ async def with_retries(send: Send, config: RetryConfig) -> tuple[Reply, int]:
     except _TryAgain as failure:
         call = _Call(send, config, deadline, failure)  # nearly every call ends above, and never needs backoff
     try:
-        return await _trying(config.backoff)(call), call.tries
+        return await unless_closed(_trying(config.backoff)(call)), call.tries
     except _TryAgain as last:
         if isinstance(last.outcome, Reply):
             return last.outcome, call.tries

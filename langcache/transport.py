@@ -6,8 +6,9 @@ import asyncio
 import os
 import time
 import weakref
-from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple, TypeVar
 
 from .debug import DebugLogger, ExchangeLog
 from .errors import ClosedError, NoResponseError
@@ -17,12 +18,36 @@ from .httpclient import AiohttpClient, ClientSource, ReplyClient, adapt, is_fact
 
 __all__ = ["Transport"]
 
+T = TypeVar("T")
+
 
 class _Home(NamedTuple):
     """An HTTP client that we had made, and the scope that closes it."""
 
     client: ReplyClient
     scope: AsyncGenerator[ReplyClient, None]
+
+
+class _Waiting:
+    """A task in one of its waits, which can be cut short without cancelling the task for good."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._is_cut_short = False
+
+    def cut_short(self) -> None:
+        """End the wait in a cancellation."""
+        assert self._task is not None
+        self._is_cut_short = True
+        self._task.cancel()
+
+    def is_all_that_was_cancelled(self) -> bool:
+        """Whether the cancellation that ended the wait is ours alone; takes it back."""
+        if not self._is_cut_short:
+            return False
+        uncancel = getattr(self._task, "uncancel", lambda: 0)  # since Python 3.11, as below
+        return uncancel() == 0
 
 
 class Transport:
@@ -40,6 +65,7 @@ class Transport:
         self._log_bodies = log_bodies
         self._closed = False
         self._homes: dict[asyncio.AbstractEventLoop, _Home] = {}
+        self._waiting: set[_Waiting] = set()
         # Keeps what was made alive until this is gone. Were it collected along with this, as part of a cycle,
         # it would be finalized unclosed; dropped afterwards, its scope closes it.
         weakref.finalize(self, self._homes.clear).atexit = False
@@ -87,6 +113,22 @@ class Transport:
             log.reply(reply)
         return reply
 
+    async def unless_closed(self, work: Awaitable[T]) -> T:
+        """Await what may be long in coming without a request on its way: a wait before another try, for one.
+
+        A close ends it at once. Raises `ClosedError` then.
+        """
+        waiting = _Waiting()
+        self._waiting.add(waiting)
+        try:
+            return await work
+        except asyncio.CancelledError as error:
+            if waiting.is_all_that_was_cancelled():
+                raise ClosedError("the client was closed during the call") from error
+            raise
+        finally:
+            self._waiting.discard(waiting)
+
     async def aclose(self) -> None:
         """Close what was made for the running event loop; other loops close theirs as soon as they turn."""
         home = self._homes.pop(asyncio.get_running_loop(), None)
@@ -98,6 +140,13 @@ class Transport:
         """Close without waiting, from any thread: each event loop closes its own as soon as it turns."""
         self._closed = True
         self._homes.clear()
+        for waiting in list(self._waiting):
+            with suppress(RuntimeError):  # the loop is closed
+                waiting.loop.call_soon_threadsafe(self._cut_short, waiting)
+
+    def _cut_short(self, waiting: _Waiting) -> None:
+        if waiting in self._waiting:
+            waiting.cut_short()
 
     def _client(self) -> ReplyClient | None:
         """The client for the running event loop, None if there is none yet."""

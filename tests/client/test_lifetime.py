@@ -13,7 +13,7 @@ import weakref
 import aiohttp
 import pytest
 
-from langcache import AsyncLangCache, LangCache
+from langcache import AsyncLangCache, BackoffStrategy, LangCache, RetryConfig
 from langcache.errors import ClosedError
 
 
@@ -84,6 +84,43 @@ async def test_a_call_that_waits_for_a_connection_ends_in_closed_error(service):
     await client.aclose()
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [ClosedError, ClosedError]
+
+
+async def test_a_call_that_waits_before_another_try_ends_in_closed_error(connect, service):
+    replied = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    class Logger:
+        def debug(self, message, *args):
+            if "503" in message % args:
+                loop.call_soon_threadsafe(replied.set)
+
+    hours = RetryConfig("backoff", BackoffStrategy(3_600_000, 3_600_000, 1, 36_000_000), True)
+    client = connect(retry_config=hours, debug_logger=Logger())
+    service.replies(503)
+    call = asyncio.create_task(client.set("Hi?", "!"))
+    await replied.wait()
+    await client.close()
+    with pytest.raises(ClosedError, match="the client was closed during the call"):
+        await call
+    assert len(service.seen) == 1
+
+
+async def test_a_call_that_waits_for_its_key_ends_in_closed_error(connect, service):
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    async def key():
+        loop.call_soon_threadsafe(asked.set)
+        await asyncio.Event().wait()
+
+    client = connect(api_key=key, timeout_ms=3_600_000)
+    call = asyncio.create_task(client.flush())
+    await asked.wait()
+    await client.close()
+    with pytest.raises(ClosedError, match="the client was closed during the call"):
+        await call
+    assert service.seen == []
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="a task does not know yet who cancelled it")

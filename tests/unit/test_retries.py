@@ -108,28 +108,32 @@ class Script:
         return Reply(outcome, {}, b"")
 
 
+def with_retries(script, config):
+    return retries.with_retries(script, config, unless_closed=lambda rest: rest)
+
+
 async def test_without_a_strategy_there_is_one_try_and_no_deadline():
     for config in (RetryConfig("none"), RetryConfig("none", QUICK)):
         script = Script(503)
-        reply, tries = await retries.with_retries(script, config)
+        reply, tries = await with_retries(script, config)
         assert (reply.status_code, tries, script.sent) == (503, 1, [(1, None)])
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 async def test_these_statuses_are_tried_again(status):
-    reply, tries = await retries.with_retries(Script(status, status, 200), RetryConfig("backoff", QUICK))
+    reply, tries = await with_retries(Script(status, status, 200), RetryConfig("backoff", QUICK))
     assert (reply.status_code, tries) == (200, 3)
 
 
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 408, 413, 424, 501])
 async def test_these_are_not(status):
-    reply, tries = await retries.with_retries(Script(status), RetryConfig("backoff", QUICK))
+    reply, tries = await with_retries(Script(status), RetryConfig("backoff", QUICK))
     assert (reply.status_code, tries) == (status, 1)
 
 
 async def test_each_try_is_told_its_number_and_the_time_that_is_left():
     script = Script(503, 503, 200)
-    await retries.with_retries(script, RetryConfig("backoff", QUICK))
+    await with_retries(script, RetryConfig("backoff", QUICK))
     assert [nth for nth, _ in script.sent] == [1, 2, 3]
     left = [left for _, left in script.sent]
     assert 60 >= left[0] > left[1] > left[2] > 0
@@ -138,11 +142,11 @@ async def test_each_try_is_told_its_number_and_the_time_that_is_left():
 async def test_connection_errors_are_tried_again_only_if_configured():
     script = Script(ConnectError("refused"), 200)
     with pytest.raises(ConnectError) as raised:
-        await retries.with_retries(script, RetryConfig("backoff", QUICK))
+        await with_retries(script, RetryConfig("backoff", QUICK))
     assert raised.value.tries == 1
 
     script = Script(ConnectError("refused"), 503, ConnectError("refused"), 200)
-    reply, tries = await retries.with_retries(script, RetryConfig("backoff", QUICK, True))
+    reply, tries = await with_retries(script, RetryConfig("backoff", QUICK, True))
     assert (reply.status_code, tries) == (200, 4)
 
 
@@ -152,7 +156,7 @@ async def test_the_last_connection_error_is_the_one_raised_with_its_cause():
     refused.__cause__ = cause
     config = RetryConfig("backoff", BackoffStrategy(90_000, 90_000, 1, 60_000, 0), True)
     with pytest.raises(ConnectError) as raised:
-        await retries.with_retries(Script(refused), config)
+        await with_retries(Script(refused), config)
     assert raised.value is refused
     assert raised.value.__cause__ is cause
 
@@ -160,7 +164,7 @@ async def test_the_last_connection_error_is_the_one_raised_with_its_cause():
 async def test_other_errors_are_never_tried_again():
     for error in (ZeroDivisionError(), error_from_reply(Reply(404, {}, b""))):
         with pytest.raises((ZeroDivisionError, NotFoundError)):
-            await retries.with_retries(Script(error), RetryConfig("backoff", QUICK, True))
+            await with_retries(Script(error), RetryConfig("backoff", QUICK, True))
 
 
 @pytest.mark.parametrize(
