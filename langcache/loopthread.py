@@ -23,7 +23,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 running: set[LoopThread] = set()
-"""Those that have not ended."""
+"""Those that are to start or have, and have not ended."""
 
 starting: threading.Lock = threading.Lock()
 """Held while one starts. A fork waits for it: in the child, what was half imported would stay locked."""
@@ -99,12 +99,18 @@ class LoopThread(threading.Thread):
         if self._loop is not None:
             _soon(self._loop, self._stop_portal)
 
+    @property
+    def has_loop(self) -> bool:
+        """Whether it is done with starting."""
+        return self._loop is not None
+
     def run(self) -> None:
-        running.add(self)
         starting.acquire()
         try:
             # Imported late: it costs more than the rest of this package, and async programs do without.
+            # Not on the loop, which would complain of it in asyncio's debug mode.
             import anyio
+            import anyio.from_thread
 
             anyio.run(self._serve, backend_options={"use_uvloop": find_spec("uvloop") is not None})
         except BaseException as error:

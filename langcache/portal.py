@@ -12,7 +12,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable, Coroutine
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from .errors import ClosedError, ConnectError
@@ -97,21 +97,34 @@ class Portal(Generic[TenantT]):
 
     def _running_thread(self) -> LoopThread:
         with self._lock:
-            if self._closed or _exiting:
-                raise ClosedError(
-                    "the interpreter is exiting" if _exiting else "this client is closed; make a new one"
-                )
+            if self._closed:
+                raise ClosedError("this client is closed; make a new one")
+            _refuse_at_exit()
             if self._thread is None or self._thread.ended:
-                thread = LoopThread(self._tenant)
-                try:
-                    thread.start()
-                except RuntimeError as error:
-                    raise ConnectError(f"no thread for the client's event loop: {error}") from error
-                except BaseException:
-                    thread.stop()  # interrupted: whether it started or not
-                    raise
-                self._thread = thread
+                self._thread = _started(LoopThread(self._tenant))
             return self._thread
+
+
+def _started(thread: LoopThread) -> LoopThread:
+    # Whether the interpreter is exiting can't change meanwhile. A thread that came to life when it has gone
+    # on would run into what is no longer there, and crash it.
+    with _start_or_exit:
+        _refuse_at_exit()
+        running.add(thread)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            running.discard(thread)
+            raise ConnectError(f"no thread for the client's event loop: {error}") from error
+        except BaseException:
+            thread.stop()  # interrupted: whether it started or not
+            raise
+    return thread
+
+
+def _refuse_at_exit() -> None:
+    if _exiting:
+        raise ClosedError("the interpreter is exiting")
 
 
 def _warn_if_blocking(method: str) -> None:
@@ -134,18 +147,23 @@ def _warn_if_blocking(method: str) -> None:
 
 _warned = False
 _exiting = False
+_start_or_exit = threading.RLock()  # re-entrant: a signal handler may call while its thread holds it
 _portals: weakref.WeakSet[Portal[Any]] = weakref.WeakSet()
 
 
 def _stop_all() -> None:
     global _exiting
-    _exiting = True
+    with _start_or_exit:
+        _exiting = True
     threads = list(running)
     for thread in threads:
         thread.stop()
     deadline = time.monotonic() + _EXIT_SECONDS
     for thread in threads:
-        thread.join(max(deadline - time.monotonic(), 0))
+        # One that is still starting must not go on without an interpreter, and ends once it is done with it.
+        seconds = max(deadline - time.monotonic(), 0) if thread.has_loop else _CLOSE_SECONDS
+        with suppress(RuntimeError):  # it never started, because somebody was interrupted
+            thread.join(seconds)
 
 
 def _sit_out_exit() -> None:
@@ -155,6 +173,8 @@ def _sit_out_exit() -> None:
 
 
 def _start_anew_in_child() -> None:
+    global _start_or_exit
+    _start_or_exit = threading.RLock()
     starting.release()
     for thread in running:
         leave_to_parent(thread)

@@ -124,7 +124,6 @@ PROGRAMS = {
         last_word()
     """,
     "dropped while its loop starts": """
-        import _thread
         client = LangCache()
         threading.Thread(target=lambda: client.search("hi"), daemon=True).start()
         last_word()
@@ -168,6 +167,37 @@ def test_exit_is_quick_and_silent(run: Callable[..., Ended], program: str) -> No
         if quickest < EXIT_SECONDS:
             return
     raise AssertionError(f"the exit took {quickest:.2f} s")
+
+
+def test_the_exit_waits_for_a_thread_that_is_just_starting(run: Callable[..., Ended]) -> None:
+    # Were the interpreter gone when the thread comes to life, that would be a crash, now and then.
+    ended = run(
+        """
+        import atexit, threading
+        about_to_start, exiting, started = threading.Event(), threading.Event(), threading.Event()
+        atexit.register(lambda: print(started.is_set()))  # runs after the client's own handler
+        """
+        + textwrap.indent(SETTING, " " * 8)
+        + """
+        from langcache.loopthread import LoopThread
+        atexit.register(exiting.set)  # runs before it
+        start = LoopThread.start
+        def start_late(thread):
+            about_to_start.set()
+            exiting.wait()
+            try:
+                start(thread)
+            finally:
+                started.set()
+        LoopThread.start = start_late
+        def work():
+            with no_late_threads():
+                LangCache().search("hi")
+        threading.Thread(target=work, daemon=True).start()
+        about_to_start.wait()
+        """
+    )
+    assert (ended.status, ended.out, ended.err) == (0, "True\n", "")
 
 
 def test_an_exception_that_ends_the_program_is_all_that_is_said(run: Callable[..., Ended]) -> None:
