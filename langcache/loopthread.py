@@ -6,11 +6,12 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from .errors import ClosedError, ConnectError, LangCacheError, NoResponseError
 
@@ -34,7 +35,7 @@ class Call(Generic[T]):
 
     def __init__(self, function: Callable[[], Coroutine[Any, Any, T]]) -> None:
         self.function = function
-        self.future: Future[T] = Future()
+        self._outcomes: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
         self._context = copy_context()
         self._abandoned = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -55,13 +56,23 @@ class Call(Generic[T]):
 
     def succeed(self, result: T) -> None:
         """End with this result, unless it has ended."""
-        with suppress(InvalidStateError):
-            self.future.set_result(result)
+        self._outcomes.put((result, None))
 
     def fail(self, error: BaseException) -> None:
         """End in this error, unless it has ended."""
-        with suppress(InvalidStateError):
-            self.future.set_exception(error)
+        self._outcomes.put((None, error))
+
+    def outcome(self) -> T:
+        """On the caller's thread: wait for the end, and give the result or raise the error."""
+        # The first is the one that counts. A queue, because a Future has locks to make and to take, which are
+        # felt when many threads wait at once.
+        result, error = self._outcomes.get()
+        if error is None:
+            return cast("T", result)
+        try:
+            raise error
+        finally:
+            del error  # or it would be in a cycle: its traceback, this frame, the error
 
 
 class LoopThread(threading.Thread):
@@ -78,6 +89,7 @@ class LoopThread(threading.Thread):
         self._tenant = tenant  # to the end: collected by another thread, it could not close its connections
         self._queue: deque[Call[Any]] = deque()
         self._begun: set[Call[Any]] = set()
+        self._is_told = False  # of what is queued: to wake the loop is dear, and once is enough for all
         self._stopping = False
         self._failure: BaseException | None = None
         self._stop_task: asyncio.Task[None] | None = None
@@ -89,8 +101,13 @@ class LoopThread(threading.Thread):
         self._queue.append(call)
         if self.ended:
             self._end_all()
-        elif self._loop is not None:
-            _soon(self._loop, self._begin_queued)
+        elif self._loop is not None and not self._is_told:
+            try:
+                self._is_told = True
+                _soon(self._loop, self._begin_queued)
+            except BaseException:  # interrupted
+                self._is_told = False
+                raise
 
     def stop(self) -> None:
         """End the calls in flight, at once, and the loop, as soon as it turns; whether it runs yet or not."""
@@ -142,6 +159,7 @@ class LoopThread(threading.Thread):
 
     def _begin_queued(self) -> None:
         assert self._loop
+        self._is_told = False  # before it looks at the queue; `submit` does it the other way round
         with suppress(IndexError):  # `stop` empties the queue too
             while not self._stopping:
                 call = self._queue.popleft()
@@ -160,7 +178,7 @@ class LoopThread(threading.Thread):
             call.succeed(result)
         finally:
             self._begun.discard(call)
-            del call  # or an error would be in a cycle: its traceback, this frame, the future, the error
+            del call  # or an error would be in a cycle: its traceback, this frame, the call, the error
 
     def _end_all(self) -> None:
         for calls in (self._queue, self._begun):

@@ -71,7 +71,7 @@ class Portal(Generic[TenantT]):
         call = Call(lambda: method(self._tenant, *args, **kwargs))
         try:
             self._running_thread().submit(call)
-            return call.future.result()
+            return call.outcome()
         except ClosedError:
             _sit_out_exit()
             raise
@@ -79,7 +79,7 @@ class Portal(Generic[TenantT]):
             call.abandon()
             raise
         finally:
-            del call  # or an error would be in a cycle: its traceback, this frame, the future, the error
+            del call  # or an error would be in a cycle: its traceback, this frame, the call, the error
 
     def stop_soon(self) -> threading.Thread | None:
         """Close without waiting; calls in flight end in `ClosedError`. Returns the thread that is ending."""
