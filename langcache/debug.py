@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from .exchange import Request
 from .httpclient import HttpResponse
@@ -32,6 +32,17 @@ def default_logger() -> DebugLogger | None:
         handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
         logger.addHandler(handler)
     return logger
+
+
+def check_logger(given: object) -> DebugLogger | None:
+    """What ``debug_logger`` gives, or else the default one. Raises `TypeError` for what is no logger."""
+    if given is None:
+        return default_logger()
+    if not callable(getattr(given, "debug", None)):
+        raise TypeError(
+            f"debug_logger: must have a debug method, as a logging.Logger has, but is {type(given).__name__}"
+        )
+    return cast("DebugLogger", given)
 
 
 class ExchangeLog:

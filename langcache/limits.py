@@ -219,6 +219,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         return text
 
 
+def check_limits(given: object) -> Limits:
+    """What ``limits`` gives, or else the documented ones. Raises `TypeError` for anything else."""
+    if given is None:
+        return Limits()
+    if not isinstance(given, Limits):
+        raise TypeError(f"limits: must be a langcache.Limits, but is {type(given).__name__}")
+    return given
+
+
 def check_text(argument: str, value: object) -> str:
     """A string that can be sent as UTF-8, or an error that names the argument."""
     if not isinstance(value, str):

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from msgspec import UNSET, UnsetType
 
 from .aside.blocking_methods import BlockingAsideMethods
-from .client import ApiKey, AsyncLangCache
+from .caller import ApiKey
+from .client import AsyncLangCache
 from .debug import DebugLogger
 from .errors import ClosedError
 from .httpclient import ClientSource, refuse_open_session

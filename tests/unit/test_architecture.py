@@ -25,6 +25,7 @@ FROM_THE_TOP = [
     "aside",
     "telemetry",
     "disabled",
+    "caller",
     "portal",
     "loopthread",
     "retries",
