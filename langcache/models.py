@@ -8,6 +8,7 @@ from typing import Any, overload
 import msgspec
 
 from .base import Model, SearchStrategy
+from .established_paths import alias_modules
 from .problems import (
     AuthenticationErrorType,
     AuthenticationErrorURI,
@@ -234,3 +235,16 @@ class HealthResponse(ReplyModel, kw_only=True):
 
     status: str = "ok"
     """Always ``"ok"``."""
+
+
+alias_modules(
+    __name__,
+    """
+    authenticationerrortype authenticationerroruri badrequesterrortype badrequesterroruri cacheentry
+    conversationalsearchbody conversationalsearchresponsecontent deletequeryrequest deletequeryresponse
+    faileddependencyerrortype fielderror forbiddenerrortype forbiddenerroruri notfounderrortype
+    notfounderroruri payloadtoolargeerrortype payloadtoolargeerroruri resourceunavailableerroruri
+    searchrequest searchresponse searchstrategy setrequest setresponse toomanyrequestserrortype
+    toomanyrequestserroruri unexpectederrortype unexpectederroruri
+    """,
+)

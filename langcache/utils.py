@@ -6,6 +6,7 @@ import logging
 
 from .debug import DebugLogger as Logger
 from .debug import default_logger
+from .established_paths import alias_modules
 from .retries import BackoffStrategy, RetryConfig
 
 __all__ = ["BackoffStrategy", "Logger", "RetryConfig", "get_default_logger"]
@@ -14,3 +15,7 @@ __all__ = ["BackoffStrategy", "Logger", "RetryConfig", "get_default_logger"]
 def get_default_logger() -> Logger:
     """The logger ``langcache``, set up to print debug lines if ``LANGCACHE_DEBUG`` is set."""
     return default_logger() or logging.getLogger("langcache")
+
+
+alias_modules(__name__, "logger")
+alias_modules(__name__, "retries", BackoffStrategy.__module__)
