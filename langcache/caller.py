@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from msgspec import UNSET, UnsetType
 
@@ -18,10 +18,8 @@ from .errors import TimeoutException
 from .exchange import Reply, Request
 from .limits import check_path_segment
 from .retries import RetryConfig, check_retries, with_retries
+from .telemetry import Telemetry
 from .transport import Transport
-
-if TYPE_CHECKING:
-    from .telemetry import Telemetry
 
 __all__ = ["ApiKey", "Caller"]
 
@@ -57,21 +55,20 @@ class Caller:
     ) -> None:
         self._transport = transport
         self._telemetry = telemetry
-        self.cache_id = check_path_segment(
+        self.cache_id: str = check_path_segment(
             "cache_id", _given_or_env("cache_id", cache_id, "LANGCACHE_CACHE_ID")
         )
-        self.base_url = protocol.base_url(
+        self.base_url: str = protocol.base_url(
             _given_or_env("server_url", server_url, "LANGCACHE_SERVER_URL"), self.cache_id
         )
         key = _given_or_env("api_key", api_key, "LANGCACHE_API_KEY")
         self._key_source = key if callable(key) else None
         self._authorization = None if callable(key) else protocol.authorization(key)
         self._retry_config = check_retries("retry_config", retry_config)
-        self.timeout = _seconds(timeout_ms)
+        timeout = _seconds(timeout_ms)
+        self.timeout: float | None = _DEFAULT_TIMEOUT if timeout is None and not users_own else timeout
         """Seconds for one try, None for those of the user's own HTTP client."""
-        if self.timeout is None and not users_own:
-            self.timeout = _DEFAULT_TIMEOUT
-        self.timeout_bounds_call = not users_own and self._key_source is None and self._retry_config is None
+        self.timeout_bounds_call: bool = not (users_own or callable(key) or self._retry_config)
         """Whether that bounds a whole call: one try, no wait for a key, and a transport known to obey."""
 
     def call(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, UnsetType
 
+from . import aside as cache_aside  # whose names load when they are used, for the hints of a signature say
 from . import protocol
 from .aside.methods import AsyncAsideMethods
 from .caller import ApiKey, Caller
@@ -26,12 +27,11 @@ from .models import (
     SetResponse,
 )
 from .retries import RetryConfig
+from .telemetry import Telemetry
 from .transport import Transport
 
 if TYPE_CHECKING:
-    from .aside.answers import AsideConfig
     from .aside.scope import Scope
-    from .telemetry import Telemetry
 
 __all__ = ["ApiKey", "AsyncLangCache"]
 
@@ -56,7 +56,8 @@ class AsyncLangCache(AsyncAsideMethods):
             wait for one of 256 connections included. Default: 10,000, of which at most 5,000 to connect; with
             a ``client`` of your own, that client's timeouts, and 10,000 for the key.
         debug_logger: told of each request and reply: method, URL, sizes, status, time and number of the try,
-            never the key. Default: the logger ``langcache`` if ``LANGCACHE_DEBUG`` is set.
+            never the key. Default: the logger ``langcache`` if ``LANGCACHE_DEBUG`` is set, and not to
+            ``0``, ``false``, ``no`` or ``off``.
         debug_bodies: whether the debug logger sees prompts and responses too.
         limits: what the service accepts, checked before anything is sent. Give another for a service that
             accepts more. Default: the documented ones.
@@ -91,7 +92,7 @@ class AsyncLangCache(AsyncAsideMethods):
         debug_bodies: bool = False,
         limits: Limits | None = None,
         enabled: bool = True,
-        aside: AsideConfig | None = None,
+        aside: cache_aside.AsideConfig | None = None,
         telemetry: Telemetry | None = None,
     ) -> None:
         if not enabled:

@@ -13,6 +13,9 @@ from .httpclient import HttpResponse
 __all__ = ["DebugLogger", "ExchangeLog", "default_logger"]
 
 
+_OFF = ("", "0", "false", "no", "off")
+
+
 class DebugLogger(Protocol):
     """Anything with the ``debug`` method of a `logging.Logger`."""
 
@@ -22,8 +25,11 @@ class DebugLogger(Protocol):
 
 
 def default_logger() -> DebugLogger | None:
-    """The logger ``langcache``, printing to standard error, if ``LANGCACHE_DEBUG`` is set; else None."""
-    if not os.environ.get("LANGCACHE_DEBUG"):
+    """The logger ``langcache``, printing to standard error, if ``LANGCACHE_DEBUG`` turns it on; else None.
+
+    Any value does but ``0``, ``false``, ``no``, ``off`` and none at all, in either case.
+    """
+    if os.environ.get("LANGCACHE_DEBUG", "").strip().lower() in _OFF:
         return None
     logger = logging.getLogger("langcache")
     logger.setLevel(logging.DEBUG)

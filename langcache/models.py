@@ -166,7 +166,12 @@ class _Results(ReplyModel, kw_only=True):
     """A list of entries that is false when the search missed."""
 
     data: list[CacheEntry]
-    """The entries found, best first; empty on a miss."""
+    """The entries found, best first; empty on a miss. Dicts become entries, as `Model.model_validate` makes
+    them."""
+
+    def __post_init__(self) -> None:
+        if self.data and isinstance(self.data[0], dict):
+            self.data = [CacheEntry.model_validate(entry) for entry in self.data]
 
     @property
     def hit(self) -> bool:

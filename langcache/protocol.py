@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -35,6 +36,8 @@ USER_AGENT = f"langcache-python/{__version__}"
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _SECRET_CHARS = 12
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -167,18 +170,39 @@ def read_reply(request: Request[ModelT], reply: Reply, tries: int) -> ModelT:
             raise error_from_reply(reply)
         try:
             model = request.operation.read(reply.content)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ResponseValidationError(
-                f"{request.operation.name}: a {reply.status_code} whose body is not what the service sends",
-                reply,
-                error,
-            ) from error
+        except _UNREADABLE as error:
+            model = _read_without_nulls(request.operation, reply, error)
     except LangCacheError as error:
         error.tries = tries
         raise
     if tries > 1 and isinstance(model, ReplyModel):
         model.tries = tries
     return model
+
+
+def _read_without_nulls(operation: Operation[ModelT], reply: Reply, error: Exception) -> ModelT:
+    """What the reply says if a null stands for what is absent or empty, as many a language writes it.
+
+    For a reply that could not be read as it is, so that those that can don't pay for it. The error is why.
+    """
+    if isinstance(error, msgspec.ValidationError):  # it is JSON
+        with suppress(*_UNREADABLE):
+            said = msgspec.json.decode(reply.content, type=dict[str, Any])
+            if said.get("data", said) is None:
+                said["data"] = []
+            return operation.read(_encode(_without_nulls(said)))
+    raise ResponseValidationError(
+        f"{operation.name}: a {reply.status_code} whose body is not what the service sends", reply, error
+    ) from error
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        members = cast("dict[str, object]", value).items()
+        return {name: _without_nulls(member) for name, member in members if member is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in cast("list[object]", value)]
+    return value
 
 
 def base_url(server_url: object, cache_id: str) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from msgspec import UNSET, UnsetType
 
+from . import aside as cache_aside
 from .aside.blocking_methods import BlockingAsideMethods
 from .caller import ApiKey
 from .client import AsyncLangCache
@@ -22,10 +23,7 @@ from .limits import Limits
 from .mistakes import explain_construction, missing_attribute
 from .portal import Portal
 from .retries import RetryConfig
-
-if TYPE_CHECKING:
-    from .aside.answers import AsideConfig
-    from .telemetry import Telemetry
+from .telemetry import Telemetry
 
 __all__ = ["LangCache"]
 
@@ -119,7 +117,7 @@ class LangCache(BlockingAsideMethods):
         debug_bodies: bool = False,
         limits: Limits | None = None,
         enabled: bool = True,
-        aside: AsideConfig | None = None,
+        aside: cache_aside.AsideConfig | None = None,
         telemetry: Telemetry | None = None,
     ) -> None:
         refuse_open_session(client)

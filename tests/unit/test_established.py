@@ -79,6 +79,22 @@ def test_a_model_from_a_dict(described):
     assert SearchResponse.model_validate({"data": [described]}) == SearchResponse(data=[ENTRY])
 
 
+@pytest.mark.parametrize("described", [ON_THE_WIRE, ENTRY.model_dump(), ENTRY.model_dump(mode="json")])
+def test_a_reply_of_a_program_s_own_tests_is_made_of_dicts(described):
+    given = [described, ENTRY]
+    result = SearchResponse(data=given)
+    assert (result.data, result.response) == ([ENTRY, ENTRY], "r")
+    assert given == [described, ENTRY]
+    talk = models.ConversationalSearchResponseContent(data=[described], actual_prompt="p")
+    assert talk.entry == ENTRY
+    with pytest.raises(msgspec.ValidationError, match="missing required field `id`"):
+        SearchResponse(data=[{"prompt": "p"}])
+
+
+def test_a_reply_of_a_program_s_own_tests_is_made_of_mocks():
+    assert SearchResponse(data=[mock.Mock(response="r")]).response == "r"
+
+
 def test_a_model_from_json():
     response = SearchResponse(data=[ENTRY])
     assert SearchResponse.model_validate_json(response.model_dump_json()) == response
