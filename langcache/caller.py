@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 from . import protocol
 from .errors import TimeoutException
 from .exchange import Reply, Request
-from .limits import check_path_segment
+from .limits import check_number, check_path_segment
 from .retries import RetryConfig, check_retries, with_retries
 from .telemetry import Telemetry
 from .transport import Transport
@@ -155,7 +155,7 @@ class Caller:
 def _given_or_env(argument: str, given: T | None, variable: str) -> T | str:
     if given is not None:
         return given
-    from_env = os.environ.get(variable)
+    from_env = os.environ.get(variable, "").strip()  # a file that it was read from ends in a line end
     if not from_env:
         raise ValueError(f"{argument}: is missing; pass {argument}= or set {variable}")
     return from_env
@@ -164,8 +164,7 @@ def _given_or_env(argument: str, given: T | None, variable: str) -> T | str:
 def _seconds(timeout_ms: object) -> float | None:
     if timeout_ms is None:
         return None
-    if isinstance(timeout_ms, bool) or not isinstance(timeout_ms, int | float):
-        raise TypeError(f"timeout_ms: must be a number of milliseconds, but is {type(timeout_ms).__name__}")
-    if not 0 < timeout_ms <= sys.float_info.max:  # an int may be too large for a float
-        raise ValueError(f"timeout_ms: must be more than 0 milliseconds and finite, but is {timeout_ms!r}")
-    return timeout_ms / 1000
+    millis = check_number("timeout_ms", "a number of milliseconds", timeout_ms)
+    if not 0 < millis <= sys.float_info.max:  # an int may be too large for a float
+        raise ValueError(f"timeout_ms: must be more than 0 milliseconds and finite, but is {millis!r}")
+    return millis / 1000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import UNSET, UnsetType
 
@@ -16,7 +16,7 @@ from .caller import ApiKey, Caller
 from .debug import DebugLogger, check_logger
 from .disabled import DisabledClient
 from .httpclient import ClientSource
-from .limits import Limits, check_limits
+from .limits import Limits, check_instance
 from .mistakes import explain_construction, explain_operation, missing_attribute
 from .models import (
     ConversationalSearchResponseContent,
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 __all__ = ["ApiKey", "AsyncLangCache"]
 
 
+ClientT = TypeVar("ClientT", bound="AsyncLangCache")
+
+
 class AsyncLangCache(AsyncAsideMethods):
     """A client for one cache of a LangCache service, for asyncio programs.
 
@@ -43,7 +46,8 @@ class AsyncLangCache(AsyncAsideMethods):
     event loop. One client serves any number of tasks at once, and event loops one after the other.
 
     Args:
-        server_url: where the service is; a bare host gets ``https://``. Default: ``LANGCACHE_SERVER_URL``.
+        server_url: where the service is; a bare host gets ``https://``. Default: ``LANGCACHE_SERVER_URL``, of
+            which, as of the other variables, white space around the value is no part.
         api_key: the key, or a sync or async callable that is asked for it before each try, so that a rotated
             key needs no restart. For a service that checks none, any word. Default: ``LANGCACHE_API_KEY``.
         cache_id: which cache. Default: ``LANGCACHE_CACHE_ID``.
@@ -67,11 +71,12 @@ class AsyncLangCache(AsyncAsideMethods):
         telemetry: a `langcache.telemetry.Telemetry`, for OpenTelemetry spans and metrics. Default: none.
 
     Every operation also takes, for that call alone: ``retries`` (a `RetryConfig`, or None for a single try),
-    ``server_url``, ``timeout_ms``, and ``http_headers``, which add to the headers or replace them.
+    ``server_url`` (where the same key goes along), ``timeout_ms``, and ``http_headers``, which add to the
+    headers or replace them.
 
     Every operation raises `TypeError` for an argument of a wrong type and `langcache.LimitError` (both a
     `ValueError` and a `BadRequestError`) for one that breaks a rule, before anything is sent, and otherwise
-    only `langcache.errors.LangCacheError` and its kinds.
+    only `langcache.errors.LangCacheError` and its kinds, or what a callable for the key raises.
 
     Raises:
         ValueError: a server, key or cache id is missing or can't be one.
@@ -104,9 +109,11 @@ class AsyncLangCache(AsyncAsideMethods):
             )
         self._enabled = enabled
         self._scope: Scope | None = None
-        self._aside_config = aside
-        self._telemetry = telemetry
-        self._limits = check_limits(limits)
+        self._aside_config = aside and check_instance(
+            "aside", aside, cache_aside.AsideConfig, "langcache.aside.AsideConfig"
+        )
+        self._telemetry = check_instance("telemetry", telemetry, Telemetry, "langcache.telemetry.Telemetry")
+        self._limits = check_instance("limits", limits, Limits, "langcache.Limits") or Limits()
         self._transport = Transport(
             client,
             max_reply_bytes=self._limits.reply_bytes,
@@ -322,7 +329,7 @@ class AsyncLangCache(AsyncAsideMethods):
         if self._scope is None:
             self._transport.discard()
 
-    async def __aenter__(self) -> AsyncLangCache:
+    async def __aenter__(self: ClientT) -> ClientT:
         return self
 
     async def __aexit__(

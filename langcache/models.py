@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import msgspec
 
@@ -87,6 +87,9 @@ __all__ = [
 ]
 
 
+ReplyT = TypeVar("ReplyT", bound="ReplyModel")
+
+
 class SearchRequest(Model, kw_only=True, omit_defaults=True):
     """The body of ``search``."""
 
@@ -134,6 +137,14 @@ class ReplyModel(Model, kw_only=True, dict=True):
     @tries.setter
     def tries(self, value: int) -> None:
         vars(self)["tries"] = value
+
+    def __copy__(self: ReplyT) -> ReplyT:
+        copied = msgspec.structs.replace(self)
+        copied.tries = self.tries
+        return copied
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return *super().__reduce__()[:2], vars(self)
 
 
 class CacheEntry(Model, kw_only=True):

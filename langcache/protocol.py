@@ -34,6 +34,7 @@ ModelT = TypeVar("ModelT")
 USER_AGENT = f"langcache-python/{__version__}"
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_URL_CHARS = re.compile(r"[!-\[\]-~]+")  # ASCII that can be seen, but for the backslash
 _SECRET_CHARS = 12
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -227,7 +228,7 @@ def base_url(server_url: object, cache_id: str) -> str:
     if host and not host.isascii():
         # There is more than one way to convert it, and the key would go wherever ours leads.
         raise ValueError(f"server_url: must have a host in ASCII, in its xn-- form perhaps, but is {url!r}")
-    if not host or not _can_be_host(host) or " " in url or not url.isprintable():
+    if not host or not _can_be_host(host) or parts.netloc.endswith(":") or not _URL_CHARS.fullmatch(url):
         raise ValueError(f"server_url: must be a URL such as https://host[:port], but is {url!r}")
     if parts.query or parts.fragment:
         raise ValueError(f"server_url: must end before any ? or #, but is {url!r}")
@@ -237,7 +238,7 @@ def base_url(server_url: object, cache_id: str) -> str:
 def _can_be_host(host: str) -> bool:
     # What this refuses, the resolver or aiohttp would refuse with an exception of its own at every call.
     try:
-        return "\\" not in host and bool(host.encode("idna").decode("idna"))
+        return bool(host.encode("idna").decode("idna"))
     except UnicodeError:
         return False
 

@@ -30,6 +30,7 @@ __all__ = ["LangCache"]
 P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
+ClientT = TypeVar("ClientT", bound="LangCache")
 
 
 def _blocking(
@@ -208,7 +209,7 @@ class LangCache(BlockingAsideMethods):
                 self._portal.call(AsyncLangCache._drain_aside)
         self._portal.close()
 
-    def __enter__(self) -> LangCache:
+    def __enter__(self: ClientT) -> ClientT:
         return self
 
     def __exit__(
@@ -219,7 +220,7 @@ class LangCache(BlockingAsideMethods):
     ) -> None:
         self.close()
 
-    async def __aenter__(self) -> LangCache:
+    async def __aenter__(self: ClientT) -> ClientT:
         return self
 
     async def __aexit__(

@@ -6,6 +6,7 @@ import importlib
 import operator
 import pickle
 from datetime import timedelta
+from decimal import Decimal
 from types import MappingProxyType
 from unittest import mock
 
@@ -222,7 +223,15 @@ def test_an_httpx_client_is_refused_with_the_way_out():
 
 
 @pytest.mark.parametrize(
-    ("ttl", "millis"), [(60, 60_000), (0.001, 1), (1.5, 1500), (timedelta(minutes=2), 120_000), (None, None)]
+    ("ttl", "millis"),
+    [
+        (60, 60_000),
+        (0.001, 1),
+        (1.5, 1500),
+        (Decimal("1.5"), 1500),
+        (timedelta(minutes=2), 120_000),
+        (None, None),
+    ],
 )
 def test_a_time_to_live_in_seconds(ttl, millis):
     assert Limits().ttl(None, ttl) == millis
