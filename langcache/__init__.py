@@ -80,12 +80,10 @@ _HOME = {
     "get_default_logger": "utils",
 }
 
-_MODULES = frozenset(
-    {
-        *("aside", "client", "debug", "errors", "exchange", "httpclient", "limits", "local", "models"),
-        *("problems", "protocol", "retries", "sdk", "sync", "telemetry", "types", "utils"),
-    }
-)
+_MODULES = {
+    *("aside", "client", "debug", "errors", "exchange", "httpclient", "limits", "local", "models"),
+    *("problems", "protocol", "retries", "sdk", "sync", "telemetry", "types", "utils"),
+}
 """Those with something in them for a program: ``langcache.errors`` works without an import of its own."""
 
 if not TYPE_CHECKING:  # so that type checkers go on reporting every wrong name
