@@ -1,24 +1,30 @@
 """A semantic cache for LLM answers: clients for Redis LangCache, and a LangCache service of your own.
 
 `AsyncLangCache` is for asyncio programs, `LangCache` for scripts and threads.
+
+What is imported from here is loaded when it is asked for: ``import langcache`` alone costs next to nothing,
+and who asks for a client pays for aiohttp.
 """
 
 from __future__ import annotations
 
-from . import errors, httpclient, models, types, utils
-from . import sync as sdk  # where the established client has its class
+from importlib import import_module
+
 from ._version import __version__
-from .client import AsyncLangCache
-from .errors import LangCacheError
-from .established_paths import alias_modules
-from .httpclient import AsyncHttpClient, HttpClient
-from .limits import LimitError, Limits
-from .models import CacheEntry, SearchResponse, SearchStrategy, SetResponse
-from .protocol import USER_AGENT
-from .retries import BackoffStrategy, RetryConfig
-from .sync import LangCache
-from .types import UNSET, BaseModel, OptionalNullable
-from .utils import Logger, get_default_logger
+
+TYPE_CHECKING = False  # type checkers take it for true; to import typing for it would cost more than the rest
+if TYPE_CHECKING:
+    from . import errors, httpclient, models, sdk, types, utils
+    from .client import AsyncLangCache
+    from .errors import LangCacheError
+    from .httpclient import AsyncHttpClient, HttpClient
+    from .limits import LimitError, Limits
+    from .models import CacheEntry, SearchResponse, SearchStrategy, SetResponse
+    from .protocol import USER_AGENT
+    from .retries import BackoffStrategy, RetryConfig
+    from .sync import LangCache
+    from .types import UNSET, BaseModel, OptionalNullable
+    from .utils import Logger, get_default_logger
 
 __all__ = [
     "UNSET",
@@ -52,4 +58,43 @@ __all__ = [
 
 VERSION: str = __version__
 
-alias_modules()
+_HOME = {
+    "UNSET": "types",
+    "USER_AGENT": "protocol",
+    "AsyncHttpClient": "httpclient",
+    "AsyncLangCache": "client",
+    "BackoffStrategy": "retries",
+    "BaseModel": "types",
+    "CacheEntry": "models",
+    "HttpClient": "httpclient",
+    "LangCache": "sync",
+    "LangCacheError": "errors",
+    "LimitError": "limits",
+    "Limits": "limits",
+    "Logger": "utils",
+    "OptionalNullable": "types",
+    "RetryConfig": "retries",
+    "SearchResponse": "models",
+    "SearchStrategy": "models",
+    "SetResponse": "models",
+    "get_default_logger": "utils",
+}
+
+_MODULES = {
+    *("aside", "client", "debug", "errors", "exchange", "httpclient", "limits", "local", "models"),
+    *("problems", "protocol", "retries", "sdk", "sync", "telemetry", "types", "utils"),
+}
+"""Those with something in them for a program: ``langcache.errors`` works without an import of its own."""
+
+if not TYPE_CHECKING:  # so that type checkers go on reporting every wrong name
+
+    def __getattr__(name: str) -> object:
+        if name in _MODULES:
+            return import_module(f".{name}", __name__)  # which makes it an attribute
+        if name in _HOME:
+            return getattr(import_module(f".{_HOME[name]}", __name__), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
-import os
-import sys
-import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from inspect import isawaitable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import UNSET, UnsetType
 
+from . import aside as cache_aside  # whose names load when they are used, for the hints of a signature say
 from . import protocol
 from .aside.methods import AsyncAsideMethods
-from .debug import DebugLogger, default_logger
+from .caller import ApiKey, Caller
+from .debug import DebugLogger, check_logger
 from .disabled import DisabledClient
-from .errors import TimeoutException
-from .exchange import Reply, Request
 from .httpclient import ClientSource
-from .limits import Limits, check_path_segment
+from .limits import Limits, check_instance
 from .mistakes import explain_construction, explain_operation, missing_attribute
 from .models import (
     ConversationalSearchResponseContent,
@@ -32,23 +26,17 @@ from .models import (
     SearchStrategy,
     SetResponse,
 )
-from .retries import RetryConfig, check_retries, with_retries
+from .retries import RetryConfig
+from .telemetry import Telemetry
 from .transport import Transport
 
 if TYPE_CHECKING:
-    from .aside.answers import AsideConfig
     from .aside.scope import Scope
-    from .telemetry import Telemetry
 
 __all__ = ["ApiKey", "AsyncLangCache"]
 
-ModelT = TypeVar("ModelT")
-T = TypeVar("T")
 
-ApiKey: TypeAlias = str | Callable[[], str | Awaitable[str | None] | None]
-"""A key, or a callable, sync or async, that is asked for it before each try."""
-
-DEFAULT_TIMEOUT_MS = 10_000
+ClientT = TypeVar("ClientT", bound="AsyncLangCache")
 
 
 class AsyncLangCache(AsyncAsideMethods):
@@ -58,7 +46,8 @@ class AsyncLangCache(AsyncAsideMethods):
     event loop. One client serves any number of tasks at once, and event loops one after the other.
 
     Args:
-        server_url: where the service is; a bare host gets ``https://``. Default: ``LANGCACHE_SERVER_URL``.
+        server_url: where the service is; a bare host gets ``https://``. Default: ``LANGCACHE_SERVER_URL``, of
+            which, as of the other variables, white space around the value is no part.
         api_key: the key, or a sync or async callable that is asked for it before each try, so that a rotated
             key needs no restart. For a service that checks none, any word. Default: ``LANGCACHE_API_KEY``.
         cache_id: which cache. Default: ``LANGCACHE_CACHE_ID``.
@@ -71,7 +60,8 @@ class AsyncLangCache(AsyncAsideMethods):
             wait for one of 256 connections included. Default: 10,000, of which at most 5,000 to connect; with
             a ``client`` of your own, that client's timeouts, and 10,000 for the key.
         debug_logger: told of each request and reply: method, URL, sizes, status, time and number of the try,
-            never the key. Default: the logger ``langcache`` if ``LANGCACHE_DEBUG`` is set.
+            never the key. Default: the logger ``langcache`` if ``LANGCACHE_DEBUG`` is set, and not to
+            ``0``, ``false``, ``no`` or ``off``.
         debug_bodies: whether the debug logger sees prompts and responses too.
         limits: what the service accepts, checked before anything is sent. Give another for a service that
             accepts more. Default: the documented ones.
@@ -81,11 +71,12 @@ class AsyncLangCache(AsyncAsideMethods):
         telemetry: a `langcache.telemetry.Telemetry`, for OpenTelemetry spans and metrics. Default: none.
 
     Every operation also takes, for that call alone: ``retries`` (a `RetryConfig`, or None for a single try),
-    ``server_url``, ``timeout_ms``, and ``http_headers``, which add to the headers or replace them.
+    ``server_url`` (where the same key goes along), ``timeout_ms``, and ``http_headers``, which add to the
+    headers or replace them.
 
     Every operation raises `TypeError` for an argument of a wrong type and `langcache.LimitError` (both a
     `ValueError` and a `BadRequestError`) for one that breaks a rule, before anything is sent, and otherwise
-    only `langcache.errors.LangCacheError` and its kinds.
+    only `langcache.errors.LangCacheError` and its kinds, or what a callable for the key raises.
 
     Raises:
         ValueError: a server, key or cache id is missing or can't be one.
@@ -106,7 +97,7 @@ class AsyncLangCache(AsyncAsideMethods):
         debug_bodies: bool = False,
         limits: Limits | None = None,
         enabled: bool = True,
-        aside: AsideConfig | None = None,
+        aside: cache_aside.AsideConfig | None = None,
         telemetry: Telemetry | None = None,
     ) -> None:
         if not enabled:
@@ -118,37 +109,28 @@ class AsyncLangCache(AsyncAsideMethods):
             )
         self._enabled = enabled
         self._scope: Scope | None = None
-        self._aside_config = aside
-        self._telemetry = telemetry
-        self._cache_id = check_path_segment(
-            "cache_id", _given_or_env("cache_id", cache_id, "LANGCACHE_CACHE_ID")
+        self._aside_config = aside and check_instance(
+            "aside", aside, cache_aside.AsideConfig, "langcache.aside.AsideConfig"
         )
-        self._base_url = protocol.base_url(
-            _given_or_env("server_url", server_url, "LANGCACHE_SERVER_URL"), self._cache_id
-        )
-        key = _given_or_env("api_key", api_key, "LANGCACHE_API_KEY")
-        self._key_source = key if callable(key) else None
-        self._authorization = None if callable(key) else protocol.authorization(key)
-        self._retry_config = check_retries("retry_config", retry_config)
-        self._timeout = _seconds(timeout_ms)
-        if self._timeout is None and client is None:
-            self._timeout = DEFAULT_TIMEOUT_MS / 1000
-        # Whether timeout_ms bounds a whole call: one try, no wait for a key, and a transport known to obey.
-        self._timeout_bounds_call = client is None and not callable(key) and self._retry_config is None
-        if limits is not None and not isinstance(limits, Limits):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"limits: must be a langcache.Limits, but is {type(limits).__name__}")
-        if debug_logger is not None and not callable(getattr(debug_logger, "debug", None)):
-            raise TypeError(
-                "debug_logger: must have a debug method, as a logging.Logger has, "
-                f"but is {type(debug_logger).__name__}"
-            )
-        self._limits = limits or Limits()
+        self._telemetry = check_instance("telemetry", telemetry, Telemetry, "langcache.telemetry.Telemetry")
+        self._limits = check_instance("limits", limits, Limits, "langcache.Limits") or Limits()
         self._transport = Transport(
             client,
             max_reply_bytes=self._limits.reply_bytes,
-            logger=default_logger() if debug_logger is None else debug_logger,
+            logger=check_logger(debug_logger),
             log_bodies=debug_bodies,
         )
+        self._caller = Caller(
+            self._transport,
+            server_url,
+            api_key,
+            cache_id,
+            retry_config,
+            timeout_ms,
+            telemetry,
+            users_own=client is not None,
+        )
+        self._call = self._caller.call
 
     @explain_operation
     async def search(
@@ -347,7 +329,7 @@ class AsyncLangCache(AsyncAsideMethods):
         if self._scope is None:
             self._transport.discard()
 
-    async def __aenter__(self) -> AsyncLangCache:
+    async def __aenter__(self: ClientT) -> ClientT:
         return self
 
     async def __aexit__(
@@ -359,98 +341,23 @@ class AsyncLangCache(AsyncAsideMethods):
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._base_url}>"
+        return f"<{type(self).__name__} {self._caller.base_url}>"
+
+    # What cache-aside asks of its client, besides what `__init__` keeps:
+
+    @property
+    def _cache_id(self) -> str:
+        return self._caller.cache_id
+
+    @property
+    def _timeout(self) -> float | None:
+        return self._caller.timeout
+
+    @property
+    def _timeout_bounds_call(self) -> bool:
+        return self._caller.timeout_bounds_call
 
     if not TYPE_CHECKING:  # so that type checkers go on reporting every wrong name
 
         def __getattr__(self, name: str) -> Any:
             raise missing_attribute(self, name)
-
-    async def _call(
-        self,
-        request: Request[ModelT],
-        retries: RetryConfig | UnsetType | None = UNSET,
-        server_url: str | None = None,
-        timeout_ms: float | None = None,
-        http_headers: Mapping[str, str] | None = None,
-    ) -> ModelT:
-        """What every operation does with its request: send it, try again as configured, read the reply."""
-        base = self._base_url if server_url is None else protocol.base_url(server_url, self._cache_id)
-        url = base + request.path
-        config = self._retry_config if retries is UNSET else check_retries("retries", retries)
-        timeout = self._timeout if timeout_ms is None else _seconds(timeout_ms)
-
-        if self._telemetry is None:
-            return await self._exchange(request, url, timeout, http_headers, config)
-        with self._telemetry.operation(request, url, self._cache_id) as span:
-            result = await self._exchange(request, url, timeout, http_headers, config)
-            span.returned(result)
-            return result
-
-    async def _exchange(
-        self,
-        request: Request[ModelT],
-        url: str,
-        timeout: float | None,
-        http_headers: Mapping[str, str] | None,
-        config: RetryConfig | None,
-    ) -> ModelT:
-        if config is None:
-            reply, tries = await self._try(request, url, timeout, http_headers, 1, None), 1
-        else:
-            send = functools.partial(self._try, request, url, timeout, http_headers)
-            reply, tries = await with_retries(send, config, self._transport.unless_closed)
-        return protocol.read_reply(request, reply, tries)
-
-    async def _try(
-        self,
-        request: Request[Any],
-        url: str,
-        timeout: float | None,
-        http_headers: Mapping[str, str] | None,
-        nth_try: int,
-        left: float | None,
-    ) -> Reply:
-        """Send once, within the timeout and the seconds left."""
-        within = timeout if left is None else left if timeout is None else min(timeout, left)
-        authorization = self._authorization
-        if authorization is None:
-            asked = time.monotonic()
-            authorization = await self._ask_for_key(within)
-            if within is not None:
-                within = max(within - (time.monotonic() - asked), 0.001)
-        headers = protocol.headers(request, authorization, http_headers)
-        reply = await self._transport.exchange(request, url, headers, within, nth_try)
-        return reply if reply.status_code < 300 else protocol.without_key(reply, authorization)
-
-    async def _ask_for_key(self, timeout: float | None) -> str:
-        assert self._key_source is not None
-        timeout = timeout or DEFAULT_TIMEOUT_MS / 1000  # a user's own HTTP client bounds only the exchange
-        key = self._key_source()
-        if isawaitable(key):
-            try:
-                key = await self._transport.unless_closed(asyncio.wait_for(key, timeout))
-            except asyncio.TimeoutError as error:
-                raise TimeoutException(f"api_key: the callable gave no key within {timeout:g} s") from error
-        if key is None:
-            raise ValueError("api_key: the callable returned None instead of a key")
-        return protocol.authorization(key)
-
-
-def _given_or_env(argument: str, given: T | None, variable: str) -> T | str:
-    if given is not None:
-        return given
-    from_env = os.environ.get(variable)
-    if not from_env:
-        raise ValueError(f"{argument}: is missing; pass {argument}= or set {variable}")
-    return from_env
-
-
-def _seconds(timeout_ms: object) -> float | None:
-    if timeout_ms is None:
-        return None
-    if isinstance(timeout_ms, bool) or not isinstance(timeout_ms, int | float):
-        raise TypeError(f"timeout_ms: must be a number of milliseconds, but is {type(timeout_ms).__name__}")
-    if not 0 < timeout_ms <= sys.float_info.max:  # an int may be too large for a float
-        raise ValueError(f"timeout_ms: must be more than 0 milliseconds and finite, but is {timeout_ms!r}")
-    return timeout_ms / 1000

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import time
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from .exchange import Request
 from .httpclient import HttpResponse
 
 __all__ = ["DebugLogger", "ExchangeLog", "default_logger"]
+
+
+_OFF = ("", "0", "false", "no", "off")
 
 
 class DebugLogger(Protocol):
@@ -22,8 +25,11 @@ class DebugLogger(Protocol):
 
 
 def default_logger() -> DebugLogger | None:
-    """The logger ``langcache``, printing to standard error, if ``LANGCACHE_DEBUG`` is set; else None."""
-    if not os.environ.get("LANGCACHE_DEBUG"):
+    """The logger ``langcache``, printing to standard error, if ``LANGCACHE_DEBUG`` turns it on; else None.
+
+    Any value does but ``0``, ``false``, ``no``, ``off`` and none at all, in either case.
+    """
+    if os.environ.get("LANGCACHE_DEBUG", "").strip().lower() in _OFF:
         return None
     logger = logging.getLogger("langcache")
     logger.setLevel(logging.DEBUG)
@@ -32,6 +38,17 @@ def default_logger() -> DebugLogger | None:
         handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
         logger.addHandler(handler)
     return logger
+
+
+def check_logger(given: object) -> DebugLogger | None:
+    """What ``debug_logger`` gives, or else the default one. Raises `TypeError` for what is no logger."""
+    if given is None:
+        return default_logger()
+    if not callable(getattr(given, "debug", None)):
+        raise TypeError(
+            f"debug_logger: must have a debug method, as a logging.Logger has, but is {type(given).__name__}"
+        )
+    return cast("DebugLogger", given)
 
 
 class ExchangeLog:

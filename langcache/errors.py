@@ -36,6 +36,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from .established_paths import alias_modules
 from .exchange import Reply
 from .problems import (
     AuthenticationErrorResponseContentData,
@@ -333,3 +334,15 @@ def _one_line(text: str) -> str:
     shown = (character if character.isprintable() else " " for character in str(text)[: 2 * _MESSAGE_CHARS])
     line = " ".join("".join(shown).split())
     return line if len(line) <= _MESSAGE_CHARS else f"{line[:_MESSAGE_CHARS]}…"
+
+
+alias_modules(
+    __name__,
+    """
+    apierror authenticationerrorresponsecontent badrequesterrorresponsecontent
+    faileddependencyerrorresponsecontent forbiddenerrorresponsecontent langcacheerror
+    notfounderrorresponsecontent no_response_error payloadtoolargeerrorresponsecontent
+    resourceunavailableerrorresponsecontent responsevalidationerror toomanyrequestserrorresponsecontent
+    unexpectederrorresponsecontent
+    """,
+)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from operator import index
-from typing import NoReturn, SupportsFloat, SupportsIndex, cast
+from typing import NoReturn, SupportsFloat, SupportsIndex, TypeVar, cast
 from urllib.parse import quote
 
 import msgspec
@@ -16,6 +16,8 @@ from .errors import BadRequestError, BadRequestErrorResponseContentData, LangCac
 from .models import BadRequestErrorType, FieldError, ProblemDetails, SearchStrategy
 
 __all__ = ["LimitError", "Limits"]
+
+T = TypeVar("T")
 
 _ATTRIBUTE_NAME = re.compile(r"[a-zA-Z0-9_-]+")
 
@@ -101,13 +103,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         """Check a threshold: None or a number from 0 to 1."""
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, (int, float, SupportsFloat)):
-            _wrong_type("similarity_threshold", "a number", value)
-        if not isinstance(value, (int, float)):
-            value = float(value)  # a number of NumPy's, or a Decimal
-        if not 0.0 <= value <= 1.0:  # also false for NaN
-            raise LimitError("similarity_threshold", "range", f"must be from 0 to 1, but is {value!r}")
-        return float(value)
+        threshold = check_number("similarity_threshold", "a number", value)
+        if not 0.0 <= threshold <= 1.0:  # also false for NaN
+            raise LimitError("similarity_threshold", "range", f"must be from 0 to 1, but is {threshold!r}")
+        return float(threshold)
 
     def search_strategies(self, value: object) -> list[SearchStrategy] | None:
         """Check strategies: None, one, or an iterable of them in order of priority."""
@@ -115,7 +114,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             return None
         if isinstance(value, str):
             value = [value]
-        if not isinstance(value, Iterable):
+        if isinstance(value, bytes) or not isinstance(value, Iterable):
             _wrong_type("search_strategies", "an iterable of SearchStrategy or str", value)
         strategies: list[SearchStrategy] = []
         for item in cast("Iterable[object]", value):
@@ -187,6 +186,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         return [check_text("context", item) for item in cast("Iterable[object]", value)]
 
     def _attribute_name(self, name: object) -> str:
+        if not isinstance(name, str):
+            raise TypeError(f"attributes: names must be str, but one is {type(name).__name__}")
         text = check_text("attributes", name)
         if self.attribute_name_chars is None:
             return text
@@ -219,6 +220,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         return text
 
 
+def check_instance(argument: str, value: object, kind: type[T], name: str) -> T | None:
+    """None or an instance of a class, or an error that names the argument and the class."""
+    if value is not None and not isinstance(value, kind):
+        _wrong_type(argument, f"a {name}", value)
+    return value
+
+
 def check_text(argument: str, value: object) -> str:
     """A string that can be sent as UTF-8, or an error that names the argument."""
     if not isinstance(value, str):
@@ -235,29 +243,35 @@ def check_text(argument: str, value: object) -> str:
     return str.__str__(value)  # str() of an enum member would be its name
 
 
+def check_number(argument: str, expected: str, value: object) -> int | float:
+    """A number, be it NumPy's or a `Decimal`, as one of Python's own; or an error that names the argument."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, SupportsIndex, SupportsFloat)):
+        _wrong_type(argument, expected, value)
+    if isinstance(value, (int, float)):
+        return value
+    return index(value) if isinstance(value, SupportsIndex) else float(value)
+
+
 def check_int(argument: str, value: object, *, minimum: int) -> int:
     """An int of at least ``minimum``, or an error that names the argument."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, SupportsIndex)):
-        _wrong_type(argument, "int", value)
-    if isinstance(value, float):
-        if not value.is_integer():
+    number = check_number(argument, "int", value)
+    if isinstance(number, float):
+        if not number.is_integer():
             _wrong_type(argument, "int", value)
-        value = int(value)  # of a product such as 0.5 * 3600 * 1000
-    value = index(value)  # an int of NumPy's, too
-    if value < minimum:
-        raise LimitError(argument, "min", f"must be at least {minimum}, but is {value}")
-    return value
+        number = int(number)  # of a product such as 0.5 * 3600 * 1000
+    if number < minimum:
+        raise LimitError(argument, "min", f"must be at least {minimum}, but is {number}")
+    return number
 
 
 def _millis(ttl: object) -> int:
     if isinstance(ttl, timedelta):
         return round(ttl / timedelta(milliseconds=1))
-    if isinstance(ttl, bool) or not isinstance(ttl, int | float):
-        _wrong_type("ttl", "a number of seconds or a timedelta", ttl)
-    if isinstance(ttl, float) and not math.isfinite(ttl):
-        raise LimitError("ttl", "range", f"must be finite, but is {ttl!r}")
-    whole = math.floor(ttl)  # an int has room for milliseconds where a float would overflow
-    return whole * 1000 + round((ttl - whole) * 1000)
+    seconds = check_number("ttl", "a number of seconds or a timedelta", ttl)
+    if isinstance(seconds, float) and not math.isfinite(seconds):
+        raise LimitError("ttl", "range", f"must be finite, but is {seconds!r}")
+    whole = math.floor(seconds)  # an int has room for milliseconds where a float would overflow
+    return whole * 1000 + round((seconds - whole) * 1000)
 
 
 def check_path_segment(argument: str, value: object) -> str:

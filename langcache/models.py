@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import msgspec
 
 from .base import Model, SearchStrategy
+from .established_paths import alias_modules
 from .problems import (
     AuthenticationErrorType,
     AuthenticationErrorURI,
@@ -86,6 +87,9 @@ __all__ = [
 ]
 
 
+ReplyT = TypeVar("ReplyT", bound="ReplyModel")
+
+
 class SearchRequest(Model, kw_only=True, omit_defaults=True):
     """The body of ``search``."""
 
@@ -134,6 +138,14 @@ class ReplyModel(Model, kw_only=True, dict=True):
     def tries(self, value: int) -> None:
         vars(self)["tries"] = value
 
+    def __copy__(self: ReplyT) -> ReplyT:
+        copied = msgspec.structs.replace(self)
+        copied.tries = self.tries
+        return copied
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return *super().__reduce__()[:2], vars(self)
+
 
 class CacheEntry(Model, kw_only=True):
     """A stored prompt and response, and how well it matched."""
@@ -165,7 +177,12 @@ class _Results(ReplyModel, kw_only=True):
     """A list of entries that is false when the search missed."""
 
     data: list[CacheEntry]
-    """The entries found, best first; empty on a miss."""
+    """The entries found, best first; empty on a miss. Dicts become entries, as `Model.model_validate` makes
+    them."""
+
+    def __post_init__(self) -> None:
+        if self.data and isinstance(self.data[0], dict):
+            self.data = [CacheEntry.model_validate(entry) for entry in self.data]
 
     @property
     def hit(self) -> bool:
@@ -234,3 +251,16 @@ class HealthResponse(ReplyModel, kw_only=True):
 
     status: str = "ok"
     """Always ``"ok"``."""
+
+
+alias_modules(
+    __name__,
+    """
+    authenticationerrortype authenticationerroruri badrequesterrortype badrequesterroruri cacheentry
+    conversationalsearchbody conversationalsearchresponsecontent deletequeryrequest deletequeryresponse
+    faileddependencyerrortype fielderror forbiddenerrortype forbiddenerroruri notfounderrortype
+    notfounderroruri payloadtoolargeerrortype payloadtoolargeerroruri resourceunavailableerroruri
+    searchrequest searchresponse searchstrategy setrequest setresponse toomanyrequestserrortype
+    toomanyrequestserroruri unexpectederrortype unexpectederroruri
+    """,
+)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -33,8 +34,11 @@ ModelT = TypeVar("ModelT")
 USER_AGENT = f"langcache-python/{__version__}"
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_URL_CHARS = re.compile(r"[!-\[\]-~]+")  # ASCII that can be seen, but for the backslash
 _SECRET_CHARS = 12
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -167,18 +171,39 @@ def read_reply(request: Request[ModelT], reply: Reply, tries: int) -> ModelT:
             raise error_from_reply(reply)
         try:
             model = request.operation.read(reply.content)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ResponseValidationError(
-                f"{request.operation.name}: a {reply.status_code} whose body is not what the service sends",
-                reply,
-                error,
-            ) from error
+        except _UNREADABLE as error:
+            model = _read_without_nulls(request.operation, reply, error)
     except LangCacheError as error:
         error.tries = tries
         raise
     if tries > 1 and isinstance(model, ReplyModel):
         model.tries = tries
     return model
+
+
+def _read_without_nulls(operation: Operation[ModelT], reply: Reply, error: Exception) -> ModelT:
+    """What the reply says if a null stands for what is absent or empty, as many a language writes it.
+
+    For a reply that could not be read as it is, so that those that can don't pay for it. The error is why.
+    """
+    if isinstance(error, msgspec.ValidationError):  # it is JSON
+        with suppress(*_UNREADABLE):
+            said = msgspec.json.decode(reply.content, type=dict[str, Any])
+            if said.get("data", said) is None:
+                said["data"] = []
+            return operation.read(_encode(_without_nulls(said)))
+    raise ResponseValidationError(
+        f"{operation.name}: a {reply.status_code} whose body is not what the service sends", reply, error
+    ) from error
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        members = cast("dict[str, object]", value).items()
+        return {name: _without_nulls(member) for name, member in members if member is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in cast("list[object]", value)]
+    return value
 
 
 def base_url(server_url: object, cache_id: str) -> str:
@@ -203,7 +228,7 @@ def base_url(server_url: object, cache_id: str) -> str:
     if host and not host.isascii():
         # There is more than one way to convert it, and the key would go wherever ours leads.
         raise ValueError(f"server_url: must have a host in ASCII, in its xn-- form perhaps, but is {url!r}")
-    if not host or not _can_be_host(host) or " " in url or not url.isprintable():
+    if not host or not _can_be_host(host) or parts.netloc.endswith(":") or not _URL_CHARS.fullmatch(url):
         raise ValueError(f"server_url: must be a URL such as https://host[:port], but is {url!r}")
     if parts.query or parts.fragment:
         raise ValueError(f"server_url: must end before any ? or #, but is {url!r}")
@@ -213,7 +238,7 @@ def base_url(server_url: object, cache_id: str) -> str:
 def _can_be_host(host: str) -> bool:
     # What this refuses, the resolver or aiohttp would refuse with an exception of its own at every call.
     try:
-        return "\\" not in host and bool(host.encode("idna").decode("idna"))
+        return bool(host.encode("idna").decode("idna"))
     except UnicodeError:
         return False
 

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from msgspec import UNSET, UnsetType
 
+from . import aside as cache_aside
 from .aside.blocking_methods import BlockingAsideMethods
-from .client import ApiKey, AsyncLangCache
+from .caller import ApiKey
+from .client import AsyncLangCache
 from .debug import DebugLogger
 from .errors import ClosedError
 from .httpclient import ClientSource, refuse_open_session
@@ -21,16 +23,14 @@ from .limits import Limits
 from .mistakes import explain_construction, missing_attribute
 from .portal import Portal
 from .retries import RetryConfig
-
-if TYPE_CHECKING:
-    from .aside.answers import AsideConfig
-    from .telemetry import Telemetry
+from .telemetry import Telemetry
 
 __all__ = ["LangCache"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
+ClientT = TypeVar("ClientT", bound="LangCache")
 
 
 def _blocking(
@@ -118,7 +118,7 @@ class LangCache(BlockingAsideMethods):
         debug_bodies: bool = False,
         limits: Limits | None = None,
         enabled: bool = True,
-        aside: AsideConfig | None = None,
+        aside: cache_aside.AsideConfig | None = None,
         telemetry: Telemetry | None = None,
     ) -> None:
         refuse_open_session(client)
@@ -209,7 +209,7 @@ class LangCache(BlockingAsideMethods):
                 self._portal.call(AsyncLangCache._drain_aside)
         self._portal.close()
 
-    def __enter__(self) -> LangCache:
+    def __enter__(self: ClientT) -> ClientT:
         return self
 
     def __exit__(
@@ -220,7 +220,7 @@ class LangCache(BlockingAsideMethods):
     ) -> None:
         self.close()
 
-    async def __aenter__(self) -> LangCache:
+    async def __aenter__(self: ClientT) -> ClientT:
         return self
 
     async def __aexit__(

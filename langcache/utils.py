@@ -6,11 +6,16 @@ import logging
 
 from .debug import DebugLogger as Logger
 from .debug import default_logger
+from .established_paths import alias_modules
 from .retries import BackoffStrategy, RetryConfig
 
 __all__ = ["BackoffStrategy", "Logger", "RetryConfig", "get_default_logger"]
 
 
 def get_default_logger() -> Logger:
-    """The logger ``langcache``, set up to print debug lines if ``LANGCACHE_DEBUG`` is set."""
+    """The logger ``langcache``, set up to print debug lines if ``LANGCACHE_DEBUG`` turns it on."""
     return default_logger() or logging.getLogger("langcache")
+
+
+alias_modules(__name__, "logger")
+alias_modules(__name__, "retries", BackoffStrategy.__module__)

@@ -6,6 +6,7 @@ import inspect
 import logging
 import sys
 import traceback
+from decimal import Decimal
 
 import aiohttp
 import pytest
@@ -47,9 +48,17 @@ async def test_a_key_from_the_environment_is_sent(monkeypatch, connect, service)
     assert service.seen[0].headers["Authorization"] == "Bearer env-key"
 
 
+async def test_white_space_around_a_variable_is_no_part_of_it(monkeypatch, connect, service):
+    monkeypatch.setenv("LANGCACHE_API_KEY", "env-key\n")
+    monkeypatch.setenv("LANGCACHE_CACHE_ID", " env-cache\r\n")
+    await connect(api_key=None, cache_id=None).flush()
+    assert service.seen[0].headers["Authorization"] == "Bearer env-key"
+    assert service.seen[0].path == "/v1/caches/env-cache/flush"
+
+
 @CLIENTS
 @pytest.mark.parametrize("missing", VARIABLES)
-@pytest.mark.parametrize("variable", [None, ""])
+@pytest.mark.parametrize("variable", [None, "", " \n"])
 def test_what_is_missing_is_named_with_its_variable(monkeypatch, client, missing, variable):
     if variable is not None:
         monkeypatch.setenv(VARIABLES[missing], variable)
@@ -83,12 +92,38 @@ def test_what_is_missing_is_named_with_its_variable(monkeypatch, client, missing
         ("client", object(), TypeError),
         ("debug_logger", print, TypeError),
         ("limits", 1024, TypeError),
+        ("aside", {"on_error": "raise"}, TypeError),
+        ("telemetry", True, TypeError),
     ],
 )
 def test_what_makes_no_sense_fails_at_construction_and_is_named(client, argument, value, error):
     arguments = {"server_url": "cache.example", "api_key": "k", "cache_id": "c", argument: value}
     with pytest.raises(error, match=rf"^{argument}: "):
         client(**arguments)
+
+
+@CLIENTS
+def test_a_timeout_is_a_number_of_any_kind(client):
+    assert client("cache.example", "k", "c", timeout_ms=Decimal("1500"))
+
+
+class Tenant(AsyncLangCache):
+    """A client of a program's own."""
+
+    def __init__(self, *args, tenant, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.tenant = tenant
+
+    async def search(self, prompt, **options):
+        return await super().search(prompt, attributes={"tenant": self.tenant}, **options)
+
+
+async def test_a_subclass_may_add_to_what_an_operation_does(service):
+    async with Tenant(service.url, "k", "c", tenant="acme") as client:
+        service.replies(200, {"data": []})
+        assert not await client.search("Hi?")
+        assert client.tenant == "acme"
+    assert service.seen[0].json == {"prompt": "Hi?", "attributes": {"tenant": "acme"}}
 
 
 @CLIENTS

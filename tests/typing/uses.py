@@ -128,3 +128,20 @@ def wrap(prompt: str, retries: OptionalNullable[utils.RetryConfig] = UNSET) -> m
         entries = [entry.model_copy() for entry in cache.search(prompt, retries=retries)]
         assert_type(entries, list[CacheEntry])
     return {"data": []}
+
+
+class MyCache(AsyncLangCache):
+    """A client of a program's own stays what it is under ``with``."""
+
+
+class MyBlockingCache(LangCache):
+    """The same, blocking."""
+
+
+async def own_clients() -> None:
+    async with MyCache() as cache:
+        assert_type(cache, MyCache)
+    with MyBlockingCache() as blocking:
+        assert_type(blocking, MyBlockingCache)
+    async with MyBlockingCache() as both:
+        assert_type(both, MyBlockingCache)

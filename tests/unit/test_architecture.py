@@ -17,12 +17,13 @@ FROM_THE_TOP = [
     "cli",
     "local",
     "__init__",
-    "established_paths",
     "utils",
     "types",
+    "sdk",
     "sync",
     "client",
     "aside",
+    "caller",
     "telemetry",
     "disabled",
     "portal",
@@ -42,6 +43,7 @@ FROM_THE_TOP = [
     "problems",
     "base",
     "mistakes",
+    "established_paths",
     "_version",
 ]
 """The rooms in the order in which a call passes them. None knows those above it."""
@@ -51,6 +53,7 @@ PURE_MAY_IMPORT = {
     *("collections", "contextlib", "copy", "datetime", "email", "enum", "functools", "http", "inspect"),
     *("math", "operator", "re", "types", "typing", "urllib"),
     "multidict",  # headers, as a mapping whose keys compare without case
+    "sys",  # its table of modules
 }
 """What values are made of: no I/O, no clock, no threads."""
 

@@ -55,7 +55,7 @@ def by_itself(monkeypatch):
     return logger
 
 
-@pytest.mark.parametrize("value", [None, ""])
+@pytest.mark.parametrize("value", [None, "", " ", "0", "false", "False", "no", "OFF"])
 def test_there_is_no_default_logger_unless_asked_for(monkeypatch, value):
     monkeypatch.delenv("LANGCACHE_DEBUG", raising=False)
     if value is not None:

@@ -6,6 +6,7 @@ import importlib
 import operator
 import pickle
 from datetime import timedelta
+from decimal import Decimal
 from types import MappingProxyType
 from unittest import mock
 
@@ -77,6 +78,22 @@ def test_a_plain_string_becomes_a_strategy():
 def test_a_model_from_a_dict(described):
     assert CacheEntry.model_validate(described) == ENTRY
     assert SearchResponse.model_validate({"data": [described]}) == SearchResponse(data=[ENTRY])
+
+
+@pytest.mark.parametrize("described", [ON_THE_WIRE, ENTRY.model_dump(), ENTRY.model_dump(mode="json")])
+def test_a_reply_of_a_program_s_own_tests_is_made_of_dicts(described):
+    given = [described, ENTRY]
+    result = SearchResponse(data=given)
+    assert (result.data, result.response) == ([ENTRY, ENTRY], "r")
+    assert given == [described, ENTRY]
+    talk = models.ConversationalSearchResponseContent(data=[described], actual_prompt="p")
+    assert talk.entry == ENTRY
+    with pytest.raises(msgspec.ValidationError, match="missing required field `id`"):
+        SearchResponse(data=[{"prompt": "p"}])
+
+
+def test_a_reply_of_a_program_s_own_tests_is_made_of_mocks():
+    assert SearchResponse(data=[mock.Mock(response="r")]).response == "r"
 
 
 def test_a_model_from_json():
@@ -206,7 +223,15 @@ def test_an_httpx_client_is_refused_with_the_way_out():
 
 
 @pytest.mark.parametrize(
-    ("ttl", "millis"), [(60, 60_000), (0.001, 1), (1.5, 1500), (timedelta(minutes=2), 120_000), (None, None)]
+    ("ttl", "millis"),
+    [
+        (60, 60_000),
+        (0.001, 1),
+        (1.5, 1500),
+        (Decimal("1.5"), 1500),
+        (timedelta(minutes=2), 120_000),
+        (None, None),
+    ],
 )
 def test_a_time_to_live_in_seconds(ttl, millis):
     assert Limits().ttl(None, ttl) == millis

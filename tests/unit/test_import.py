@@ -1,17 +1,93 @@
-"""What importing the package does not bring along."""
+"""What importing the package brings along, and what waits until it is asked for."""
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+import langcache
+
+LOADED = "print(*sorted({name.split('.')[0] for name in sys.modules} | {*filter(ours, sys.modules)}))"
+CLIENT = "('http://127.0.0.1:1', 'key', 'cache')"
 
 
-def test_a_program_does_not_pay_for_what_it_does_not_use():
-    program = (
-        "import sys, langcache; "
-        "langcache.LangCache('http://127.0.0.1:1', 'key', 'cache'); "
-        "print({name.split('.')[0] for name in sys.modules} & {'anyio', 'backoff', 'numpy', 'uvloop'}, "
-        "[name for name in sys.modules if name.startswith('langcache.local')])"
+def loaded_by(program: str) -> set[str]:
+    """The packages that a program loads, and the modules of ours, in a process of its own."""
+    code = f"import sys\n{program}\nours = lambda name: name.startswith('langcache.')\n{LOADED}"
+    command = [sys.executable, "-W", "error", "-c", code]
+    return set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+
+
+def test_the_package_alone_brings_nothing_along():
+    loaded = loaded_by("import langcache; dir(langcache); hasattr(langcache, 'no_such_name')")
+    assert {name for name in loaded if name.startswith("langcache.")} == {"langcache._version"}
+    assert not {"aiohttp", "asyncio", "msgspec", "multidict", "typing"} & loaded
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "from langcache import LangCacheError, LimitError, Limits, RetryConfig, SearchResponse",
+        "import langcache; langcache.models.CacheEntry, langcache.errors.NotFoundError",
+        "import langcache.models as m, langcache.errors.langcacheerror",
+        "from langcache.aside import AsideConfig",
+    ],
+)
+def test_models_and_errors_come_without_an_http_client(program):
+    loaded = loaded_by(program)
+    assert "msgspec" in loaded
+    assert not {"aiohttp", "anyio"} & loaded
+
+
+@pytest.mark.parametrize("client", ["AsyncLangCache", "LangCache"])
+def test_a_client_does_not_pay_for_what_it_does_not_use(client):
+    loaded = loaded_by(f"import langcache; langcache.{client}{CLIENT}")
+    assert {"aiohttp", "langcache.client"} <= loaded
+    assert not {"anyio", "backoff", "numpy", "uvloop", "opentelemetry", "pydantic"} & loaded
+    assert not {name for name in loaded if name.startswith("langcache.local")}
+
+
+def test_a_test_run_of_others_does_not_pay_for_a_fixture_that_it_does_not_use():
+    loaded = loaded_by("import langcache.local.pytest_plugin")
+    ours = {name for name in loaded if name.startswith("langcache.")}
+    assert ours == {"langcache._version", "langcache.local", "langcache.local.pytest_plugin"}
+    assert not {"aiohttp", "msgspec", "numpy"} & loaded
+
+
+def test_the_front_door_names_everything_once_for_each_kind_of_visitor():
+    (block,) = (
+        node
+        for node in ast.walk(ast.parse(Path(langcache.__file__).read_text("utf-8")))
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
     )
-    run = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert run.stdout == "set() []\n"
+    for_type_checkers = {
+        alias.name: node.module for node in block.body for alias in node.names if node.module is not None
+    }
+    modules = {alias.name for node in block.body for alias in node.names if node.module is None}
+    assert for_type_checkers == langcache._HOME
+    assert modules <= langcache._MODULES
+    assert {*langcache._HOME, *modules, "VERSION", "__version__"} == {*langcache.__all__}
+    assert {*langcache.__all__} <= {*dir(langcache)}
+
+
+def test_everything_comes_by_a_star():
+    names = {}
+    exec("from langcache import *", names)
+    assert {*names} - {"__builtins__"} == {*langcache.__all__}
+    assert names["LangCache"] is langcache.LangCache is langcache.sdk.LangCache
+
+
+@pytest.mark.parametrize("name", sorted(langcache._MODULES))
+def test_a_module_is_an_attribute_without_an_import_of_its_own(name):
+    assert loaded_by(f"import langcache; langcache.{name}") >= {f"langcache.{name}"}
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'langcache' has no attribute 'Redis'"):
+        langcache.Redis  # noqa: B018
+    with pytest.raises(ImportError, match="cannot import name 'Redis'"):
+        from langcache import Redis  # noqa: F401

@@ -131,7 +131,9 @@ def test_tries_are_beside_the_fields():
     assert result.tries == 3
     assert result == SetResponse(entry_id="e1")
     assert "tries" not in result.model_dump()
-    assert pickle.loads(pickle.dumps(result)) == result
+    for again in (pickle.loads(pickle.dumps(result)), copy.copy(result), copy.deepcopy(result)):
+        assert (again, again.tries) == (result, 3)
+        assert again is not result
 
 
 def test_a_conversational_result_names_the_question_that_was_searched_for():

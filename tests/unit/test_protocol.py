@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from langcache import LimitError, Limits, __version__, errors, protocol
+from langcache import LimitError, Limits, __version__, errors, models, protocol
 from langcache.exchange import Reply
 from langcache.models import HealthResponse
 
@@ -140,6 +140,10 @@ def test_a_server_url_may_be_a_bare_host_and_end_in_a_slash(server_url, base):
         "http://a..b",
         "http://.",
         "http://a\\b",
+        "http://cache.example/\\c",
+        "http://cache.example/é",
+        "http://cache.example:",
+        "http:/cache.example",
         f"http://{'a' * 64}.example",
         "http://xn--zz-.example",
         "http://cache.example/\x00",
@@ -260,6 +264,32 @@ def test_a_success_that_cannot_be_read_says_which_operation_and_why(body):
     assert isinstance(error.cause, Exception)
     assert error.__cause__ is error.cause
     assert (error.status_code, error.raw_response.content, error.tries) == (201, body, 2)
+
+
+ENTRY = {"id": "e", "prompt": "p", "response": "r", "similarity": 0.9, "searchStrategy": "semantic"}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "read_as"), [(None, {}), ({"a": None, "b": "x"}, {"b": "x"}), ({"data": None}, {})]
+)
+def test_a_null_among_the_attributes_is_none(attributes, read_as):
+    body = json.dumps({"data": [{**ENTRY, "attributes": attributes}, {**ENTRY, "attributes": {"c": "y"}}]})
+    first, second = read(protocol.search(LIMITS, "x", None, None, None, None), 200, body.encode())
+    assert (first.attributes, second.attributes) == (read_as, {"c": "y"})
+
+
+@pytest.mark.parametrize("body", [b'{"data":null}', b'{"data":null,"actualPrompt":"x","newer":null}'])
+def test_a_null_in_place_of_the_entries_is_a_miss(body):
+    result = read(protocol.search(LIMITS, "x", None, None, None, None), 200, body)
+    assert (result, result.data, result.tries) == (models.SearchResponse(data=[]), [], 2)
+
+
+@pytest.mark.parametrize("body", [b"{}", b"null", b'{"data":[null]}', b'{"data":[{"id":null}]}'])
+def test_a_null_in_place_of_what_must_be_there_is_an_error_about_the_null(body):
+    with pytest.raises(errors.ResponseValidationError) as raised:
+        read(protocol.search(LIMITS, "x", None, None, None, None), 200, body)
+    assert ("null" in str(raised.value)) is (b"null" in body)
+    assert raised.value.raw_response.content == body
 
 
 @pytest.mark.parametrize("status", [101, 302, 404, 500, 599])

@@ -5,20 +5,24 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import typing
 
+import msgspec
 import pytest
 
 import langcache
-from langcache import AsyncLangCache, LangCache
+from langcache import AsyncHttpClient, AsyncLangCache, LangCache
 
 CLIENT_MODULES = [
-    f"langcache.{module.name}" for module in pkgutil.iter_modules(langcache.__path__) if not module.ispkg
+    f"langcache.{module.name}"
+    for module in pkgutil.iter_modules(langcache.__path__)
+    if not module.ispkg and module.name != "__main__"
 ]
 OPERATIONS = ["search", "set", "delete_by_id", "delete_query", "flush", "conversational_search", "health"]
 FOR_ONE_CALL = ["retries", "server_url", "timeout_ms", "http_headers"]
 
 
-@pytest.mark.parametrize("name", ["langcache", *(name for name in CLIENT_MODULES if "__main__" not in name)])
+@pytest.mark.parametrize("name", ["langcache", *CLIENT_MODULES])
 def test_every_public_name_exists_once_and_the_module_says_what_it_is(name):
     module = importlib.import_module(name)
     names = getattr(module, "__all__", [])
@@ -68,3 +72,28 @@ def test_the_constructors_differ_by_async_client_alone():
     assert {name: parameter for name, parameter in blocking.items() if name != "async_client"} == dict(
         inspect.signature(AsyncLangCache).parameters
     )
+
+
+def callables_of(module):
+    """What a module offers to call, and the methods that its classes define, by their names."""
+    for name in getattr(module, "__all__", []):
+        thing = getattr(module, name)
+        if inspect.isclass(thing) and issubclass(thing, BaseException | msgspec.Struct | AsyncHttpClient):
+            yield name, thing
+        if inspect.isclass(thing):
+            members = [(f"{name}.{member}", getattr(thing, member)) for member in vars(thing)]
+            yield from ((member, made) for member, made in members if inspect.isroutine(made))
+        elif inspect.isfunction(thing):
+            yield name, thing
+
+
+@pytest.mark.parametrize("name", ["langcache", *CLIENT_MODULES])
+def test_the_type_hints_of_what_is_public_can_be_had_while_a_program_runs(name):
+    unknown = {}
+    for called, thing in callables_of(importlib.import_module(name)):
+        try:
+            typing.get_type_hints(thing)
+        except NameError as error:
+            unknown[called] = error
+    # OpenTelemetry's own types are those of an extra, which need not be there.
+    assert set(unknown) <= {"Telemetry.__init__"}, unknown

@@ -1,0 +1,170 @@
+"""The way of one call: with which key, to which URL, within what time, and how many times."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from inspect import isawaitable
+from typing import Any, TypeAlias, TypeVar
+
+from msgspec import UNSET, UnsetType
+
+from . import protocol
+from .errors import TimeoutException
+from .exchange import Reply, Request
+from .limits import check_number, check_path_segment
+from .retries import RetryConfig, check_retries, with_retries
+from .telemetry import Telemetry
+from .transport import Transport
+
+__all__ = ["ApiKey", "Caller"]
+
+ModelT = TypeVar("ModelT")
+T = TypeVar("T")
+
+ApiKey: TypeAlias = str | Callable[[], str | Awaitable[str | None] | None]
+"""A key, or a callable, sync or async, that is asked for it before each try."""
+
+_DEFAULT_TIMEOUT = 10.0
+
+
+class Caller:
+    """Makes the calls of one client, with the settings that hold for all of them.
+
+    Args:
+        transport: what each try goes out over.
+        server_url, api_key, cache_id, retry_config, timeout_ms, telemetry: those of the client, unchecked.
+        users_own: whether the transport is over an HTTP client of the user's, whose own timeouts hold.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        server_url: str | None,
+        api_key: ApiKey | None,
+        cache_id: str | None,
+        retry_config: RetryConfig | UnsetType | None,
+        timeout_ms: float | None,
+        telemetry: Telemetry | None,
+        *,
+        users_own: bool,
+    ) -> None:
+        self._transport = transport
+        self._telemetry = telemetry
+        self.cache_id: str = check_path_segment(
+            "cache_id", _given_or_env("cache_id", cache_id, "LANGCACHE_CACHE_ID")
+        )
+        self.base_url: str = protocol.base_url(
+            _given_or_env("server_url", server_url, "LANGCACHE_SERVER_URL"), self.cache_id
+        )
+        key = _given_or_env("api_key", api_key, "LANGCACHE_API_KEY")
+        self._key_source = key if callable(key) else None
+        self._authorization = None if callable(key) else protocol.authorization(key)
+        self._retry_config = check_retries("retry_config", retry_config)
+        timeout = _seconds(timeout_ms)
+        self.timeout: float | None = _DEFAULT_TIMEOUT if timeout is None and not users_own else timeout
+        """Seconds for one try, None for those of the user's own HTTP client."""
+        self.timeout_bounds_call: bool = not (users_own or callable(key) or self._retry_config)
+        """Whether that bounds a whole call: one try, no wait for a key, and a transport known to obey."""
+
+    def call(
+        self,
+        request: Request[ModelT],
+        retries: RetryConfig | UnsetType | None = UNSET,
+        server_url: str | None = None,
+        timeout_ms: float | None = None,
+        http_headers: Mapping[str, str] | None = None,
+    ) -> Coroutine[Any, Any, ModelT]:
+        """What every operation does with its request: send it, try again as configured, read the reply."""
+        base = self.base_url if server_url is None else protocol.base_url(server_url, self.cache_id)
+        url = base + request.path
+        config = self._retry_config if retries is UNSET else check_retries("retries", retries)
+        timeout = self.timeout if timeout_ms is None else _seconds(timeout_ms)
+        # Not a coroutine itself, which would cost each call one more.
+        make = self._exchange if self._telemetry is None else self._observed
+        return make(request, url, timeout, http_headers, config)
+
+    async def _observed(
+        self,
+        request: Request[ModelT],
+        url: str,
+        timeout: float | None,
+        http_headers: Mapping[str, str] | None,
+        config: RetryConfig | None,
+    ) -> ModelT:
+        assert self._telemetry is not None
+        with self._telemetry.operation(request, url, self.cache_id) as span:
+            result = await self._exchange(request, url, timeout, http_headers, config)
+            span.returned(result)
+            return result
+
+    async def _exchange(
+        self,
+        request: Request[ModelT],
+        url: str,
+        timeout: float | None,
+        http_headers: Mapping[str, str] | None,
+        config: RetryConfig | None,
+    ) -> ModelT:
+        if config is None:
+            reply, tries = await self._try(request, url, timeout, http_headers, 1, None), 1
+        else:
+            send = functools.partial(self._try, request, url, timeout, http_headers)
+            reply, tries = await with_retries(send, config, self._transport.unless_closed)
+        return protocol.read_reply(request, reply, tries)
+
+    async def _try(
+        self,
+        request: Request[Any],
+        url: str,
+        timeout: float | None,
+        http_headers: Mapping[str, str] | None,
+        nth_try: int,
+        left: float | None,
+    ) -> Reply:
+        """Send once, within the timeout and the seconds left."""
+        within = timeout if left is None else left if timeout is None else min(timeout, left)
+        authorization = self._authorization
+        if authorization is None:
+            asked = time.monotonic()
+            authorization = await self._ask_for_key(within)
+            if within is not None:
+                within = max(within - (time.monotonic() - asked), 0.001)
+        headers = protocol.headers(request, authorization, http_headers)
+        reply = await self._transport.exchange(request, url, headers, within, nth_try)
+        return reply if reply.status_code < 300 else protocol.without_key(reply, authorization)
+
+    async def _ask_for_key(self, timeout: float | None) -> str:
+        assert self._key_source is not None
+        timeout = timeout or _DEFAULT_TIMEOUT  # a user's own HTTP client bounds only the exchange
+        key = self._key_source()
+        if isawaitable(key):
+            try:
+                key = await self._transport.unless_closed(asyncio.wait_for(key, timeout))
+            except asyncio.TimeoutError as error:
+                raise TimeoutException(f"api_key: the callable gave no key within {timeout:g} s") from error
+        if key is None:
+            raise ValueError("api_key: the callable returned None instead of a key")
+        return protocol.authorization(key)
+
+
+def _given_or_env(argument: str, given: T | None, variable: str) -> T | str:
+    if given is not None:
+        return given
+    from_env = os.environ.get(variable, "").strip()  # a file that it was read from ends in a line end
+    if not from_env:
+        raise ValueError(f"{argument}: is missing; pass {argument}= or set {variable}")
+    return from_env
+
+
+def _seconds(timeout_ms: object) -> float | None:
+    if timeout_ms is None:
+        return None
+    millis = check_number("timeout_ms", "a number of milliseconds", timeout_ms)
+    if not 0 < millis <= sys.float_info.max:  # an int may be too large for a float
+        raise ValueError(f"timeout_ms: must be more than 0 milliseconds and finite, but is {millis!r}")
+    return millis / 1000
