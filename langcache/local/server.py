@@ -18,9 +18,9 @@ from .app import application
 from .config import DEFAULT_API_KEY, DEFAULT_CACHE_ID, DEFAULT_THRESHOLD, CacheConfig, ServerConfig
 from .embedders import Embedder, WordLlamaEmbedder
 from .engine import Cache
-from .index import Index
-from .memory import MemoryStore
+from .memory import Memory
 from .sqlite import Database
+from .store import Storage
 
 __all__ = ["LocalServer", "serving"]
 
@@ -40,19 +40,10 @@ async def serving(config: ServerConfig, embedder: Embedder) -> AsyncGenerator[st
     async with AsyncExitStack() as stack:
         stack.push_async_callback(embedder.close)
         await embedder.start()
-        database = None
-        if config.db is not None:
-            database = Database(config.db, embedder.name, embedder.dimensions)
-            await database.open()
-            stack.push_async_callback(database.close)
-        caches: list[tuple[CacheConfig, Cache]] = []
-        for cache in config.caches:
-            store = (
-                MemoryStore(Index(embedder.dimensions))
-                if database is None
-                else await database.store(cache.cache_id)
-            )
-            caches.append((cache, Cache(cache, store, embedder)))
+        storage: Storage = Memory(embedder) if config.db is None else Database(config.db, embedder)
+        await storage.open()
+        stack.push_async_callback(storage.close)
+        caches = [(cache, Cache(cache, await storage.store(cache), embedder)) for cache in config.caches]
         runner = web.AppRunner(application(caches), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
