@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 from collections.abc import AsyncGenerator, Iterable
@@ -13,6 +14,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from .app import application
 from .config import DEFAULT_API_KEY, DEFAULT_CACHE_ID, DEFAULT_THRESHOLD, CacheConfig, ServerConfig
@@ -30,6 +32,15 @@ _SHUTDOWN_SECONDS = 2.0
 ServerT = TypeVar("ServerT", bound="LocalServer")
 
 
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    # aiohttp logs a traceback for whatever is sent that is no HTTP. It answers with a 400, which will do.
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+_log = logging.getLogger(__name__)
+_log.addFilter(_is_worth_a_line)
+
+
 @asynccontextmanager
 async def serving(config: ServerConfig, embedder: Embedder) -> AsyncGenerator[str, None]:
     """Run the service in this event loop and give its URL. By the time it does, requests are answered.
@@ -44,7 +55,9 @@ async def serving(config: ServerConfig, embedder: Embedder) -> AsyncGenerator[st
         await storage.open()
         stack.push_async_callback(storage.close)
         caches = [(cache, Cache(cache, await storage.store(cache), embedder)) for cache in config.caches]
-        runner = web.AppRunner(application(caches), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        runner = web.AppRunner(
+            application(caches), access_log=None, logger=_log, shutdown_timeout=_SHUTDOWN_SECONDS
+        )
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
         await web.TCPSite(runner, config.host, config.port).start()
