@@ -150,7 +150,7 @@ class LocalServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._thread is not None:
+        if self._thread is not None and self._thread.is_ours():
             self._end(self._thread)
 
     async def __aenter__(self: ServerT) -> ServerT:
@@ -165,7 +165,7 @@ class LocalServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._thread is not None:
+        if self._thread is not None and self._thread.is_ours():
             await self._end_async(self._thread)
 
     def _launch(self) -> _ServerThread:
@@ -197,6 +197,7 @@ class _ServerThread(threading.Thread):
         )  # a forgotten server keeps no program from ending
         self._config = config
         self._embedder = embedder
+        self._process = os.getpid()
         self.url: Future[str] = Future()
         """Set when it listens, or to what kept it from that."""
         self.stop: Future[None] = Future()
@@ -204,6 +205,10 @@ class _ServerThread(threading.Thread):
         """Set when nothing is left of it, or to what went wrong on the way."""
         for future in (self.url, self.ended):
             future.set_running_or_notify_cancel()  # a caller that gives up waiting must not cancel them
+
+    def is_ours(self) -> bool:
+        """False in a fork: the server stays the parent's, and there is no thread to wait for."""
+        return self._process == os.getpid()
 
     def run(self) -> None:
         try:
