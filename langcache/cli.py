@@ -125,12 +125,14 @@ def _serve(options: argparse.Namespace) -> int:
         return _failed(error)
     try:
         asyncio.run(_serve_until_told(config, embedder))
-    except (ImportError, OSError, EmbedderError, StoreError) as error:
+    except (ImportError, EmbedderError, StoreError) as error:
         return _failed(error)
+    except OSError as error:
+        return _failed(f"can't listen at {config.host!r}, port {config.port}: {error.strerror or error}")
     return 0
 
 
-def _failed(error: Exception) -> int:
+def _failed(error: object) -> int:
     print(f"langcache: {error}", file=sys.stderr)
     return 1
 
@@ -153,13 +155,15 @@ def _embedder(options: argparse.Namespace) -> Embedder:
 async def _serve_until_told(config: ServerConfig, embedder: Embedder) -> None:
     from .local.server import serving
 
-    told = asyncio.Event()
+    this = asyncio.current_task()
+    assert this is not None
     with contextlib.suppress(NotImplementedError):  # Windows; there Ctrl-C raises KeyboardInterrupt
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, told.set)
-    async with serving(config, embedder) as url:
-        print(_how_to_reach(url, config, embedder), flush=True)
-        await told.wait()
+            asyncio.get_running_loop().add_signal_handler(number, this.cancel)
+    with contextlib.suppress(asyncio.CancelledError):  # which may come while it still starts, too
+        async with serving(config, embedder) as url:
+            print(_how_to_reach(url, config, embedder), flush=True)
+            await asyncio.Event().wait()
 
 
 def _how_to_reach(url: str, config: ServerConfig, embedder: Embedder) -> str:

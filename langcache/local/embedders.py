@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import unicodedata
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -32,7 +33,7 @@ class Embedder(Protocol):
 
     @property
     def name(self) -> str:
-        """Names the model. Vectors of different names are never compared."""
+        """Names the model. Vectors of different names are never compared: what changes vectors changes it."""
         ...
 
     @property
@@ -59,14 +60,15 @@ class Embedder(Protocol):
 class WordLlamaEmbedder:
     """WordLlama (256 dimensions): a static model whose weights come with the package.
 
-    Some 0.1 ms for a prompt on one core, and no network. It knows words and not their order, so near misses
-    such as "enable" and "disable" look alike to it; docs/local-service.md has figures.
+    Some 0.1 ms for a prompt on one core, and no network. It does not mind case, spacing, nor how an accent is
+    encoded. It knows words and not their order, so near misses such as "enable" and "disable" look alike to
+    it; docs/local-service.md has figures.
 
     `start` raises `ImportError` where the extra ``langcache[local]`` is missing. The ``wordllama`` package
     has wheels for Python 3.10 to 3.13.
     """
 
-    name = "wordllama/l2_supercat_256"
+    name = "wordllama/l2_supercat_256-uncased"
     dimensions = 256
 
     def __init__(self) -> None:
@@ -78,10 +80,16 @@ class WordLlamaEmbedder:
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """See `Embedder.embed`. Runs in the event loop: handing it to a thread would take longer."""
-        return unit_rows(self._model.embed(list(texts)))
+        return unit_rows(self._model.embed([_folded(text) for text in texts]))
 
     async def close(self) -> None:
         """Nothing to let go of: the model stays for the next server of this process."""
+
+
+def _folded(text: str) -> str:
+    # The model has vectors of their own for "Spain", "spain" and "SPAIN", and they are far apart. Who changes
+    # what this does must change the embedder's name too, or vectors in files are compared with other ones.
+    return " ".join(unicodedata.normalize("NFC", text.casefold()).split())
 
 
 _wordllama_model: Any = None

@@ -1,14 +1,32 @@
-"""The store that lives in memory and ends with the process."""
+"""The storage that lives in memory and ends with the process."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .embedders import Vectors
+from .config import CacheConfig
+from .embedders import Embedder, Vectors
 from .index import Index
 from .store import Entry, Found
 
-__all__ = ["MemoryStore"]
+__all__ = ["Memory", "MemoryStore"]
+
+
+class Memory:
+    """A `Storage` in memory."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+
+    async def open(self) -> None:
+        """Nothing to do."""
+
+    async def store(self, cache: CacheConfig) -> MemoryStore:
+        """A store, empty."""
+        return MemoryStore(Index(self._embedder.dimensions))
+
+    async def close(self) -> None:
+        """Nothing to do."""
 
 
 class MemoryStore:

@@ -58,7 +58,8 @@ async def answer_with_problems(
         return _reply(Problem(error.status), allow)
     except Exception as error:
         problem = _problem(error)
-        if problem.status == 500:
+        client_left = isinstance(error, ConnectionError) and request.transport is None
+        if problem.status == 500 and not client_left:  # who stops halfway has not failed us
             _log.exception("the local service failed at %s %s", request.method, request.path)
         return _reply(problem)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 from collections.abc import AsyncGenerator, Iterable
@@ -13,14 +14,15 @@ from types import TracebackType
 from typing import TypeVar
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from .app import application
 from .config import DEFAULT_API_KEY, DEFAULT_CACHE_ID, DEFAULT_THRESHOLD, CacheConfig, ServerConfig
 from .embedders import Embedder, WordLlamaEmbedder
 from .engine import Cache
-from .index import Index
-from .memory import MemoryStore
+from .memory import Memory
 from .sqlite import Database
+from .store import Storage
 
 __all__ = ["LocalServer", "serving"]
 
@@ -28,6 +30,15 @@ _SHUTDOWN_SECONDS = 2.0
 """How long requests under way may take to finish when the server stops."""
 
 ServerT = TypeVar("ServerT", bound="LocalServer")
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    # aiohttp logs a traceback for whatever is sent that is no HTTP. It answers with a 400, which will do.
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+_log = logging.getLogger(__name__)
+_log.addFilter(_is_worth_a_line)
 
 
 @asynccontextmanager
@@ -40,20 +51,13 @@ async def serving(config: ServerConfig, embedder: Embedder) -> AsyncGenerator[st
     async with AsyncExitStack() as stack:
         stack.push_async_callback(embedder.close)
         await embedder.start()
-        database = None
-        if config.db is not None:
-            database = Database(config.db, embedder.name, embedder.dimensions)
-            await database.open()
-            stack.push_async_callback(database.close)
-        caches: list[tuple[CacheConfig, Cache]] = []
-        for cache in config.caches:
-            store = (
-                MemoryStore(Index(embedder.dimensions))
-                if database is None
-                else await database.store(cache.cache_id)
-            )
-            caches.append((cache, Cache(cache, store, embedder)))
-        runner = web.AppRunner(application(caches), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        storage: Storage = Memory(embedder) if config.db is None else Database(config.db, embedder)
+        await storage.open()
+        stack.push_async_callback(storage.close)
+        caches = [(cache, Cache(cache, await storage.store(cache), embedder)) for cache in config.caches]
+        runner = web.AppRunner(
+            application(caches), access_log=None, logger=_log, shutdown_timeout=_SHUTDOWN_SECONDS
+        )
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
         await web.TCPSite(runner, config.host, config.port).start()
@@ -146,7 +150,7 @@ class LocalServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._thread is not None:
+        if self._thread is not None and self._thread.is_ours():
             self._end(self._thread)
 
     async def __aenter__(self: ServerT) -> ServerT:
@@ -161,7 +165,7 @@ class LocalServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._thread is not None:
+        if self._thread is not None and self._thread.is_ours():
             await self._end_async(self._thread)
 
     def _launch(self) -> _ServerThread:
@@ -193,6 +197,7 @@ class _ServerThread(threading.Thread):
         )  # a forgotten server keeps no program from ending
         self._config = config
         self._embedder = embedder
+        self._process = os.getpid()
         self.url: Future[str] = Future()
         """Set when it listens, or to what kept it from that."""
         self.stop: Future[None] = Future()
@@ -200,6 +205,10 @@ class _ServerThread(threading.Thread):
         """Set when nothing is left of it, or to what went wrong on the way."""
         for future in (self.url, self.ended):
             future.set_running_or_notify_cancel()  # a caller that gives up waiting must not cancel them
+
+    def is_ours(self) -> bool:
+        """False in a fork: the server stays the parent's, and there is no thread to wait for."""
+        return self._process == os.getpid()
 
     def run(self) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,8 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
-from .embedders import Vectors
+from .config import CacheConfig
+from .embedders import Embedder, Vectors
 from .index import Index
 from .memory import MemoryStore
 from .store import Entry, StoreError, now_millis
@@ -20,6 +22,8 @@ from .store import Entry, StoreError, now_millis
 __all__ = ["Database", "SqliteStore"]
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 _APPLICATION_ID = 0x4C43_4C31  # "LCL1"
 _SCHEMA_VERSION = 1
@@ -42,6 +46,10 @@ _SELECT = (
 _DELETE = "DELETE FROM entries WHERE cache_id = ? AND id = ?"
 _CLEAR = "DELETE FROM entries WHERE cache_id = ?"
 _EXPIRE = "DELETE FROM entries WHERE expires_at <= ?"
+_UPDATE = "UPDATE entries SET vector = ? WHERE number = ?"
+
+_EMBEDDED_AT_ONCE = 64
+"""Prompts in one call of an embedder when a file's are embedded anew; an endpoint takes at least so many."""
 
 _encode_attributes = msgspec.json.Encoder().encode
 _decode_attributes = msgspec.json.Decoder(dict[str, str]).decode
@@ -61,27 +69,35 @@ class Database:
 
     It works in WAL mode and waits for the disk at each commit, so what was acknowledged survives a kill and a
     power cut. Changes that arrive during a commit share the next one. One process at a time can have it open.
+    A file that another embedder was used with has its prompts embedded anew.
     """
 
-    def __init__(self, path: Path, embedder: str, dimensions: int) -> None:
+    def __init__(self, path: Path, embedder: Embedder) -> None:
         self._path = path
         self._embedder = embedder
-        self._dimensions = dimensions
         self._thread = ThreadPoolExecutor(1, "langcache-sqlite")  # SQLite wants one thread, and it blocks
         self._pending: list[_Change] = []
         self._committing: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Open the file, or make it. Raises `StoreError` for one that can't be used, and says why."""
+        """Open the file, or make it. Raises `StoreError` for one that can't be used, and says why.
+
+        Raises `EmbedderError` if its prompts have to be embedded anew and can't be; the file stays as it was.
+        """
         try:
             self._connection = await self._run(self._open)
         except BaseException:
             self._thread.shutdown(wait=False)
             raise
+        try:
+            await self._embed_anew()
+        except BaseException:
+            await self.close()
+            raise
 
-    async def store(self, cache_id: str, clock: Callable[[], int] = now_millis) -> SqliteStore:
+    async def store(self, cache: CacheConfig) -> SqliteStore:
         """The store of one cache, with what the file has of it."""
-        return SqliteStore(self, cache_id, await self._run(self._load, cache_id, clock))
+        return SqliteStore(self, cache.cache_id, await self._run(self._load, cache.cache_id))
 
     async def change(self, statement: str, parameters: Sequence[tuple[Any, ...]], then: Callable[[], T]) -> T:
         """Change the file, then memory; returns what ``then`` returns, when both are done.
@@ -138,7 +154,7 @@ class Database:
             if new:
                 for statement in _SCHEMA:
                     connection.execute(statement)
-                connection.execute("INSERT INTO embedder VALUES (?, ?)", (self._embedder, self._dimensions))
+                connection.execute("INSERT INTO embedder VALUES (?, ?)", self._embedded_with)
                 connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
             connection.execute(_EXPIRE, (now_millis(),))
@@ -160,13 +176,32 @@ class Database:
                 f"{self._path} has schema version {version}, and this langcache reads {_SCHEMA_VERSION}; "
                 "use the version that wrote it, or another file"
             )
-        name, dimensions = connection.execute("SELECT name, dimensions FROM embedder").fetchone()
-        if (name, dimensions) != (self._embedder, self._dimensions):
-            raise StoreError(
-                f"the entries of {self._path} were embedded with {name} ({dimensions} dimensions), which "
-                f"can't be compared with {self._embedder} ({self._dimensions}); use that one or another file"
-            )
         return False
+
+    @property
+    def _embedded_with(self) -> tuple[str, int]:
+        return self._embedder.name, self._embedder.dimensions
+
+    async def _embed_anew(self) -> None:
+        """Replace the vectors of a file that another embedder made: all of them, or none."""
+        execute = self._connection.execute
+        before = await self._run(lambda: execute("SELECT name, dimensions FROM embedder").fetchone())
+        if before == self._embedded_with:
+            return
+        rows = await self._run(lambda: execute("SELECT number, prompt FROM entries").fetchall())
+        if rows:
+            _log.warning(
+                "%s was made with the embedder %s; embedding its %d prompts anew with %s",
+                *(self._path, before[0], len(rows), self._embedder.name),
+            )
+        await self._run(execute, "BEGIN")
+        for start in range(0, len(rows), _EMBEDDED_AT_ONCE):
+            batch = rows[start : start + _EMBEDDED_AT_ONCE]
+            vectors = await self._embedder.embed([prompt for _, prompt in batch])
+            updates = [(vector.tobytes(), number) for (number, _), vector in zip(batch, vectors, strict=True)]
+            await self._run(self._connection.executemany, _UPDATE, updates)
+        await self._run(execute, "UPDATE embedder SET name = ?, dimensions = ?", self._embedded_with)
+        await self._run(execute, "COMMIT")
 
     def _commit(self, changes: Sequence[_Change]) -> None:
         connection = self._connection
@@ -181,8 +216,8 @@ class Database:
                 connection.execute("ROLLBACK")
             raise
 
-    def _load(self, cache_id: str, clock: Callable[[], int]) -> Index:
-        index = Index(self._dimensions, clock)
+    def _load(self, cache_id: str) -> Index:
+        index = Index(self._embedder.dimensions)
         rows = self._connection.execute(_SELECT, (cache_id,))
         while batch := rows.fetchmany(10_000):
             entries = [
@@ -190,7 +225,7 @@ class Database:
                 for entry_id, prompt, response, attributes, expires_at, _ in batch
             ]
             vectors = np.frombuffer(b"".join(row[5] for row in batch), np.float32)
-            index.add(entries, vectors.reshape(len(batch), self._dimensions))
+            index.add(entries, vectors.reshape(len(batch), self._embedder.dimensions))
         return index
 
 

@@ -8,9 +8,10 @@ from typing import Protocol
 
 import msgspec
 
+from .config import CacheConfig
 from .embedders import Vectors
 
-__all__ = ["Entry", "Found", "Store", "StoreError", "now_millis"]
+__all__ = ["Entry", "Found", "Storage", "Store", "StoreError", "now_millis"]
 
 
 class StoreError(Exception):
@@ -63,6 +64,26 @@ class Store(Protocol):
 
     async def clear(self) -> None:
         """Delete every entry of this cache."""
+        ...
+
+
+class Storage(Protocol):
+    """The place where the entries of a server's caches are kept: it gives each cache its `Store`.
+
+    It is made with the server's embedder, which has been started by the time it is opened. Vectors of
+    different embedders are never compared: entries that another one embedded are embedded anew, or refused.
+    """
+
+    async def open(self) -> None:
+        """Make ready. Raises `StoreError`, and `EmbedderError` if entries can't be embedded anew."""
+        ...
+
+    async def store(self, cache: CacheConfig) -> Store:
+        """The store of a cache. A database that must know the names of attributes has them from ``cache``."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was begun, and let go of what `open` took."""
         ...
 
 

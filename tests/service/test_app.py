@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 
 import msgspec
 import pytest
+from aiohttp import web
 
 from langcache.local import CacheConfig, EmbedderError, LocalServer, StoreError
 from langcache.local.app import MAX_BODY_BYTES
@@ -218,6 +220,37 @@ async def test_a_body_in_another_encoding_than_it_says_is_refused(server, sessio
     kind, detail = problem(400, await reply.json())
     assert (reply.status, kind) == (400, "/errors/invalid-data")
     assert "can't be read" in detail
+
+
+@pytest.mark.parametrize("nonsense", [b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nX: \0\r\n\r\n"])
+async def test_what_is_no_http_gets_a_400_and_no_traceback(server, caplog, nonsense):
+    host, port = server.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(nonsense)
+    assert (await reader.read()).startswith(b"HTTP/1.0 400 ")
+    writer.close()
+    await writer.wait_closed()
+    assert not caplog.records
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_request_is_no_failure(embedder, caplog, monkeypatch):
+    reading = threading.Event()
+    really_read = web.Request.read
+
+    async def read(request):
+        reading.set()
+        return await really_read(request)
+
+    monkeypatch.setattr(web.Request, "read", read)
+    async with LocalServer(embedder=embedder) as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, port)
+        head = f"POST /v1/caches/{server.cache_id}/entries HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n"
+        writer.write(f"{head}Authorization: Bearer {server.api_key}\r\n\r\n{{".encode())
+        await asyncio.to_thread(reading.wait)
+        writer.close()
+        await writer.wait_closed()
+    assert not caplog.records
 
 
 async def test_a_large_response_comes_back_whole(api):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import io
 import json
 import os
 import re
@@ -11,13 +13,14 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from langcache import __version__
 from langcache.cli import _millis, main
+from langcache.local import WordLlamaEmbedder
 
 EXPORT = re.compile(r"export LANGCACHE_(SERVER_URL|API_KEY|CACHE_ID)=(.+)")
 
@@ -127,7 +130,7 @@ def test_the_demo_in_this_process(capsys):
 
 @pytest.fixture
 def endpoint():
-    """An embeddings endpoint that tells this process to end as soon as it is asked."""
+    """An embeddings endpoint, and the keys that it was asked with."""
     keys = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -139,7 +142,6 @@ def endpoint():
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
-            os.kill(os.getpid(), signal.SIGTERM)
 
         def log_message(self, *args):
             pass
@@ -152,7 +154,20 @@ def endpoint():
         thread.join()
 
 
-def test_serve_with_an_endpoint_takes_its_key_from_the_environment(endpoint, monkeypatch, capsys, tmp_path):
+class Output(io.StringIO):
+    """A stdout that tells this process to end as soon as everything is printed."""
+
+    def flush(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def printed_by_serve(*options):
+    with redirect_stdout(Output()) as output:
+        assert main(["serve", "--port", "0", *options]) == 0
+    return output.getvalue()
+
+
+def test_serve_with_an_endpoint_takes_its_key_from_the_environment(endpoint, monkeypatch, tmp_path):
     embedder, keys = endpoint
     monkeypatch.setenv("LANGCACHE_EMBEDDER_API_KEY", "embedder-secret")
     options = [
@@ -166,23 +181,31 @@ def test_serve_with_an_endpoint_takes_its_key_from_the_environment(endpoint, mon
         "0.9",
     ]
     options += ["--db", str(tmp_path / "a.db"), "--api-key", "own-secret", "--cache-id", "mine"]
-    assert main(["serve", "--port", "0", *options]) == 0
+    output = printed_by_serve(*options)
     assert keys == ["Bearer embedder-secret"]
-    output = capsys.readouterr().out
     assert "attributes topic, embedded with openai/small" in output
     assert "LANGCACHE_CACHE_ID=mine" in output
     assert "secret" not in output
 
 
-def test_serve_prints_what_a_shell_needs(endpoint, capsys):
+def test_serve_prints_what_a_shell_needs(endpoint):
     embedder, _ = endpoint
-    assert main(["serve", "--port", "0", "--embedder", embedder, "--embedder-model", "small"]) == 0
-    output = capsys.readouterr().out
+    output = printed_by_serve("--embedder", embedder, "--embedder-model", "small")
     exported = dict(EXPORT.findall(output))
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", exported["SERVER_URL"])
     assert (exported["API_KEY"], exported["CACHE_ID"]) == ("langcache-local-key", "local")
     commands = output[output.index("curl") :].strip()
     subprocess.run(["bash", "-n", "-c", commands], check=True, timeout=10)
+
+
+def test_a_signal_ends_a_start_that_takes_long(monkeypatch, capsys):
+    async def start(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(WordLlamaEmbedder, "start", start)
+    assert main(["serve", "--port", "0"]) == 0
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -210,8 +233,11 @@ def test_what_can_not_be_served_is_said_in_one_line(options, message, capsys):
 
 
 def test_a_port_in_use_is_said_in_one_line(server, capsys):
-    assert main(["serve", "--port", server.url.rpartition(":")[2]]) == 1
-    assert "in use" in capsys.readouterr().err
+    port = server.url.rpartition(":")[2]
+    assert main(["serve", "--port", port]) == 1
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"langcache: can't listen at '127.0.0.1', port {port}: ")
+    assert errors.endswith("in use\n")
 
 
 @pytest.mark.parametrize("command", ["demo", "serve"])

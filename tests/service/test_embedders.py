@@ -35,6 +35,20 @@ async def test_wordllama_puts_alike_meanings_close(wordllama):
     await wordllama.close()
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "where is the café in straßburg?",
+        "WHERE IS THE CAFÉ IN STRASSBURG?",
+        " Where  is the\tCafé\nin Straßburg? ",
+        "Where is the Cafe\u0301 in Straßburg?",
+    ],
+)
+async def test_wordllama_minds_neither_case_nor_spacing_nor_how_accents_are_encoded(wordllama, asked):
+    saved, asked = await wordllama.embed(["Where is the Café in Straßburg?", asked])
+    assert np.array_equal(saved, asked)
+
+
 async def test_wordllama_knows_no_text_that_it_can_not_embed(wordllama):
     vectors = await wordllama.embed([" ", "\0", "😀", "漢字", "x" * 1024])
     assert np.isfinite(vectors).all()

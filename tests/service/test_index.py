@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langcache.local.index import Index
@@ -40,6 +40,7 @@ def entry(number: int, prompt: str = "prompt", **fields: object) -> Entry:
     )  # type: ignore[arg-type]
 
 
+@settings(deadline=None)
 @given(
     ENTRIES,
     st.lists(st.integers(0, 149), max_size=100),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import subprocess
+import sys
 import threading
 import urllib.request
 
@@ -162,6 +165,26 @@ def test_leaving_twice_is_fine(embedder):
 async def test_leaving_twice_is_fine_under_async_with(embedder):
     async with LocalServer(embedder=embedder) as server:
         await server.__aexit__(None, None, None)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_leaves_the_server_to_its_parent():
+    code = """
+import os, warnings
+from langcache import LangCache
+from langcache.local import LocalServer
+
+warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads, which is what this is about
+with LocalServer() as server:
+    child = os.fork()
+    if child == 0:
+        server.__exit__(None, None, None)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    with LangCache(server.url, server.api_key, server.cache_id) as cache:
+        cache.health()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="this Python has no IPv6")

@@ -8,10 +8,11 @@ import sqlite3
 import numpy as np
 import pytest
 
-from langcache.local import StoreError
+from langcache.local import CacheConfig, EmbedderError, StoreError
 from langcache.local.sqlite import Database
 from langcache.local.store import Entry, now_millis
 
+CACHE = CacheConfig(cache_id="c")
 VECTOR = np.array([1, 0], np.float32)
 
 
@@ -20,11 +21,11 @@ def entry(number: int, prompt: str = "p", expires_at: int | None = None, **attri
 
 
 @pytest.fixture
-async def open_database(tmp_path):
+async def open_database(tmp_path, embedder):
     opened = []
 
-    async def open_database(embedder="angle", dimensions=2):
-        database = Database(tmp_path / "cache.db", embedder, dimensions)
+    async def open_database(with_embedder=embedder):
+        database = Database(tmp_path / "cache.db", with_embedder)
         await database.open()
         opened.append(database)
         return database
@@ -35,14 +36,14 @@ async def open_database(tmp_path):
 
 
 @pytest.fixture
-async def reopen(tmp_path):
+async def reopen(tmp_path, embedder):
     """Open the file, use one of its stores, close it: a life of a server."""
 
-    async def reopen(use, cache_id="c"):
-        database = Database(tmp_path / "cache.db", "angle", 2)
+    async def reopen(use, cache_id="c", with_embedder=embedder):
+        database = Database(tmp_path / "cache.db", with_embedder)
         await database.open()
         try:
-            return await use(await database.store(cache_id))
+            return await use(await database.store(CacheConfig(cache_id=cache_id)))
         finally:
             await database.close()
 
@@ -101,7 +102,7 @@ async def test_expired_entries_leave_the_file(reopen, tmp_path):
 
 async def test_concurrent_changes_share_commits_and_keep_their_order(open_database):
     database = await open_database()
-    store = await database.store("c")
+    store = await database.store(CACHE)
     commits = []
     await database._run(lambda: database._connection.set_trace_callback(commits.append))
     await asyncio.gather(
@@ -114,7 +115,7 @@ async def test_concurrent_changes_share_commits_and_keep_their_order(open_databa
 
 
 async def test_a_cancelled_caller_leaves_disk_and_memory_alike(open_database):
-    store = await (await open_database()).store("c")
+    store = await (await open_database()).store(CACHE)
     first, second = (asyncio.create_task(store.add(entry(number), VECTOR)) for number in range(2))
     await asyncio.sleep(0)
     first.cancel()
@@ -125,7 +126,7 @@ async def test_a_cancelled_caller_leaves_disk_and_memory_alike(open_database):
 
 async def test_a_full_disk_fails_the_call_and_changes_nothing(open_database):
     database = await open_database()
-    store = await database.store("c")
+    store = await database.store(CACHE)
     await store.add(entry(1), VECTOR)
 
     def limit(pages):
@@ -145,7 +146,7 @@ async def test_a_full_disk_fails_the_call_and_changes_nothing(open_database):
 
 
 async def test_a_failure_that_leaves_the_transaction_open_is_rolled_back(open_database):
-    store = await (await open_database()).store("c")
+    store = await (await open_database()).store(CACHE)
     await store.add(entry(1), VECTOR)
     with pytest.raises(StoreError, match="UNIQUE"):
         await store.add(entry(1), VECTOR)
@@ -159,11 +160,71 @@ async def test_a_file_in_use_is_refused(open_database):
         await open_database()
 
 
-@pytest.mark.parametrize(("embedder", "dimensions"), [("other", 2), ("angle", 3)])
-async def test_vectors_of_another_embedder_are_refused(open_database, reopen, embedder, dimensions):
+class OtherEmbedder:
+    """Puts every prompt on the axis that its length names."""
+
+    name = "other"
+    dimensions = 3
+
+    def __init__(self) -> None:
+        self.asked = []
+        self.failure = None
+
+    async def start(self) -> None:
+        pass
+
+    async def embed(self, texts):
+        self.asked += texts
+        if self.failure is not None and len(self.asked) > 64:
+            raise self.failure
+        return np.eye(3, dtype=np.float32)[[len(text) % 3 for text in texts]]
+
+    async def close(self) -> None:
+        pass
+
+
+async def fill_with_many(store):
+    for number in range(100):
+        await store.add(entry(number, "p" * (number + 1)), VECTOR)
+
+
+async def nearest_to_an_axis(store):
+    return [found.prompt for _, found in await store.nearest(np.array([0, 1, 0], np.float32), {}, 2)]
+
+
+async def test_a_file_of_another_embedder_has_its_prompts_embedded_anew(reopen, caplog):
+    await reopen(fill_with_many)
+    other = OtherEmbedder()
+    for _ in range(2):
+        assert await reopen(nearest_to_an_axis, with_embedder=other) == ["p" * 100, "p" * 97]
+    assert sorted(other.asked) == ["p" * (number + 1) for number in range(100)]  # each once
+    assert [record.getMessage().partition("cache.db ")[2] for record in caplog.records] == [
+        "was made with the embedder angle; embedding its 100 prompts anew with other"
+    ]
+
+
+async def test_an_embedder_of_the_same_name_and_another_length_embeds_anew(reopen, caplog):
+    other = OtherEmbedder()
+    other.name = "angle"
+    await reopen(fill_with_many)
+    assert await reopen(nearest_to_an_axis, with_embedder=other) == ["p" * 100, "p" * 97]
+
+
+async def test_an_empty_file_changes_its_embedder_without_a_word(reopen, caplog):
     await reopen(responses)
-    with pytest.raises(StoreError, match=r"embedded with angle \(2 dimensions\), which can't be compared"):
-        await open_database(embedder, dimensions)
+    await reopen(lambda store: store.add(entry(0), np.eye(3, dtype=np.float32)[1]), "c", OtherEmbedder())
+    assert await reopen(nearest_to_an_axis, with_embedder=OtherEmbedder()) == ["p"]
+    assert not caplog.records
+
+
+async def test_an_embedder_that_fails_half_way_leaves_the_file_as_it_was(open_database, reopen):
+    await reopen(fill_with_many)
+    other = OtherEmbedder()
+    other.failure = EmbedderError("the endpoint said no")
+    with pytest.raises(EmbedderError):
+        await open_database(other)
+    assert len(other.asked) == 100
+    assert len(await reopen(responses)) == 100
 
 
 async def test_a_newer_schema_is_refused(open_database, reopen, tmp_path):
@@ -189,7 +250,7 @@ async def test_somebody_else_s_file_is_refused_and_left_alone(open_database, tmp
         await open_database()
 
 
-async def test_a_folder_that_is_not_there_is_named(tmp_path):
-    database = Database(tmp_path / "nowhere" / "cache.db", "angle", 2)
+async def test_a_folder_that_is_not_there_is_named(tmp_path, embedder):
+    database = Database(tmp_path / "nowhere" / "cache.db", embedder)
     with pytest.raises(StoreError, match=r"nowhere.*can't be used: unable to open"):
         await database.open()
