@@ -54,7 +54,7 @@ nitpick_ignore_regex = [
     ("py:class", r"AttributeSource|\w+Decorator|Progress|.*\.Lookup|\w+Provider"),  # of annotations only
 ]
 
-NAME_PARTS = re.compile(r"(?<=[._/(=])(?=\w)|(?<=[a-z])(?=[A-Z])")
+NAME_PARTS = re.compile(r"(?<=[A-Za-z0-9][._/(=])(?=[A-Za-z\"{])|(?<=[a-z])(?=[A-Z])")
 """Where a name may break: ``errors.|Not|Found|Error``, ``max_|elapsed_|time``."""
 
 
@@ -101,9 +101,9 @@ def readable_defaults(
 
 
 def breakable_names(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Let code in tables break between the parts of a name, so that a table is no wider than its page."""
+    """Let long code in tables break between the parts of a name, so that a table fits its page."""
     for cell in doctree.findall(nodes.entry):
-        for code in list(cell.findall(nodes.literal)):
+        for code in [each for each in cell.findall(nodes.literal) if len(each.astext()) > 16]:
             first, *others = NAME_PARTS.split(code.astext())
             code.children = [nodes.Text(first)]
             for part in others:
