@@ -14,13 +14,11 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 
 ESTABLISHED = ("0.11.1", "0.14.0")  # releases of the established client, one of each generation
 
-WAITING = ("tests/faults", "tests/life")
-"""Tests that wait for networks and processes more than they compute, and go well side by side. The uvloop
-session says what they cover."""
-
-nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "types", "tests", "uvloop", "coverage", "docs"]
+nox.needs_version = ">=2025.10.14"
+nox.options.sessions = ["lint", "types", "tests", "coverage", "docs"]
 nox.options.error_on_missing_interpreters = False  # a contributor needs one Python, not all of them
+nox.options.default_venv_backend = "uv|virtualenv"  # uv, where it is, makes an environment in seconds
+nox.options.download_python = "never"  # so that uv, too, skips a Python that this machine lacks
 
 
 def group(name: str) -> tuple[str, ...]:
@@ -50,18 +48,18 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests against the built wheel."""
     session.install(".[local]", *group("test"))
-    if session.posargs:
-        run_tests(session, *session.posargs)
-        return
-    run_tests(session, *(f"--ignore={folder}" for folder in WAITING))
-    session.run("pytest", "-n2", *WAITING)
+    session.run("pytest", *(session.posargs or ["-n2"]))
 
 
 @nox.session
-def uvloop(session: nox.Session) -> None:
-    """Run the tests of the clients with uvloop under the sync client."""
+def coverage(session: nox.Session) -> None:
+    """Run the tests with uvloop under the sync client, and ask that they cover enough."""
     session.install(".[local,speed]", *group("test"))
-    run_tests(session, "tests/client", *WAITING, *session.posargs)
+    session.run("coverage", "erase")
+    # `coverage run -m pytest` would put the checkout before the installed wheel.
+    session.run("coverage", "run", f"{session.bin}/pytest", *session.posargs)
+    session.run("coverage", "combine")
+    session.run("coverage", "report")
 
 
 @nox.session
@@ -118,15 +116,8 @@ def lowest(session: nox.Session) -> None:
     project = PYPROJECT["project"]
     allowed = chain(project["dependencies"], *project["optional-dependencies"].values())
     session.install(".[local,speed]", *group("test"), *(each.replace(">=", "==") for each in allowed))
-    run_tests(session, "-p", "no:anyio", *session.posargs)  # whose plugin of then is not for pytest of now
-
-
-@nox.session
-def coverage(session: nox.Session) -> None:
-    """Combine what all test sessions covered, and ask for enough of it."""
-    session.install(*group("test"))
-    session.run("coverage", "combine")
-    session.run("coverage", "report")
+    # Without anyio's plugin: that of then is not for the pytest of now.
+    session.run("pytest", "-p", "no:anyio", *(session.posargs or ["-n2"]))
 
 
 @nox.session
@@ -153,9 +144,3 @@ def install_apart(session: nox.Session, name: str, *requirements: str) -> str:
     python = str(home / "bin" / "python")
     session.run(python, "-m", "pip", "install", "--quiet", *requirements, external=True)
     return python
-
-
-def run_tests(session: nox.Session, *arguments: str) -> None:
-    """Run pytest under coverage. ``coverage run -m`` would put the checkout before the installed wheel."""
-    pytest = f"{session.bin}/pytest"
-    session.run("coverage", "run", pytest, *arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from docutils import nodes
@@ -53,6 +54,9 @@ nitpick_ignore_regex = [
     ("py:class", r"AttributeSource|\w+Decorator|Progress|.*\.Lookup|\w+Provider"),  # of annotations only
 ]
 
+NAME_PARTS = re.compile(r"(?<=[A-Za-z0-9][._/(=])(?=[A-Za-z\"{])|(?<=[a-z])(?=[A-Z])")
+"""Where a name may break: ``errors.|Not|Found|Error``, ``max_|elapsed_|time``."""
+
 
 def find_by_last_name(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement
@@ -96,7 +100,18 @@ def readable_defaults(
     return signature and signature.replace("<factory>", "{}"), returns
 
 
+def breakable_names(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Let long code in tables break between the parts of a name, so that a table fits its page."""
+    for cell in doctree.findall(nodes.entry):
+        for code in [each for each in cell.findall(nodes.literal) if len(each.astext()) > 16]:
+            first, *others = NAME_PARTS.split(code.astext())
+            code.children = [nodes.Text(first)]
+            for part in others:
+                code += [nodes.raw("", "<wbr>", format="html"), nodes.Text(part)]
+
+
 def setup(app: Sphinx) -> None:
     app.connect("missing-reference", find_by_last_name)
     app.connect("autodoc-process-docstring", google_style)
     app.connect("autodoc-process-signature", readable_defaults)
+    app.connect("doctree-resolved", breakable_names)
