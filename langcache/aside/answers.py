@@ -151,10 +151,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         return cls(**options)  # type: ignore[arg-type]  # mypy does not see that the line above made a tuple
 
     def __post_init__(self) -> None:
-        _one_of("on_error", self.on_error, (None, "compute", "raise"))
+        if self.on_error is not None:
+            _one_of("on_error", self.on_error, ("compute", "raise"))
         _one_of("on_long_prompt", self.on_long_prompt, ("bypass", "raise"))
         _one_of("store", self.store, ("wait", "background"))
-        _seconds("lookup_timeout", self.lookup_timeout)
+        if self.lookup_timeout is not None:
+            _seconds("lookup_timeout", self.lookup_timeout)
         if self.accept is not None and not callable(self.accept):
             kind = type(self.accept).__name__
             raise TypeError(f"accept: must be a function of the question and the entry, but is {kind}")
@@ -189,15 +191,12 @@ class AsideConfig(msgspec.Struct, frozen=True, kw_only=True):
         check_int("max_pending_stores", self.max_pending_stores, minimum=1)
 
 
-def _one_of(name: str, value: object, allowed: tuple[str | None, ...]) -> None:
+def _one_of(name: str, value: object, allowed: tuple[str, str]) -> None:
     if value not in allowed:
-        named = " or ".join(repr(word) for word in allowed if word is not None)
-        raise ValueError(f"{name}: must be {named}, but is {value!r}")
+        raise ValueError(f"{name}: must be {allowed[0]!r} or {allowed[1]!r}, but is {value!r}")
 
 
 def _seconds(name: str, value: object) -> None:
-    if value is None:
-        return
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name}: must be a number of seconds, but is {type(value).__name__}")
     if not 0 < value < float("inf"):

@@ -17,11 +17,9 @@ from collections.abc import (
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from ..errors import ClosedError
-from . import core
 from .answers import Answer, CacheStatus, CallOptions, Options
 from .bridge import CallersThread
 from .codecs import TEXT, TEXT_CHUNKS, Codec
-from .core import Lookup, Question
 from .decorator import (
     AttributeSource,
     Binding,
@@ -30,8 +28,9 @@ from .decorator import (
     CachedStream,
     returned,
 )
-from .entry_points import asked, computing, is_async
+from .making import asked, computing, is_async
 from .many import Progress, Result
+from .question import Lookup, Question
 from .scope import AttributeValue
 
 if TYPE_CHECKING:
@@ -143,10 +142,10 @@ def _answer(
     here = CallersThread(client, "get_or_set")
     question = Question(client._on_portal, text, attributes, codec, options, here.lend)
     if question.given_up is not None:
-        return _at_once(core.get_or_set(question, _as_async(compute)))
+        return _at_once(question.aside.answer(question, _as_async(compute)))
     computed = _Once(compute)
     try:
-        return here.run(core.get_or_set, question, here.lend(computed))
+        return here.run(question.aside.answer, question, here.lend(computed))
     except ClosedError as error:
         if question.raising or computed.error is not None:
             raise

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .answers import CallOptions, Options
-from .codecs import TEXT, TEXT_CHUNKS, Codec
-from .core import Question, get_or_set
+from .codecs import TEXT_CHUNKS, Codec
 from .decorator import (
     AsyncDecorator,
     AttributeSource,
@@ -18,29 +16,17 @@ from .decorator import (
     CachedStream,
     returned,
 )
+from .making import asked, computing, is_async
+from .question import Question
 from .scope import AttributeValue
 from .streams import AnswerStream
 
 if TYPE_CHECKING:
     from ..client import AsyncLangCache
 
-__all__ = ["asked", "computing", "decorator", "get_or_set", "is_async", "question", "stream"]
+__all__ = ["decorator", "stream"]
 
 C = TypeVar("C")
-
-
-def question(
-    client: AsyncLangCache,
-    prompt: Any,
-    make: Any,
-    key: Callable[[Any], str] | None,
-    codec: Codec[Any] | None,
-    attributes: Mapping[str, AttributeValue] | None,
-    options: CallOptions,
-) -> tuple[Question[Any], Callable[[], Awaitable[Any]]]:
-    """The question that a call of ``get_or_set`` asks, and what computes its answer."""
-    asking = Question(client, asked(prompt, key), attributes, codec or TEXT, Options.of(options))
-    return asking, lambda: _compute(make, prompt)
 
 
 def stream(
@@ -85,7 +71,8 @@ def decorator(
             compute: Callable[[], Any],
             options: Options,
         ) -> Any:
-            return get_or_set(Question(client, asked(text), attributes, gives.codec, options), compute)
+            question = Question(client, asked(text), attributes, gives.codec, options)
+            return question.aside.answer(question, compute)
 
         def ask_stream(
             text: str,
@@ -103,48 +90,6 @@ def decorator(
         return CachedFunction[Any, Any](function, binding, ask, defaults)
 
     return cast("AsyncDecorator", decorate)
-
-
-def asked(prompt: Any, key: Callable[[Any], str] | None = None) -> str:
-    """The text to look up. Raises `TypeError` if it is none."""
-    text = prompt if key is None else key(prompt)
-    if not isinstance(text, str):
-        if key is not None:
-            raise TypeError(f"key: must return str, but returned {type(text).__name__}")
-        raise TypeError(f"prompt: must be str, but is {type(text).__name__}; key= can make a text of it")
-    return text
-
-
-def computing(make: Any, prompt: Any) -> Callable[[], Any]:
-    """What gives the answer when it is called, out of a function of the prompt or a ready value."""
-    return (lambda: make(prompt)) if callable(make) else (lambda: make)
-
-
-def is_async(function: object) -> bool:
-    """Whether calling it gives a coroutine."""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004  # not whether it can be called, but how
-    )
-
-
-async def _compute(make: Any, prompt: Any) -> Any:
-    if not callable(make):
-        return make
-    function = cast("Callable[[Any], Any]", make)
-    if is_async(function):
-        return await function(prompt)
-
-    def outcome() -> tuple[Any, Exception | None]:
-        # An exception that leaves a worker thread may not be StopIteration, or its future never ends.
-        try:
-            return function(prompt), None
-        except Exception as error:
-            return None, error
-
-    value, error = await asyncio.to_thread(outcome)
-    if error is not None:
-        raise error
-    return await value if inspect.isawaitable(value) else value
 
 
 async def _ready(stream: AsyncIterator[C]) -> AsyncIterator[C]:

@@ -7,14 +7,18 @@ from collections.abc import Callable, Coroutine, Hashable
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["CallerLeft", "Flight", "SingleFlight", "carried"]
+__all__ = ["CallerLeft", "Flight", "Shared", "SingleFlight", "WaitsForItself", "carried"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class CallerLeft(Exception):
-    """The one whose thread did the work for all is gone; another has to do it."""
+    """The one who did the work for all is gone; another has to do it."""
+
+
+class WaitsForItself(Exception):
+    """What would be waited for waits for the one who would wait."""
 
 
 class Flight:
@@ -63,87 +67,40 @@ class Flight:
 
 
 class SingleFlight:
-    """Does something once for all who ask for it under the same key at the same time.
+    """Lets something be done once for all who ask for it under the same key at the same time.
 
-    It is done in two parts. The first is quick and can be done again: it runs in the task of the caller who
-    leads, which saves the event loop three turns, and if that caller is cancelled, the next one leads. The
-    second is a task of its own: a caller who is cancelled leaves the others theirs, and when the last is
-    gone, the task is cancelled. An error is the error of all callers.
+    A caller who finds a flight `under_way` follows it; one who finds none leads, and works in two parts. The
+    first is quick and can be done again: it runs in the task of the caller who leads, which saves the event
+    loop three turns, and if that caller is cancelled, another leads. The second is a task of its own: a
+    caller who is cancelled leaves the others theirs, and when the last is gone, the task is cancelled. An
+    error is the error of all callers.
     """
 
     def __init__(self) -> None:
-        self._flights: dict[Hashable, _Shared] = {}
+        self._flights: dict[Hashable, Shared] = {}
 
-    def run(
-        self,
-        key: Hashable,
-        first: Callable[[], Coroutine[Any, Any, T | None]],
-        second: Callable[[], Coroutine[Any, Any, T]],
-    ) -> Coroutine[Any, Any, tuple[T, bool]]:
-        """What ``first`` gives, or ``second`` if that is None; and whether somebody else's call led."""
-        key = (asyncio.get_running_loop(), key)  # a task can't be awaited from another loop, or after a fork
+    def under_way(self, key: Hashable) -> Shared | None:
+        """The flight that one more caller may follow."""
         flight = self._flights.get(key)
-        if flight is None or not flight.open:
-            return self._lead(key, first, second)
-        return self._follow(key, flight, first, second)
+        return flight if flight is not None and flight.open else None
+
+    def lead(self, key: Hashable) -> Shared:
+        """A new flight, for the caller to lead under ``with``."""
+        flight = self._flights[key] = Shared(self._flights, key)
+        return flight
 
     @property
     def waiting(self) -> int:
         """How many callers there are at this moment, those who lead included."""
         return sum(flight.callers for flight in list(self._flights.values()))
 
-    async def _follow(
-        self,
-        key: Hashable,
-        flight: _Shared | None,
-        first: Callable[[], Coroutine[Any, Any, T | None]],
-        second: Callable[[], Coroutine[Any, Any, T]],
-    ) -> tuple[T, bool]:
-        while flight is not None and flight.open:
-            if flight.would_wait_for_itself():
-                result = await first()
-                return (await second() if result is None else result), False
-            try:
-                return await flight.follow(), True
-            except CallerLeft:
-                flight = self._flights.get(key)
-        return await self._lead(key, first, second)
 
-    async def _lead(
-        self,
-        key: Hashable,
-        first: Callable[[], Coroutine[Any, Any, T | None]],
-        second: Callable[[], Coroutine[Any, Any, T]],
-    ) -> tuple[T, bool]:
-        flight = self._flights[key] = _Shared(self._flights, key)
-        within = flight.arrive()
-        try:
-            token = _flight.set(flight)
-            try:
-                result = await first()
-            finally:
-                _flight.reset(token)
-            if result is None:
-                return await flight.alone(second), False
-            flight.settle(result)
-            return result, False
-        except (asyncio.CancelledError, CallerLeft):
-            if flight.task is None:
-                flight.settle(error=CallerLeft())
-            raise
-        except Exception as error:
-            flight.settle(error=error)
-            raise
-        finally:
-            flight.depart(within)
+class Shared(Flight):
+    """A flight of `SingleFlight`."""
 
+    __slots__ = ("_followers", "_key", "_others", "_settled", "_within")
 
-class _Shared(Flight):
-    """A flight of `SingleFlight`: what its followers wait for."""
-
-    __slots__ = ("_followers", "_key", "_others", "_settled")
-
-    def __init__(self, others: dict[Hashable, _Shared], key: Hashable) -> None:
+    def __init__(self, others: dict[Hashable, Shared], key: Hashable) -> None:
         super().__init__()
         self._others = others
         self._key = key
@@ -155,26 +112,18 @@ class _Shared(Flight):
         """Whether one more caller may follow."""
         return not self._settled and self.callers > 0
 
-    async def alone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Do the flight's work in a task of its own, and wait for it."""
+    def __enter__(self) -> Shared:
+        self._within = self.arrive()
+        self.enter()
+        return self
 
-        async def inside() -> T:
-            self.enter()
-            return await work()
-
-        self.task = task = asyncio.get_running_loop().create_task(inside())
-        task.add_done_callback(self._landed)
-        return await asyncio.shield(task)
-
-    async def follow(self) -> Any:
-        """Wait for what the one who leads gets."""
-        follower: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._followers.append(follower)
-        within = self.arrive()
-        try:
-            return await follower
-        finally:
-            self.depart(within)
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        _flight.set(self._within)
+        if isinstance(error, Exception) and not isinstance(error, CallerLeft):
+            self.settle(error=error)
+        elif error is not None and self.task is None:
+            self.settle(error=CallerLeft())
+        self.depart(self._within)
 
     def settle(self, result: object = None, error: BaseException | None = None) -> None:
         """Let the followers have this result, or this error."""
@@ -189,6 +138,27 @@ class _Shared(Flight):
             else:
                 follower.set_exception(error)
         self._followers.clear()
+
+    async def alone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do work for all in a task of its own, and wait for it."""
+        self.task = task = asyncio.get_running_loop().create_task(work())
+        task.add_done_callback(self._landed)
+        return await asyncio.shield(task)
+
+    async def follow(self) -> Any:
+        """Wait for what the one who leads gets.
+
+        Raises `CallerLeft` if the leader has left, and `WaitsForItself` if it would never come.
+        """
+        follower: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        within = self.arrive()
+        try:
+            if self.would_wait_for_itself():
+                raise WaitsForItself
+            self._followers.append(follower)
+            return await follower
+        finally:
+            self.depart(within)
 
     def _landed(self, task: asyncio.Task[Any]) -> None:
         if task.cancelled():

@@ -101,10 +101,7 @@ class AsyncAsideMethods:
             TypeError, ValueError: an argument breaks a rule.
             LangCacheError: only with ``on_error="raise"``.
         """
-        from . import entry_points
-
-        question, compute = entry_points.question(self._client, prompt, make, key, codec, attributes, options)
-        return await entry_points.get_or_set(question, compute)
+        return await self._aside.get_or_set(self._client, prompt, make, key, codec, attributes, options)
 
     def get_or_stream(
         self,

@@ -69,7 +69,10 @@ class Stats(msgspec.Struct, kw_only=True):
 
     def found(self, similarity: float) -> None:
         """Count an entry found."""
-        self.similarities[min(max(int(similarity * _BUCKETS), 0), _BUCKETS - 1)] += 1
+        bucket = int(similarity * _BUCKETS)
+        if not 0 <= bucket < _BUCKETS:
+            bucket = 0 if bucket < 0 else _BUCKETS - 1
+        self.similarities[bucket] += 1
 
     def copy(self) -> Stats:
         """These figures as they are now."""

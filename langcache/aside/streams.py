@@ -9,8 +9,8 @@ from inspect import isawaitable
 from typing import Generic, TypeAlias, TypeVar
 
 from .answers import CacheStatus
-from .core import Lookup, Question
 from .flight import Flight
+from .question import Lookup, Question
 
 __all__ = ["AnswerStream", "Source"]
 
