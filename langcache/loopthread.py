@@ -127,9 +127,10 @@ class LoopThread(threading.Thread):
             # Imported late: it costs more than the rest of this package, and async programs do without.
             # Not on the loop, which would complain of it in asyncio's debug mode.
             import anyio
-            import anyio.from_thread
+            from anyio.from_thread import BlockingPortal
 
-            anyio.run(self._serve, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+            uvloop = {"use_uvloop": find_spec("uvloop") is not None}
+            anyio.run(self._serve, BlockingPortal, backend_options=uvloop)
         except BaseException as error:
             self._failure = error
         finally:
@@ -139,10 +140,8 @@ class LoopThread(threading.Thread):
             self._end_all()
             running.discard(self)
 
-    async def _serve(self) -> None:
-        from anyio.from_thread import BlockingPortal
-
-        async with BlockingPortal() as self._portal:
+    async def _serve(self, make_portal: type[BlockingPortal]) -> None:
+        async with make_portal() as self._portal:
             self._loop = asyncio.get_running_loop()
             starting.release()
             self._loop.set_default_executor(_Executor())
