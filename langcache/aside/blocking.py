@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from ..errors import ClosedError
 from .answers import Answer, CacheStatus, CallOptions, Options
+from .blocking_streams import read
 from .bridge import CallersThread
 from .codecs import TEXT, TEXT_CHUNKS, Codec
 from .decorator import (
@@ -30,7 +31,7 @@ from .decorator import (
 )
 from .making import asked, computing, is_async
 from .many import Progress, Result
-from .question import Lookup, Question
+from .question import Question
 from .scope import AttributeValue
 
 if TYPE_CHECKING:
@@ -166,50 +167,7 @@ def _chunks(
 ) -> Iterator[T]:
     here = CallersThread(client, "get_or_stream")
     question = Question(client._on_portal, text, attributes, codec, options, here.lend)
-
-    def look_up() -> Lookup:
-        try:
-            return here.run(question.look_up)
-        except ClosedError as error:
-            if question.raising:
-                raise
-            question.aside.failed(error)
-            return Lookup(status=CacheStatus.ERROR, error=error)
-
-    def store(chunks: list[T]) -> None:
-        try:
-            CallersThread(client, "get_or_stream").run(question.store, chunks)
-        except ClosedError as error:
-            if question.raising:
-                raise
-            question.aside.failed(error)
-
-    return _pass_through(question, look_up, source, store)
-
-
-def _pass_through(
-    question: Question[list[T]],
-    look_up: Callable[[], Lookup],
-    source: Callable[[], Iterable[T]],
-    store: Callable[[list[T]], None],
-) -> Iterator[T]:
-    found = question.given_up or look_up()
-    question.aside.count(found.status, shared=False)
-    if found.status is CacheStatus.HIT:
-        yield from found.value
-        return
-    chunks: list[T] = []
-    stream = source()
-    try:
-        for chunk in stream:
-            chunks.append(chunk)
-            yield chunk
-    finally:
-        close = getattr(stream, "close", None)
-        if close is not None:
-            close()
-    if found.status is CacheStatus.MISS:
-        store(chunks)
+    return read(question, here, source)
 
 
 def _as_async(function: Callable[[], T]) -> Callable[[], Coroutine[Any, Any, T]]:

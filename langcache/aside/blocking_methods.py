@@ -85,8 +85,9 @@ class BlockingAsideMethods:
     ) -> Iterator[C]:
         """See `AsyncLangCache.get_or_stream`, of which this is a generator.
 
-        The source runs in the thread that iterates. Streams are not shared between threads: one that is slow
-        to read would hold up the others.
+        Threads that ask the same thing while a stream is under way share it: each step of the source runs in
+        the thread that wants the next chunk first, with the context variables of the one that began. If a
+        thread is interrupted at that, the others begin anew, or get `RuntimeError` if chunks had come.
         """
         from . import blocking
 

@@ -61,7 +61,8 @@ class _Done(Generic[T]):
 
 
 class CallersThread:
-    """One blocking call's thread, for `run` once. All state but this thread's stays on the portal's loop."""
+    """One blocking call's thread, for one `run` at a time. All state but this thread's stays on the portal's
+    loop."""
 
     def __init__(self, client: LangCache, name: str) -> None:
         self._client = client
@@ -113,6 +114,8 @@ class CallersThread:
     async def _begin(
         self, function: Callable[..., Coroutine[Any, Any, T]], args: tuple[Any, ...]
     ) -> _Job | _Done[T]:
+        self._left = False
+        self._jobs.clear()
         self._news = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(function(*args))
         self._task.add_done_callback(lambda _: self._news.set())

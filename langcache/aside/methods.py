@@ -91,6 +91,7 @@ class AsyncAsideMethods:
             prompt: the question, or anything that ``key`` makes a question of.
             make: called with ``prompt`` if the cache has no answer; a function that is not async runs in a
                 worker thread. Or the answer itself. What it raises is raised here, and nothing is stored.
+                To mypy the answer of a lambda is Any; annotate it, ``answer: Answer[str] = await ...``.
             key: makes the text to look up of ``prompt``, the last message of a conversation, say.
             codec: what is stored of the answer. Default: text, and the answer must be str.
             attributes: only answers that carry all of these, and what is stored carries them. Values of any

@@ -41,6 +41,8 @@ def encode_attributes(attributes: Mapping[str, AttributeValue]) -> dict[str, str
     Raises `TypeError` for a value of another type, and `LimitError` for one that is empty or not finite. None
     and the empty text are refused because a scope that was left blank by mistake would be shared.
     """
+    if not isinstance(attributes, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"attributes: must be a mapping, but is {type(attributes).__name__}")
     return {name: _encode(name, value) for name, value in attributes.items()}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Hashable
-from contextlib import aclosing
 from inspect import isawaitable
 from typing import Generic, TypeAlias, TypeVar
 
@@ -28,19 +27,18 @@ class AnswerStream(AsyncIterator[C], Generic[C]):
     """
 
     def __init__(self, question: Question[list[C]], source: Source[C]) -> None:
-        self._question = question
-        self._lookup: Lookup | None = None
-        self._chunks = self._read(source)
+        self._found = _Found()
+        self._chunks = _read(question, source, self._found)
 
     @property
     def status(self) -> CacheStatus | None:
         """How the answer is come by; None until the first chunk has come."""
-        return None if self._lookup is None else self._lookup.status
+        return None if self.lookup is None else self.lookup.status
 
     @property
     def lookup(self) -> Lookup | None:
         """More of the same: the entry of a hit, the reason of a bypass, the error of a failure."""
-        return self._lookup
+        return self._found.lookup
 
     async def __anext__(self) -> C:
         return await self._chunks.__anext__()
@@ -49,32 +47,45 @@ class AnswerStream(AsyncIterator[C], Generic[C]):
         """Stop reading. When nobody reads any more, the source is closed and nothing is stored."""
         await self._chunks.aclose()
 
-    async def _read(self, source: Source[C]) -> AsyncGenerator[C, None]:
-        question, aside = self._question, self._question.aside
-        if question.given_up is not None:
-            self._known(question.given_up, shared=False)
-            async with aclosing(_iterate(source)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-            return
-        key = (asyncio.get_running_loop(), question.key)
-        broadcast: _Broadcast[C] | None = aside.broadcasts.get(key)
-        shared = broadcast is not None and broadcast.open
-        if broadcast is None or not shared or broadcast.would_wait_for_itself():
-            shared = False
-            broadcast = _Broadcast(question, source)
-            broadcast.begin(aside.broadcasts, key)
-        async with aclosing(broadcast.read()) as chunks:
-            async for chunk in chunks:
-                if self._lookup is None and broadcast.lookup is not None:
-                    self._known(broadcast.lookup, shared=shared)
-                yield chunk
-        if self._lookup is None and broadcast.lookup is not None:
-            self._known(broadcast.lookup, shared=shared)
 
-    def _known(self, lookup: Lookup, *, shared: bool) -> None:
-        self._lookup = lookup
-        self._question.aside.count(lookup.status, shared=shared)
+class _Found:
+    """What a reader has been told. Apart from the stream, which is not to be in a cycle with its generator: a
+    stream that is dropped is then closed at once."""
+
+    lookup: Lookup | None = None
+
+
+# No async generator may iterate over another one here: if both are garbage, the event loop closes both, each
+# in a task of its own, and the outer fails on the inner.
+async def _read(question: Question[list[C]], source: Source[C], found: _Found) -> AsyncGenerator[C, None]:
+    broadcast, shared = _tuned_in(question, source)
+    within = broadcast.arrive()
+    at = 0
+    try:
+        while True:
+            more = await broadcast.reaches(at)
+            if found.lookup is None and broadcast.lookup is not None:
+                found.lookup = broadcast.lookup
+                question.aside.count(found.lookup.status, shared=shared)
+            if not more:
+                return
+            yield broadcast.chunks[at]
+            at += 1
+    finally:
+        await broadcast.leave(within)
+
+
+def _tuned_in(question: Question[list[C]], source: Source[C]) -> tuple[_Broadcast[C], bool]:
+    """The broadcast to listen to, and whether somebody else began it."""
+    others: dict[Hashable, _Broadcast[C]] = question.aside.broadcasts
+    nobody_elses = object()
+    key = nobody_elses if question.given_up else (asyncio.get_running_loop(), question.key)
+    broadcast = others.get(key)
+    if broadcast is not None and broadcast.open and not broadcast.would_wait_for_itself():
+        return broadcast, True
+    broadcast = _Broadcast(question, source)
+    broadcast.begin(others, key)
+    return broadcast, False
 
 
 class _Broadcast(Flight, Generic[C]):
@@ -83,9 +94,9 @@ class _Broadcast(Flight, Generic[C]):
     def __init__(self, question: Question[list[C]], source: Source[C]) -> None:
         super().__init__()
         self.lookup: Lookup | None = None
+        self.chunks: list[C] = []
         self._question = question
         self._source = source
-        self._chunks: list[C] = []
         self._wanted = asyncio.Event()
         self._arrived = asyncio.Event()
         self._produced: asyncio.Task[None]
@@ -96,7 +107,7 @@ class _Broadcast(Flight, Generic[C]):
         return self.callers > 0 and not self._produced.done()
 
     def begin(self, others: dict[Hashable, _Broadcast[C]], key: Hashable) -> None:
-        """Start reading, where those who ask the same find it."""
+        """Start reading, where those who ask the same find it, and where the task is kept from collection."""
         others[key] = self
 
         def ended(task: asyncio.Task[None]) -> None:
@@ -109,24 +120,21 @@ class _Broadcast(Flight, Generic[C]):
         self.task = self._produced = asyncio.get_running_loop().create_task(self._produce())
         self._produced.add_done_callback(ended)
 
-    async def read(self) -> AsyncGenerator[C, None]:
-        """The chunks, from the first on."""
-        within = self.arrive()
-        try:
-            at = 0
-            while True:
-                while at < len(self._chunks):
-                    yield self._chunks[at]
-                    at += 1
-                if self._produced.done():
-                    self._produced.result()
-                    return
-                self._wanted.set()
-                await self._arrived.wait()
-        finally:
-            self.depart(within)
-            if not self.callers:  # the task is done, or was cancelled just now and closes the source
-                await asyncio.wait([self._produced])
+    async def reaches(self, at: int) -> bool:
+        """Whether there is a chunk at this place, the next one or one before; waits for the next."""
+        while at >= len(self.chunks):
+            if self._produced.done():
+                self._produced.result()
+                return False
+            self._wanted.set()
+            await self._arrived.wait()
+        return True
+
+    async def leave(self, within: Flight | None) -> None:
+        """One listener less; the last closes the source."""
+        self.depart(within)
+        if not self.callers:  # the task is done, or was cancelled just now and closes the source
+            await asyncio.wait([self._produced])
 
     async def _produce(self) -> None:
         self.enter()
@@ -135,31 +143,29 @@ class _Broadcast(Flight, Generic[C]):
             for chunk in found.value:
                 await self._hand_out(chunk)
             return
-        async with aclosing(_iterate(self._source)) as chunks:
+        begun = self._source()
+        chunks = await begun if isawaitable(begun) else begun
+        if not hasattr(chunks, "__aiter__"):
+            raise TypeError(f"make: must give an async iterable of chunks, but gave {type(chunks).__name__}")
+        try:
             async for chunk in chunks:
                 await self._hand_out(chunk)
+        finally:
+            await _close(chunks)
         if found.status is CacheStatus.MISS:
-            await self._question.store(list(self._chunks))
+            await self._question.store(list(self.chunks))
 
     async def _hand_out(self, chunk: C) -> None:
-        self._chunks.append(chunk)
+        self.chunks.append(chunk)
         self._wanted.clear()
         self._arrived.set()
         self._arrived = asyncio.Event()
         await self._wanted.wait()
 
 
-async def _iterate(source: Source[C]) -> AsyncGenerator[C, None]:
-    begun = source()
-    chunks = await begun if isawaitable(begun) else begun
-    if not hasattr(chunks, "__aiter__"):
-        raise TypeError(f"make: must give an async iterable of chunks, but gave {type(chunks).__name__}")
-    try:
-        async for chunk in chunks:
-            yield chunk
-    finally:
-        # A generator that is left in the middle would otherwise be closed when it is collected, sometime.
-        close = getattr(chunks, "aclose", None) or getattr(chunks, "close", None)
-        closing = close() if close is not None else None
-        if isawaitable(closing):
-            await closing
+async def _close(chunks: object) -> None:
+    # A generator that is left in the middle would otherwise be closed when it is collected, sometime.
+    close = getattr(chunks, "aclose", None) or getattr(chunks, "close", None)
+    closing = close() if close is not None else None
+    if isawaitable(closing):
+        await closing

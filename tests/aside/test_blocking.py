@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 
@@ -144,36 +143,6 @@ def test_a_disabled_cache_starts_no_thread(monkeypatch):
     assert list(cache.get_or_stream(QUESTION, lambda prompt: iter("ab"))) == ["a", "b"]
     assert "langcache-portal" not in {thread.name for thread in threading.enumerate()}
     assert not cache.search(QUESTION)
-
-
-def test_a_generator_passes_through_and_is_replayed(blocking_cache):
-    threads = []
-
-    @blocking_cache.cached()
-    def tell(question: str) -> Iterator[str]:
-        threads.append(threading.current_thread())
-        yield "Once "
-        yield "upon"
-
-    assert [list(tell(QUESTION)), list(tell(QUESTION))] == [["Once ", "upon"], ["Once upon"]]
-    assert threads == [threading.current_thread()]
-
-
-def test_a_generator_cut_midway_stores_nothing_and_is_closed(blocking_cache):
-    closed = []
-
-    def source(prompt):
-        try:
-            yield "Once "
-            yield "upon"
-        finally:
-            closed.append(True)
-
-    stream = blocking_cache.get_or_stream(QUESTION, source)
-    assert next(stream) == "Once "
-    stream.close()
-    assert closed
-    assert not blocking_cache.search(QUESTION)
 
 
 def test_a_cached_function_keeps_its_type_and_its_ways(blocking_cache):

@@ -84,6 +84,11 @@ def test_the_encoding_is_the_one_that_is_stored_everywhere(value, encoded):
     assert encode_attributes({"n": value}) == {"n": encoded}
 
 
+def test_attributes_that_are_no_mapping_are_refused():
+    with pytest.raises(TypeError, match="attributes: must be a mapping, but is int"):
+        encode_attributes(3)
+
+
 @pytest.mark.parametrize("value", [None, "", b"acme", ["acme"], float("nan"), float("inf"), "\ud800"])
 def test_values_that_can_not_be_a_scope_are_refused(value):
     with pytest.raises((TypeError, ValueError), match="attributes"):

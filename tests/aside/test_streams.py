@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -65,6 +66,26 @@ async def test_a_stream_cut_midway_stores_nothing_and_closes_its_source(cache):
         async for _ in stream:
             break
     assert source.closed == 1
+    assert not await cache.search(QUESTION)
+
+
+@pytest.mark.parametrize("options", [{}, {"bypass": True}])
+async def test_a_stream_that_is_dropped_closes_its_source_without_a_word(cache, until, options):
+    problems = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, problem: problems.append(problem))
+    source = Source()
+    stream = cache.get_or_stream(QUESTION, source, **options)
+    await stream.__anext__()
+    del stream
+    await until(lambda: source.closed == 1)
+    in_a_cycle = [cache.get_or_stream(QUESTION, source, **options)]
+    await in_a_cycle[0].__anext__()
+    in_a_cycle.append(in_a_cycle)
+    del in_a_cycle
+    gc.collect()
+    await until(lambda: source.closed == 2)
+    await until(lambda: len(asyncio.all_tasks()) == 1)
+    assert problems == []
     assert not await cache.search(QUESTION)
 
 

@@ -18,6 +18,14 @@ class Reply(msgspec.Struct):
     text: str
 
 
+class Maker:
+    async def __call__(self, prompt: str) -> Reply:
+        return Reply(prompt)
+
+    def make(self, prompt: str) -> int:
+        return len(prompt)
+
+
 async def make(prompt: str) -> str:
     return prompt
 
@@ -39,6 +47,13 @@ async def get_or_set() -> None:
     assert_type((await cache.get_or_set("Hi?", "ready")).value, str)
     assert_type((await cache.get_or_set("Hi?", Reply("Ho"), codec=JsonCodec(Reply))).value, Reply)
     assert_type((await cache.get_or_set(["Hi?"], last, key=last)).value, str)
+    assert_type((await cache.get_or_set("Hi?", Maker(), codec=JsonCodec(Reply))).value, Reply)
+    assert_type((await cache.get_or_set("Hi?", Maker().make, codec=JsonCodec(int))).value, int)
+    # To mypy a lambda might be a ready value as well, and the answer is Any; an annotation says what it is.
+    of_value: Answer[str] = await cache.get_or_set("Hi?", lambda prompt: prompt)
+    of_awaitable: Answer[str] = await cache.get_or_set(["Hi?"], lambda all: make(all[0]), key=last)
+    of_blocking: Answer[str] = blocking.get_or_set("Hi?", lambda prompt: prompt)
+    assert_type([of_value.value, of_awaitable.value, of_blocking.value], list[str])
     assert_type(cache.scoped(tenant="a", user=1), AsyncLangCache)
     assert_type(blocking.scoped(tenant="a").get_or_set("Hi?", made).value, str)
 
