@@ -146,6 +146,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             return cls.DEFAULT
         strategies = options.get("search_strategies")
         if strategies is not None:
+            if not isinstance(strategies, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+                kind = type(strategies).__name__
+                raise TypeError(f"search_strategies: must be an iterable of strategies, but is {kind}")
             strategies = (strategies,) if isinstance(strategies, str) else tuple(strategies)
             options = {**options, "search_strategies": strategies}
         return cls(**options)  # type: ignore[arg-type]  # mypy does not see that the line above made a tuple

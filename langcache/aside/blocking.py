@@ -108,12 +108,13 @@ def decorator(
 
 def many(
     client: LangCache,
+    name: str,
     items: Iterable[I],
     batch: Callable[[AsyncIterable[I], Progress], Awaitable[list[Result[I, R]]]],
     progress: Progress | None,
 ) -> list[Result[I, R]]:
-    """Run a batch whose items and progress are the business of the calling thread."""
-    here = CallersThread(client, "set_many")
+    """Run the batch of the method of this name; items and progress are the business of the calling thread."""
+    here = CallersThread(client, name)
     iterator = iter(items)
     end: Any = object()
 

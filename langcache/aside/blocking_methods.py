@@ -148,7 +148,7 @@ class BlockingAsideMethods:
                 progress=progress,
             )
 
-        return blocking.many(client, items, batch, progress)
+        return blocking.many(client, "set_many", items, batch, progress)
 
     def search_many(
         self,
@@ -179,7 +179,7 @@ class BlockingAsideMethods:
                 progress=progress,
             )
 
-        return blocking.many(client, prompts, batch, progress)
+        return blocking.many(client, "search_many", prompts, batch, progress)
 
     @property
     def _blocking_client(self) -> LangCache:

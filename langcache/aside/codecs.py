@@ -53,7 +53,7 @@ class TextChunks:
         return "".join(value)
 
     def decode(self, text: str) -> list[str]:
-        return [text]
+        return [text] if text else []
 
 
 class JsonCodec(Generic[T]):

@@ -221,6 +221,18 @@ def test_many_read_their_items_and_tell_progress_in_the_callers_thread(blocking_
     assert not found[1].ok
 
 
+def test_what_is_said_of_a_call_names_its_method(blocking_cache, monkeypatch):
+    names, call = [], blocking_cache._portal.call
+
+    def spy(method, *args, **kwargs):
+        names.append(method.__name__)
+        return call(method, *args, **kwargs)
+
+    monkeypatch.setattr(blocking_cache._portal, "call", spy)
+    blocking_cache.search_many(["Question number 3"])
+    assert set(names) == {"search_many"}
+
+
 def test_background_stores_are_there_when_the_client_is_closed(connection):
     with LangCache(**connection) as cache:
         cache.get_or_set(QUESTION, "stored", store="background")

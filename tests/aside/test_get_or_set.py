@@ -218,6 +218,7 @@ async def test_background_stores_are_there_when_the_client_is_closed(connection)
         ({"lookup_timeout": 0}, "lookup_timeout"),
         ({"lookup_timeout": "1"}, "lookup_timeout"),
         ({"accept": "yes"}, "accept"),
+        ({"search_strategies": 5}, "search_strategies"),
         ({"no_such": 1}, "no_such"),
     ],
 )

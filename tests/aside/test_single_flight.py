@@ -164,3 +164,26 @@ async def test_when_the_caller_who_looks_up_is_cancelled_another_does(broken, ma
         assert (await follower).value == "the answer"
     assert leader.cancelled()
     assert broken.asked == ["search", "search", "entries"]
+
+
+class Interrupt(BaseException):
+    pass
+
+
+async def test_whatever_ends_the_caller_who_looks_up_another_does(cache, make, until):
+    await cache.set(QUESTION, "stored")
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def accept(question, entry):
+        if not begun.is_set():
+            begun.set()
+            await go_on.wait()
+            raise Interrupt
+        return True
+
+    leader, follower = (asyncio.create_task(cache.get_or_set(QUESTION, make, accept=accept)) for _ in "ab")
+    await until(lambda: cache._aside.flights.waiting == 2 and begun.is_set())
+    go_on.set()
+    assert (await asyncio.wait_for(follower, 5)).value == "stored"
+    with pytest.raises(Interrupt):
+        await leader

@@ -53,6 +53,15 @@ async def test_chunks_pass_through_on_a_miss_and_the_whole_is_replayed(cache):
     assert (cache.stats().hits, cache.stats().misses) == (1, 1)
 
 
+async def test_a_stream_of_nothing_is_replayed_as_one(cache):
+    async def source(prompt):
+        for chunk in ():
+            yield chunk
+
+    assert [await all_of(cache.get_or_stream(QUESTION, source)) for _ in "ab"] == [[], []]
+    assert (cache.stats().misses, cache.stats().hits) == (1, 1)
+
+
 async def test_chunks_come_as_they_are_made(cache):
     source = Source()
     async with aclosing(cache.get_or_stream(QUESTION, source)) as stream:
