@@ -54,7 +54,7 @@ nitpick_ignore_regex = [
     ("py:class", r"AttributeSource|\w+Decorator|Progress|.*\.Lookup|\w+Provider"),  # of annotations only
 ]
 
-NAME_PARTS = re.compile(r"(?<=[A-Za-z0-9][._/(=])(?=[A-Za-z\"{])|(?<=[a-z])(?=[A-Z])")
+NAME_PARTS = re.compile(r"(?<=[A-Za-z0-9][._/(=])(?=[A-Za-z\"{])(?!py\b)|(?<=[a-z])(?=[A-Z])")
 """Where a name may break: ``errors.|Not|Found|Error``, ``max_|elapsed_|time``."""
 
 
