@@ -60,7 +60,7 @@ class Aside:
     ) -> Coroutine[Any, Any, Answer[Any]]:
         """What ``AsyncLangCache.get_or_set`` does."""
         question = Question(client, asked(prompt, key), attributes, codec or TEXT, Options.of(options))
-        return self.answer(question, lambda: made(make, prompt))
+        return self.answer(question, partial(made, make, prompt))
 
     def answer(
         self, question: Question[T], compute: Callable[[], Awaitable[T]]

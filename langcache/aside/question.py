@@ -117,7 +117,8 @@ class Question(Generic[T]):
         return await self._first_accepted(found.data) if found.data else _MISS
 
     def _search(self) -> Coroutine[Any, Any, SearchResponse]:
-        seconds = self._timeout if self.client._timeout is None else min(self._timeout, self.client._timeout)
+        ours, clients = self._timeout, self.client._timeout
+        seconds = ours if clients is None or ours < clients else clients
         return self.client._call(self._request, timeout_ms=1000 * seconds)
 
     async def store(self, value: T) -> Exception | None:
