@@ -83,7 +83,7 @@ class Aside:
         if question.given_up is not None:
             return self._counted(await _computed(question, question.given_up, compute))
         # A task can't be awaited from another loop, or after a fork.
-        key = asyncio.get_running_loop(), question.key
+        key = question.key(asyncio.get_running_loop())
         while (flight := self.flights.under_way(key)) is not None:
             try:
                 shared: Answer[T] = await flight.follow()
