@@ -156,7 +156,7 @@ def _board(
     if question.given_up is not None:
         return mine, mine.arrive(), False
     others = question.aside.broadcasts
-    key = os.getpid(), question.key  # what was under way when the process forked never ends in the child
+    key = question.key(os.getpid())  # what was under way when the process forked never ends in the child
     with _boarding:
         theirs: _Broadcast[C] | None = others.get(key)
         if theirs is not None and theirs.callers and not theirs.ended:

@@ -60,7 +60,7 @@ class Aside:
     ) -> Coroutine[Any, Any, Answer[Any]]:
         """What ``AsyncLangCache.get_or_set`` does."""
         question = Question(client, asked(prompt, key), attributes, codec or TEXT, Options.of(options))
-        return self.answer(question, lambda: made(make, prompt))
+        return self.answer(question, partial(made, make, prompt))
 
     def answer(
         self, question: Question[T], compute: Callable[[], Awaitable[T]]
@@ -83,7 +83,7 @@ class Aside:
         if question.given_up is not None:
             return self._counted(await _computed(question, question.given_up, compute))
         # A task can't be awaited from another loop, or after a fork.
-        key = asyncio.get_running_loop(), question.key
+        key = question.key(asyncio.get_running_loop())
         while (flight := self.flights.under_way(key)) is not None:
             try:
                 shared: Answer[T] = await flight.follow()

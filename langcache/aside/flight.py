@@ -98,14 +98,14 @@ class SingleFlight:
 class Shared(Flight):
     """A flight of `SingleFlight`."""
 
-    __slots__ = ("_followers", "_key", "_others", "_settled", "_within")
+    __slots__ = ("_key", "_landing", "_others", "_settled", "_within")
 
     def __init__(self, others: dict[Hashable, Shared], key: Hashable) -> None:
         super().__init__()
         self._others = others
         self._key = key
         self._settled = False
-        self._followers: list[asyncio.Future[Any]] = []
+        self._landing: asyncio.Future[Any] | None = None  # most flights have no followers
 
     @property
     def open(self) -> bool:
@@ -130,14 +130,13 @@ class Shared(Flight):
         self._settled = True
         if self._others.get(self._key) is self:
             del self._others[self._key]
-        for follower in self._followers:
-            if follower.done():
-                continue
-            if error is None:
-                follower.set_result(result)
-            else:
-                follower.set_exception(error)
-        self._followers.clear()
+        if self._landing is None or self._landing.done():
+            return
+        if error is None:
+            self._landing.set_result(result)
+        else:
+            self._landing.set_exception(error)
+            self._landing.exception()  # or the loop would complain if all who followed are gone
 
     async def alone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Do work for all in a task of its own, and wait for it."""
@@ -150,13 +149,13 @@ class Shared(Flight):
 
         Raises `CallerLeft` if the leader has left, and `WaitsForItself` if it would never come.
         """
-        follower: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         within = self.arrive()
         try:
             if self.would_wait_for_itself():
                 raise WaitsForItself
-            self._followers.append(follower)
-            return await follower
+            if self._landing is None:
+                self._landing = asyncio.get_running_loop().create_future()
+            return await asyncio.shield(self._landing)
         finally:
             self.depart(within)
 

@@ -265,12 +265,13 @@ class AsyncAsideMethods:
 
     @property
     def _aside(self) -> Aside:
-        if self._made_aside is None:
+        aside = self._made_aside
+        if aside is None:
             from .answers import AsideConfig
             from .core import Aside
 
-            self._made_aside = Aside(self._aside_config or AsideConfig())
-        return self._made_aside
+            aside = self._made_aside = Aside(self._aside_config or AsideConfig())
+        return aside
 
     @property
     def _is_storing(self) -> bool:

@@ -86,13 +86,12 @@ class Question(Generic[T]):
         self.given_up: Lookup | None = self._reason_to_give_up()
         """What is known without asking the cache; None if it has to be asked."""
 
-    @property
-    def key(self) -> Hashable:
-        """Equal for questions that may share one answer."""
+    def key(self, place: Hashable) -> Hashable:
+        """Equal for questions that may share one answer if they are asked at one place."""
         text = self._text if self._text.isascii() else unicodedata.normalize("NFC", self._text)
         attributes = None if self._attributes is None else frozenset(self._attributes.items())
         options = None if self._options is Options.DEFAULT else _hashable(self._options)
-        return " ".join(text.split()), attributes, _hashable(self._codec), options
+        return place, " ".join(text.split()), attributes, _hashable(self._codec), options
 
     async def look_up(self) -> Lookup:
         """Ask the cache. Raises its errors only if the options say so."""
@@ -117,7 +116,8 @@ class Question(Generic[T]):
         return await self._first_accepted(found.data) if found.data else _MISS
 
     def _search(self) -> Coroutine[Any, Any, SearchResponse]:
-        seconds = self._timeout if self.client._timeout is None else min(self._timeout, self.client._timeout)
+        ours, clients = self._timeout, self.client._timeout
+        seconds = ours if clients is None or ours < clients else clients
         return self.client._call(self._request, timeout_ms=1000 * seconds)
 
     async def store(self, value: T) -> Exception | None:

@@ -79,7 +79,7 @@ def _tuned_in(question: Question[list[C]], source: Source[C]) -> tuple[_Broadcas
     """The broadcast to listen to, and whether somebody else began it."""
     others: dict[Hashable, _Broadcast[C]] = question.aside.broadcasts
     nobody_elses = object()
-    key = nobody_elses if question.given_up else (asyncio.get_running_loop(), question.key)
+    key = nobody_elses if question.given_up else question.key(asyncio.get_running_loop())
     broadcast = others.get(key)
     if broadcast is not None and broadcast.open and not broadcast.would_wait_for_itself():
         return broadcast, True

@@ -21,4 +21,10 @@ def connect(url: str, cache_id: str) -> Iterator[dict[str, Callable[[], str]]]:
         def set() -> str:
             return cache.set(prompt=texts.PROMPT, response=texts.RESPONSE).entry_id
 
-        yield {"search": search, "set": set}
+        def make(prompt: str) -> str:
+            raise AssertionError("a hit needs no answer made")
+
+        def get_or_set() -> str:  # which the established one does not have
+            return cache.get_or_set(texts.PROMPT, make, similarity_threshold=texts.THRESHOLD).value
+
+        yield {"search": search, "set": set, "get_or_set": get_or_set}
