@@ -143,10 +143,14 @@ class Caller:
         timeout = timeout or _DEFAULT_TIMEOUT  # a user's own HTTP client bounds only the exchange
         key = self._key_source()
         if isawaitable(key):
+            deadline = time.monotonic() + timeout
             try:
                 key = await self._transport.unless_closed(asyncio.wait_for(key, timeout))
             except asyncio.TimeoutError as error:
-                raise TimeoutException(f"api_key: the callable gave no key within {timeout:g} s") from error
+                # One of the callable's own comes before ours is due.
+                late = time.monotonic() >= deadline
+                what = f"gave no key within {timeout:g} s" if late else f"raised {error!r}"
+                raise TimeoutException(f"api_key: the callable {what}") from error
         if key is None:
             raise ValueError("api_key: the callable returned None instead of a key")
         return protocol.authorization(key)

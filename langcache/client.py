@@ -109,7 +109,7 @@ class AsyncLangCache(AsyncAsideMethods):
             )
         self._enabled = enabled
         self._scope: Scope | None = None
-        self._aside_config = aside and check_instance(
+        self._aside_config = check_instance(
             "aside", aside, cache_aside.AsideConfig, "langcache.aside.AsideConfig"
         )
         self._telemetry = check_instance("telemetry", telemetry, Telemetry, "langcache.telemetry.Telemetry")

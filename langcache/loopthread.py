@@ -55,11 +55,11 @@ class Call(Generic[T]):
             _soon(self._loop, self._task.cancel)
 
     def succeed(self, result: T) -> None:
-        """End with this result, unless it has ended."""
+        """End with this result. What is said of an end after the first, nobody hears."""
         self._outcomes.put((result, None))
 
     def fail(self, error: BaseException) -> None:
-        """End in this error, unless it has ended."""
+        """End in this error."""
         self._outcomes.put((None, error))
 
     def outcome(self) -> T:
@@ -89,7 +89,8 @@ class LoopThread(threading.Thread):
         self._tenant = tenant  # to the end: collected by another thread, it could not close its connections
         self._queue: deque[Call[Any]] = deque()
         self._begun: set[Call[Any]] = set()
-        self._is_told = False  # of what is queued: to wake the loop is dear, and once is enough for all
+        self._turn = 0  # how often the loop has looked at the queue
+        self._told = -1  # before which turn it was told to: to wake it is dear, and once is enough for all
         self._stopping = False
         self._failure: BaseException | None = None
         self._stop_task: asyncio.Task[None] | None = None
@@ -101,13 +102,9 @@ class LoopThread(threading.Thread):
         self._queue.append(call)
         if self.ended:
             self._end_all()
-        elif self._loop is not None and not self._is_told:
-            try:
-                self._is_told = True
-                _soon(self._loop, self._begin_queued)
-            except BaseException:  # interrupted
-                self._is_told = False
-                raise
+        elif self._loop is not None and self._told != (turn := self._turn):
+            _soon(self._loop, self._begin_queued)
+            self._told = turn  # only now: an interrupt, or a signal handler's call, may come in between
 
     def stop(self) -> None:
         """End the calls in flight, at once, and the loop, as soon as it turns; whether it runs yet or not."""
@@ -140,15 +137,16 @@ class LoopThread(threading.Thread):
             self._end_all()
             running.discard(self)
 
-    async def _serve(self, make_portal: type[BlockingPortal]) -> None:
-        async with make_portal() as self._portal:
+    async def _serve(self, make_portal: Callable[[], Any]) -> None:
+        async with make_portal() as portal:
+            self._portal = portal
             self._loop = asyncio.get_running_loop()
             starting.release()
             self._loop.set_default_executor(_Executor())
             if self._stopping:
                 self._stop_portal()
             self._begin_queued()
-            await self._portal.sleep_until_stopped()
+            await portal.sleep_until_stopped()
 
     def _stop_portal(self) -> None:
         assert self._loop
@@ -158,7 +156,7 @@ class LoopThread(threading.Thread):
 
     def _begin_queued(self) -> None:
         assert self._loop
-        self._is_told = False  # before it looks at the queue; `submit` does it the other way round
+        self._turn += 1  # before it looks at the queue; `submit` does it the other way round
         with suppress(IndexError):  # `stop` empties the queue too
             while not self._stopping:
                 call = self._queue.popleft()

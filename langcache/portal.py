@@ -101,7 +101,11 @@ class Portal(Generic[TenantT]):
                 raise ClosedError("this client is closed; make a new one")
             _refuse_at_exit()
             if self._thread is None or self._thread.ended:
-                self._thread = _started(LoopThread(self._tenant))
+                thread = _started(LoopThread(self._tenant))
+                if self._thread is None or self._thread.ended:
+                    self._thread = thread
+                else:
+                    thread.stop()  # a signal handler's call has started another meanwhile
             return self._thread
 
 

@@ -35,6 +35,7 @@ class _Waiting:
         self.loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         self._is_cut_short = False
+        self._cancelled_before = self._cancelled()
 
     def cut_short(self) -> None:
         """End the wait in a cancellation."""
@@ -43,11 +44,17 @@ class _Waiting:
         self._task.cancel()
 
     def is_all_that_was_cancelled(self) -> bool:
-        """Whether the cancellation that ended the wait is ours alone; takes it back."""
-        if not self._is_cut_short:
-            return False
-        uncancel = getattr(self._task, "uncancel", lambda: 0)  # since Python 3.11, as below
-        return uncancel() == 0
+        """Whether the cancellation that ended the wait is ours alone."""
+        return self._is_cut_short and self._cancelled() - 1 <= self._cancelled_before
+
+    def take_back(self) -> None:
+        """Uncancel the task, if it was cut short."""
+        if self._is_cut_short:
+            getattr(self._task, "uncancel", int)()
+
+    def _cancelled(self) -> int:
+        # A task counts its cancellations since Python 3.11.
+        return int(getattr(self._task, "cancelling", int)())
 
 
 class Transport:
@@ -120,6 +127,8 @@ class Transport:
         """
         waiting = _Waiting()
         self._waiting.add(waiting)
+        if self._closed:
+            waiting.loop.call_soon(self._cut_short, waiting)
         try:
             return await work
         except asyncio.CancelledError as error:
@@ -128,6 +137,7 @@ class Transport:
             raise
         finally:
             self._waiting.discard(waiting)
+            waiting.take_back()
 
     async def aclose(self) -> None:
         """Close what was made for the running event loop; other loops close theirs as soon as they turn."""
@@ -202,6 +212,7 @@ def _start_anew_in_child() -> None:
         if transport._homes:
             leave_to_parent(dict(transport._homes))
             transport._homes.clear()
+        transport._waiting.clear()
 
 
 if hasattr(os, "register_at_fork"):

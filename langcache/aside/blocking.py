@@ -149,7 +149,9 @@ def _answer(
     try:
         return here.run(question.aside.answer, question, here.lend(computed))
     except ClosedError as error:
-        if question.raising or computed.error is not None:
+        if computed.error is not None:
+            raise computed.error from None
+        if question.raising:
             raise
         # The client was closed before or meanwhile, which is no reason to lose an answer.
         question.aside.failed(error)

@@ -140,7 +140,8 @@ class Shared(Flight):
 
     async def alone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Do work for all in a task of its own, and wait for it."""
-        self.task = task = asyncio.get_running_loop().create_task(work())
+        task = asyncio.get_running_loop().create_task(work())
+        self.task: asyncio.Task[Any] | None = task
         task.add_done_callback(self._landed)
         return await asyncio.shield(task)
 

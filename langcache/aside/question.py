@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 
 from .. import protocol
-from ..errors import LangCacheError, NotFoundError, TimeoutException
+from ..errors import ClosedError, LangCacheError, NotFoundError, TimeoutException
 from ..limits import LimitError
 from ..models import CacheEntry, SearchResponse
 from .answers import Accept, CacheStatus, Options
@@ -136,7 +136,10 @@ class Question(Generic[T]):
         if task is None or self._options.store == "background":
             return None
         done, _ = await asyncio.wait([task], timeout=self._timeout)
-        failure = task.result() if done else None
+        if task.cancelled():  # by `Aside.drain`
+            failure: Exception | None = ClosedError("the client was closed while the answer was being stored")
+        else:
+            failure = task.result() if done else None
         if failure is not None and self.raising:
             raise failure
         return failure
@@ -185,10 +188,11 @@ class Question(Generic[T]):
                     return Lookup(status=_HIT, value=self._codec.decode(entry.response), entry=entry)
             except CallerLeft:
                 raise
-            except Exception:
-                _log.warning(
-                    "an entry was turned down because it could not be checked or read", exc_info=True
-                )
+            except Exception as error:
+                # Not what it says, which may quote the answer.
+                kind = type(error).__name__
+                _log.warning("entry %s was turned down: to check or read it raised %s", entry.id, kind)
+                _log.debug("entry %s was turned down", entry.id, exc_info=True)
             stats.rejected += 1
         return _MISS
 

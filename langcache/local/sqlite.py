@@ -198,7 +198,7 @@ class Database:
         for start in range(0, len(rows), _EMBEDDED_AT_ONCE):
             batch = rows[start : start + _EMBEDDED_AT_ONCE]
             vectors = await self._embedder.embed([prompt for _, prompt in batch])
-            updates = [(vector.tobytes(), number) for (number, _), vector in zip(batch, vectors, strict=True)]
+            updates = [(_stored(vector), number) for (number, _), vector in zip(batch, vectors, strict=True)]
             await self._run(self._connection.executemany, _UPDATE, updates)
         await self._run(execute, "UPDATE embedder SET name = ?, dimensions = ?", self._embedded_with)
         await self._run(execute, "COMMIT")
@@ -245,7 +245,7 @@ class SqliteStore(MemoryStore):
             entry.response,
             _encode_attributes(entry.attributes).decode(),
             entry.expires_at,
-            vector.tobytes(),
+            _stored(vector),
         )
         await self._database.change(_INSERT, [row], lambda: self._index.add([entry], vector[None]))
 
@@ -261,3 +261,7 @@ class SqliteStore(MemoryStore):
     async def _delete(self, entry_ids: Sequence[str]) -> int:
         rows = [(self._cache_id, entry_id) for entry_id in entry_ids]
         return await self._database.change(_DELETE, rows, lambda: self._index.remove(entry_ids))
+
+
+def _stored(vector: Vectors) -> bytes:
+    return np.asarray(vector, np.float32).tobytes()  # whatever the embedder gives

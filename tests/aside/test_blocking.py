@@ -239,3 +239,14 @@ def test_background_stores_are_there_when_the_client_is_closed(connection):
     with LangCache(**connection) as cache:
         assert cache.get_or_set(QUESTION, "other", accept=lexical_guard).value == "stored"
         assert cache.stats().hits == 1
+
+
+def test_an_error_of_make_is_the_callers_even_if_make_closed_the_client(connection):
+    client = LangCache(**connection)
+
+    def make(prompt):
+        client.close()
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        client.get_or_set(QUESTION, make)

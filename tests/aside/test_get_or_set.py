@@ -183,6 +183,16 @@ async def test_an_accept_that_raises_turns_the_entry_down(cache, make, caplog):
     assert "ZeroDivisionError" in caplog.text
 
 
+async def test_what_turned_an_entry_down_is_logged_without_the_answer(cache, make, caplog):
+    def quote(question, entry):
+        raise ValueError(entry.response)
+
+    await cache.set(QUESTION, "nobody's business")
+    await cache.get_or_set(QUESTION, make, accept=quote)
+    assert "ValueError" in caplog.text
+    assert "nobody's business" not in caplog.text
+
+
 async def test_an_entry_that_does_not_decode_is_a_miss(cache):
     await cache.set(QUESTION, "no JSON")
     answer = await cache.get_or_set(QUESTION, {"a": 1}, codec=JsonCodec(dict[str, int]))

@@ -123,6 +123,40 @@ async def test_a_call_that_waits_for_its_key_ends_in_closed_error(connect, servi
     assert service.seen == []
 
 
+async def test_a_call_whose_client_is_closed_already_does_not_wait_for_its_key(service):
+    async def key():
+        await asyncio.Event().wait()
+
+    client = AsyncLangCache(service.url, key, "c", timeout_ms=3_600_000)
+    await client.aclose()
+    with pytest.raises(ClosedError):
+        await client.flush()
+
+
+async def test_a_task_that_survived_a_cancellation_learns_of_a_close(service):
+    asked = asyncio.Event()
+
+    async def key():
+        asked.set()
+        await asyncio.Event().wait()
+
+    client = AsyncLangCache(service.url, key, "c", timeout_ms=3_600_000)
+
+    async def goes_on():
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await client.flush()
+
+    task = asyncio.create_task(goes_on())
+    await asyncio.sleep(0)
+    task.cancel()
+    await asked.wait()
+    await client.aclose()
+    with pytest.raises(ClosedError):
+        await task
+
+
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="a task does not know yet who cancelled it")
 async def test_a_task_that_is_cancelled_while_the_client_closes_stays_cancelled(service):
     client = AsyncLangCache(service.url, "k", "c")

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from langcache import LangCache, portal
+from langcache import LangCache, loopthread, portal
 from langcache.errors import ClosedError, ConnectError, NoResponseError
 from langcache.portal import Portal
 
@@ -147,3 +147,49 @@ async def test_a_blocking_call_warns_once_that_it_blocks_the_running_loop(monkey
             client.flush()
         client.flush()  # any further warning would be an error here
     assert caught[0].filename == __file__
+
+
+def test_a_signal_handlers_call_is_not_left_waiting_when_it_comes_before_the_wake_up(a_portal, monkeypatch):
+    assert a_portal.call(answer) == 42
+    soon = loopthread._soon
+
+    def handle_signal_first(loop, function):
+        monkeypatch.setattr(loopthread, "_soon", soon)
+        assert a_portal.call(answer, 1) == 1
+        soon(loop, function)
+
+    monkeypatch.setattr(loopthread, "_soon", handle_signal_first)
+    assert a_portal.call(answer, 2) == 2
+
+
+def test_an_interrupt_before_the_wake_up_leaves_no_later_call_waiting(a_portal, monkeypatch):
+    assert a_portal.call(answer) == 42
+    soon = loopthread._soon
+
+    def interrupt(loop, function):
+        monkeypatch.setattr(loopthread, "_soon", soon)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loopthread, "_soon", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        a_portal.call(answer)
+    assert a_portal.call(answer) == 42
+
+
+def test_a_signal_handlers_call_during_the_start_leaves_one_thread(a_portal, monkeypatch):
+    started = portal._started
+
+    def handle_signal_first(thread):
+        monkeypatch.setattr(portal, "_started", started)
+        assert a_portal.call(answer, 1) == 1
+        return started(thread)
+
+    monkeypatch.setattr(portal, "_started", handle_signal_first)
+    assert a_portal.call(answer, 2) == 2
+    kept = a_portal._thread
+    for thread in list(loopthread.running):
+        if thread._tenant is TENANT and thread is not kept:
+            thread.join(10)
+            assert not thread.is_alive()
+    a_portal.close()
+    assert not kept.is_alive()
