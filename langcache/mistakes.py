@@ -83,6 +83,10 @@ def missing_attribute(owner: object, name: str) -> AttributeError:
             return AttributeError(f"{message}: write {advice}")
         if plain != name and plain in tried.split() and hasattr(kind, f"{advice.partition('(')[0]}_async"):
             return AttributeError(f"{message}: write {advice.replace('(', '_async(')}")
+    if plain != name and callable(getattr(kind, plain, None)):
+        return AttributeError(
+            f"{message}: only operations have an awaitable twin; use AsyncLangCache.{plain}()"
+        )
     return AttributeError(message, name=name, obj=owner)
 
 

@@ -211,3 +211,8 @@ def test_models_and_clients_stand_what_tools_ask_of_every_object(client):
         assert copy.deepcopy(thing) == thing
         assert not hasattr(thing, "__fspath__")
     assert not hasattr(client, "__wrapped__")
+
+
+def test_what_has_no_awaitable_twin_names_the_async_client(blocking):
+    with pytest.raises(AttributeError, match=r"use AsyncLangCache\.get_or_set\(\)$"):
+        blocking.get_or_set_async  # noqa: B018
