@@ -35,7 +35,7 @@ class _Waiting:
         self.loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         self._is_cut_short = False
-        self._cancelled_before = self._cancelled()
+        self._cancelled_before = _cancellations(self._task)
 
     def cut_short(self) -> None:
         """End the wait in a cancellation."""
@@ -45,16 +45,12 @@ class _Waiting:
 
     def is_all_that_was_cancelled(self) -> bool:
         """Whether the cancellation that ended the wait is ours alone."""
-        return self._is_cut_short and self._cancelled() - 1 <= self._cancelled_before
+        return self._is_cut_short and _cancellations(self._task) - 1 <= self._cancelled_before
 
     def take_back(self) -> None:
         """Uncancel the task, if it was cut short."""
         if self._is_cut_short:
             getattr(self._task, "uncancel", int)()
-
-    def _cancelled(self) -> int:
-        # A task counts its cancellations since Python 3.11.
-        return int(getattr(self._task, "cancelling", int)())
 
 
 class Transport:
@@ -199,9 +195,12 @@ def _may_repeat(request: Request[Any], error: NoResponseError) -> bool:
 def _cancelled_from_outside(error: BaseException) -> bool:
     # A closing connector cancels whoever waits for a connection. Since Python 3.11 a task knows whether
     # somebody cancelled it; before that a cancellation during a close counts as the close's doing.
-    task = asyncio.current_task()
-    asked = getattr(task, "cancelling", lambda: 0)()
-    return isinstance(error, asyncio.CancelledError) and asked > 0
+    return isinstance(error, asyncio.CancelledError) and _cancellations(asyncio.current_task()) > 0
+
+
+def _cancellations(task: asyncio.Task[Any] | None) -> int:
+    # A task counts them since Python 3.11.
+    return int(getattr(task, "cancelling", int)())
 
 
 _transports: weakref.WeakSet[Transport] = weakref.WeakSet()
