@@ -14,9 +14,11 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 
 ESTABLISHED = ("0.11.1", "0.14.0")  # releases of the established client, one of each generation
 
+SIDE_BY_SIDE = ("-n4", "--dist=worksteal")
+"""Four at once, on however few processors: many tests wait for a network or a process."""
+
 WAITING = ("tests/faults", "tests/life")
-"""Tests that wait for networks and processes more than they compute: quicker side by side, which coverage is
-not good at, and covering nothing that the others don't."""
+"""Tests of what networks and processes do: slow to trace, and covering nothing that the others don't."""
 
 nox.needs_version = ">=2025.10.14"
 nox.options.sessions = ["lint", "types", "tests", "coverage", "docs"]
@@ -52,21 +54,18 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests against the built wheel."""
     session.install(".[local]", *group("test"))
-    session.run("pytest", *(session.posargs or ["-n2"]))
+    session.run("pytest", *(session.posargs or SIDE_BY_SIDE))
 
 
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Run the tests with uvloop under the sync client, and ask that they cover enough."""
     session.install(".[local,speed]", *group("test"))
-    session.run("coverage", "erase")
-    # `coverage run -m pytest` would put the checkout before the installed wheel.
-    apart = [f"--ignore={folder}" for folder in WAITING]
-    session.run("coverage", "run", f"{session.bin}/pytest", *(session.posargs or apart))
+    quick = [f"--ignore={folder}" for folder in WAITING]
+    session.run("pytest", *(session.posargs or [*SIDE_BY_SIDE, *quick]), "--cov")
     if not session.posargs:
-        session.run("pytest", "-n2", *WAITING)
-    session.run("coverage", "combine")
-    session.run("coverage", "report")
+        # Not the async client's: `tests` ran them, and uvloop, under the sync client only, changes nothing.
+        session.run("pytest", *SIDE_BY_SIDE, *WAITING, "-k", "not AsyncLangCache")
 
 
 @nox.session
@@ -124,7 +123,7 @@ def lowest(session: nox.Session) -> None:
     allowed = chain(project["dependencies"], *project["optional-dependencies"].values())
     session.install(".[local,speed]", *group("test"), *(each.replace(">=", "==") for each in allowed))
     # Without anyio's plugin: that of then is not for the pytest of now.
-    session.run("pytest", "-p", "no:anyio", *(session.posargs or ["-n2"]))
+    session.run("pytest", "-p", "no:anyio", *(session.posargs or SIDE_BY_SIDE))
 
 
 @nox.session
