@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from ..errors import ClosedError
 from .flight import CallerLeft, carried
+from .tasks import Outcome, spared
 
 if TYPE_CHECKING:
     from ..client import AsyncLangCache
@@ -68,7 +69,7 @@ class CallersThread:
         self._client = client
         self._name = name
         self._jobs: deque[_Job] = deque()
-        self._task: asyncio.Task[Any]
+        self._task: asyncio.Task[Outcome[Any]]
         self._news: asyncio.Event
         self._left = False
 
@@ -117,7 +118,7 @@ class CallersThread:
         self._left = False
         self._jobs.clear()
         self._news = asyncio.Event()
-        self._task = asyncio.get_running_loop().create_task(function(*args))
+        self._task = asyncio.get_running_loop().create_task(spared(function, *args))
         self._task.add_done_callback(lambda _: self._news.set())
         return await self._next_step()
 
@@ -137,7 +138,7 @@ class CallersThread:
         except asyncio.CancelledError:
             self._leave()
             raise
-        return self._jobs.popleft() if self._jobs else _Done(self._task.result())
+        return self._jobs.popleft() if self._jobs else _Done(self._task.result().get())
 
     def _leave(self, *jobs: _Job) -> None:
         self._left = True

@@ -20,6 +20,7 @@ from .making import asked, made
 from .question import Lookup, Question
 from .scope import AttributeValue
 from .stats import Stats
+from .tasks import Outcome, spared
 
 if TYPE_CHECKING:
     from ..client import AsyncLangCache
@@ -45,7 +46,7 @@ class Aside:
         self.broadcasts: dict[Hashable, Any] = {}
         """The streams under way (see `langcache.aside.streams`)."""
         self.breaker: CircuitBreaker = CircuitBreaker(config.breaker_failures, config.breaker_cooldown)
-        self._stores: set[asyncio.Task[Exception | None]] = set()
+        self._stores: set[asyncio.Task[Outcome[Exception | None]]] = set()
         self._said: set[tuple[str, object]] = set()
 
     def get_or_set(
@@ -102,15 +103,14 @@ class Aside:
             return self._counted(await flight.alone(partial(_computed, question, found, compute)))
 
     def begin_store(
-        self, store: Coroutine[Any, Any, Exception | None]
-    ) -> asyncio.Task[Exception | None] | None:
+        self, store: Callable[[], Coroutine[Any, Any, Exception | None]]
+    ) -> asyncio.Task[Outcome[Exception | None]] | None:
         """Store in a task of its own. None if too many are doing so already."""
         if len(self._stores) >= self.config.max_pending_stores:
-            store.close()
             self.stats.stores_dropped += 1
             self.warn_once("answers are not stored: %d are on their way to the cache", len(self._stores))
             return None
-        task = asyncio.get_running_loop().create_task(store)
+        task = asyncio.get_running_loop().create_task(spared(store))
         self._stores.add(task)
         task.add_done_callback(self._stores.discard)
         return task

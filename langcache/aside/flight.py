@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine, Hashable
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
+from .tasks import Outcome, spared
+
 __all__ = ["CallerLeft", "Flight", "Shared", "SingleFlight", "WaitsForItself", "carried"]
 
 P = ParamSpec("P")
@@ -140,10 +142,10 @@ class Shared(Flight):
 
     async def alone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Do work for all in a task of its own, and wait for it."""
-        task = asyncio.get_running_loop().create_task(work())
-        self.task: asyncio.Task[Any] | None = task
+        task: asyncio.Task[Outcome[T]] = asyncio.get_running_loop().create_task(spared(work))
+        self.task = task
         task.add_done_callback(self._landed)
-        return await asyncio.shield(task)
+        return (await asyncio.shield(task)).get()
 
     async def follow(self) -> Any:
         """Wait for what the one who leads gets.
@@ -160,13 +162,15 @@ class Shared(Flight):
         finally:
             self.depart(within)
 
-    def _landed(self, task: asyncio.Task[Any]) -> None:
+    def _landed(self, task: asyncio.Task[Outcome[Any]]) -> None:
         if task.cancelled():
             self.settle(error=asyncio.CancelledError())
         elif (error := task.exception()) is not None:
             self.settle(error=error)
+        elif task.result().exits:
+            self.settle(error=CallerLeft())
         else:
-            self.settle(task.result())
+            self.settle(task.result().get())
 
 
 _flight: ContextVar[Flight | None] = ContextVar("langcache_flight", default=None)

@@ -18,6 +18,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
+from .tasks import Outcome, spared
+
 __all__ = ["Batch", "Progress", "Result"]
 
 I_co = TypeVar("I_co", covariant=True)
@@ -83,7 +85,7 @@ class Batch(AsyncIterable[Result[I, R]], Generic[I, R]):
 
     async def _run(self) -> AsyncGenerator[Result[I, R], None]:
         loop = asyncio.get_running_loop()
-        running: deque[asyncio.Task[Result[I, R]]] = deque()
+        running: deque[asyncio.Task[Outcome[Result[I, R]]]] = deque()
         items = _each(self._items)
         fetch: asyncio.Task[Any] | None = None
         index = 0
@@ -105,7 +107,7 @@ class Batch(AsyncIterable[Result[I, R]], Generic[I, R]):
                     if item is _END:
                         more = False
                     else:
-                        running.append(loop.create_task(self._one(index, item)))
+                        running.append(loop.create_task(spared(self._one, index, item)))
                         index += 1
                 for result in self._finished(running):
                     yield result
@@ -117,13 +119,13 @@ class Batch(AsyncIterable[Result[I, R]], Generic[I, R]):
                 await asyncio.wait(left)
             await items.aclose()
 
-    def _finished(self, running: deque[asyncio.Task[Result[I, R]]]) -> list[Result[I, R]]:
+    def _finished(self, running: deque[asyncio.Task[Outcome[Result[I, R]]]]) -> list[Result[I, R]]:
         """Take out what is done; if ordered, only from the front."""
         results: list[Result[I, R]] = []
         for task in list(running):
             if task.done():
                 running.remove(task)
-                results.append(task.result())
+                results.append(task.result().get())
             elif self._ordered:
                 break
         return results

@@ -8,6 +8,7 @@ import sys
 import time
 import unicodedata
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
+from functools import partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -132,14 +133,14 @@ class Question(Generic[T]):
             if self.raising:
                 raise
             return error
-        task = self.aside.begin_store(self._store(text))
+        task = self.aside.begin_store(partial(self._store, text))
         if task is None or self._options.store == "background":
             return None
         done, _ = await asyncio.wait([task], timeout=self._timeout)
         if task.cancelled():  # by `Aside.drain`
             failure: Exception | None = ClosedError("the client was closed while the answer was being stored")
         else:
-            failure = task.result() if done else None
+            failure = task.result().get() if done else None
         if failure is not None and self.raising:
             raise failure
         return failure
@@ -218,6 +219,10 @@ class Question(Generic[T]):
             self.aside.stats.store_errors += 1
             self.aside.failed(error)
             return error
+        except (SystemExit, KeyboardInterrupt) as error:
+            self.aside.stats.store_errors += 1
+            self.aside.warn_once("answers are not stored: %s: %s", type(error).__name__, error)
+            raise
         finally:
             self.aside.stats.store_seconds += time.monotonic() - started
         self.aside.stats.stores += 1

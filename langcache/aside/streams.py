@@ -10,6 +10,7 @@ from typing import Generic, TypeAlias, TypeVar
 from .answers import CacheStatus
 from .flight import Flight
 from .question import Lookup, Question
+from .tasks import Outcome, spared
 
 __all__ = ["AnswerStream", "Source"]
 
@@ -99,7 +100,7 @@ class _Broadcast(Flight, Generic[C]):
         self._source = source
         self._wanted = asyncio.Event()
         self._arrived = asyncio.Event()
-        self._produced: asyncio.Task[None]
+        self._produced: asyncio.Task[Outcome[None]]
 
     @property
     def open(self) -> bool:
@@ -110,21 +111,21 @@ class _Broadcast(Flight, Generic[C]):
         """Start reading, where those who ask the same find it, and where the task is kept from collection."""
         others[key] = self
 
-        def ended(task: asyncio.Task[None]) -> None:
+        def ended(task: asyncio.Task[Outcome[None]]) -> None:
             self._arrived.set()
             if others.get(key) is self:
                 del others[key]
             if not task.cancelled():
                 task.exception()  # those who listen raise it; if none is left, nobody wants it
 
-        self.task = self._produced = asyncio.get_running_loop().create_task(self._produce())
+        self.task = self._produced = asyncio.get_running_loop().create_task(spared(self._produce))
         self._produced.add_done_callback(ended)
 
     async def reaches(self, at: int) -> bool:
         """Whether there is a chunk at this place, the next one or one before; waits for the next."""
         while at >= len(self.chunks):
             if self._produced.done():
-                self._produced.result()
+                self._produced.result().get()
                 return False
             self._wanted.set()
             await self._arrived.wait()

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 import pytest
 
 from langcache import LangCache
-from langcache.aside import JsonCodec, lexical_guard
+from langcache.aside import JsonCodec, TextCodec, lexical_guard
 
 QUESTION = "How do I reset my password?"
 variable: ContextVar[str] = ContextVar("variable", default="unset")
@@ -102,6 +102,99 @@ def test_if_the_thread_that_makes_is_interrupted_another_takes_over(blocking_cac
         go_on.set()
         leader.result(5)
         assert [follower.result(5).value for follower in followers] == ["taken over"] * 2
+
+
+class InterruptedCodec(TextCodec):
+    """One that is interrupted the first time, on the event loop that all calls share."""
+
+    def __init__(self, step, interrupt):
+        self.interrupts = {step: interrupt("in a codec")}
+
+    def encode(self, value):
+        return self.once("encode", value)
+
+    def decode(self, text):
+        return self.once("decode", text)
+
+    def once(self, step, text):
+        if step in self.interrupts:
+            raise self.interrupts.pop(step)
+        return text
+
+
+@pytest.fixture(params=[KeyboardInterrupt, SystemExit])
+def spared(blocking_cache, request):
+    """An interrupt that ends no event loop."""
+    blocking_cache.search("is the loop there?")
+    thread = blocking_cache._portal._thread
+    yield request.param
+    blocking_cache.search("is the loop still there?")
+    assert blocking_cache._portal._thread is thread
+
+
+@pytest.mark.parametrize("step", ["encode", "decode"])
+def test_an_interrupted_codec_spares_other_calls(blocking_cache, spared, step):
+    if step == "decode":
+        blocking_cache.set(QUESTION, "stored")
+    codec = InterruptedCodec(step, spared)
+    with pytest.raises(spared, match="in a codec"):
+        blocking_cache.get_or_set(QUESTION, "made", codec=codec)
+    assert blocking_cache.get_or_set(QUESTION, "stored", codec=codec).value == "stored"
+
+
+def test_if_the_codec_that_stores_is_interrupted_another_takes_over(blocking_cache, spared):
+    codec = InterruptedCodec("encode", spared)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def make(prompt):
+        begun.set()
+        go_on.wait(5)
+        return "made"
+
+    with ThreadPoolExecutor(3) as pool:
+        leader = pool.submit(blocking_cache.get_or_set, QUESTION, make, codec=codec)
+        begun.wait(5)
+        followers = [pool.submit(blocking_cache.get_or_set, QUESTION, make, codec=codec) for _ in "ab"]
+        until_waiting(blocking_cache, 3)
+        go_on.set()
+        assert isinstance(leader.exception(5), spared)
+        assert [follower.result(5).value for follower in followers] == ["made"] * 2
+
+
+def test_an_interrupted_store_spares_other_calls(connection, spared, caplog):
+    def ask_for_key():
+        key = next(keys)
+        if isinstance(key, BaseException):
+            raise key
+        return key
+
+    key = connection["api_key"]
+    for store in ("wait", "background"):
+        keys = iter([key, spared("no key"), key])  # of the lookup, the store, and the search
+        with LangCache(**connection | {"api_key": ask_for_key}) as client:
+            if store == "wait":
+                with pytest.raises(spared, match="no key"):
+                    client.get_or_set(QUESTION, "made")
+            else:
+                assert client.get_or_set(QUESTION, "made", store="background").value == "made"
+            thread = client._portal._thread
+            client.search("is the loop still there?")
+            assert client._portal._thread is thread
+            assert client.stats().store_errors == 1
+    assert "answers are not stored" in caplog.text
+
+
+def test_an_interrupt_out_of_many_is_the_callers(connection, spared):
+    def ask_for_key():
+        raise spared("no key")
+
+    with LangCache(**connection | {"api_key": ask_for_key}) as client:
+        with pytest.raises(spared, match="no key"):
+            client.search_many(["a", "b"])
+        thread = client._portal._thread
+        with pytest.raises(spared, match="no key"):
+            client.search("is the loop still there?")
+        assert client._portal._thread is thread
 
 
 def test_a_make_that_asks_its_own_question_does_not_wait_for_itself(blocking_cache):

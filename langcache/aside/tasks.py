@@ -1,0 +1,44 @@
+"""Tasks that work for several callers, and hand a SystemExit or KeyboardInterrupt to those who wait for it.
+
+asyncio ends the whole loop, and with it the work of everybody else, when a task ends in one of the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, ParamSpec, TypeVar
+
+__all__ = ["Outcome", "spared"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Outcome(Generic[T]):
+    """What the work of a task came to."""
+
+    __slots__ = ("_exit", "_value")
+
+    def __init__(self, value: T | None = None, exit_: BaseException | None = None) -> None:
+        self._value: Any = value
+        self._exit = exit_
+
+    @property
+    def exits(self) -> bool:
+        """Whether it is SystemExit or KeyboardInterrupt."""
+        return self._exit is not None
+
+    def get(self) -> T:
+        """The value. Raises what the work ended in, if it was one of the two."""
+        if self._exit is not None:
+            raise self._exit
+        value: T = self._value
+        return value
+
+
+async def spared(work: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> Outcome[T]:
+    """Do the work, as a task that spares its loop. Other errors are raised as they are."""
+    try:
+        return Outcome(await work(*args, **kwargs))
+    except (SystemExit, KeyboardInterrupt) as error:
+        return Outcome(exit_=error)
