@@ -14,8 +14,8 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 
 ESTABLISHED = ("0.11.1", "0.14.0")  # releases of the established client, one of each generation
 
-SIDE_BY_SIDE = ("-n4", "--dist=worksteal")
-"""Four at once, on however few processors: many tests wait for a network or a process."""
+SIDE_BY_SIDE = ("-n2", "--dist=worksteal")
+"""Two tests at once: many wait for a network or a process. More, on two processors, are hardly quicker."""
 
 WAITING = ("tests/faults", "tests/life")
 """Tests of what networks and processes do: slow to trace, and covering nothing that the others don't."""

@@ -142,8 +142,8 @@ class Shared(Flight):
 
     async def alone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Do work for all in a task of its own, and wait for it."""
-        task: asyncio.Task[Outcome[T]] = asyncio.get_running_loop().create_task(spared(work))
-        self.task = task
+        task = asyncio.get_running_loop().create_task(spared(work))
+        self.task: asyncio.Task[Any] | None = task
         task.add_done_callback(self._landed)
         return (await asyncio.shield(task)).get()
 

@@ -13,8 +13,8 @@ from langcache.errors import TimeoutException
 
 async def test_a_stalling_service_ends_in_a_timeout(connect, service):
     service.stalls()
-    with pytest.raises(TimeoutException, match=r"no reply from the service within 0\.05 s") as raised:
-        await connect(timeout_ms=50).flush()
+    with pytest.raises(TimeoutException, match=r"no reply from the service within 0\.5 s") as raised:
+        await connect(timeout_ms=500).flush()
     assert isinstance(raised.value, TimeoutError)
     await service.is_left()
 
@@ -38,7 +38,7 @@ async def test_a_body_that_never_ends_ends_in_a_timeout(connect, service, server
     server = asyncio.run_coroutine_threadsafe(start(), server_loop).result()
     host, port = server.sockets[0].getsockname()
     with pytest.raises(TimeoutException) as raised:
-        await connect(server_url=f"http://{host}:{port}", timeout_ms=100).flush()
+        await connect(server_url=f"http://{host}:{port}", timeout_ms=500).flush()
     assert raised.value.status_code == 200
     server_loop.call_soon_threadsafe(server.close)
 
@@ -47,7 +47,7 @@ async def test_a_call_may_have_a_timeout_of_its_own(connect, service):
     client = connect(timeout_ms=60_000)
     service.stalls()
     with pytest.raises(TimeoutException):
-        await client.search("Hi?", timeout_ms=50)
+        await client.search("Hi?", timeout_ms=500)
     assert (await client.search("Hi?")).tries == 1
 
 
@@ -101,7 +101,7 @@ async def test_a_wait_for_a_connection_that_never_comes_free_ends_in_a_timeout(s
     service.stalls()
     async with AsyncLangCache(service.url, "key", "cache") as client:
         holding = asyncio.create_task(client.flush())
-        await asyncio.sleep(0)
+        await service.has_requests()
         with pytest.raises(TimeoutException, match=r"no connection came free within 0\.02 s"):
             await client.flush(timeout_ms=20)
         holding.cancel()

@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 
@@ -33,6 +33,15 @@ class Wire:
         while await self._reader.read(65536):
             pass
         self.closed = True
+
+    async def trickle(self, data: bytes) -> None:
+        """Send one byte a second, for as long as the client stays."""
+        for byte in data:
+            await self.send(bytes([byte]))
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.stall(), 1)
+            if self.closed:
+                return
 
     def reset(self) -> None:
         """End the connection with a RST in place of a FIN."""

@@ -75,16 +75,12 @@ def sends_and_stalls(*pieces: bytes) -> Fault:
 
 
 async def trickles(wire: Wire) -> None:
-    for byte in reply(GOOD):
-        await wire.send(bytes([byte]))
-        await asyncio.sleep(1)
+    await wire.trickle(reply(GOOD))
 
 
 async def trickles_body(wire: Wire) -> None:
     await wire.send(head(f"Content-Length: {len(GOOD)}"))
-    for byte in GOOD:
-        await wire.send(bytes([byte]))
-        await asyncio.sleep(1)
+    await wire.trickle(GOOD)
 
 
 async def continues_for_ever(wire: Wire) -> None:

@@ -136,7 +136,7 @@ async def test_no_retry_after_outlasts_the_deadline(
     status: str,
     error: type[LangCacheError],
 ) -> None:
-    retries = RetryConfig("backoff", BackoffStrategy(1, 20, 1.5, 200, 1))
+    retries = RetryConfig("backoff", BackoffStrategy(1, 20, 1.5, 100, 1))
     busy = reply(b"", status=status).replace(
         b"\r\n\r\n", b"\r\nRetry-After: " + asked.encode("latin-1") + b"\r\n\r\n"
     )
