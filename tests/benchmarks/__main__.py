@@ -132,12 +132,18 @@ def machine(interpreters: measuring.Interpreters) -> dict[str, Any]:
 
 
 def _versions(python: str) -> Iterator[tuple[str, str]]:
+    program = """if True:
+        from importlib.metadata import distributions
+        for each in distributions():
+            print(each.name, each.version)
+        """
     listed = subprocess.run(
-        [python, "-m", "pip", "list", "--format=json"], check=True, stdout=subprocess.PIPE
+        [python, "-I", "-c", program], check=True, stdout=subprocess.PIPE, text=True
     ).stdout
-    for package in json.loads(listed):
-        if package["name"] in _PACKAGES:
-            yield package["name"], package["version"]
+    for line in listed.splitlines():
+        name, version = line.split(" ", 1)
+        if name in _PACKAGES:
+            yield name, version
 
 
 if __name__ == "__main__":
