@@ -21,7 +21,12 @@ from .retries import RetryConfig, check_retries, with_retries
 from .telemetry import Telemetry
 from .transport import Transport
 
-__all__ = ["ApiKey", "Caller"]
+if sys.version_info >= (3, 11):
+    from asyncio import timeout as time_limit
+else:
+    from async_timeout import timeout as time_limit  # aiohttp needs it too, on these Pythons
+
+__all__ = ["ApiKey", "Caller", "time_limit"]
 
 ModelT = TypeVar("ModelT")
 T = TypeVar("T")
@@ -145,7 +150,8 @@ class Caller:
         if isawaitable(key):
             deadline = time.monotonic() + timeout
             try:
-                key = await self._transport.unless_closed(asyncio.wait_for(key, timeout))
+                async with time_limit(timeout):
+                    key = await self._transport.unless_closed(key)
             except asyncio.TimeoutError as error:
                 # One of the callable's own comes before ours is due.
                 late = time.monotonic() >= deadline

@@ -75,7 +75,7 @@ class SingleFlight:
     first is quick and can be done again: it runs in the task of the caller who leads, which saves the event
     loop three turns, and if that caller is cancelled, another leads. The second is a task of its own: a
     caller who is cancelled leaves the others theirs, and when the last is gone, the task is cancelled. An
-    error is the error of all callers.
+    error is the error of all callers; an interrupt is that of the leader alone.
     """
 
     def __init__(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import time
 import unicodedata
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 
 from .. import protocol
+from ..caller import time_limit
 from ..errors import ClosedError, LangCacheError, NotFoundError, TimeoutException
 from ..limits import LimitError
 from ..models import CacheEntry, SearchResponse
@@ -22,11 +22,6 @@ from .answers import Accept, CacheStatus, Options
 from .codecs import Codec
 from .flight import CallerLeft
 from .scope import AttributeValue, encode_attributes
-
-if sys.version_info >= (3, 11):
-    from asyncio import timeout
-else:
-    from async_timeout import timeout  # aiohttp needs it too, on these Pythons
 
 if TYPE_CHECKING:
     from ..client import AsyncLangCache
@@ -107,7 +102,7 @@ class Question(Generic[T]):
             if self.client._timeout_bounds_call:  # which saves a second timer
                 found = await self._search()
             else:
-                async with timeout(self._timeout):
+                async with time_limit(self._timeout):
                     found = await self._search()
         except Exception as error:
             return self._failed_lookup(error)
@@ -219,7 +214,7 @@ class Question(Generic[T]):
             self.aside.stats.store_errors += 1
             self.aside.failed(error)
             return error
-        except (SystemExit, KeyboardInterrupt) as error:
+        except (SystemExit, KeyboardInterrupt) as error:  # logged, since perhaps nobody waits for it
             self.aside.stats.store_errors += 1
             self.aside.warn_once("answers are not stored: %s: %s", type(error).__name__, error)
             raise

@@ -1,10 +1,11 @@
-"""Tasks that work for several callers, and hand a SystemExit or KeyboardInterrupt to those who wait for it.
+"""Tasks that hand a SystemExit or KeyboardInterrupt to who waits for them.
 
-asyncio ends the whole loop, and with it the work of everybody else, when a task ends in one of the two.
+asyncio ends the loop when a task ends in one of the two, and the portal's loop works for many callers.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -41,4 +42,6 @@ async def spared(work: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwa
     try:
         return Outcome(await work(*args, **kwargs))
     except (SystemExit, KeyboardInterrupt) as error:
+        if threading.current_thread() is threading.main_thread():
+            raise  # a loop of the program's own, which is to end: by Ctrl-C, perhaps
         return Outcome(exit_=error)

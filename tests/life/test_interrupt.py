@@ -96,9 +96,10 @@ class Unusual(BaseException):
     """What no code expects."""
 
 
+@pytest.mark.parametrize("is_async", [False, True])
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, Unusual])
 def test_an_unusual_exception_out_of_a_callable_reaches_the_caller_and_spares_the_loop(
-    service: str, kind: type[BaseException]
+    service: str, kind: type[BaseException], is_async: bool
 ) -> None:
     keys = iter(["key", kind("from the callable"), "key"])
 
@@ -108,7 +109,10 @@ def test_an_unusual_exception_out_of_a_callable_reaches_the_caller_and_spares_th
             raise key
         return key
 
-    with LangCache(service, ask_for_key, "cache") as client:
+    async def await_key() -> str:
+        return ask_for_key()
+
+    with LangCache(service, await_key if is_async else ask_for_key, "cache") as client:
         assert client.search("hi").response == "HI"
         thread = client._portal._thread
         with pytest.raises(kind, match="from the callable"):

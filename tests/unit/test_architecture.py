@@ -65,7 +65,7 @@ ONLY_IN = {
     "anyio": {"loopthread"},
     "uvloop": {"portal"},
     "numpy": {"local"},
-    "async_timeout": {"aside"},
+    "async_timeout": {"caller"},
     "opentelemetry": {"telemetry"},
     "pydantic": {"aside"},
     "pytest": {"local"},
