@@ -89,21 +89,21 @@ class Caller:
         url = base + request.path
         config = self._retry_config if retries is UNSET else check_retries("retries", retries)
         timeout = self.timeout if timeout_ms is None else _seconds(timeout_ms)
+        exchange = functools.partial(self._exchange, request, url, timeout, http_headers, config)
         # Not a coroutine itself, which would cost each call one more.
-        make = self._exchange if self._telemetry is None else self._observed
-        return make(request, url, timeout, http_headers, config)
+        return (
+            exchange() if self._telemetry is None else self._observed(self._telemetry, request, url, exchange)
+        )
 
     async def _observed(
         self,
+        telemetry: Telemetry,
         request: Request[ModelT],
         url: str,
-        timeout: float | None,
-        http_headers: Mapping[str, str] | None,
-        config: RetryConfig | None,
+        exchange: Callable[[], Coroutine[Any, Any, ModelT]],
     ) -> ModelT:
-        assert self._telemetry is not None
-        with self._telemetry.operation(request, url, self.cache_id) as span:
-            result = await self._exchange(request, url, timeout, http_headers, config)
+        with telemetry.operation(request, url, self.cache_id) as span:
+            result = await exchange()
             span.returned(result)
             return result
 

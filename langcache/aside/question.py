@@ -123,8 +123,7 @@ class Question(Generic[T]):
         try:
             text = self._codec.encode(value)
         except Exception as error:
-            self.aside.stats.store_errors += 1
-            self.aside.warn_once("answers are not stored: %s: %s", type(error).__name__, error)
+            self._not_stored(error)
             if self.raising:
                 raise
             return error
@@ -215,14 +214,17 @@ class Question(Generic[T]):
             self.aside.failed(error)
             return error
         except (SystemExit, KeyboardInterrupt) as error:  # logged, since perhaps nobody waits for it
-            self.aside.stats.store_errors += 1
-            self.aside.warn_once("answers are not stored: %s: %s", type(error).__name__, error)
+            self._not_stored(error)
             raise
         finally:
             self.aside.stats.store_seconds += time.monotonic() - started
         self.aside.stats.stores += 1
         self.aside.breaker.succeeded()
         return None
+
+    def _not_stored(self, error: BaseException) -> None:
+        self.aside.stats.store_errors += 1
+        self.aside.warn_once("answers are not stored: %s: %s", type(error).__name__, error)
 
     async def _delete_older(self, newest: str) -> None:
         """Delete the other entries of this very prompt and these very attributes: `set` only adds."""
