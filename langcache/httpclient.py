@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import io
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 from urllib.request import getproxies, proxy_bypass
@@ -145,7 +144,7 @@ class AiohttpClient:
         if self._proxies is not None and (proxy := self._env_proxy(self._proxies, target)):
             options["proxy"] = proxy
         if self._places is not None and not self._places.take():
-            timeout = await self._wait_for(self._places, timeout)
+            timeout = await self._places.wait(timeout)
         if timeout is not None:
             options["timeout"] = _timeout(timeout)
         response: aiohttp.ClientResponse | None = None
@@ -180,17 +179,6 @@ class AiohttpClient:
     async def aclose(self) -> None:
         """Close the session."""
         await self._session.close()
-
-    async def _wait_for(self, places: Places, timeout: float | None) -> float | None:
-        """Wait for one of the places; return what is left of the timeout, which bounds the wait too."""
-        started = time.monotonic()
-        try:
-            await places.wait(timeout)
-        except TimeoutError as error:
-            raise TimeoutException(
-                f"no connection came free within {timeout:g} s: all {places.count} are in use"
-            ) from error
-        return None if timeout is None else max(timeout - (time.monotonic() - started), 0.001)
 
     def _read(self, response: aiohttp.ClientResponse) -> Awaitable[bytes]:
         limit, length = self._max_reply_bytes, response.content_length

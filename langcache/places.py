@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
+from contextvars import Context
+
+from .errors import TimeoutException
 
 __all__ = ["Places"]
 
@@ -13,6 +17,9 @@ class Places:
 
     aiohttp's own pool does the same, but what waits there is a whole request. With thousands in line the
     garbage collector, which looks at everything that is alive, then takes more time than the calls.
+
+    Args:
+        count: how many places there are.
     """
 
     def __init__(self, count: int) -> None:
@@ -27,14 +34,22 @@ class Places:
         self._free -= 1
         return True
 
-    async def wait(self, timeout: float | None) -> None:
-        """Take a place as soon as one is free. Raises `TimeoutError` after so many seconds."""
-        loop = asyncio.get_running_loop()
+    async def wait(self, timeout: float | None) -> float | None:
+        """Take a place as soon as one is free; return what is left of the timeout, in seconds.
+
+        Raises `TimeoutException` when it is over.
+        """
+        loop, started = asyncio.get_running_loop(), time.monotonic()
         turn: asyncio.Future[None] = loop.create_future()
-        timer = None if timeout is None else loop.call_later(timeout, _too_late, turn)
         self._line.append(turn)
+        # In an empty context, or each timer would have a copy of the caller's for itself.
+        timer = None if timeout is None else loop.call_later(timeout, _too_late, turn, context=_NO_CONTEXT)
         try:
             await turn
+        except TimeoutError as error:
+            raise TimeoutException(
+                f"no connection came free within {timeout:g} s: all {self.count} are in use"
+            ) from error
         except asyncio.CancelledError:
             if not turn.cancelled() and turn.exception() is None:
                 self.leave()  # it was given to a task that was cancelled before it knew
@@ -42,6 +57,7 @@ class Places:
         finally:
             if timer is not None:
                 timer.cancel()
+        return None if timeout is None else max(timeout - (time.monotonic() - started), 0.001)
 
     def leave(self) -> None:
         """Give the place back, to the first in line if there is one."""
@@ -51,6 +67,9 @@ class Places:
                 turn.set_result(None)
                 return
         self._free += 1
+
+
+_NO_CONTEXT = Context()
 
 
 def _too_late(turn: asyncio.Future[None]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from langcache.errors import TimeoutException
 from langcache.places import Places
 
 
@@ -54,10 +55,30 @@ async def test_a_place_goes_to_who_waits_and_not_to_who_comes_later():
     await task
 
 
+async def test_the_wait_is_taken_from_the_timeout():
+    places = Places(1)
+    places.take()
+    waiting = asyncio.create_task(places.wait(60))
+    await asyncio.sleep(0)
+    places.leave()
+    left = await waiting
+    assert left is not None
+    assert 0 < left < 60
+
+
+async def test_without_a_timeout_none_is_left():
+    places = Places(1)
+    places.take()
+    waiting = asyncio.create_task(places.wait(None))
+    await asyncio.sleep(0)
+    places.leave()
+    assert await waiting is None
+
+
 async def test_who_waits_too_long_gets_a_timeout_and_leaves_the_line():
     places = Places(1)
     places.take()
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutException, match=r"within 0\.001 s: all 1 are in use"):
         await places.wait(0.001)
     places.leave()
     assert free(places) == 1
