@@ -18,9 +18,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import texts
+
 HERE = Path(__file__).parent
 
-_BLOCK_SECONDS = 0.03  # of CPU: long enough for the clock, short enough for a lap to share its weather
+BLOCK_SECONDS = 0.03  # of CPU: long enough for the clock, short enough for a lap to share its weather
 
 Interpreters = Mapping[str, str]
 """The Python of each environment, by the environment's name."""
@@ -42,11 +44,11 @@ class Lane:
     contender: Contender
     operation: str = "search"
     at_once: int = 1
-    cache_id: str = "c"
+    cache_id: str = texts.CACHE
 
     def __str__(self) -> str:
-        large = ", 1 MB replies" if self.cache_id != "c" else ""
-        return f"{self.contender.name}: {self.operation}, {self.at_once} at once{large}"
+        kind = texts.CACHES[self.cache_id]
+        return f"{self.contender.name}: {self.operation}, {self.at_once} at once{kind and f', {kind}'}"
 
 
 @dataclass(frozen=True)
@@ -132,8 +134,19 @@ def canned_server(interpreters: Interpreters) -> Iterator[str]:
             server.communicate()
 
 
-def race(interpreters: Interpreters, url: str, lanes: Sequence[Lane], *, rounds: int, laps: int) -> Race:
-    """Run the lanes against each other, each round in fresh processes; lanes of one contender share its."""
+def race(
+    interpreters: Interpreters,
+    url: str,
+    lanes: Sequence[Lane],
+    *,
+    rounds: int,
+    laps: int,
+    block_seconds: float,
+) -> Race:
+    """Run the lanes against each other, each round in fresh processes; lanes of one contender share its.
+
+    A block takes about ``block_seconds`` of CPU.
+    """
     result = Race()
     for _ in range(rounds):
         with ExitStack() as stack:
@@ -143,7 +156,9 @@ def race(interpreters: Interpreters, url: str, lanes: Sequence[Lane], *, rounds:
                 )
                 for lane in lanes
             }
-            runs = {lane: _runner(workers[lane.contender, lane.cache_id], lane) for lane in lanes}
+            runs = {
+                lane: _runner(workers[lane.contender, lane.cache_id], lane, block_seconds) for lane in lanes
+            }
             for clock in (result.cpu, result.wall):
                 for lane in lanes:
                     clock.setdefault(lane, []).append([])
@@ -159,11 +174,11 @@ def race(interpreters: Interpreters, url: str, lanes: Sequence[Lane], *, rounds:
     return result
 
 
-def _runner(worker: Worker, lane: Lane) -> Callable[[], dict[str, Any]]:
+def _runner(worker: Worker, lane: Lane, block_seconds: float) -> Callable[[], dict[str, Any]]:
     """What runs one block of a lane; how many calls, a first block tells, which also warms up."""
     warm_up = worker.run(lane.operation, lane.at_once, 2 * lane.at_once)
     warm_up = worker.run(lane.operation, lane.at_once, max(20, 2 * lane.at_once))
-    per_task = _BLOCK_SECONDS / (warm_up["cpu"] / warm_up["calls"]) / lane.at_once
+    per_task = block_seconds / (warm_up["cpu"] / warm_up["calls"]) / lane.at_once
     calls = max(round(per_task), 1) * lane.at_once
 
     def run() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import texts
 from measuring import Contender, Estimate, Interpreters, Worker
 from targets import ASYNC, ESTABLISHED_ASYNC, ESTABLISHED_SYNC, SYNC, Result
 
@@ -24,9 +25,9 @@ def measure(
 
     for ours, established, at_once in ((ASYNC, ESTABLISHED_ASYNC, 32), (SYNC, ESTABLISHED_SYNC, 1)):
         failed: list[str] = []
-        with Worker(interpreters, established, url, "c") as worker:
+        with Worker(interpreters, established, url, texts.CACHE) as worker:
             theirs = after(worker, established, at_once, early - early % at_once)
-        with Worker(interpreters, ours, url, "c") as worker:
+        with Worker(interpreters, ours, url, texts.CACHE) as worker:
             first = after(worker, ours, at_once, early - early % at_once)
             then = after(worker, ours, at_once, late - late % at_once)
         resident |= {

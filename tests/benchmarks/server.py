@@ -23,6 +23,7 @@ _SET = canned("201 Created", texts.set_reply())
 _SEARCH = canned("200 OK", texts.search_reply(""))
 _LARGE = canned("200 OK", texts.search_reply(texts.LARGE_CACHE))
 _LARGE_PATH = f"/caches/{texts.LARGE_CACHE}/".encode()
+_DISTANT_PATH = f"/caches/{texts.DISTANT_CACHE}/".encode()
 
 
 class Connection(asyncio.Protocol):
@@ -46,7 +47,11 @@ class Connection(asyncio.Protocol):
             path = head.split(b" ", 2)[1]
             reply = _SET if path.endswith(b"/entries") else _LARGE if _LARGE_PATH in path else _SEARCH
             assert isinstance(self._transport, asyncio.WriteTransport)
-            self._transport.write(reply)
+            if _DISTANT_PATH in path:
+                loop = asyncio.get_running_loop()
+                loop.call_later(texts.DISTANCE_SECONDS, self._transport.write, reply)
+            else:
+                self._transport.write(reply)
 
 
 async def main() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import texts
-from measuring import Contender, Estimate, Lane
+from measuring import BLOCK_SECONDS, Contender, Estimate, Lane
 
 ASYNC = Contender("AsyncLangCache", "async_langcache", "langcache")
 SYNC = Contender("LangCache", "langcache_sync", "langcache")
@@ -22,7 +22,10 @@ RAW = Contender("raw socket", "raw_socket", "aiohttp")
 
 @dataclass(frozen=True)
 class Target:
-    """A bound on a ratio: ``at_most`` on ours over theirs, or ``at_least`` on theirs over ours."""
+    """A bound on a ratio: ``at_most`` on ours over theirs, or ``at_least`` on theirs over ours.
+
+    With neither it is there to compare others with: theirs over ours.
+    """
 
     what: str
     ours: Lane
@@ -40,6 +43,7 @@ class Heat:
     targets: Sequence[Target]
     rounds: int = 6
     laps: int = 40
+    block_seconds: float = BLOCK_SECONDS
 
 
 def _row(operation: str, at_once: int) -> str:
@@ -103,15 +107,26 @@ def _sync_far(operation: str) -> Heat:
 
 def _threads() -> Heat:
     one, ours, established = Lane(SYNC), Lane(SYNC, at_once=16), Lane(ESTABLISHED_SYNC, at_once=16)
-    row = "LangCache: 16 threads: calls per second"
+    one_by_hand, by_hand = Lane(THREADSAFE), Lane(THREADSAFE, at_once=16)
+    row = "16 threads: calls per second"
     return Heat(
-        (one, ours, established),
+        (one, ours, established, one_by_hand, by_hand),
         (
-            Target(f"{row}, x one thread", ours, one, at_least=1.5, clock="wall"),
-            Target(f"{row}, x established", ours, established, at_least=6, clock="wall"),
+            Target(f"LangCache: {row}, x one thread", ours, one, at_least=1.5, clock="wall"),
+            Target(f"LangCache: {row}, x established", ours, established, at_least=6, clock="wall"),
+            Target(
+                f"run_coroutine_threadsafe by hand: {row}, x one thread", by_hand, one_by_hand, clock="wall"
+            ),
         ),
         laps=10,
+        block_seconds=0.2,  # as many calls as threads need to fall into step
     )
+
+
+def _distant_threads() -> Heat:
+    one, ours = (Lane(SYNC, at_once=at_once, cache_id=texts.DISTANT_CACHE) for at_once in (1, 16))
+    what = "LangCache: 16 threads, a service 5 ms away: calls per second, x one thread"
+    return Heat((one, ours), [Target(what, ours, one, clock="wall")], rounds=3, laps=8)
 
 
 def _retries() -> Heat:
@@ -158,6 +173,7 @@ HEATS = {
     "sync-search-far": _sync_far("search"),
     "sync-set-far": _sync_far("set"),
     "threads": _threads(),
+    "threads-distant": _distant_threads(),
     "retries": _retries(),
     "get_or_set": _aside(),
     "large": _large(),
@@ -176,6 +192,13 @@ class Result:
     failures: Sequence[str] = ()
 
     @property
+    def bound(self) -> str:
+        """What it has to be, if anything."""
+        if self.at_most is not None:
+            return f"≤ {self.at_most:g}"
+        return "" if self.at_least is None else f"≥ {self.at_least:g}"
+
+    @property
     def missed(self) -> bool:
         """Whether the figure falls short by more than the noise, or a call failed."""
         too_much = self.at_most is not None and self.figure.value - self.figure.noise > self.at_most
@@ -187,6 +210,8 @@ class Result:
         """In a word or two."""
         if self.failures:
             return "failures"
+        if self.at_most is None and self.at_least is None:
+            return "to compare"
         if self.missed:
             return "missed"
         over = self.at_most is not None and self.figure.value > self.at_most

@@ -14,8 +14,14 @@ RESPONSE = (
 )
 ENTRY_ID = "5b84acef3ce360988d1b35adbaaaccb1"
 
+CACHE = "c"
 LARGE_CACHE = "large"
-"""The id of a cache whose responses have a megabyte; any other's have about 400 bytes."""
+DISTANT_CACHE = "distant"
+CACHES = {CACHE: "", LARGE_CACHE: "1 MB replies", DISTANT_CACHE: "5 ms away"}
+"""The ids of the canned caches, and what sets each apart: responses have about 400 bytes, and come at once."""
+
+DISTANCE_SECONDS = 0.005
+"""How long after its request a reply of the distant cache comes."""
 
 LARGE_RESPONSE = ("A line of a long answer, as a model writes it: about sixty bytes.\n" * 20_000)[:1_000_000]
 

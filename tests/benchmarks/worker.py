@@ -73,9 +73,11 @@ async def run_tasks(operation: Callable[[], Awaitable[str]], block: Block) -> No
 
 
 def run_threads(operation: Callable[[], str], block: Block) -> None:
-    """Run a block in as many threads as there are shares; in this one if there is one."""
+    """Run a block in as many threads as there are shares, which are there already; in this one if it is one."""
+    begin = threading.Event()
 
     def run(share: int) -> None:
+        begin.wait()
         for _ in range(share):
             try:
                 got: object = operation()
@@ -83,15 +85,15 @@ def run_threads(operation: Callable[[], str], block: Block) -> None:
                 got = error
             block.check(got)
 
-    threads = [threading.Thread(target=run, args=(share,)) for share in block.shares]
+    first, *others = block.shares
+    threads = [threading.Thread(target=run, args=(share,)) for share in others]
+    for thread in threads:
+        thread.start()
     with block:
-        if len(threads) == 1:
-            run(block.shares[0])
-        else:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+        begin.set()
+        run(first)
+        for thread in threads:
+            thread.join()
 
 
 def orders(cache_id: str) -> Any:
