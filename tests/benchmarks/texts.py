@@ -18,7 +18,7 @@ CACHE = "c"
 LARGE_CACHE = "large"
 DISTANT_CACHE = "distant"
 CACHES = {CACHE: "", LARGE_CACHE: "1 MB replies", DISTANT_CACHE: "5 ms away"}
-"""The ids of the canned caches, and what sets each apart: responses have about 400 bytes, and come at once."""
+"""The ids of the canned caches, and what sets each apart from responses of 400 bytes that come at once."""
 
 DISTANCE_SECONDS = 0.005
 """How long after its request a reply of the distant cache comes."""

@@ -73,7 +73,7 @@ async def run_tasks(operation: Callable[[], Awaitable[str]], block: Block) -> No
 
 
 def run_threads(operation: Callable[[], str], block: Block) -> None:
-    """Run a block in as many threads as there are shares, which are there already; in this one if it is one."""
+    """Run a block in as many threads as there are shares: this one, and others that are there already."""
     begin = threading.Event()
 
     def run(share: int) -> None:
