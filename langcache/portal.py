@@ -31,6 +31,8 @@ _CLOSE_SECONDS = 5.0
 _EXIT_SECONDS = 0.25
 """How long the interpreter's exit waits for all of them together."""
 
+_ON_A_LOOP = "there, await an ..._async() method, or use AsyncLangCache"
+
 
 class Portal(Generic[TenantT]):
     """Runs the methods of a tenant, which lives on an event loop, for threads that have none.
@@ -65,7 +67,7 @@ class Portal(Generic[TenantT]):
         if self._thread is threading.current_thread():
             raise RuntimeError(
                 f"{method.__name__}() was called on the client's own event loop thread (by a callback or a "
-                f"middleware, perhaps) and would wait for itself; await {method.__name__}_async() there"
+                f"middleware, perhaps) and would wait for itself; {_ON_A_LOOP}"
             )
         _warn_if_blocking(method.__name__)
         call = Call(lambda: method(self._tenant, *args, **kwargs))
@@ -142,8 +144,7 @@ def _warn_if_blocking(method: str) -> None:
         return
     _warned = True
     warnings.warn(
-        f"LangCache.{method}() blocks the running event loop; there, await {method}_async() "
-        "or use AsyncLangCache",
+        f"LangCache.{method}() blocks the running event loop; {_ON_A_LOOP}",
         RuntimeWarning,
         stacklevel=4,
     )

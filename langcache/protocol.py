@@ -221,6 +221,8 @@ def base_url(server_url: object, cache_id: str) -> str:
         raise ValueError(f"server_url: must be a URL such as https://host[:port], but {error}") from None
     if parts.username is not None or parts.password is not None:
         raise ValueError("server_url: must not carry a user or password; the key goes in api_key")
+    if parts.query or parts.fragment:  # not shown: it may hold a secret too
+        raise ValueError("server_url: must end before any ? or #; the key goes in api_key")
     if parts.scheme not in ("http", "https"):
         raise ValueError(
             f"server_url: must begin with https:// or http://, but begins with {parts.scheme}://"
@@ -230,8 +232,6 @@ def base_url(server_url: object, cache_id: str) -> str:
         raise ValueError(f"server_url: must have a host in ASCII, in its xn-- form perhaps, but is {url!r}")
     if not host or not _can_be_host(host) or parts.netloc.endswith(":") or not _URL_CHARS.fullmatch(url):
         raise ValueError(f"server_url: must be a URL such as https://host[:port], but is {url!r}")
-    if parts.query or parts.fragment:
-        raise ValueError(f"server_url: must end before any ? or #, but is {url!r}")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}/v1/caches/{cache_id}/"
 
 

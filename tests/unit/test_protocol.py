@@ -165,9 +165,17 @@ def test_a_server_url_is_text():
 
 
 @pytest.mark.parametrize(
-    "server_url", ["https://user:hunter2@cache.example", "https://hunter2@cache.example"]
+    "server_url",
+    [
+        "https://user:hunter2@cache.example",
+        "https://hunter2@cache.example",
+        "https://cache.example?key=hunter2",
+        "https://cache.example#hunter2",
+        "redis://cache.example?key=hunter2",
+        "https://?key=hunter2",
+    ],
 )
-def test_a_password_in_a_server_url_is_refused_and_not_shown(server_url):
+def test_a_secret_in_a_server_url_is_refused_and_not_shown(server_url):
     with pytest.raises(ValueError, match="api_key") as raised:
         protocol.base_url(server_url, "c")
     assert "hunter2" not in str(raised.value)
