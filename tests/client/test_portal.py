@@ -143,7 +143,9 @@ def test_a_forked_child_makes_connections_of_its_own(service):
 async def test_a_blocking_call_warns_once_that_it_blocks_the_running_loop(monkeypatch, service):
     monkeypatch.setattr(portal, "_warned", False)
     with LangCache(service.url, "k", "c") as client:
-        with pytest.warns(RuntimeWarning, match=r"LangCache\.flush\(\) blocks .* flush_async\(\)") as caught:
+        with pytest.warns(
+            RuntimeWarning, match=r"LangCache\.flush\(\) blocks .* use AsyncLangCache"
+        ) as caught:
             client.flush()
         client.flush()  # any further warning would be an error here
     assert caught[0].filename == __file__
