@@ -245,10 +245,10 @@ def check_text(argument: str, value: object) -> str:
 
 def check_number(argument: str, expected: str, value: object) -> int | float:
     """A number, be it NumPy's or a `Decimal`, as one of Python's own; or an error that names the argument."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, SupportsIndex, SupportsFloat)):
-        _wrong_type(argument, expected, value)
-    if isinstance(value, (int, float)):
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value
+    if isinstance(value, bool) or not isinstance(value, (SupportsIndex, SupportsFloat)):
+        _wrong_type(argument, expected, value)
     return index(value) if isinstance(value, SupportsIndex) else float(value)
 
 

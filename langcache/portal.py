@@ -31,9 +31,6 @@ _CLOSE_SECONDS = 5.0
 _EXIT_SECONDS = 0.25
 """How long the interpreter's exit waits for all of them together."""
 
-_ON_A_LOOP = "there, await an ..._async() method, or use AsyncLangCache"
-
-
 class Portal(Generic[TenantT]):
     """Runs the methods of a tenant, which lives on an event loop, for threads that have none.
 
@@ -67,7 +64,7 @@ class Portal(Generic[TenantT]):
         if self._thread is threading.current_thread():
             raise RuntimeError(
                 f"{method.__name__}() was called on the client's own event loop thread (by a callback or a "
-                f"middleware, perhaps) and would wait for itself; {_ON_A_LOOP}"
+                f"middleware, perhaps) and would wait for itself; {_advice(method.__name__)}"
             )
         _warn_if_blocking(method.__name__)
         call = Call(lambda: method(self._tenant, *args, **kwargs))
@@ -144,10 +141,14 @@ def _warn_if_blocking(method: str) -> None:
         return
     _warned = True
     warnings.warn(
-        f"LangCache.{method}() blocks the running event loop; {_ON_A_LOOP}",
+        f"LangCache.{method}() blocks the running event loop; {_advice(method)}",
         RuntimeWarning,
         stacklevel=4,
     )
+
+
+def _advice(method: str) -> str:
+    return f"there, use AsyncLangCache, or await {method}_async() if there is one"
 
 
 _warned = False
