@@ -31,6 +31,7 @@ _CLOSE_SECONDS = 5.0
 _EXIT_SECONDS = 0.25
 """How long the interpreter's exit waits for all of them together."""
 
+
 class Portal(Generic[TenantT]):
     """Runs the methods of a tenant, which lives on an event loop, for threads that have none.
 
