@@ -26,6 +26,7 @@ class Places:
         self.count = count
         self._free = count
         self._line: deque[asyncio.Future[None]] = deque()
+        self._context = Context()  # an empty one, or each timer would have a copy of its caller's
 
     def take(self) -> bool:
         """Take a place if one is free."""
@@ -42,8 +43,7 @@ class Places:
         loop, started = asyncio.get_running_loop(), time.monotonic()
         turn: asyncio.Future[None] = loop.create_future()
         self._line.append(turn)
-        # In an empty context, or each timer would have a copy of the caller's for itself.
-        timer = None if timeout is None else loop.call_later(timeout, _too_late, turn, context=_NO_CONTEXT)
+        timer = None if timeout is None else loop.call_later(timeout, _too_late, turn, context=self._context)
         try:
             await turn
         except TimeoutError as error:
@@ -67,9 +67,6 @@ class Places:
                 turn.set_result(None)
                 return
         self._free += 1
-
-
-_NO_CONTEXT = Context()
 
 
 def _too_late(turn: asyncio.Future[None]) -> None:
