@@ -26,7 +26,9 @@ class Places:
         self.count = count
         self._free = count
         self._line: deque[asyncio.Future[None]] = deque()
-        self._context = Context()  # an empty one, or each timer would have a copy of its caller's
+        # For the timers, which would each have a copy of the caller's. Not shared with another event loop:
+        # two threads can't be in one context at once.
+        self._context = Context()
 
     def take(self) -> bool:
         """Take a place if one is free."""

@@ -149,7 +149,7 @@ def _warn_if_blocking(method: str) -> None:
 
 
 def _advice(method: str) -> str:
-    return f"there, use AsyncLangCache, or await {method}_async() if there is one"
+    return f"in async code use AsyncLangCache, or await {method}_async() if there is one"
 
 
 _warned = False

@@ -214,13 +214,15 @@ def base_url(server_url: object, cache_id: str) -> str:
     url = check_text("server_url", server_url).strip()
     if "://" not in url:
         url = f"https://{url}"
+    if "@" in url:  # wherever: a password with a slash in it ends the host too soon
+        raise ValueError("server_url: must not carry a user or password, or any @; the key goes in api_key")
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port  # either may raise
-    except ValueError as error:
-        raise ValueError(f"server_url: must be a URL such as https://host[:port], but {error}") from None
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("server_url: must not carry a user or password; the key goes in api_key")
+        host, _ = parts.hostname, parts.port  # either may raise, and would show what may be a password
+    except ValueError:
+        raise ValueError(
+            "server_url: must be a URL such as https://host[:port], but its host or port can't be read"
+        ) from None
     if parts.query or parts.fragment:  # not shown: it may hold a secret too
         raise ValueError("server_url: must end before any ? or #; the key goes in api_key")
     if parts.scheme not in ("http", "https"):

@@ -204,9 +204,12 @@ class LangCache(BlockingAsideMethods):
             await asyncio.get_running_loop().run_in_executor(None, self._close_portal)
 
     def _close_portal(self) -> None:
+        def close(client: AsyncLangCache) -> Coroutine[Any, Any, None]:  # so called if the portal has to warn
+            return client._drain_aside()
+
         if self._on_portal._is_storing:
             with suppress(ClosedError):
-                self._portal.call(AsyncLangCache._drain_aside)
+                self._portal.call(close)
         self._portal.close()
 
     def __enter__(self: ClientT) -> ClientT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from langcache import LangCache
+from langcache import LangCache, portal
 from langcache.aside import JsonCodec, TextCodec, lexical_guard
 
 QUESTION = "How do I reset my password?"
@@ -332,6 +333,15 @@ def test_background_stores_are_there_when_the_client_is_closed(connection):
     with LangCache(**connection) as cache:
         assert cache.get_or_set(QUESTION, "other", accept=lexical_guard).value == "stored"
         assert cache.stats().hits == 1
+
+
+async def test_a_close_that_blocks_the_running_loop_to_wait_for_stores_says_so(connection, monkeypatch):
+    monkeypatch.setattr(portal, "_warned", False)
+    cache = LangCache(**connection)
+    await asyncio.to_thread(cache.get_or_set, QUESTION, "stored", store="background")
+    monkeypatch.setattr(type(cache._on_portal), "_is_storing", True)  # however soon it was stored
+    with pytest.warns(RuntimeWarning, match=r"LangCache\.close\(\) blocks the running event loop"):
+        cache.close()
 
 
 def test_an_error_of_make_is_the_callers_even_if_make_closed_the_client(connection):

@@ -126,7 +126,7 @@ def _threads() -> Heat:
 def _distant_threads() -> Heat:
     one, ours = (Lane(SYNC, at_once=at_once, cache_id=texts.DISTANT_CACHE) for at_once in (1, 16))
     what = "LangCache: 16 threads, a service 5 ms away: calls per second, x one thread"
-    return Heat((one, ours), [Target(what, ours, one, clock="wall")], rounds=3, laps=8)
+    return Heat((one, ours), [Target(what, ours, one, clock="wall")], rounds=3, laps=4, block_seconds=0.2)
 
 
 def _retries() -> Heat:

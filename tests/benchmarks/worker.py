@@ -86,7 +86,7 @@ def run_threads(operation: Callable[[], str], block: Block) -> None:
             block.check(got)
 
     first, *others = block.shares
-    threads = [threading.Thread(target=run, args=(share,)) for share in others]
+    threads = [threading.Thread(target=run, args=(share,), daemon=True) for share in others]
     for thread in threads:
         thread.start()
     with block:

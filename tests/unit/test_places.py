@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from langcache import places as places_module
 from langcache.errors import TimeoutException
 from langcache.places import Places
 
@@ -82,6 +85,26 @@ async def test_who_waits_too_long_gets_a_timeout_and_leaves_the_line():
         await places.wait(0.001)
     places.leave()
     assert free(places) == 1
+
+
+def test_two_event_loops_may_time_out_at_once(monkeypatch):
+    both, too_late = threading.Barrier(2, timeout=5), places_module._too_late
+
+    def too_late_in_both(turn):
+        both.wait()  # both timers run now, each in its context; in one for both, the second could not
+        too_late(turn)
+
+    monkeypatch.setattr(places_module, "_too_late", too_late_in_both)
+
+    async def wait_in_vain():
+        places = Places(1)
+        places.take()
+        with pytest.raises(TimeoutException):
+            await asyncio.wait_for(places.wait(0.001), 10)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(asyncio.run, wait_in_vain()) for _ in range(2)]:
+            done.result()
 
 
 async def test_a_cancelled_waiter_leaves_the_line():

@@ -173,6 +173,9 @@ def test_a_server_url_is_text():
         "https://cache.example#hunter2",
         "redis://cache.example?key=hunter2",
         "https://?key=hunter2",
+        "https://user:hunter2#x@cache.example",
+        "https://user:hunter2/x@cache.example",
+        "https://user:12/hunter2@cache.example",
     ],
 )
 def test_a_secret_in_a_server_url_is_refused_and_not_shown(server_url):
