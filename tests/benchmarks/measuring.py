@@ -141,7 +141,7 @@ def race(
     *,
     rounds: int,
     laps: int,
-    block_seconds: float,
+    block_seconds: float = BLOCK_SECONDS,
 ) -> Race:
     """Run the lanes against each other, each round in fresh processes; lanes of one contender share its.
 
