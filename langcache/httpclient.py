@@ -145,10 +145,10 @@ class AiohttpClient:
             options["proxy"] = proxy
         if self._places is not None and not self._places.take():
             timeout = await self._places.wait(timeout)
-        if timeout is not None:
-            options["timeout"] = _timeout(timeout)
         response: aiohttp.ClientResponse | None = None
         try:
+            if timeout is not None:
+                options["timeout"] = _timeout(timeout)
             # Without ``async with``: a response that is read, to its end or an error, lets its connection go.
             response = await self._session.request(
                 method,

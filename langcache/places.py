@@ -44,8 +44,8 @@ class Places:
         """
         loop, started = asyncio.get_running_loop(), time.monotonic()
         turn: asyncio.Future[None] = loop.create_future()
-        self._line.append(turn)
         timer = None if timeout is None else loop.call_later(timeout, _too_late, turn, context=self._context)
+        self._line.append(turn)
         try:
             await turn
         except TimeoutError as error:

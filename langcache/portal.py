@@ -149,7 +149,8 @@ def _warn_if_blocking(method: str) -> None:
 
 
 def _advice(method: str) -> str:
-    return f"in async code use AsyncLangCache, or await {method}_async() if there is one"
+    twin = "aclose" if method == "close" else f"{method}_async"
+    return f"in async code use AsyncLangCache, or await {twin}() if there is one"
 
 
 _warned = False

@@ -34,6 +34,7 @@ ModelT = TypeVar("ModelT")
 USER_AGENT = f"langcache-python/{__version__}"
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_NETLOC = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+(?:%25[\w.-]+)?\])(?::\d+)?", re.ASCII)
 _URL_CHARS = re.compile(r"[!-\[\]-~]+")  # ASCII that can be seen, but for the backslash
 _SECRET_CHARS = 12
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -210,38 +211,38 @@ def base_url(server_url: object, cache_id: str) -> str:
     """The URL below which a cache's operations live, with a slash at its end.
 
     A bare host gets ``https://``. Raises `TypeError` or `ValueError` for what can't be the URL of a service.
+    No message shows it: a password may be in it, or a key that was given in its place.
     """
     url = check_text("server_url", server_url).strip()
     if "://" not in url:
         url = f"https://{url}"
     if "@" in url:  # wherever: a password with a slash in it ends the host too soon
         raise ValueError("server_url: must not carry a user or password, or any @; the key goes in api_key")
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port  # either may raise, and would show what may be a password
-    except ValueError:
-        raise ValueError(
-            "server_url: must be a URL such as https://host[:port], but its host or port can't be read"
-        ) from None
-    if parts.query or parts.fragment:  # not shown: it may hold a secret too
+    if "?" in url or "#" in url:
         raise ValueError("server_url: must end before any ? or #; the key goes in api_key")
-    if parts.scheme not in ("http", "https"):
+    if not url.lower().startswith(("https://", "http://")):
+        raise ValueError("server_url: must begin with https:// or http://")
+    if not url.isascii():
+        # There is more than one way to convert a host, and the key would go wherever ours leads.
+        raise ValueError("server_url: must be in ASCII, with a host in its xn-- form perhaps")
+    if not _URL_CHARS.fullmatch(url):
+        raise ValueError("server_url: has a space, a backslash or another character that no URL has")
+    if not _has_host(url):
         raise ValueError(
-            f"server_url: must begin with https:// or http://, but begins with {parts.scheme}://"
+            "server_url: must be a URL such as https://host[:port]; its host or port can't be one"
         )
-    if host and not host.isascii():
-        # There is more than one way to convert it, and the key would go wherever ours leads.
-        raise ValueError(f"server_url: must have a host in ASCII, in its xn-- form perhaps, but is {url!r}")
-    if not host or not _can_be_host(host) or parts.netloc.endswith(":") or not _URL_CHARS.fullmatch(url):
-        raise ValueError(f"server_url: must be a URL such as https://host[:port], but is {url!r}")
+    parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}/v1/caches/{cache_id}/"
 
 
-def _can_be_host(host: str) -> bool:
-    # What this refuses, the resolver or aiohttp would refuse with an exception of its own at every call.
+def _has_host(url: str) -> bool:
+    # What this refuses, the resolver or aiohttp would refuse with an exception of its own at every call, or
+    # would read as another host than we do.
     try:
-        return bool(host.encode("idna").decode("idna"))
-    except UnicodeError:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port  # either may raise
+        return bool(host and _NETLOC.fullmatch(parts.netloc) and host.encode("idna").decode("idna"))
+    except ValueError:  # UnicodeError is one
         return False
 
 

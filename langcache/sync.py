@@ -207,10 +207,12 @@ class LangCache(BlockingAsideMethods):
         def close(client: AsyncLangCache) -> Coroutine[Any, Any, None]:  # so called if the portal has to warn
             return client._drain_aside()
 
-        if self._on_portal._is_storing:
-            with suppress(ClosedError):
-                self._portal.call(close)
-        self._portal.close()
+        try:
+            if self._on_portal._is_storing:
+                with suppress(ClosedError):
+                    self._portal.call(close)
+        finally:
+            self._portal.close()
 
     def __enter__(self: ClientT) -> ClientT:
         return self

@@ -104,6 +104,10 @@ def run_heat(
                 failures=failures,
             )
         )
+    in_targets = {lane for target in heat.targets for lane in (target.ours, target.theirs)}
+    for lane in race.failures.keys() - in_targets:
+        figure = measuring.Estimate(race.micros(lane), 0)
+        results.append(Result(str(lane), figure, unit="µs", failures=race.failures[lane]))
     figures = {str(lane): round(race.micros(lane), 1) for lane in heat.lanes}
     if any(target.clock == "wall" for target in heat.targets):
         figures |= {f"{lane}, wall": round(race.micros(lane, "wall"), 1) for lane in heat.lanes}

@@ -151,6 +151,11 @@ def test_a_server_url_may_be_a_bare_host_and_end_in_a_slash(server_url, base):
         "http://cache.example/#c",
         "http://bücher.example",
         "http://℀.example",
+        "http://[::1].cache.example",
+        "http://cache[::1]",
+        "http://[zz]",
+        "http://cache|example",
+        "http://cache%2Fexample",
         "\ud800",
     ],
 )
@@ -176,12 +181,19 @@ def test_a_server_url_is_text():
         "https://user:hunter2#x@cache.example",
         "https://user:hunter2/x@cache.example",
         "https://user:12/hunter2@cache.example",
+        "https://user:hunter2@ho℀st",
+        "https://cache.example\uff1fkey=hunter2",
+        "https://cache.example:hunter2",
+        "https://cache.example/hunter 2hunter2",
+        "hunter2://cache.example",
+        f"{'hunter2' * 10}.example",
     ],
 )
 def test_a_secret_in_a_server_url_is_refused_and_not_shown(server_url):
-    with pytest.raises(ValueError, match="api_key") as raised:
+    with pytest.raises(ValueError, match=r"^server_url: ") as raised:
         protocol.base_url(server_url, "c")
     assert "hunter2" not in str(raised.value)
+    assert raised.value.__context__ is None
 
 
 @pytest.mark.parametrize(
