@@ -31,7 +31,7 @@ class Operation(msgspec.Struct, Generic[ModelT], frozen=True, kw_only=True):
     """Whether sending it twice has the same effect as sending it once."""
 
 
-class Request(msgspec.Struct, Generic[ModelT], frozen=True, gc=False):
+class Request(msgspec.Struct, Generic[ModelT], frozen=True, gc=False):  # in no cycle, ever
     """One call, ready to be sent."""
 
     operation: Operation[ModelT]
