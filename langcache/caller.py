@@ -89,11 +89,11 @@ class Caller:
         url = base + request.path
         config = self._retry_config if retries is UNSET else check_retries("retries", retries)
         timeout = self.timeout if timeout_ms is None else _seconds(timeout_ms)
+        if self._telemetry is None:
+            # Not a coroutine itself, which would cost each call one more.
+            return self._exchange(request, url, timeout, http_headers, config)
         exchange = functools.partial(self._exchange, request, url, timeout, http_headers, config)
-        # Not a coroutine itself, which would cost each call one more.
-        return (
-            exchange() if self._telemetry is None else self._observed(self._telemetry, request, url, exchange)
-        )
+        return self._observed(self._telemetry, request, url, exchange)
 
     async def _observed(
         self,

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from aiohttp import hdrs
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -183,7 +184,7 @@ class AiohttpClient:
     def _read(self, response: aiohttp.ClientResponse) -> Awaitable[bytes]:
         limit, length = self._max_reply_bytes, response.content_length
         if limit is None or (
-            length is not None and length <= limit and "Content-Encoding" not in response.headers
+            length is not None and length <= limit and hdrs.CONTENT_ENCODING not in response.headers
         ):
             return response.read()
         return self._read_up_to(limit, response)
