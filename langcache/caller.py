@@ -17,6 +17,7 @@ from . import protocol
 from .errors import TimeoutException
 from .exchange import Reply, Request
 from .limits import check_number, check_path_segment
+from .places import time_left
 from .retries import RetryConfig, check_retries, with_retries
 from .telemetry import Telemetry
 from .transport import Transport
@@ -90,7 +91,7 @@ class Caller:
         config = self._retry_config if retries is UNSET else check_retries("retries", retries)
         timeout = self.timeout if timeout_ms is None else _seconds(timeout_ms)
         if self._telemetry is None:
-            # Not a coroutine itself, which would cost each call one more.
+            # Neither a coroutine itself nor bound first: each would cost every call something.
             return self._exchange(request, url, timeout, http_headers, config)
         exchange = functools.partial(self._exchange, request, url, timeout, http_headers, config)
         return self._observed(self._telemetry, request, url, exchange)
@@ -137,8 +138,7 @@ class Caller:
         if authorization is None:
             asked = time.monotonic()
             authorization = await self._ask_for_key(within)
-            if within is not None:
-                within = max(within - (time.monotonic() - asked), 0.001)
+            within = time_left(within, asked)
         headers = protocol.headers(request, authorization, http_headers)
         reply = await self._transport.exchange(request, url, headers, within, nth_try)
         return reply if reply.status_code < 300 else protocol.without_key(reply, authorization)

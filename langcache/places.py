@@ -1,4 +1,4 @@
-"""Room for so many at once, and a line for those who wait, first come, first served."""
+"""Room for so many at once, a line for those who wait, and what a wait leaves of a timeout."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextvars import Context
 
 from .errors import TimeoutException
 
-__all__ = ["Places"]
+__all__ = ["Places", "time_left"]
 
 
 class Places:
-    """So many places, for the tasks of one event loop.
+    """So many places, for the tasks of one event loop; first come, first served.
 
     aiohttp's own pool does the same, but what waits there is a whole request. With thousands in line the
     garbage collector, which looks at everything that is alive, then takes more time than the calls.
@@ -59,7 +59,7 @@ class Places:
         finally:
             if timer is not None:
                 timer.cancel()
-        return None if timeout is None else max(timeout - (time.monotonic() - started), 0.001)
+        return time_left(timeout, started)
 
     def leave(self) -> None:
         """Give the place back, to the first in line if there is one."""
@@ -74,3 +74,11 @@ class Places:
 def _too_late(turn: asyncio.Future[None]) -> None:
     if not turn.done():
         turn.set_exception(TimeoutError())
+
+
+def time_left(timeout: float | None, started: float) -> float | None:
+    """What is left of a timeout that began at ``started``, by `time.monotonic`, in seconds.
+
+    Never nothing, since to aiohttp a timeout of 0 is none at all; None if there is no timeout.
+    """
+    return None if timeout is None else max(timeout - (time.monotonic() - started), 0.001)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, TypeVar, cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -227,23 +227,25 @@ def base_url(server_url: object, cache_id: str) -> str:
         raise ValueError("server_url: must be in ASCII, with a host in its xn-- form perhaps")
     if not _URL_CHARS.fullmatch(url):
         raise ValueError("server_url: has a space, a backslash or another character that no URL has")
-    if not _has_host(url):
+    parts = _parts(url)
+    if parts is None:  # raised here, or the parser's error would come along as its context
         raise ValueError(
             "server_url: must be a URL such as https://host[:port]; its host or port can't be one"
         )
-    parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}/v1/caches/{cache_id}/"
 
 
-def _has_host(url: str) -> bool:
+def _parts(url: str) -> SplitResult | None:
+    """The parts of a URL, None if what stands for its host or port can't be one."""
     # What this refuses, the resolver or aiohttp would refuse with an exception of its own at every call, or
     # would read as another host than we do.
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port  # either may raise
-        return bool(host and _NETLOC.fullmatch(parts.netloc) and host.encode("idna").decode("idna"))
+        is_host = host and _NETLOC.fullmatch(parts.netloc) and host.encode("idna").decode("idna")
     except ValueError:  # UnicodeError is one
-        return False
+        return None
+    return parts if is_host else None
 
 
 class _Secret(str):

@@ -15,6 +15,7 @@ from .errors import ClosedError, NoResponseError
 from .exchange import Reply, Request
 from .forks import leave_to_parent
 from .httpclient import AiohttpClient, ClientSource, ReplyClient, adapt, is_factory
+from .places import time_left
 
 __all__ = ["Transport"]
 
@@ -104,7 +105,7 @@ class Transport:
             except NoResponseError as error:
                 if not _may_repeat(request, error):
                     raise
-                left = None if timeout is None else max(timeout - (time.monotonic() - started), 0.001)
+                left = time_left(timeout, started)
                 reply = await client.request(method, url, headers=headers, content=content, timeout=left)
         except (Exception, asyncio.CancelledError) as error:
             if log:

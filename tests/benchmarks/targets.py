@@ -125,7 +125,8 @@ def _threads() -> Heat:
 
 def _distant_threads() -> Heat:
     one, ours = (Lane(SYNC, at_once=at_once, cache_id=texts.DISTANT_CACHE) for at_once in (1, 16))
-    what = "LangCache: 16 threads, a service 5 ms away: calls per second, x one thread"
+    away = texts.CACHES[texts.DISTANT_CACHE]
+    what = f"LangCache: 16 threads, a service {away}: calls per second, x one thread"
     return Heat((one, ours), [Target(what, ours, one, clock="wall")], rounds=3, laps=4, block_seconds=0.2)
 
 
@@ -211,7 +212,7 @@ class Result:
         """In a word or two."""
         if self.failures:
             return "failures"
-        if self.at_most is None and self.at_least is None:
+        if not self.bound:
             return "to compare"
         if self.missed:
             return "missed"

@@ -17,11 +17,11 @@ ENTRY_ID = "5b84acef3ce360988d1b35adbaaaccb1"
 CACHE = "c"
 LARGE_CACHE = "large"
 DISTANT_CACHE = "distant"
-CACHES = {CACHE: "", LARGE_CACHE: "1 MB replies", DISTANT_CACHE: "5 ms away"}
-"""The ids of the canned caches, and what sets each apart from responses of 400 bytes that come at once."""
-
 DISTANCE_SECONDS = 0.005
 """How long after its request a reply of the distant cache comes."""
+
+CACHES = {CACHE: "", LARGE_CACHE: "1 MB replies", DISTANT_CACHE: f"{1000 * DISTANCE_SECONDS:g} ms away"}
+"""The ids of the canned caches, and what sets each apart from responses of 400 bytes that come at once."""
 
 LARGE_RESPONSE = ("A line of a long answer, as a model writes it: about sixty bytes.\n" * 20_000)[:1_000_000]
 

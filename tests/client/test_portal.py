@@ -78,7 +78,7 @@ def test_a_call_from_the_portals_own_thread_is_refused(a_portal):
     async def call_itself(_):
         a_portal.call(answer)
 
-    with pytest.raises(RuntimeError, match=r"would wait for itself; .* await answer_async\(\)"):
+    with pytest.raises(RuntimeError, match=r"would wait for itself; in async code .* await answer_async\(\)"):
         a_portal.call(call_itself)
 
 
