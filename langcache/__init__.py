@@ -8,19 +8,18 @@ and who asks for a client pays for aiohttp.
 
 from __future__ import annotations
 
-from importlib import import_module
-
+from ._lazy import lazy_names
 from ._version import __version__
 
 TYPE_CHECKING = False  # type checkers take it for true; to import typing for it would cost more than the rest
 if TYPE_CHECKING:
     from . import errors, httpclient, models, sdk, types, utils
+    from ._call.protocol import USER_AGENT
     from .client import AsyncLangCache
     from .errors import LangCacheError
     from .httpclient import AsyncHttpClient, HttpClient
     from .limits import LimitError, Limits
     from .models import CacheEntry, SearchResponse, SearchStrategy, SetResponse
-    from .protocol import USER_AGENT
     from .retries import BackoffStrategy, RetryConfig
     from .sync import LangCache
     from .types import UNSET, BaseModel, OptionalNullable
@@ -60,7 +59,7 @@ VERSION: str = __version__
 
 _HOME = {
     "UNSET": "types",
-    "USER_AGENT": "protocol",
+    "USER_AGENT": "_call.protocol",
     "AsyncHttpClient": "httpclient",
     "AsyncLangCache": "client",
     "BackoffStrategy": "retries",
@@ -81,19 +80,13 @@ _HOME = {
 }
 
 _MODULES = {
-    *("aside", "client", "debug", "errors", "exchange", "httpclient", "limits", "local", "models"),
-    *("problems", "protocol", "retries", "sdk", "sync", "telemetry", "types", "utils"),
+    *("aside", "client", "errors", "httpclient", "limits", "models", "retries", "sdk", "service", "sync"),
+    *("telemetry", "types", "utils"),
 }
 """Those with something in them for a program: ``langcache.errors`` works without an import of its own."""
 
 if not TYPE_CHECKING:  # so that type checkers go on reporting every wrong name
-
-    def __getattr__(name: str) -> object:
-        if name in _MODULES:
-            return import_module(f".{name}", __name__)  # which makes it an attribute
-        if name in _HOME:
-            return getattr(import_module(f".{_HOME[name]}", __name__), name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    __getattr__ = lazy_names(__name__, _HOME, _MODULES)
 
 
 def __dir__() -> list[str]:

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from msgspec import UNSET, UnsetType
 
 from . import aside as cache_aside  # whose names load when they are used, for the hints of a signature say
-from . import protocol
+from ._call import protocol
+from ._call.caller import ApiKey, Caller
+from ._call.debug import DebugLogger, check_logger
+from ._call.disabled import DisabledClient
+from ._call.transport import Transport
+from ._established.mistakes import explain_construction, explain_operation, missing_attribute
 from .aside.methods import AsyncAsideMethods
-from .caller import ApiKey, Caller
-from .debug import DebugLogger, check_logger
-from .disabled import DisabledClient
 from .httpclient import ClientSource
 from .limits import Limits, check_instance
-from .mistakes import explain_construction, explain_operation, missing_attribute
 from .models import (
     ConversationalSearchResponseContent,
     DeleteQueryResponse,
@@ -28,7 +29,6 @@ from .models import (
 )
 from .retries import RetryConfig
 from .telemetry import Telemetry
-from .transport import Transport
 
 if TYPE_CHECKING:
     from .aside.scope import Scope

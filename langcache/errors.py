@@ -36,9 +36,9 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from .established_paths import alias_modules
-from .exchange import Reply
-from .problems import (
+from ._established.paths import alias_modules
+from ._wire.exchange import Reply
+from ._wire.problems import (
     AuthenticationErrorResponseContentData,
     BadRequestErrorResponseContentData,
     FailedDependencyErrorResponseContentData,

@@ -7,9 +7,9 @@ from typing import Any, TypeVar, overload
 
 import msgspec
 
-from .base import Model, SearchStrategy
-from .established_paths import alias_modules
-from .problems import (
+from ._established.paths import alias_modules
+from ._wire.base import Model, SearchStrategy
+from ._wire.problems import (
     AuthenticationErrorType,
     AuthenticationErrorURI,
     BadRequestErrorType,
@@ -29,7 +29,7 @@ from .problems import (
     UnexpectedErrorType,
     UnexpectedErrorURI,
 )
-from .typed_dicts import (
+from ._wire.typed_dicts import (
     CacheEntryTypedDict,
     ConversationalSearchBodyTypedDict,
     ConversationalSearchResponseContentTypedDict,

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from msgspec import UNSET, UnsetType
 
 from . import aside as cache_aside
+from ._call.caller import ApiKey
+from ._call.connections import refuse_open_session
+from ._call.debug import DebugLogger
+from ._established.mistakes import explain_construction, missing_attribute
+from ._portal.portal import Portal
 from .aside.blocking_methods import BlockingAsideMethods
-from .caller import ApiKey
 from .client import AsyncLangCache
-from .debug import DebugLogger
 from .errors import ClosedError
-from .httpclient import ClientSource, refuse_open_session
+from .httpclient import ClientSource
 from .limits import Limits
-from .mistakes import explain_construction, missing_attribute
-from .portal import Portal
 from .retries import RetryConfig
 from .telemetry import Telemetry
 

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ._version import __version__
+from ._wire.exchange import Request
 from .errors import StatusError
-from .exchange import Request
 from .models import SearchResponse
 
 if TYPE_CHECKING:

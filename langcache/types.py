@@ -6,7 +6,7 @@ from typing import TypeAlias, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from .base import Model as BaseModel
+from ._wire.base import Model as BaseModel
 
 __all__ = ["UNSET", "BaseModel", "Nullable", "OptionalNullable"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from .debug import DebugLogger as Logger
-from .debug import default_logger
-from .established_paths import alias_modules
+from ._call.debug import DebugLogger as Logger
+from ._call.debug import default_logger
+from ._established.paths import alias_modules
 from .retries import BackoffStrategy, RetryConfig
 
 __all__ = ["BackoffStrategy", "Logger", "RetryConfig", "get_default_logger"]

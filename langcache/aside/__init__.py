@@ -5,8 +5,9 @@ What is imported from here is loaded when it is asked for: programs that don't u
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .._lazy import lazy_names
 
 if TYPE_CHECKING:
     from .answers import Accept, Answer, AsideConfig, CacheStatus, CallOptions, Options
@@ -66,8 +67,5 @@ _HOME = {
     "restore_attributes": "scope",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+if not TYPE_CHECKING:  # so that type checkers go on reporting every wrong name
+    __getattr__ = lazy_names(__name__, _HOME)

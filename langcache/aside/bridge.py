@@ -12,9 +12,9 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
+from .._portal.tasks import Outcome, spared
 from ..errors import ClosedError
 from .flight import CallerLeft, carried
-from .tasks import Outcome, spared
 
 if TYPE_CHECKING:
     from ..client import AsyncLangCache

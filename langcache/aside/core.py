@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from .._portal.tasks import Outcome, spared
 from ..errors import ClosedError, StatusError
 from .answers import Answer, AsideConfig, CacheStatus, CallOptions, Options
 from .breaker import CircuitBreaker
@@ -20,7 +21,6 @@ from .making import asked, made
 from .question import Lookup, Question
 from .scope import AttributeValue
 from .stats import Stats
-from .tasks import Outcome, spared
 
 if TYPE_CHECKING:
     from ..client import AsyncLangCache

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Hashable
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
-from .tasks import Outcome, spared
+from .._portal.tasks import Outcome, spared
 
 __all__ = ["CallerLeft", "Flight", "Shared", "SingleFlight", "WaitsForItself", "carried"]
 

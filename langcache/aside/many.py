@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from .tasks import Outcome, spared
+from .._portal.tasks import Outcome, spared
 
 __all__ = ["Batch", "Progress", "Result"]
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from .. import protocol
-from ..caller import time_limit
+from .._call import protocol
+from .._call.deadlines import time_limit
 from ..errors import ClosedError, LangCacheError, NotFoundError, TimeoutException
 from ..limits import LimitError
 from ..models import CacheEntry, SearchResponse

@@ -7,10 +7,10 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaita
 from inspect import isawaitable
 from typing import Generic, TypeAlias, TypeVar
 
+from .._portal.tasks import Outcome, spared
 from .answers import CacheStatus
 from .flight import Flight
 from .question import Lookup, Question
-from .tasks import Outcome, spared
 
 __all__ = ["AnswerStream", "Source"]
 

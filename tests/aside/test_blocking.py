@@ -10,7 +10,8 @@ from contextvars import ContextVar
 
 import pytest
 
-from langcache import LangCache, portal
+from langcache import LangCache
+from langcache._portal import portal
 from langcache.aside import JsonCodec, TextCodec, lexical_guard
 
 QUESTION = "How do I reset my password?"

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from langcache import AsyncLangCache, LimitError, Limits
+from langcache._wire.exchange import Reply
 from langcache.aside import encode_attributes, restore_attributes
-from langcache.exchange import Reply
-from langcache.local import LocalServer
+from langcache.service import LocalServer
 
 QUESTION = "How do I reset my password?"
 

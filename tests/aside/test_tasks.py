@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from langcache.aside.tasks import spared
+from langcache._portal.tasks import spared
 
 
 def run(work):

@@ -1,7 +1,7 @@
 """The table of docs/cache-aside.md: false and lost hits of the local service, with and without the guard.
 
 ``python tests/benchmarks/guard_table.py`` prints it. ``dev`` is the half of guard_pairs.tsv that the guard
-was written against, ``test`` the half that it was not; ``other`` is langcache/local/quality_pairs.tsv, by
+was written against, ``test`` the half that it was not; ``other`` is langcache/service/quality_pairs.tsv, by
 another hand.
 """
 
@@ -11,10 +11,10 @@ import asyncio
 from pathlib import Path
 from typing import NamedTuple
 
-import langcache.local.quality as quality
+import langcache.service.quality as quality
 from langcache import AsyncLangCache
 from langcache.aside import lexical_guard
-from langcache.local import LocalServer
+from langcache.service import LocalServer
 
 PAIRS = Path(__file__).parent.parent / "aside" / "data" / "guard_pairs.tsv"
 THRESHOLDS = (0.80, 0.85, 0.90, 0.95)

@@ -13,6 +13,8 @@ import pytest
 from aioresponses import CallbackResult, aioresponses
 
 from langcache import AsyncLangCache, BackoffStrategy, LangCache, RetryConfig
+from langcache._call.connections import AiohttpClient
+from langcache._wire.exchange import Reply
 from langcache.errors import (
     ClosedError,
     ConnectError,
@@ -21,8 +23,7 @@ from langcache.errors import (
     RequestError,
     TimeoutException,
 )
-from langcache.exchange import Reply
-from langcache.httpclient import AiohttpClient, AsyncHttpClient
+from langcache.httpclient import AsyncHttpClient
 
 QUICK = RetryConfig("backoff", BackoffStrategy(1, 1, 1, 60_000, 0), True)
 

@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 
 from langcache import AsyncLangCache, BackoffStrategy, RetryConfig
+from langcache._wire.exchange import Reply
 from langcache.errors import AuthenticationError, TimeoutException
-from langcache.exchange import Reply
 
 QUICK = BackoffStrategy(1, 1, 1, 60_000, 0)
 

@@ -10,9 +10,10 @@ import threading
 
 import pytest
 
-from langcache import LangCache, loopthread, portal
+from langcache import LangCache
+from langcache._portal import loopthread, portal
+from langcache._portal.portal import Portal
 from langcache.errors import ClosedError, ConnectError, NoResponseError
-from langcache.portal import Portal
 
 TENANT = "what lives on the loop"
 

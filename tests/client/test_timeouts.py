@@ -97,7 +97,7 @@ async def test_many_calls_at_once_of_which_some_are_cancelled(service):
 
 
 async def test_a_wait_for_a_connection_that_never_comes_free_ends_in_a_timeout(service, monkeypatch):
-    monkeypatch.setattr("langcache.httpclient._POOL_SIZE", 1)
+    monkeypatch.setattr("langcache._call.connections._POOL_SIZE", 1)
     service.stalls()
     async with AsyncLangCache(service.url, "key", "cache") as client:
         holding = asyncio.create_task(client.flush())

@@ -7,7 +7,7 @@ from langchain_core.outputs import Generation
 from langchain_redis import LangCacheSemanticCache
 
 from langcache.errors import LangCacheError
-from langcache.local import CacheConfig, LocalServer
+from langcache.service import CacheConfig, LocalServer
 
 PROMPT, ALIKE, MODEL = (
     "How do I reset my password?",

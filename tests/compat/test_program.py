@@ -3,7 +3,7 @@
 import pytest
 from interpreters import run
 
-from langcache.local import CacheConfig, LocalServer
+from langcache.service import CacheConfig, LocalServer
 
 
 def told(python):

@@ -8,7 +8,7 @@ import sys
 import pytest
 from interpreters import ESTABLISHED, run
 
-from langcache.local import LocalServer
+from langcache.service import LocalServer
 
 PLACEHOLDERS = ("https://api.example.com", "<LANGCACHE_API_KEY>", "<id>")
 

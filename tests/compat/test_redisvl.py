@@ -8,7 +8,7 @@ from redisvl.extensions.cache.llm import LangCacheSemanticCache
 
 import langcache
 from langcache.errors import NotFoundError
-from langcache.local import CacheConfig, LocalServer
+from langcache.service import CacheConfig, LocalServer
 
 PROMPT, ALIKE, RESPONSE = "How do I reset my password?", "How can I reset my password?", "In Settings."
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import pytest
 
-from langcache.local import LocalServer
+from langcache.service import LocalServer
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -96,7 +96,7 @@ def run(page_blocks):
 def test_tests_on_a_page(block, pytester):
     pytester.makepyfile(block.code)
     installed = any(point.name == "langcache" for point in entry_points(group="pytest11"))
-    plugin = [] if installed else ["-p", "langcache.local.pytest_plugin"]
+    plugin = [] if installed else ["-p", "langcache.service.pytest_plugin"]
     pytester.makeini(
         "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\nfilterwarnings = error"
     )

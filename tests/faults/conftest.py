@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from langcache import AsyncLangCache, LangCache
-from langcache.local import LocalServer
+from langcache.service import LocalServer
 
 from .proxy import FaultProxy
 

@@ -8,7 +8,7 @@ import pytest
 
 from langcache import AsyncLangCache, LangCache
 from langcache.aside import AsideConfig
-from langcache.local import LocalServer
+from langcache.service import LocalServer
 
 from .conftest import settle
 from .proxy import FaultProxy, Wire

@@ -21,7 +21,7 @@ from langcache.errors import (
     TimeoutException,
     TooManyRequestsError,
 )
-from langcache.local import LocalServer
+from langcache.service import LocalServer
 
 from .conftest import OPERATIONS, settle
 from .proxy import FaultProxy, Wire

@@ -180,7 +180,7 @@ def test_the_exit_waits_for_a_thread_that_is_just_starting(run: Callable[..., En
         """
         + textwrap.indent(SETTING, " " * 8)
         + """
-        from langcache.loopthread import LoopThread
+        from langcache._portal.loopthread import LoopThread
         atexit.register(exiting.set)  # runs before it
         start = LoopThread.start
         def start_late(thread):

@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import aiohttp
 import pytest
 
-from langcache import LangCache, portal
+from langcache import LangCache
+from langcache._portal import portal
 from langcache.errors import ClosedError
 
 caller: contextvars.ContextVar[str] = contextvars.ContextVar("caller", default="nobody")

@@ -30,7 +30,7 @@ with (
 
 said = ""
 try:
-    from langcache.local import LocalServer as LocalServer
+    from langcache.service import LocalServer as LocalServer
 except ImportError as error:
     said = str(error)
 assert COMMAND in said, said

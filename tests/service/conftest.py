@@ -13,8 +13,8 @@ import aiohttp
 import numpy as np
 import pytest
 
-from langcache.local import LocalServer
-from langcache.local.embedders import Vectors
+from langcache.service import LocalServer
+from langcache.service.embedders import Vectors
 
 
 class AngleEmbedder:
@@ -106,7 +106,7 @@ async def api(server: LocalServer) -> AsyncIterator[Api]:
 @pytest.fixture
 def plugin_options() -> list[str]:
     """What gives the plugin to another pytest run: an installed langcache brings it, a checkout does not."""
-    plugin = "langcache.local.pytest_plugin"
+    plugin = "langcache.service.pytest_plugin"
     installed = any(point.value == plugin for point in entry_points(group="pytest11"))
     return ["-p", "no:asyncio", *([] if installed else ["-p", plugin])]
 

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from langcache.local import CacheConfig, EmbedderError, LocalServer, StoreError
-from langcache.local.app import MAX_BODY_BYTES
 from langcache.models import SearchResponse
+from langcache.service import CacheConfig, EmbedderError, LocalServer, StoreError
+from langcache.service.app import MAX_BODY_BYTES
 
 
 def problem(status, body):
@@ -277,7 +277,7 @@ async def test_a_failing_dependency_is_a_424(api, embedder, failure):
 
 async def test_a_failure_of_our_own_is_a_500_that_tells_nothing(api, embedder, caplog):
     embedder.failure = RuntimeError("secret inside")
-    with caplog.at_level(logging.ERROR, "langcache.local"):
+    with caplog.at_level(logging.ERROR, "langcache.service"):
         status, answer = await api("POST", "entries/search", {"prompt": "p"})
     assert problem(status, answer) == ("/errors/unexpected-error", None)
     assert "secret" not in json.dumps(answer)

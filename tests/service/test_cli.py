@@ -20,7 +20,7 @@ import pytest
 
 from langcache import __version__
 from langcache.cli import _millis, main
-from langcache.local import WordLlamaEmbedder
+from langcache.service import WordLlamaEmbedder
 
 EXPORT = re.compile(r"export LANGCACHE_(SERVER_URL|API_KEY|CACHE_ID)=(.+)")
 
@@ -251,7 +251,7 @@ def test_a_missing_extra_is_said_in_one_line(command):
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "langcache: langcache.local needs the package 'numpy'; "
+        "langcache: langcache.service needs the package 'numpy'; "
         "install it with: pip install 'langcache[local]'\n"
     )
 
@@ -260,14 +260,14 @@ def test_ctrl_c_outside_of_the_server_ends_with_130(monkeypatch):
     def interrupted():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("langcache.local.demo.demo", interrupted)
+    monkeypatch.setattr("langcache.service.demo.demo", interrupted)
     assert main(["demo"]) == 130
 
 
 def test_a_reader_that_has_had_enough_ends_the_demo_quietly(monkeypatch, tmp_path):
     with (tmp_path / "output").open("w") as output:
         monkeypatch.setattr(sys, "stdout", output)
-        monkeypatch.setattr("langcache.local.demo.demo", lambda: (print("first"), _broken_pipe()))
+        monkeypatch.setattr("langcache.service.demo.demo", lambda: (print("first"), _broken_pipe()))
         assert main(["demo"]) == 141
 
 
@@ -276,7 +276,7 @@ def _broken_pipe():
 
 
 def test_a_missing_package_ends_the_demo_in_one_line(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "langcache.local.demo", None)
+    monkeypatch.setitem(sys.modules, "langcache.service.demo", None)
     assert main(["demo"]) == 1
     assert capsys.readouterr().err.startswith("langcache: ")
 

@@ -13,9 +13,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-import langcache.local
+import langcache.service
 from langcache import LangCache
-from langcache.local import EmbedderError, LocalServer, OpenAIEmbedder, WordLlamaEmbedder, embedders
+from langcache.service import EmbedderError, LocalServer, OpenAIEmbedder, WordLlamaEmbedder, embedders
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_wordllama_is_loaded_once_however_many_ask(monkeypatch):
 def test_wordllama_needs_no_network_and_leaves_logging_alone():
     code = """
 import asyncio, logging, socket
-from langcache.local import WordLlamaEmbedder
+from langcache.service import WordLlamaEmbedder
 
 def refuse(*args, **kwargs):
     raise AssertionError("it went to the network")
@@ -110,11 +110,11 @@ async def test_a_missing_package_is_said_with_the_command(monkeypatch):
 
 
 def test_a_missing_numpy_is_said_with_the_command():
-    code = "import sys; sys.modules['numpy'] = None; from langcache.local import LocalServer"
+    code = "import sys; sys.modules['numpy'] = None; from langcache.service import LocalServer"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
-    assert "ImportError: langcache.local needs the package 'numpy'" in done.stderr
+    assert "ImportError: langcache.service needs the package 'numpy'" in done.stderr
     assert "pip install 'langcache[local]'" in done.stderr
 
 
@@ -123,17 +123,17 @@ def test_only_what_the_extra_brings_is_put_down_to_it(monkeypatch, missing, expe
     def fail(*args):
         raise ModuleNotFoundError(name=missing)
 
-    monkeypatch.setattr(langcache.local, "import_module", fail)
+    monkeypatch.setattr(langcache.service, "_load", fail)
     with pytest.raises(expected) as raised:
-        langcache.local.LocalServer  # noqa: B018
+        langcache.service.LocalServer  # noqa: B018
     assert type(raised.value) is expected
 
 
 def test_every_public_name_is_there():
-    for name in langcache.local.__all__:
-        assert getattr(langcache.local, name).__name__ == name
+    for name in langcache.service.__all__:
+        assert getattr(langcache.service, name).__name__ == name
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
-        langcache.local.nothing  # noqa: B018
+        langcache.service.nothing  # noqa: B018
 
 
 class Endpoint:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from langcache import LimitError, SearchStrategy
-from langcache.local import CacheConfig
-from langcache.local.engine import Cache
-from langcache.local.index import Index
-from langcache.local.memory import MemoryStore
+from langcache.service import CacheConfig
+from langcache.service.engine import Cache
+from langcache.service.index import Index
+from langcache.service.memory import MemoryStore
 
 EXACT, SEMANTIC = SearchStrategy.EXACT, SearchStrategy.SEMANTIC
 

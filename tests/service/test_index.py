@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langcache.local.index import Index
-from langcache.local.store import Entry
+from langcache.service.index import Index
+from langcache.service.store import Entry
 
 ENTRIES = st.lists(
     st.tuples(

@@ -59,12 +59,14 @@ def test_the_plugin_loads_nothing_of_the_service():
     code = """
 import sys, langcache
 before = set(sys.modules)
-import langcache.local.pytest_plugin
+import langcache.service.pytest_plugin
 print(*set(sys.modules) - before)
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     loaded = done.stdout.split()
-    assert "langcache.local.pytest_plugin" in loaded
-    assert not {"numpy", "wordllama", "langcache.local.server", "langcache.local.config"}.intersection(loaded)
+    assert "langcache.service.pytest_plugin" in loaded
+    assert not {"numpy", "wordllama", "langcache.service.server", "langcache.service.config"}.intersection(
+        loaded
+    )

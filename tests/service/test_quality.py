@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from langcache.local import WordLlamaEmbedder, quality
-from langcache.local.quality import Pair, measure, pairs
+from langcache.service import WordLlamaEmbedder, quality
+from langcache.service.quality import Pair, measure, pairs
 
 PAGE = Path(__file__).parents[2] / "docs" / "local-service.md"
 

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from langcache import AsyncLangCache, LangCache
-from langcache.local import CacheConfig, LocalServer, ServerConfig, StoreError
+from langcache.service import CacheConfig, LocalServer, ServerConfig, StoreError
 
 
 def healthy(server) -> bool:
@@ -131,7 +131,7 @@ async def test_a_start_that_is_cancelled_leaves_nothing_behind(embedder):
 
 
 async def test_stopping_ends_a_request_that_hangs(embedder, session, monkeypatch):
-    monkeypatch.setattr("langcache.local.server._SHUTDOWN_SECONDS", 0.05)
+    monkeypatch.setattr("langcache.service.server._SHUTDOWN_SECONDS", 0.05)
     hangs = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -172,7 +172,7 @@ def test_a_fork_leaves_the_server_to_its_parent():
     code = """
 import os, warnings
 from langcache import LangCache
-from langcache.local import LocalServer
+from langcache.service import LocalServer
 
 warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads, which is what this is about
 with LocalServer() as server:

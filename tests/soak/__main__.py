@@ -24,7 +24,7 @@ from faults.table import ROWS
 
 from langcache import AsyncLangCache, LangCache
 from langcache.errors import LangCacheError
-from langcache.local import LocalServer
+from langcache.service import LocalServer
 
 LONGEST_SECONDS = 600
 ONE_FAULT_IN = 10

@@ -26,7 +26,7 @@ from langcache import (
     models,
     utils,
 )
-from langcache.exchange import Reply
+from langcache._wire.exchange import Reply
 from langcache.httpclient import AsyncHttpClient, HttpResponse
 
 

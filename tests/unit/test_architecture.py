@@ -15,7 +15,7 @@ PACKAGE = Path(langcache.__file__).parent
 
 FROM_THE_TOP = [
     "cli",
-    "local",
+    "service",
     "__init__",
     "utils",
     "types",
@@ -23,52 +23,43 @@ FROM_THE_TOP = [
     "sync",
     "client",
     "aside",
-    "caller",
+    "_portal",
+    "_call",
     "telemetry",
-    "disabled",
-    "portal",
-    "loopthread",
-    "retries",
-    "transport",
-    "forks",
-    "debug",
     "httpclient",
-    "places",
-    "protocol",
+    "retries",
     "limits",
     "errors",
-    "exchange",
     "models",
-    "typed_dicts",
-    "problems",
-    "base",
-    "mistakes",
-    "established_paths",
+    "_wire",
+    "_established",
+    "_lazy",
     "_version",
 ]
 """The rooms in the order in which a call passes them. None knows those above it."""
 
-PURE = FROM_THE_TOP[FROM_THE_TOP.index("protocol") :]
+PURE = FROM_THE_TOP[FROM_THE_TOP.index("retries") :]
 PURE_MAY_IMPORT = {
     *("collections", "contextlib", "copy", "datetime", "email", "enum", "functools", "http", "inspect"),
     *("math", "operator", "re", "types", "typing", "urllib"),
     "multidict",  # headers, as a mapping whose keys compare without case
     "sys",  # its table of modules
+    "importlib",  # of names that are imported when they are asked for
 }
 """What values are made of: no I/O, no clock, no threads."""
 
 ONLY_IN = {
-    "aiohttp": {"httpclient", "local"},
-    "yarl": {"httpclient"},
-    "multidict": {"exchange", "httpclient", "protocol"},
-    "backoff": {"retries"},
-    "anyio": {"loopthread"},
-    "uvloop": {"portal"},
-    "numpy": {"local"},
-    "async_timeout": {"caller"},
+    "aiohttp": {"_call", "httpclient", "service"},
+    "yarl": {"_call"},
+    "multidict": {"_call", "_wire"},
+    "backoff": {"_call"},
+    "anyio": {"_portal"},
+    "uvloop": {"_portal"},
+    "numpy": {"service"},
+    "async_timeout": {"_call"},
     "opentelemetry": {"telemetry"},
     "pydantic": {"aside"},
-    "pytest": {"local"},
+    "pytest": {"service"},
 }
 """Other people's packages, and the rooms that may know them. Every room may know msgspec."""
 
@@ -148,4 +139,4 @@ def test_other_packages_are_known_only_where_they_may_be(name):
 
 
 def test_the_local_service_is_known_to_the_command_line_alone():
-    assert [name for name in FROM_THE_TOP if "local" in inner(name)] == ["cli"]
+    assert [name for name in FROM_THE_TOP if "service" in inner(name)] == ["cli"]

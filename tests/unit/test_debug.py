@@ -6,9 +6,10 @@ import logging
 
 import pytest
 
-from langcache import Limits, debug, protocol, utils
-from langcache.debug import ExchangeLog
-from langcache.exchange import Reply
+from langcache import Limits, utils
+from langcache._call import debug, protocol
+from langcache._call.debug import ExchangeLog
+from langcache._wire.exchange import Reply
 
 REQUEST = protocol.search(Limits(), "a secret question", None, None, None, None)
 URL = "https://cache.example/v1/caches/c/entries/search"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from langcache import errors
-from langcache.exchange import Reply
+from langcache._wire.exchange import Reply
 from langcache.models import FieldError, ProblemDetails
 
 PROBLEM = {

@@ -15,7 +15,7 @@ import pytest
 
 import langcache
 from langcache import errors, httpclient, models, types, utils
-from langcache.exchange import Reply
+from langcache._wire.exchange import Reply
 from langcache.limits import LimitError, Limits
 from langcache.models import CacheEntry, SearchResponse, SearchStrategy, SetResponse
 

@@ -24,7 +24,10 @@ def loaded_by(program: str) -> set[str]:
 
 def test_the_package_alone_brings_nothing_along():
     loaded = loaded_by("import langcache; dir(langcache); hasattr(langcache, 'no_such_name')")
-    assert {name for name in loaded if name.startswith("langcache.")} == {"langcache._version"}
+    assert {name for name in loaded if name.startswith("langcache.")} == {
+        "langcache._lazy",
+        "langcache._version",
+    }
     assert not {"aiohttp", "asyncio", "msgspec", "multidict", "typing"} & loaded
 
 
@@ -48,13 +51,15 @@ def test_a_client_does_not_pay_for_what_it_does_not_use(client):
     loaded = loaded_by(f"import langcache; langcache.{client}{CLIENT}")
     assert {"aiohttp", "langcache.client"} <= loaded
     assert not {"anyio", "backoff", "numpy", "uvloop", "opentelemetry", "pydantic"} & loaded
-    assert not {name for name in loaded if name.startswith("langcache.local")}
+    assert not {name for name in loaded if name.startswith("langcache.service")}
 
 
 def test_a_test_run_of_others_does_not_pay_for_a_fixture_that_it_does_not_use():
-    loaded = loaded_by("import langcache.local.pytest_plugin")
+    loaded = loaded_by("import langcache.service.pytest_plugin")
     ours = {name for name in loaded if name.startswith("langcache.")}
-    assert ours == {"langcache._version", "langcache.local", "langcache.local.pytest_plugin"}
+    assert ours == {
+        *("langcache._lazy", "langcache._version", "langcache.service", "langcache.service.pytest_plugin")
+    }
     assert not {"aiohttp", "msgspec", "numpy"} & loaded
 
 

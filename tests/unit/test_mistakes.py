@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 
 from langcache import AsyncLangCache, LangCache
-from langcache.mistakes import _ARGUMENTS, _ATTRIBUTES
+from langcache._established.mistakes import _ARGUMENTS, _ATTRIBUTES
 from langcache.models import (
     CacheEntry,
     DeleteQueryResponse,

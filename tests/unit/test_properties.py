@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langcache import Limits, protocol
+from langcache import Limits
+from langcache._call import protocol
+from langcache._call.retrying import retry_after
+from langcache._wire.exchange import Reply
 from langcache.errors import LangCacheError
-from langcache.exchange import Reply
 from langcache.models import ReplyModel
-from langcache.retries import retry_after
 
 LIMITS = Limits()
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from langcache import LimitError, Limits, __version__, errors, models, protocol
-from langcache.exchange import Reply
+from langcache import LimitError, Limits, __version__, errors, models
+from langcache._call import protocol
+from langcache._wire.exchange import Reply
 from langcache.models import HealthResponse
 
 LIMITS = Limits()

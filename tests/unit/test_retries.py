@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langcache import BackoffStrategy, RetryConfig, retries, utils
+from langcache import BackoffStrategy, RetryConfig, utils
+from langcache._call import retrying
+from langcache._wire.exchange import Reply
 from langcache.errors import ConnectError, NotFoundError, error_from_reply
-from langcache.exchange import Reply
 
 NOW = datetime(2030, 1, 1, 12, 0, 0, tzinfo=timezone.utc)
 QUICK = BackoffStrategy(1, 2, 1.5, 60_000, 0)
@@ -42,23 +43,23 @@ QUICK = BackoffStrategy(1, 2, 1.5, 60_000, 0)
     ],
 )
 def test_retry_after(headers, seconds):
-    assert retries.retry_after(headers, NOW) == seconds
+    assert retrying.retry_after(headers, NOW) == seconds
 
 
 @given(st.text(max_size=40) | st.text("0123456789 :,+-GMTJanue", max_size=40))
 def test_no_retry_after_raises(text):
-    seconds = retries.retry_after({"Retry-After": text, "retry-after-ms": text}, NOW)
+    seconds = retrying.retry_after({"Retry-After": text, "retry-after-ms": text}, NOW)
     assert seconds is None or seconds > 0
 
 
 def waits(strategy, *failures, deadline=float("inf")):
     """The waits that follow upon these failures, one for each, as many as there are."""
-    generator = retries._waits(strategy)
+    generator = retrying._waits(strategy)
     next(generator)
     given = []
     for failure in failures:
         try:
-            given.append(generator.send(retries._TryAgain(failure, deadline)))
+            given.append(generator.send(retrying._TryAgain(failure, deadline)))
         except StopIteration:
             break
     return given
@@ -109,7 +110,7 @@ class Script:
 
 
 def with_retries(script, config):
-    return retries.with_retries(script, config, unless_closed=lambda rest: rest)
+    return retrying.with_retries(script, config, unless_closed=lambda rest: rest)
 
 
 async def test_without_a_strategy_there_is_one_try_and_no_deadline():

@@ -30,7 +30,7 @@ def langcache_server(request: pytest.FixtureRequest) -> Iterator[LocalServer]:
     """A running LangCache, empty: ``.url``, ``.api_key`` and ``.cache_id`` are what a client needs.
 
     The marker ``@pytest.mark.langcache(attributes=("topic",))`` on a test, class or module sets it up; it
-    takes the arguments of `langcache.local.LocalServer`.
+    takes the arguments of `langcache.service.LocalServer`.
     """
     from . import LocalServer
 

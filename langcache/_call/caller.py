@@ -13,21 +13,17 @@ from typing import Any, TypeAlias, TypeVar
 
 from msgspec import UNSET, UnsetType
 
+from .._wire.exchange import Reply, Request
+from ..errors import TimeoutException
+from ..limits import check_number, check_path_segment
+from ..retries import RetryConfig, check_retries
+from ..telemetry import Telemetry
 from . import protocol
-from .errors import TimeoutException
-from .exchange import Reply, Request
-from .limits import check_number, check_path_segment
-from .places import time_left
-from .retries import RetryConfig, check_retries, with_retries
-from .telemetry import Telemetry
+from .deadlines import is_over, time_left, time_limit
+from .retrying import with_retries
 from .transport import Transport
 
-if sys.version_info >= (3, 11):
-    from asyncio import timeout as time_limit
-else:
-    from async_timeout import timeout as time_limit  # aiohttp needs it too, on these Pythons
-
-__all__ = ["ApiKey", "Caller", "time_limit"]
+__all__ = ["ApiKey", "Caller"]
 
 ModelT = TypeVar("ModelT")
 T = TypeVar("T")
@@ -148,14 +144,12 @@ class Caller:
         timeout = timeout or _DEFAULT_TIMEOUT  # a user's own HTTP client bounds only the exchange
         key = self._key_source()
         if isawaitable(key):
-            deadline = time.monotonic() + timeout
+            limit = time_limit(timeout)
             try:
-                async with time_limit(timeout):
+                async with limit:
                     key = await self._transport.unless_closed(key)
             except asyncio.TimeoutError as error:
-                # One of the callable's own comes before ours is due.
-                late = time.monotonic() >= deadline
-                what = f"gave no key within {timeout:g} s" if late else f"raised {error!r}"
+                what = f"gave no key within {timeout:g} s" if is_over(limit) else f"raised {error!r}"
                 raise TimeoutException(f"api_key: the callable {what}") from error
         if key is None:
             raise ValueError("api_key: the callable returned None instead of a key")

@@ -10,12 +10,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
+from .._wire.exchange import Reply, Request
+from ..errors import ClosedError, NoResponseError
+from ..httpclient import ClientSource
+from .connections import AiohttpClient, ReplyClient, adapt, is_factory
+from .deadlines import time_left
 from .debug import DebugLogger, ExchangeLog
-from .errors import ClosedError, NoResponseError
-from .exchange import Reply, Request
 from .forks import leave_to_parent
-from .httpclient import AiohttpClient, ClientSource, ReplyClient, adapt, is_factory
-from .places import time_left
 
 __all__ = ["Transport"]
 

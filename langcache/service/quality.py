@@ -1,7 +1,8 @@
 """How well an embedder tells a question asked again from one that only looks like it.
 
-``python -m langcache.local.quality`` measures WordLlama on the labelled pairs in ``quality_pairs.tsv``, which
-were written for this purpose; `measure` does so for any embedder, which is how to choose a threshold for it.
+``python -m langcache.service.quality`` measures WordLlama on the labelled pairs in ``quality_pairs.tsv``,
+which were written for this purpose; `measure` does so for any embedder, which is how to choose a threshold
+for it.
 """
 # ruff: noqa: T201 (it prints its table when it is run)
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from ._version import __version__
+from .._version import __version__
 
 if TYPE_CHECKING:
-    from .local.config import ServerConfig
-    from .local.embedders import Embedder
+    from ..service.config import ServerConfig
+    from ..service.embedders import Embedder
 
 __all__ = ["main"]
 
@@ -101,7 +101,7 @@ def _millis(text: str) -> int:
 
 def _demo(options: argparse.Namespace) -> int:
     try:
-        from .local.demo import demo
+        from ..service.demo import demo
 
         demo()
     except ImportError as error:
@@ -111,7 +111,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     try:
-        from .local import CacheConfig, EmbedderError, ServerConfig, StoreError
+        from ..service import CacheConfig, EmbedderError, ServerConfig, StoreError
 
         embedder = _embedder(options)
         given = {
@@ -138,7 +138,7 @@ def _failed(error: object) -> int:
 
 
 def _embedder(options: argparse.Namespace) -> Embedder:
-    from .local import OpenAIEmbedder, WordLlamaEmbedder
+    from ..service import OpenAIEmbedder, WordLlamaEmbedder
 
     kind, _, url = options.embedder.partition(":")
     if kind == "openai" and url:
@@ -153,7 +153,7 @@ def _embedder(options: argparse.Namespace) -> Embedder:
 
 
 async def _serve_until_told(config: ServerConfig, embedder: Embedder) -> None:
-    from .local.server import serving
+    from ..service.server import serving
 
     this = asyncio.current_task()
     assert this is not None
@@ -167,7 +167,7 @@ async def _serve_until_told(config: ServerConfig, embedder: Embedder) -> None:
 
 
 def _how_to_reach(url: str, config: ServerConfig, embedder: Embedder) -> str:
-    from .local.config import DEFAULT_API_KEY
+    from ..service.config import DEFAULT_API_KEY
 
     cache = config.caches[0]
     # A key of the user's own is a secret, and what is printed here may end in a log.

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
-from .errors import ClosedError, ConnectError, LangCacheError, NoResponseError
+from ..errors import ClosedError, ConnectError, LangCacheError, NoResponseError
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal

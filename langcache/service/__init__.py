@@ -6,8 +6,9 @@ for, so that the pytest plugin costs nothing to those who don't use it.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .._lazy import lazy_names
 
 if TYPE_CHECKING:
     from .config import CacheConfig, ServerConfig
@@ -37,22 +38,22 @@ _HOME = {
     "WordLlamaEmbedder": "embedders",
 }
 
+_load = lazy_names(__name__, _HOME)
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        module = import_module(f".{_HOME[name]}", __name__)
-    except ModuleNotFoundError as error:
-        if error.name != "numpy":
-            raise
-        raise missing_extra("numpy") from error
-    return getattr(module, name)
+if not TYPE_CHECKING:  # so that type checkers go on reporting every wrong name
+
+    def __getattr__(name: str) -> object:
+        try:
+            return _load(name)
+        except ModuleNotFoundError as error:
+            if error.name != "numpy":
+                raise
+            raise missing_extra("numpy") from error
 
 
 def missing_extra(package: str) -> ImportError:
     """The error that says how to install what the local service needs."""
     return ImportError(
-        f"langcache.local needs the package {package!r}; install it with: pip install 'langcache[local]'",
+        f"langcache.service needs the package {package!r}; install it with: pip install 'langcache[local]'",
         name=package,
     )

@@ -12,11 +12,11 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from ._version import __version__
-from .errors import LangCacheError, ResponseValidationError, error_from_reply
-from .exchange import Operation, Reply, Request
-from .limits import Limits, check_path_segment, check_text
-from .models import (
+from .._version import __version__
+from .._wire.exchange import Operation, Reply, Request
+from ..errors import LangCacheError, ResponseValidationError, error_from_reply
+from ..limits import Limits, check_path_segment, check_text
+from ..models import (
     ConversationalSearchRequest,
     ConversationalSearchResponseContent,
     DeleteQueryRequest,

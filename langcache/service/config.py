@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from .._call.protocol import authorization
 from ..limits import LimitError, Limits, check_path_segment
-from ..protocol import authorization
 
 __all__ = ["DEFAULT_API_KEY", "DEFAULT_CACHE_ID", "DEFAULT_THRESHOLD", "CacheConfig", "ServerConfig"]
 

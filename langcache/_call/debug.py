@@ -7,8 +7,8 @@ import os
 import time
 from typing import Any, Protocol, cast
 
-from .exchange import Request
-from .httpclient import HttpResponse
+from .._wire.exchange import Request
+from ..httpclient import HttpResponse
 
 __all__ = ["DebugLogger", "ExchangeLog", "default_logger"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import msgspec
 
-from .mistakes import missing_attribute
+from .._established.mistakes import missing_attribute
 
 __all__ = ["Model", "OpenEnum", "SearchStrategy"]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from .exchange import Reply
+from .._wire.exchange import Reply
 
 __all__ = ["DisabledClient"]
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 
 from langcache import LangCache, SearchResponse
-from langcache.local import LocalServer
+from langcache.service import LocalServer
 
 __all__ = ["demo"]
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Coroutine
 from contextlib import closing, suppress
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
-from .errors import ClosedError, ConnectError
-from .forks import leave_to_parent
+from .._call.forks import leave_to_parent
+from ..errors import ClosedError, ConnectError
 from .loopthread import Call, LoopThread, running, starting
 
 __all__ = ["Portal"]

@@ -1,0 +1,1 @@
+"""One call of an operation: request, key, retries, connections, reply."""

@@ -1,0 +1,267 @@
+"""HTTP over aiohttp, or over a client of the user's own, with our replies and errors."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import io
+from collections.abc import Awaitable, Mapping
+from typing import Any, TypeAlias
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from aiohttp import hdrs
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from .._wire.exchange import Reply
+from ..errors import (
+    ClosedError,
+    ConnectError,
+    NoResponseError,
+    RequestError,
+    ResponseValidationError,
+    TimeoutException,
+)
+from ..httpclient import AsyncHttpClient
+from .connection_limit import ConnectionLimit
+
+__all__ = ["AiohttpClient", "ReplyClient", "adapt", "is_factory", "refuse_open_session"]
+
+_CONNECT_TIMEOUT = 5.0
+_POOL_SIZE = 256
+_KEEPALIVE = 30.0
+_LARGE_BODY = 1 << 20  # aiohttp warns about longer bytes, and takes a file without a word
+
+
+class AiohttpClient:
+    """An `AsyncHttpClient` on an aiohttp session."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        max_reply_bytes: int | None,
+        limit: ConnectionLimit | None = None,
+        env_proxies: bool = False,
+    ) -> None:
+        self._session = session
+        self._max_reply_bytes = max_reply_bytes
+        self._limit = limit
+        self._proxies: dict[str, str | None] | None = {} if env_proxies and getproxies() else None
+
+    @classmethod
+    def lean(cls, *, max_reply_bytes: int | None) -> AiohttpClient:
+        """One on a session of its own, without what a LangCache client has no use for."""
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        return cls(
+            session, max_reply_bytes=max_reply_bytes, limit=ConnectionLimit(_POOL_SIZE), env_proxies=True
+        )
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        timeout: float | None,
+    ) -> Reply:
+        """Send a request and read the reply; a redirect is a reply like any other."""
+        target = _parsed(url)
+        options: dict[str, Any] = {}
+        if self._proxies is not None and (proxy := self._env_proxy(self._proxies, target)):
+            options["proxy"] = proxy
+        if self._limit is not None and not self._limit.acquire_now():
+            timeout = await self._limit.acquire(timeout)
+        response: aiohttp.ClientResponse | None = None
+        try:
+            if timeout is not None:
+                options["timeout"] = _timeout(timeout)
+            # Without ``async with``: a response that is read, to its end or an error, lets its connection go.
+            response = await self._session.request(
+                method,
+                target,
+                headers=headers,
+                data=io.BytesIO(content) if content is not None and len(content) > _LARGE_BODY else content,
+                allow_redirects=False,
+                raise_for_status=False,
+                **options,
+            )
+            return Reply(response.status, response.headers, await self._read(response))
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            head = None if response is None else _head(response)
+            raise _request_error(error, timeout, head) from error
+        except RuntimeError as error:
+            if self._session.closed:
+                raise ClosedError("the aiohttp session is closed") from error
+            if self._session._loop is not asyncio.get_running_loop():  # aiohttp says so in many ways
+                raise RuntimeError(
+                    "client: the aiohttp.ClientSession belongs to another event loop; pass a callable that "
+                    "makes one, and each event loop gets its own, say client=aiohttp.ClientSession"
+                ) from error
+            raise
+        finally:
+            if self._limit is not None:
+                self._limit.release()
+
+    async def aclose(self) -> None:
+        """Close the session."""
+        await self._session.close()
+
+    def _read(self, response: aiohttp.ClientResponse) -> Awaitable[bytes]:
+        limit, length = self._max_reply_bytes, response.content_length
+        if limit is None or (
+            length is not None and length <= limit and hdrs.CONTENT_ENCODING not in response.headers
+        ):
+            return response.read()
+        return self._read_up_to(limit, response)
+
+    async def _read_up_to(self, limit: int, response: aiohttp.ClientResponse) -> bytes:
+        content = bytearray()
+        async with response:
+            if (response.content_length or 0) <= limit:
+                async for chunk in response.content.iter_any():
+                    content += chunk
+                    if len(content) > limit:
+                        break
+                else:
+                    return bytes(content)
+            response.close()
+        raise ResponseValidationError(
+            "the reply is too large",
+            _head(response),
+            ValueError(f"it has more than {limit} bytes (see langcache.Limits)"),
+        )
+
+    def _env_proxy(self, known: dict[str, str | None], url: URL) -> str | None:
+        # aiohttp's own trust_env asks the environment in a thread for every request.
+        origin = f"{url.scheme}://{url.host}"
+        if origin not in known:
+            proxy = None if proxy_bypass(url.host or "") else getproxies().get(url.scheme)
+            known[origin] = f"http://{proxy}" if proxy and "://" not in proxy else proxy
+        return known[origin]
+
+
+def is_factory(client: object) -> bool:
+    """Whether it makes a session or client, and is none itself."""
+    return callable(client) and (
+        isinstance(client, type) or not isinstance(client, aiohttp.ClientSession | AsyncHttpClient)
+    )
+
+
+def refuse_open_session(client: object) -> None:
+    """Raise `TypeError` for a session: open already, it can't be used in another event loop."""
+    if isinstance(client, aiohttp.ClientSession):
+        raise TypeError(
+            "client: an aiohttp.ClientSession belongs to the event loop that made it, and blocking calls "
+            "run in the client's own; pass a callable that makes one, say client=aiohttp.ClientSession"
+        )
+
+
+# Both are the same for call after call, and cost more to make than a cache to ask.
+@functools.lru_cache(maxsize=256)
+def _parsed(url: str) -> URL:
+    return URL(url, encoded=True)
+
+
+@functools.lru_cache(maxsize=256)
+def _timeout(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_TIMEOUT)
+
+
+def _head(response: aiohttp.ClientResponse) -> Reply:
+    return Reply(response.status, response.headers, b"")
+
+
+class CustomClient:
+    """A user's own `AsyncHttpClient`; makes errors of ours out of the bare ones that it may raise."""
+
+    def __init__(self, client: AsyncHttpClient) -> None:
+        self._client = client
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        timeout: float | None,
+    ) -> Reply:
+        """Send a request and read the reply."""
+        try:
+            response = await self._client.request(
+                method, url, headers=headers, content=content, timeout=timeout
+            )
+        except RequestError:
+            raise
+        except (asyncio.TimeoutError, TimeoutError) as error:
+            raise TimeoutException("no reply from the service in time") from error
+        except (ConnectionResetError, ConnectionAbortedError, BrokenPipeError) as error:
+            raise NoResponseError(f"the connection ended before the reply did: {error}") from error
+        except OSError as error:
+            raise ConnectError(f"no connection to the service: {error}") from error
+        return Reply(response.status_code, CIMultiDict(response.headers), response.content)
+
+    async def aclose(self) -> None:
+        """Close the user's client, which was made for us."""
+        await self._client.aclose()
+
+
+ReplyClient: TypeAlias = AiohttpClient | CustomClient
+"""Whose replies are `Reply` and whose errors are ours."""
+
+
+def adapt(made: object, *, max_reply_bytes: int | None) -> ReplyClient:
+    """The user's session or client as one that speaks in our replies and errors.
+
+    Raises `TypeError` for anything else, and says what to pass instead.
+    """
+    if isinstance(made, aiohttp.ClientSession):
+        return AiohttpClient(made, max_reply_bytes=max_reply_bytes)
+    kind = type(made)
+    if hasattr(kind, "build_request"):
+        raise TypeError(
+            f"client: {kind.__module__}.{kind.__name__} is an httpx client, or has the methods of one, and "
+            "this package speaks aiohttp; pass client=lambda: aiohttp.ClientSession(...) with the settings "
+            "you need, or an AsyncHttpClient (see langcache.httpclient)"
+        )
+    if not isinstance(made, AsyncHttpClient):
+        raise TypeError(
+            "client: must be an aiohttp.ClientSession, an AsyncHttpClient (see langcache.httpclient), "
+            f"or a callable that makes one, but is {kind.__name__}"
+        )
+    return CustomClient(made)
+
+
+def _request_error(error: BaseException, timeout: float | None, head: Reply | None) -> RequestError:
+    """The error of ours that says what one of aiohttp's, or of the system's, means."""
+    if isinstance(error, asyncio.TimeoutError | TimeoutError):
+        within = "" if timeout is None else f" within {timeout:g} s"
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return TimeoutException(f"no connection to the service{within}: {error}")
+        return TimeoutException(f"no reply from the service{within}", head)
+    if isinstance(error, aiohttp.ClientResponseError):
+        _forget_request(error)
+        what = " ".join(error.message.split())[:200]
+        if isinstance(error, aiohttp.ClientHttpProxyError):
+            return ConnectError(f"no connection to the service: the proxy answered {error.status} {what}")
+        return NoResponseError(f"the reply is not valid HTTP: {what}", head)
+    what = " ".join(str(error).split())
+    if isinstance(error, aiohttp.ClientConnectorSSLError) and "WRONG_VERSION_NUMBER" in what:
+        hint = "if the service speaks plain HTTP, begin server_url with http://"
+        return ConnectError(f"no connection to the service: it does not speak TLS ({hint})")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return ConnectError(f"no connection to the service: {what}")
+    return NoResponseError(f"the connection ended before the reply did: {what}", head)
+
+
+def _forget_request(error: aiohttp.ClientResponseError) -> None:
+    # It stays in the chain below ours, and its repr would show the key, and the password of a proxy's URL.
+    info = error.request_info
+    error.request_info = info._replace(headers=CIMultiDictProxy(CIMultiDict[str]()), real_url=info.url)
+    error.args = (error.status, error.message)

@@ -1,0 +1,127 @@
+"""The limit on connections: first come, first served, and nobody and no connection is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from langcache._call import connection_limit
+from langcache._call.connection_limit import ConnectionLimit
+from langcache.errors import TimeoutException
+
+
+async def in_queue(limit: ConnectionLimit, name: str, served: list[str]) -> asyncio.Task[None]:
+    """A task that waits for a connection and then says so."""
+
+    async def wait() -> None:
+        await limit.acquire(None)
+        served.append(name)
+
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    return task
+
+
+def free(limit: ConnectionLimit) -> int:
+    """How many connections are free."""
+    count = 0
+    while limit.acquire_now():
+        count += 1
+    return count
+
+
+async def test_there_are_as_many_connections_as_were_asked_for():
+    assert free(ConnectionLimit(3)) == 3
+
+
+async def test_who_came_first_is_served_first():
+    limit, served = ConnectionLimit(1), []
+    limit.acquire_now()
+    tasks = [await in_queue(limit, name, served) for name in "abc"]
+    for task in tasks:
+        limit.release()
+        await task
+    assert served == ["a", "b", "c"]
+    limit.release()
+    assert free(limit) == 1
+
+
+async def test_a_connection_goes_to_who_waits_and_not_to_who_comes_later():
+    limit, served = ConnectionLimit(1), []
+    limit.acquire_now()
+    task = await in_queue(limit, "a", served)
+    limit.release()
+    assert not limit.acquire_now()
+    await task
+
+
+async def test_the_wait_is_taken_from_the_timeout():
+    limit = ConnectionLimit(1)
+    limit.acquire_now()
+    waiting = asyncio.create_task(limit.acquire(60))
+    await asyncio.sleep(0)
+    limit.release()
+    left = await waiting
+    assert left is not None
+    assert 0 < left < 60
+
+
+async def test_without_a_timeout_none_is_left():
+    limit = ConnectionLimit(1)
+    limit.acquire_now()
+    waiting = asyncio.create_task(limit.acquire(None))
+    await asyncio.sleep(0)
+    limit.release()
+    assert await waiting is None
+
+
+async def test_who_waits_too_long_gets_a_timeout_and_leaves_the_queue():
+    limit = ConnectionLimit(1)
+    limit.acquire_now()
+    with pytest.raises(TimeoutException, match=r"within 0\.001 s: all 1 are in use"):
+        await limit.acquire(0.001)
+    limit.release()
+    assert free(limit) == 1
+
+
+def test_two_event_loops_may_time_out_at_once(monkeypatch):
+    both, too_late = threading.Barrier(2, timeout=5), connection_limit._too_late
+
+    def too_late_in_both(turn):
+        both.wait()  # both timers run now, each in its context; in one for both, the second could not
+        too_late(turn)
+
+    monkeypatch.setattr(connection_limit, "_too_late", too_late_in_both)
+
+    async def wait_in_vain():
+        limit = ConnectionLimit(1)
+        limit.acquire_now()
+        with pytest.raises(TimeoutException):
+            await asyncio.wait_for(limit.acquire(0.001), 10)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(asyncio.run, wait_in_vain()) for _ in range(2)]:
+            done.result()
+
+
+async def test_a_cancelled_waiter_leaves_the_queue():
+    limit, served = ConnectionLimit(1), []
+    limit.acquire_now()
+    first, second = await in_queue(limit, "a", served), await in_queue(limit, "b", served)
+    first.cancel()
+    limit.release()
+    await second
+    assert (first.cancelled(), served) == (True, ["b"])
+
+
+async def test_a_connection_given_to_a_task_that_is_cancelled_meanwhile_goes_to_the_next():
+    limit, served = ConnectionLimit(1), []
+    limit.acquire_now()
+    first, second = await in_queue(limit, "a", served), await in_queue(limit, "b", served)
+    limit.release()
+    first.cancel()
+    await second
+    assert (first.cancelled(), served) == (True, ["b"])
