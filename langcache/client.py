@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from types import TracebackType
@@ -9,17 +10,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from . import aside as cache_aside  # whose names load when they are used, for the hints of a signature say
 from ._call import protocol
 from ._call.caller import ApiKey, Caller
 from ._call.debug import DebugLogger, check_logger
 from ._call.disabled import DisabledClient
 from ._call.transport import Transport
-from ._established.mistakes import explain_construction, explain_operation, missing_attribute
+from ._established.mistakes import explain_arguments, explain_operation, missing_attribute
+from .aside.core import Aside
+from .aside.execution import Execution, InLoop
 from .aside.methods import AsyncAsideMethods
+from .aside.options import AsideConfig
+from .aside.scope import AttributeValue, Scope
 from .httpclient import ClientSource
 from .limits import Limits, check_instance
+from .many import AsyncManyMethods
 from .models import (
+    CacheEntry,
     ConversationalSearchResponseContent,
     DeleteQueryResponse,
     HealthResponse,
@@ -30,16 +36,13 @@ from .models import (
 from .retries import RetryConfig
 from .telemetry import Telemetry
 
-if TYPE_CHECKING:
-    from .aside.scope import Scope
-
 __all__ = ["ApiKey", "AsyncLangCache"]
 
 
 ClientT = TypeVar("ClientT", bound="AsyncLangCache")
 
 
-class AsyncLangCache(AsyncAsideMethods):
+class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods):
     """A client for one cache of a LangCache service, for asyncio programs.
 
     Use it under ``async with``, or call `aclose` at the end; a client that is merely dropped is closed by its
@@ -83,7 +86,7 @@ class AsyncLangCache(AsyncAsideMethods):
         TypeError: an argument is of the wrong type.
     """
 
-    @explain_construction
+    @explain_arguments
     def __init__(
         self,
         server_url: str | None = None,
@@ -97,7 +100,7 @@ class AsyncLangCache(AsyncAsideMethods):
         debug_bodies: bool = False,
         limits: Limits | None = None,
         enabled: bool = True,
-        aside: cache_aside.AsideConfig | None = None,
+        aside: AsideConfig | None = None,
         telemetry: Telemetry | None = None,
     ) -> None:
         if not enabled:
@@ -107,12 +110,9 @@ class AsyncLangCache(AsyncAsideMethods):
                 "disabled",
                 DisabledClient(),
             )
-        self._enabled = enabled
         self._scope: Scope | None = None
-        self._aside_config = check_instance(
-            "aside", aside, cache_aside.AsideConfig, "langcache.aside.AsideConfig"
-        )
-        self._telemetry = check_instance("telemetry", telemetry, Telemetry, "langcache.telemetry.Telemetry")
+        aside = check_instance("aside", aside, AsideConfig, "langcache.aside.AsideConfig")
+        telemetry = check_instance("telemetry", telemetry, Telemetry, "langcache.telemetry.Telemetry")
         self._limits = check_instance("limits", limits, Limits, "langcache.Limits") or Limits()
         self._transport = Transport(
             client,
@@ -131,6 +131,7 @@ class AsyncLangCache(AsyncAsideMethods):
             users_own=client is not None,
         )
         self._call = self._caller.call
+        self._aside: Aside = self._aside_for(InLoop(), aside, telemetry, enabled)
 
     @explain_operation
     async def search(
@@ -314,6 +315,29 @@ class AsyncLangCache(AsyncAsideMethods):
         """
         return await self._call(protocol.health(), retries, server_url, timeout_ms, http_headers)
 
+    def scoped(self: ClientT, **attributes: AttributeValue) -> ClientT:
+        """A client of the same cache whose every operation carries these attributes.
+
+        What it stores has them, what it finds has them, and what it deletes has them: `flush` empties the
+        scope and not the cache. `delete_by_id` is refused: an id says nothing of its scope. Scopes nest; none
+        can change a value of the one around it. Connections, statistics and the like are those of this
+        client, and only this client closes them.
+
+        Args:
+            **attributes: str, int, float, bool or UUID, encoded as `langcache.aside.encode_attributes` says.
+                With those of the enclosing scopes, no more than the service accepts.
+
+        Raises:
+            TypeError, ValueError: a name or value that can't be an attribute, or too many, or none.
+        """
+        if not attributes:
+            raise ValueError("attributes: a scope needs at least one")
+        scope = (self._scope or Scope({})).narrowed(attributes)
+        self._limits.attribute_map(scope.attributes)
+        scoped = copy.copy(self)
+        scoped._scope = scope
+        return scoped
+
     async def aclose(self) -> None:
         """Close the client. Calls in flight end in `ClosedError`, and so do later ones. Twice is fine.
 
@@ -321,7 +345,7 @@ class AsyncLangCache(AsyncAsideMethods):
         what it uses belongs to the client that it was made from.
         """
         if self._scope is None:
-            await self._drain_aside()
+            await self._aside.stores.drain()
             await self._transport.aclose()
 
     def discard(self) -> None:
@@ -343,19 +367,19 @@ class AsyncLangCache(AsyncAsideMethods):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._caller.base_url}>"
 
-    # What cache-aside asks of its client, besides what `__init__` keeps:
+    def _aside_for(
+        self, execution: Execution, config: AsideConfig | None, telemetry: Telemetry | None, enabled: bool
+    ) -> Aside:
+        return Aside(self._caller, self._limits, config, telemetry, execution, enabled=enabled)
 
-    @property
-    def _cache_id(self) -> str:
-        return self._caller.cache_id
+    def _in_scope(self, attributes: Mapping[str, str] | None) -> Mapping[str, str] | None:
+        if self._scope is None:
+            return attributes
+        return self._scope.merge(self._limits.attribute_map(attributes))
 
-    @property
-    def _timeout(self) -> float | None:
-        return self._caller.timeout
-
-    @property
-    def _timeout_bounds_call(self) -> bool:
-        return self._caller.timeout_bounds_call
+    def _drop_what_is_out_of_scope(self, entries: list[CacheEntry]) -> None:
+        if self._scope is not None:
+            entries[:] = filter(self._scope.holds, entries)
 
     if not TYPE_CHECKING:  # so that type checkers go on reporting every wrong name
 

@@ -252,6 +252,14 @@ def check_number(argument: str, expected: str, value: object) -> int | float:
     return index(value) if isinstance(value, SupportsIndex) else float(value)
 
 
+def check_seconds(argument: str, value: object) -> float:
+    """A number of seconds, more than 0 and finite, or an error that names the argument."""
+    seconds = float(check_number(argument, "a number of seconds", value))
+    if not 0 < seconds < math.inf:
+        raise LimitError(argument, "range", f"must be more than 0 seconds and finite, but is {value!r}")
+    return seconds
+
+
 def check_int(argument: str, value: object, *, minimum: int) -> int:
     """An int of at least ``minimum``, or an error that names the argument."""
     number = check_number(argument, "int", value)

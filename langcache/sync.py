@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import functools
 import weakref
 from collections.abc import Callable, Coroutine
@@ -12,17 +13,21 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from . import aside as cache_aside
 from ._call.caller import ApiKey
 from ._call.connections import refuse_open_session
 from ._call.debug import DebugLogger
-from ._established.mistakes import explain_construction, missing_attribute
+from ._established.mistakes import explain_arguments, missing_attribute
 from ._portal.portal import Portal
 from .aside.blocking_methods import BlockingAsideMethods
+from .aside.core import Aside
+from .aside.execution import InThread
+from .aside.options import AsideConfig
+from .aside.scope import AttributeValue, Scope
 from .client import AsyncLangCache
 from .errors import ClosedError
 from .httpclient import ClientSource
 from .limits import Limits
+from .many import Batch, Result
 from .retries import RetryConfig
 from .telemetry import Telemetry
 
@@ -30,6 +35,7 @@ __all__ = ["LangCache"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+I = TypeVar("I")  # noqa: E741
 F = TypeVar("F", bound=Callable[..., Any])
 ClientT = TypeVar("ClientT", bound="LangCache")
 
@@ -38,25 +44,12 @@ def _blocking(
     method: Callable[Concatenate[AsyncLangCache, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate[LangCache, P], R]:
     """The method as a blocking one, run on the client's portal."""
+    name = method.__name__
+    advice = f"use AsyncLangCache, or await {name}_async()"
 
     @functools.wraps(method)
     def call(self: LangCache, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self._portal.call(_in_scope_of(self, method), *args, **kwargs)
-
-    return call
-
-
-def _in_scope_of(
-    client: LangCache, method: Callable[Concatenate[AsyncLangCache, P], Coroutine[Any, Any, R]]
-) -> Callable[Concatenate[AsyncLangCache, P], Coroutine[Any, Any, R]]:
-    """The method as a scoped client has it: the portal's tenant is the client that it was made from."""
-    if client._made_from is None:
-        return method
-    scoped = client._on_portal
-
-    @functools.wraps(method)
-    def call(_: AsyncLangCache, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
-        return method(scoped, *args, **kwargs)
+        return self._portal.call(name, advice, method, self._on_portal, *args, **kwargs)
 
     return call
 
@@ -75,12 +68,27 @@ def _awaitable(
     return call
 
 
-def _is(made: F) -> Callable[[Callable[..., None]], F]:
-    """The made method in place of the declared one.
+def _in_thread(
+    method: Callable[Concatenate[AsyncLangCache, P], Batch[I, R]],
+) -> Callable[Concatenate[LangCache, P], list[Result[I, R]]]:
+    """The method for many operations as a blocking one: the items are used in the calling thread."""
+    name = method.__name__
 
-    Were it assigned to a name, type checkers would have to guess its type and editors call it a variable.
+    @functools.wraps(method)
+    def call(self: LangCache, /, *args: P.args, **kwargs: P.kwargs) -> list[Result[I, R]]:
+        batch = method(self._on_portal, *args, **kwargs)
+        return batch.run_in_thread(functools.partial(self._portal.begin, name, "use AsyncLangCache"))
+
+    return call
+
+
+def _is(made: F) -> Callable[[Callable[..., Any]], F]:
+    """Replaces a stub by this method.
+
+    Were it assigned to a name, type checkers would have to guess its type and editors call it a variable. The
+    stub takes whatever there is, and returns, for linters that look at it.
     """
-    return lambda declared: made
+    return lambda stub: made
 
 
 class LangCache(BlockingAsideMethods):
@@ -104,7 +112,7 @@ class LangCache(BlockingAsideMethods):
         TypeError: an argument is of the wrong type.
     """
 
-    @explain_construction
+    @explain_arguments
     def __init__(
         self,
         server_url: str | None = None,
@@ -119,7 +127,7 @@ class LangCache(BlockingAsideMethods):
         debug_bodies: bool = False,
         limits: Limits | None = None,
         enabled: bool = True,
-        aside: cache_aside.AsideConfig | None = None,
+        aside: AsideConfig | None = None,
         telemetry: Telemetry | None = None,
     ) -> None:
         refuse_open_session(client)
@@ -143,50 +151,85 @@ class LangCache(BlockingAsideMethods):
         self._on_portal = over(client)
         self._in_place = over(async_client)
         self._portal = Portal(self._on_portal)
+        self._scope: Scope | None = None
+        self._aside: Aside = self._on_portal._aside_for(
+            InThread(self._portal.call), aside, telemetry, enabled
+        )
         self._made_from: LangCache | None = None  # keeps a scoped client's portal from being collected
         weakref.finalize(self, self._portal.stop_soon).atexit = False
 
     @_is(_blocking(AsyncLangCache.search))
-    def search(self) -> None: ...
+    def search(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
 
     @_is(_blocking(AsyncLangCache.set))
-    def set(self) -> None: ...
+    def set(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
 
     @_is(_blocking(AsyncLangCache.delete_by_id))
-    def delete_by_id(self) -> None: ...
+    def delete_by_id(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
 
     @_is(_blocking(AsyncLangCache.delete_query))
-    def delete_query(self) -> None: ...
+    def delete_query(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
 
     @_is(_blocking(AsyncLangCache.flush))
-    def flush(self) -> None: ...
+    def flush(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
 
     @_is(_blocking(AsyncLangCache.conversational_search))
-    def conversational_search(self) -> None: ...
+    def conversational_search(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
 
     @_is(_blocking(AsyncLangCache.health))
-    def health(self) -> None: ...
+    def health(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
 
     @_is(_awaitable(AsyncLangCache.search))
-    def search_async(self) -> None: ...
+    def search_async(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
 
     @_is(_awaitable(AsyncLangCache.set))
-    def set_async(self) -> None: ...
+    def set_async(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
 
     @_is(_awaitable(AsyncLangCache.delete_by_id))
-    def delete_by_id_async(self) -> None: ...
+    def delete_by_id_async(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
 
     @_is(_awaitable(AsyncLangCache.delete_query))
-    def delete_query_async(self) -> None: ...
+    def delete_query_async(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
 
     @_is(_awaitable(AsyncLangCache.flush))
-    def flush_async(self) -> None: ...
+    def flush_async(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
 
     @_is(_awaitable(AsyncLangCache.conversational_search))
-    def conversational_search_async(self) -> None: ...
+    def conversational_search_async(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
 
     @_is(_awaitable(AsyncLangCache.health))
-    def health_async(self) -> None: ...
+    def health_async(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+    def scoped(self: ClientT, **attributes: AttributeValue) -> ClientT:
+        """See `AsyncLangCache.scoped`."""
+        scoped = copy.copy(self)
+        scoped._on_portal = self._on_portal.scoped(**attributes)
+        scoped._in_place = self._in_place.scoped(**attributes)
+        scoped._scope = scoped._on_portal._scope
+        scoped._made_from = self
+        return scoped
+
+    @_is(_in_thread(AsyncLangCache.set_many))
+    def set_many(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+    @_is(_in_thread(AsyncLangCache.search_many))
+    def search_many(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
 
     def close(self) -> None:
         """Close the client. Calls in flight end in `ClosedError`, and so do later ones. Twice is fine.
@@ -205,13 +248,10 @@ class LangCache(BlockingAsideMethods):
             await asyncio.get_running_loop().run_in_executor(None, self._close_portal)
 
     def _close_portal(self) -> None:
-        def close(client: AsyncLangCache) -> Coroutine[Any, Any, None]:  # so called if the portal has to warn
-            return client._drain_aside()
-
         try:
-            if self._on_portal._is_storing:
+            if self._aside.stores.pending:
                 with suppress(ClosedError):
-                    self._portal.call(close)
+                    self._portal.call("close", "await aclose()", self._aside.stores.drain)
         finally:
             self._portal.close()
 

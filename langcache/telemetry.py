@@ -18,8 +18,8 @@ from .models import SearchResponse
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Span, TracerProvider
-
-    from .aside.answers import Answer
+else:  # for those who look at the hints of a signature while a program runs
+    MeterProvider = Span = TracerProvider = Any
 
 __all__ = ["Telemetry"]
 
@@ -65,7 +65,7 @@ class Telemetry:
             "db.client.operation.duration", "s", "Duration of the operations of a LangCache client"
         )
         self._answers = meter.create_counter(
-            "langcache.answers", "{answer}", "Answers by how they were come by"
+            "langcache.answers", "{answer}", "Answers by how they were obtained"
         )
         self._similarity = meter.create_histogram("langcache.similarity", "1", "Similarity of hits, 0 to 1")
         self._capture_content = capture_content
@@ -106,7 +106,7 @@ class Telemetry:
 
     @contextmanager
     def question(self, cache_id: str) -> Generator[QuestionSpan, None, None]:
-        """The span of one answer, however it is come by."""
+        """The span of one answer, however it is obtained."""
         with self._tracer.start_as_current_span(
             f"get_or_set {cache_id}", record_exception=False, set_status_on_exception=False
         ) as span:
@@ -142,17 +142,24 @@ class QuestionSpan:
         self._record_similarity = record_similarity
         self._common = {"db.system.name": _SYSTEM, "db.namespace": cache_id}
 
-    def answered(self, answer: Answer[Any]) -> None:
-        """Note how the answer was come by."""
-        known: dict[str, Any] = {"langcache.status": answer.status.value, "langcache.shared": answer.shared}
-        if answer.reason is not None:
-            known["langcache.reason"] = answer.reason
+    def answered(
+        self,
+        status: str,
+        shared: bool,
+        reason: str | None,
+        similarity: float | None,
+        error: Exception | None,
+    ) -> None:
+        """Note how the answer was obtained: the fields of a `langcache.aside.Answer`."""
+        known: dict[str, Any] = {"langcache.status": status, "langcache.shared": shared}
+        if reason is not None:
+            known["langcache.reason"] = reason
         self._count(1, {**self._common, **known})
-        if answer.similarity is not None:
-            self._record_similarity(answer.similarity, self._common)
-            known["langcache.similarity"] = answer.similarity
-        if answer.error is not None:
-            known |= _failure(answer.error)
+        if similarity is not None:
+            self._record_similarity(similarity, self._common)
+            known["langcache.similarity"] = similarity
+        if error is not None:
+            known |= _failure(error)
         self._span.set_attributes({**self._common, **known})
 
 

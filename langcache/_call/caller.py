@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import functools
 import os
 import sys
@@ -70,6 +71,8 @@ class Caller:
         timeout = _seconds(timeout_ms)
         self.timeout: float | None = _DEFAULT_TIMEOUT if timeout is None and not users_own else timeout
         """Seconds for one try, None for those of the user's own HTTP client."""
+        self.asks_for_key: bool = callable(key)
+        """Whether the key comes from a callable, which is asked before each try."""
         self.timeout_bounds_call: bool = not (users_own or callable(key) or self._retry_config)
         """Whether that bounds a whole call: one try, no wait for a key, and a transport known to obey."""
 
@@ -133,13 +136,28 @@ class Caller:
         authorization = self._authorization
         if authorization is None:
             asked = time.monotonic()
-            authorization = await self._ask_for_key(within)
+            authorization = await self.ask_for_key(within)
             within = time_left(within, asked)
         headers = protocol.headers(request, authorization, http_headers)
         reply = await self._transport.exchange(request, url, headers, within, nth_try)
         return reply if reply.status_code < 300 else protocol.without_key(reply, authorization)
 
-    async def _ask_for_key(self, timeout: float | None) -> str:
+    def with_authorization(self, authorization: str) -> Caller:
+        """A caller that uses this authorization, as `ask_for_key` gave it, for each try."""
+        caller = copy.copy(self)
+        caller._authorization = authorization
+        return caller
+
+    async def ask_for_key(self, timeout: float | None) -> str:
+        """The authorization that the callable for the key gives now.
+
+        Args:
+            timeout: seconds; None for 10.
+
+        Raises:
+            TimeoutException: it gave none in time.
+            TypeError, ValueError: what it gave is no key. And whatever it raises itself.
+        """
         assert self._key_source is not None
         timeout = timeout or _DEFAULT_TIMEOUT  # a user's own HTTP client bounds only the exchange
         key = self._key_source()

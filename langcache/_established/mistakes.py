@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-__all__ = ["explain_construction", "explain_operation", "missing_attribute"]
+__all__ = ["explain_arguments", "explain_operation", "missing_attribute", "unexpected_arguments"]
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -107,18 +107,26 @@ def explain_operation(
     return call
 
 
-def explain_construction(init: Callable[Concatenate[S, P], None]) -> Callable[Concatenate[S, P], None]:
-    """The same for an ``__init__``."""
+def explain_arguments(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """The same for a method that is not async."""
 
-    @functools.wraps(init)
-    def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> None:
+    @functools.wraps(method)
+    def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            init(self, *args, **kwargs)
+            return method(self, *args, **kwargs)
         except TypeError as error:
-            _explain(init, kwargs, error)
+            _explain(method, kwargs, error)
             raise
 
     return call
+
+
+def unexpected_arguments(call: str, names: Iterable[str], parameters: Mapping[str, object]) -> TypeError:
+    """The error for arguments that a call does not take, with advice on each if there is any."""
+    names = [*names]
+    advice = "; ".join(filter(None, (_advice(name, parameters) for name in names)))
+    unexpected = ", ".join(map(repr, names))
+    return TypeError(f"{call}() got an unexpected keyword argument {unexpected}{advice and f': {advice}'}")
 
 
 def _explain(function: Callable[..., object], arguments: Mapping[str, object], error: TypeError) -> None:

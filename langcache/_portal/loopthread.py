@@ -11,14 +11,14 @@ from contextlib import suppress
 from contextvars import copy_context
 from importlib.util import find_spec
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeAlias, TypeVar, cast
 
 from ..errors import ClosedError, ConnectError, LangCacheError, NoResponseError
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
-__all__ = ["Call", "LoopThread", "running", "starting"]
+__all__ = ["Call", "LoopThread", "Outcomes", "running", "starting"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,12 +30,25 @@ starting: threading.Lock = threading.Lock()
 """Held while one starts. A fork waits for it: in the child, what was half imported would stay locked."""
 
 
-class Call(Generic[T]):
-    """One run of a coroutine function, between the thread that waits for it and the loop that runs it."""
+Outcomes: TypeAlias = "SimpleQueue[tuple[Call[Any], Any, BaseException | None]]"
+"""Of each call its result, or the error that it ended in."""
 
-    def __init__(self, function: Callable[[], Coroutine[Any, Any, T]]) -> None:
+
+class Call(Generic[T]):
+    """One run of a coroutine function, between the thread that waits for it and the loop that runs it.
+
+    Args:
+        function: the coroutine function.
+        outcomes: where the outcome goes: the call, its result and its error. Default: a queue of its own.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[], Coroutine[Any, Any, T]],
+        outcomes: Outcomes | None = None,
+    ) -> None:
         self.function = function
-        self._outcomes: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+        self._outcomes: Outcomes = SimpleQueue() if outcomes is None else outcomes
         self._context = copy_context()
         self._abandoned = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -56,17 +69,17 @@ class Call(Generic[T]):
 
     def succeed(self, result: T) -> None:
         """End with this result. What is said of an end after the first, nobody hears."""
-        self._outcomes.put((result, None))
+        self._outcomes.put((self, result, None))
 
     def fail(self, error: BaseException) -> None:
         """End in this error."""
-        self._outcomes.put((None, error))
+        self._outcomes.put((self, None, error))
 
     def outcome(self) -> T:
         """On the caller's thread: wait for the end, and give the result or raise the error."""
         # The first is the one that counts. A queue, because a Future has locks to make and to take, which are
         # felt when many threads wait at once.
-        result, error = self._outcomes.get()
+        _, result, error = self._outcomes.get()
         if error is None:
             return cast("T", result)
         try:

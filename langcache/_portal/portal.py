@@ -13,17 +13,16 @@ import warnings
 import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import closing, suppress
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from .._call.forks import leave_to_parent
 from ..errors import ClosedError, ConnectError
-from .loopthread import Call, LoopThread, running, starting
+from .loopthread import Call, LoopThread, Outcomes, running, starting
 
 __all__ = ["Portal"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-TenantT = TypeVar("TenantT")
 
 _CLOSE_SECONDS = 5.0
 """How long `Portal.close` waits for the thread to end."""
@@ -32,14 +31,18 @@ _EXIT_SECONDS = 0.25
 """How long the interpreter's exit waits for all of them together."""
 
 
-class Portal(Generic[TenantT]):
-    """Runs the methods of a tenant, which lives on an event loop, for threads that have none.
+class Portal:
+    """Runs coroutine functions on an event loop for threads that have none.
 
-    The loop's thread starts with the first call. The tenant must not refer to the portal's owner, who could
-    not be collected while the thread runs.
+    The loop's thread starts with the first call.
+
+    Args:
+        tenant: is kept until the loop has ended: collected in another thread, it could not close what it has
+            opened on the loop. It must not refer to the portal's owner, who could not be collected while the
+            thread runs.
     """
 
-    def __init__(self, tenant: TenantT) -> None:
+    def __init__(self, tenant: object) -> None:
         self._tenant = tenant
         self._closed = False
         self._reset()
@@ -51,24 +54,29 @@ class Portal(Generic[TenantT]):
 
     def call(
         self,
-        method: Callable[Concatenate[TenantT, P], Coroutine[Any, Any, T]],
+        name: str,
+        advice: str,
+        function: Callable[P, Coroutine[Any, Any, T]],
         /,
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Run the tenant's method on the portal's loop, in the caller's context, and wait for it.
+        """Run a coroutine function on the portal's loop, in the caller's context, and wait for it.
 
-        Whatever interrupts the wait, Ctrl-C for one, cancels the coroutine. Raises `ClosedError` if the
-        portal is closed, before or meanwhile, `ConnectError` if there is no thread or no loop to be had,
-        and `RuntimeError` on the portal's own thread.
+        Whatever interrupts the wait, Ctrl-C for one, cancels the coroutine.
+
+        Args:
+            name: what the caller calls, for messages.
+            advice: what to write in async code instead.
+            function, args, kwargs: what to run.
+
+        Raises:
+            ClosedError: the portal is closed, before or meanwhile.
+            ConnectError: there is no thread or no event loop to be had.
+            RuntimeError: the call comes from the portal's own thread.
         """
-        if self._thread is threading.current_thread():
-            raise RuntimeError(
-                f"{method.__name__}() was called on the client's own event loop thread (by a callback or a "
-                f"middleware, perhaps) and would wait for itself; {_advice(method.__name__)}"
-            )
-        _warn_if_blocking(method.__name__)
-        call = Call(lambda: method(self._tenant, *args, **kwargs))
+        self._check_thread(name, advice)
+        call = Call(lambda: function(*args, **kwargs))
         try:
             self._running_thread().submit(call)
             return call.outcome()
@@ -80,6 +88,27 @@ class Portal(Generic[TenantT]):
             raise
         finally:
             del call  # or an error would be in a cycle: its traceback, this frame, the call, the error
+
+    def begin(
+        self,
+        name: str,
+        advice: str,
+        function: Callable[[], Coroutine[Any, Any, T]],
+        outcomes: Outcomes,
+    ) -> Call[T]:
+        """The same without waiting: the outcome goes to a queue. Raises as `call` does."""
+        self._check_thread(name, advice)
+        call = Call(function, outcomes)
+        self._running_thread().submit(call)
+        return call
+
+    def _check_thread(self, name: str, advice: str) -> None:
+        if self._thread is threading.current_thread():
+            raise RuntimeError(
+                f"{name}() was called on the client's own event loop thread (by a callback or a middleware, "
+                f"perhaps) and would wait for itself; in async code {advice}"
+            )
+        _warn_if_blocking(name, advice)
 
     def stop_soon(self) -> threading.Thread | None:
         """Close without waiting; calls in flight end in `ClosedError`. Returns the thread that is ending."""
@@ -131,7 +160,7 @@ def _refuse_at_exit() -> None:
         raise ClosedError("the interpreter is exiting")
 
 
-def _warn_if_blocking(method: str) -> None:
+def _warn_if_blocking(name: str, advice: str) -> None:
     """Say once if a blocking call is about to hold up a running event loop."""
     global _warned
     if _warned:
@@ -142,21 +171,25 @@ def _warn_if_blocking(method: str) -> None:
         return
     _warned = True
     warnings.warn(
-        f"LangCache.{method}() blocks the running event loop; {_advice(method)}",
+        f"LangCache.{name}() blocks the running event loop; in async code {advice}",
         RuntimeWarning,
-        stacklevel=4,
+        stacklevel=_level_of_program(),
     )
 
 
-def _advice(method: str) -> str:
-    twin = "aclose" if method == "close" else f"{method}_async"
-    return f"in async code use AsyncLangCache, or await {twin}() if there is one"
+def _level_of_program() -> int:
+    """The stack level, for `_warn_if_blocking`, of the program that called this package."""
+    package = __name__.partition(".")[0]
+    level, frame = 0, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        level, frame = level + 1, frame.f_back
+    return level + 1
 
 
 _warned = False
 _exiting = False
 _start_or_exit = threading.RLock()  # re-entrant: a signal handler may call while its thread holds it
-_portals: weakref.WeakSet[Portal[Any]] = weakref.WeakSet()
+_portals: weakref.WeakSet[Portal] = weakref.WeakSet()
 
 
 def _stop_all() -> None:

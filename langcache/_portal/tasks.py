@@ -1,6 +1,6 @@
-"""Tasks that hand a SystemExit or KeyboardInterrupt to who waits for them.
+"""Tasks that return a SystemExit or KeyboardInterrupt instead of stopping their event loop.
 
-asyncio ends the loop when a task ends in one of the two, and the portal's loop works for many callers.
+asyncio stops the loop when a task ends in one of the two, and the portal's loop works for many callers.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, ParamSpec, TypeVar
 
-__all__ = ["Outcome", "spared"]
+__all__ = ["Outcome", "outcome_of"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Outcome(Generic[T]):
-    """What the work of a task came to."""
+    """The result of a task: a value, or SystemExit or KeyboardInterrupt."""
 
     __slots__ = ("_exit", "_value")
 
@@ -30,15 +30,17 @@ class Outcome(Generic[T]):
         return self._exit is not None
 
     def get(self) -> T:
-        """The value. Raises what the work ended in, if it was one of the two."""
+        """The value. Raises SystemExit or KeyboardInterrupt if that is what the task ended in."""
         if self._exit is not None:
             raise self._exit
         value: T = self._value
         return value
 
 
-async def spared(work: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> Outcome[T]:
-    """Do the work, as a task that spares its loop. Other errors are raised as they are."""
+async def outcome_of(
+    work: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+) -> Outcome[T]:
+    """Do the work, for a task whose loop is not to be stopped. Other errors are raised as they are."""
     try:
         return Outcome(await work(*args, **kwargs))
     except (SystemExit, KeyboardInterrupt) as error:

@@ -1,4 +1,4 @@
-"""Cache-aside on top of the operations: what `get_or_set`, `cached`, `scoped` and the like work with.
+"""Cache-aside on top of the operations: what `get_or_set`, `cached` and `get_or_stream` work with.
 
 What is imported from here is loaded when it is asked for: programs that don't use it don't pay for it.
 """
@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 from .._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .answers import Accept, Answer, AsideConfig, CacheStatus, CallOptions, Options
+    from .answers import Answer, CacheStatus, Lookup
+    from .blocking_streams import BlockingAnswerStream
     from .codecs import Codec, JsonCodec, TextCodec
-    from .decorator import CachedBlockingFunction, CachedFunction, CachedStream
     from .guard import difference, lexical_guard
-    from .many import Batch, Result
+    from .options import Accept, AsideConfig, CallOptions, Options, StoreIf
     from .scope import AttributeValue, encode_attributes, restore_attributes
     from .stats import Stats
     from .streams import AnswerStream
+    from .typed import CachedBlockingFunction, CachedFunction, CachedStream
 
 __all__ = [
     "Accept",
@@ -25,7 +26,7 @@ __all__ = [
     "AnswerStream",
     "AsideConfig",
     "AttributeValue",
-    "Batch",
+    "BlockingAnswerStream",
     "CacheStatus",
     "CachedBlockingFunction",
     "CachedFunction",
@@ -33,9 +34,10 @@ __all__ = [
     "CallOptions",
     "Codec",
     "JsonCodec",
+    "Lookup",
     "Options",
-    "Result",
     "Stats",
+    "StoreIf",
     "TextCodec",
     "difference",
     "encode_attributes",
@@ -44,22 +46,23 @@ __all__ = [
 ]
 
 _HOME = {
-    "Accept": "answers",
+    "Accept": "options",
     "Answer": "answers",
     "AnswerStream": "streams",
-    "AsideConfig": "answers",
+    "AsideConfig": "options",
     "AttributeValue": "scope",
-    "Batch": "many",
+    "BlockingAnswerStream": "blocking_streams",
     "CacheStatus": "answers",
-    "CachedBlockingFunction": "decorator",
-    "CachedFunction": "decorator",
-    "CachedStream": "decorator",
-    "CallOptions": "answers",
+    "CachedBlockingFunction": "typed",
+    "CachedFunction": "typed",
+    "CachedStream": "typed",
+    "CallOptions": "options",
     "Codec": "codecs",
     "JsonCodec": "codecs",
-    "Options": "answers",
-    "Result": "many",
+    "Lookup": "answers",
+    "Options": "options",
     "Stats": "stats",
+    "StoreIf": "options",
     "TextCodec": "codecs",
     "difference": "guard",
     "encode_attributes": "scope",

@@ -2,100 +2,187 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Generator, Hashable, Iterable
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
 from contextvars import copy_context
 from typing import Any, Generic, TypeVar
 
-from ..errors import ClosedError
-from .answers import CacheStatus
-from .bridge import CallersThread
-from .flight import CallerLeft, Flight
-from .question import Lookup, Question
+from ..errors import TimeoutException
+from .answers import CacheStatus, Lookup
+from .computing import finish
+from .core import Aside
+from .flight import CannotFollow, Flight, LeaderLeft
+from .question import Question
+from .streams import StreamStatus
+from .thread_flight import joining
 
-__all__ = ["read"]
+__all__ = ["BlockingAnswerStream"]
 
 C = TypeVar("C")
 
 
-def read(
-    question: Question[list[C]], here: CallersThread, source: Callable[[], Iterable[C]]
-) -> Generator[C, None, None]:
-    """The chunks of the answer, for one thread, in which ``here`` runs things."""
-    given = False
+class BlockingAnswerStream(Iterator[C], StreamStatus, Generic[C]):
+    """The chunks of an answer, for one ``for``. One that is not wanted to its end should be closed."""
+
+    def __init__(self, aside: Aside, question: Question[list[C]], source: Callable[[], Iterable[C]]) -> None:
+        self._items = _read(aside, question, source)
+
+    def look_up(self) -> Lookup:
+        """Ask the cache, before the first chunk is read or computed. To ask twice is fine.
+
+        A web handler can then say in a header whether the answer is a hit. Raises what the first chunk would.
+        """
+        if self._lookup is None:
+            lookup: Lookup = next(self._items)
+            self._lookup = lookup
+        return self._lookup
+
+    def __next__(self) -> C:
+        if self._lookup is None:
+            self.look_up()
+        chunk: C = next(self._items)
+        return chunk
+
+    def close(self) -> None:
+        """Stop reading. When nobody reads any more, the source is closed and nothing is stored."""
+        self._items.close()
+
+
+def _read(
+    aside: Aside, question: Question[list[C]], source: Callable[[], Iterable[C]]
+) -> Generator[Any, None, None]:
+    """For one reader: the outcome of the lookup, then the chunks."""
+    state = aside.state
+    lookup = question.outcome
+    key: str | None = None
+    if lookup is None:
+        key, lookup = finish(aside.lookups.key(question))
+    looked_up = given = counted = False
     while True:
-        broadcast, within, shared = _board(question, here, source)
-        known, at = False, 0
+        stream, caller, follows = _joined(aside, question, source, key, lookup)
         try:
-            more = True
+            lookup = stream.looked_up()
+            if not looked_up:
+                looked_up = True
+                yield lookup
+            at, more = 0, True
             while more:
-                more = broadcast.reaches(at)
-                if not known and broadcast.lookup is not None:
-                    known = True
-                    question.aside.count(broadcast.lookup.status, shared=shared)
+                more = stream.has_chunk(at)
+                if not counted:
+                    counted = True
+                    state.count(lookup.status, shared=follows)
                 if more:
                     given = True
-                    yield broadcast.chunks[at]
+                    yield stream.chunks[at]
                     at += 1
             return
-        except CallerLeft as interrupted:
+        except LeaderLeft as error:
             if given:
-                raise RuntimeError("the stream was interrupted in a thread that shared it") from interrupted
+                raise RuntimeError("the stream was interrupted in a thread that shared it") from error
+            lookup = None
+        except CannotFollow as error:
+            state.cannot_follow(question, error)
+            if given:
+                raise TimeoutException(
+                    f"the stream that several share gave nothing for {state.config.flight_timeout:g} s"
+                ) from error
+            lookup = lookup or finish(aside.lookups.look_up(question, key))  # and then compute alone
         finally:
-            broadcast.leave(within)
+            stream.leave(caller)
 
 
-class _Broadcast(Flight, Generic[C]):
-    """One source, read once for all threads that listen, and never ahead of the one that listens fastest.
+def _joined(
+    aside: Aside,
+    question: Question[list[C]],
+    source: Callable[[], Iterable[C]],
+    key: str | None,
+    lookup: Lookup | None,
+) -> tuple[_SharedStream[C], Flight | None, bool]:
+    """The stream to read, what `_SharedStream.leave` takes, and whether another reader began it."""
+    streams = aside.state.streams
+    stream_key = object() if lookup else question.flight_key(aside.state.execution.place(), key)
+    with joining:
+        theirs: _SharedStream[C] | None = streams.get(stream_key)
+        if theirs is not None and theirs.callers and not theirs.ended:
+            caller = theirs.add_caller()
+            if not theirs.would_deadlock():
+                return theirs, caller, True
+            theirs.remove_caller(caller)
+        mine = streams[stream_key] = _SharedStream(aside, question, source, key, lookup, stream_key)
+        return mine, mine.add_caller(), False
+
+
+class _SharedStream(Flight, Generic[C]):
+    """One source, read once for all readers, and never ahead of the fastest of them.
 
     Each step is done by a thread that wants it, while the others wait for it: so a thread that is slow to
     read holds up nobody. Every step sees the context variables of the thread that began.
     """
 
     def __init__(
-        self, question: Question[list[C]], here: CallersThread, source: Callable[[], Iterable[C]]
+        self,
+        aside: Aside,
+        question: Question[list[C]],
+        source: Callable[[], Iterable[C]],
+        key: str | None,
+        lookup: Lookup | None,
+        stream_key: Hashable,
     ) -> None:
         super().__init__()
-        self.lookup: Lookup | None = None
+        self.lookup: Lookup | None = lookup
         self.chunks: list[C] = []
         self.ended = False
+        self._aside = aside
         self._question = question
-        self._here = here
         self._source = source
-        self._error: Exception | None = CallerLeft()  # unless it turns out otherwise
-        self._others: dict[Hashable, Any] = {}
-        self._key: Hashable = None
+        self._key = key
+        self._stream_key = stream_key
+        self._error: Exception | None = LeaderLeft()  # unless it ends otherwise
         self._context = copy_context()
         self._context.run(self.enter)
         self._steps = self._produce()
-        self._stepping = threading.RLock()  # re-entrant: an error is better than a thread stuck with itself
+        # Re-entrant: an error is better than a thread that waits for itself.
+        self._stepping = threading.RLock()
 
-    def begin(self, others: dict[Hashable, Any], key: Hashable) -> None:
-        """Be where those who ask the same find it."""
-        self._others, self._key = others, key
-        others[key] = self
+    def looked_up(self) -> Lookup:
+        """The outcome of the lookup, which is done or waited for. Raises `CannotFollow`."""
+        self._step_until(lambda: self.lookup is not None)
+        if self.lookup is None:
+            raise self._error or LeaderLeft()
+        return self.lookup
 
-    def reaches(self, at: int) -> bool:
-        """Whether there is a chunk at this place, the next one or one before; produces the next."""
+    def has_chunk(self, at: int) -> bool:
+        """Whether there is a chunk at this place, the next one or one before; produces the next.
+
+        Raises `CannotFollow` if another thread is producing it and does not for too long.
+        """
+        self._step_until(lambda: at < len(self.chunks))
         if at < len(self.chunks):
             return True
-        with self._stepping:
-            while at >= len(self.chunks) and not self.ended:
-                self._step()
-            if at >= len(self.chunks) and self._error is not None:
-                raise self._error
-            return at < len(self.chunks)
+        if self._error is not None:
+            raise self._error
+        return False
 
-    def leave(self, within: Flight | None) -> None:
-        """One listener less; the last closes the source."""
-        with _boarding:
-            self.depart(within)
+    def leave(self, caller: Flight | None) -> None:
+        """One reader less; the last closes the source."""
+        with joining:
+            self.remove_caller(caller)
             last = not self.callers
-            if last and self._others.get(self._key) is self:
-                del self._others[self._key]
+            if last and self._aside.state.streams.get(self._stream_key) is self:
+                del self._aside.state.streams[self._stream_key]
         if last:
             self._context.run(self._steps.close)
+
+    def _step_until(self, is_done: Callable[[], bool]) -> None:
+        if is_done():
+            return
+        if not self._stepping.acquire(timeout=self._aside.state.config.flight_timeout):
+            raise CannotFollow(timed_out=True)
+        try:
+            while not is_done() and not self.ended:
+                self._step()
+        finally:
+            self._stepping.release()
 
     def _step(self) -> None:
         try:
@@ -109,9 +196,11 @@ class _Broadcast(Flight, Generic[C]):
             self._error = error
 
     def _produce(self) -> Generator[None, None, None]:
-        self.lookup = found = self._look_up()
-        if found.status is CacheStatus.HIT:
-            self.chunks.extend(found.value)
+        if self.lookup is None:
+            self.lookup = finish(self._aside.lookups.look_up(self._question, self._key))
+            yield
+        if self.lookup.status is CacheStatus.HIT:
+            self.chunks.extend(self.lookup.value)
             self._error = None
             return
         stream = self._source()
@@ -124,54 +213,5 @@ class _Broadcast(Flight, Generic[C]):
             if close is not None:
                 close()
         self._error = None
-        if found.status is CacheStatus.MISS:
-            self._store()
-
-    def _look_up(self) -> Lookup:
-        question = self._question
-        if question.given_up is not None:
-            return question.given_up  # without an event loop: a cache that is off starts no thread
-        try:
-            return self._here.run(question.look_up)
-        except ClosedError as error:
-            if question.raising:
-                raise
-            question.aside.failed(error)
-            return Lookup(status=CacheStatus.ERROR, error=error)
-
-    def _store(self) -> None:
-        try:
-            self._here.run(self._question.store, list(self.chunks))
-        except ClosedError as error:
-            if self._question.raising:
-                raise
-            self._question.aside.failed(error)
-
-
-def _board(
-    question: Question[list[C]], here: CallersThread, source: Callable[[], Iterable[C]]
-) -> tuple[_Broadcast[C], Flight | None, bool]:
-    """The broadcast to listen to, what `_Broadcast.leave` takes, and whether somebody else began it."""
-    mine = _Broadcast(question, here, source)
-    if question.given_up is not None:
-        return mine, mine.arrive(), False
-    others = question.aside.broadcasts
-    key = question.key(os.getpid())  # what was under way when the process forked never ends in the child
-    with _boarding:
-        theirs: _Broadcast[C] | None = others.get(key)
-        if theirs is not None and theirs.callers and not theirs.ended:
-            within = theirs.arrive()
-            if not theirs.would_wait_for_itself():
-                return theirs, within, True
-            theirs.depart(within)
-        mine.begin(others, key)
-        return mine, mine.arrive(), False
-
-
-_boarding = threading.RLock()
-"""Held while threads come and go; re-entrant, since a stream may be left when it is collected, anywhere."""
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_boarding.acquire, after_in_parent=_boarding.release, after_in_child=_boarding.release
-    )
+        if self.lookup.status is CacheStatus.MISS:
+            finish(self._aside.stores.store(self._question, list(self.chunks)))

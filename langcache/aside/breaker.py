@@ -24,16 +24,20 @@ class CircuitBreaker:
         """Whether it has had enough failures and no success since."""
         return self._opened_at is not None
 
+    @property
+    def blocks(self) -> bool:
+        """Whether nothing may be tried now. Unlike `allows` it takes no probe."""
+        # A probe whose outcome never came must not be the last.
+        since = self._opened_at if self._probing_since is None else self._probing_since
+        return since is not None and self._opened_at is not None and self._clock() - since < self._cooldown
+
     def allows(self) -> bool:
         """Whether to try. A yes while it is open is the one probe, and must be followed by its outcome."""
         if self._opened_at is None:
             return True
-        now = self._clock()
-        # A probe whose outcome never came, because its task was cancelled, must not be the last.
-        busy_since = self._opened_at if self._probing_since is None else self._probing_since
-        if now - busy_since < self._cooldown:
+        if self.blocks:
             return False
-        self._probing_since = now
+        self._probing_since = self._clock()
         return True
 
     def succeeded(self) -> None:
@@ -51,3 +55,7 @@ class CircuitBreaker:
         self._opened_at = self._clock()
         self._probing_since = None
         return True
+
+    def abandoned(self) -> None:
+        """The try was cancelled before it had an outcome, so another may probe at once."""
+        self._probing_since = None

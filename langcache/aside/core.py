@@ -2,194 +2,246 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-from .._portal.tasks import Outcome, spared
-from ..errors import ClosedError, StatusError
-from .answers import Answer, AsideConfig, CacheStatus, CallOptions, Options
-from .breaker import CircuitBreaker
-from .codecs import TEXT, Codec
-from .flight import CallerLeft, SingleFlight, WaitsForItself
-from .making import asked, made
-from .question import Lookup, Question
-from .scope import AttributeValue
-from .stats import Stats
-
-if TYPE_CHECKING:
-    from ..client import AsyncLangCache
-    from ..telemetry import Telemetry
+from .._call import protocol
+from .._call.caller import Caller
+from ..limits import LimitError, Limits
+from ..telemetry import Telemetry
+from .answers import Answer, CacheStatus, Lookup
+from .codecs import Codec
+from .computing import check_make
+from .entries import Entries
+from .execution import Execution
+from .flight import CannotFollow, LeaderLeft
+from .functions import Exactly, identity, name_of
+from .lookups import BYPASS, Lookups
+from .options import AsideConfig, CallOptions, Options
+from .question import Question, checked_text
+from .scope import AttributeValue, Scope, encode_attributes
+from .state import State
+from .stores import Stores
 
 __all__ = ["Aside"]
 
 T = TypeVar("T")
 
-_log = logging.getLogger("langcache.aside")
-
 _HIT = CacheStatus.HIT  # up to Python 3.11, each look-up of a member runs some Python code
-_UNAVAILABLE = frozenset({424, 429})
 
 
 class Aside:
-    """Cache-aside for a client and its scopes: how their calls go, and what they share."""
+    """Cache-aside for one client and its scopes.
 
-    def __init__(self, config: AsideConfig) -> None:
-        self.config = config
-        self.stats: Stats = Stats()
-        self.flights: SingleFlight = SingleFlight()
-        self.broadcasts: dict[Hashable, Any] = {}
-        """The streams under way (see `langcache.aside.streams`)."""
-        self.breaker: CircuitBreaker = CircuitBreaker(config.breaker_failures, config.breaker_cooldown)
-        self._stores: set[asyncio.Task[Outcome[Exception | None]]] = set()
-        self._said: set[tuple[str, object]] = set()
+    Args:
+        caller: makes the client's calls.
+        limits: what the service accepts.
+        config: the client's settings; None for the defaults.
+        telemetry: spans and metrics; None for none.
+        execution: where the parts of a call run.
+        enabled: False for a cache that is never asked.
+    """
 
-    def get_or_set(
+    def __init__(
         self,
-        client: AsyncLangCache,
+        caller: Caller,
+        limits: Limits,
+        config: AsideConfig | None,
+        telemetry: Telemetry | None,
+        execution: Execution,
+        *,
+        enabled: bool,
+    ) -> None:
+        entries = Entries(caller, limits)
+        self.state: State = State(limits, config or AsideConfig(), execution)
+        self.lookups: Lookups = Lookups(self.state, entries, asks_for_key=caller.asks_for_key)
+        self.stores: Stores = Stores(self.state, entries)
+        self._cache_id = caller.cache_id
+        self._telemetry = telemetry
+        self._enabled = enabled
+
+    def asked(
+        self,
+        call: str,
+        scope: Scope | None,
         prompt: Any,
-        make: Any,
-        key: Callable[[Any], str] | None,
-        codec: Codec[Any] | None,
+        make: object,
+        key: Callable[[Any], str | None] | None,
+        codec: Codec[Any],
         attributes: Mapping[str, AttributeValue] | None,
         options: CallOptions,
-    ) -> Coroutine[Any, Any, Answer[Any]]:
-        """What ``AsyncLangCache.get_or_set`` does."""
-        question = Question(client, asked(prompt, key), attributes, codec or TEXT, Options.of(options))
-        return self.answer(question, partial(made, make, prompt))
+    ) -> Question[Any]:
+        """The question of a call of `get_or_set` or `get_or_stream`. Raises as `question` does."""
+        check_make(call, make, blocking=self.state.execution.is_blocking)
+        return self.question(
+            call,
+            scope,
+            checked_text(prompt if key is None else key(prompt), by_key=key is not None),
+            make,
+            codec,
+            attributes,
+            Options.of(call, options, self.state.limits),
+            None if key is None else Exactly(prompt),
+        )
+
+    def question(
+        self,
+        call: str,
+        scope: Scope | None,
+        text: str | None,
+        make: object,
+        codec: Codec[T],
+        attributes: Mapping[str, AttributeValue] | None,
+        options: Options,
+        arguments: Hashable = None,
+    ) -> Question[T]:
+        """The question of one call, checked: all of `get_or_set`, `cached` and `get_or_stream` begin here.
+
+        Args:
+            call: the name of the method.
+            scope: the client's.
+            text: what to look up, None for nothing.
+            make: what computes the answer.
+            codec, attributes, options: those of the call.
+            arguments: what ``make`` is called with, if that may differ for one text.
+
+        Raises:
+            TypeError, ValueError: an argument breaks a rule. A text that the service would not take is an
+                argument like any other only if errors are to be raised.
+        """
+        config = self.state.config
+        question = Question(
+            call,
+            text or "",
+            self._encoded(scope, attributes, make, options),
+            codec,
+            options,
+            make,
+            options.function or name_of(make),
+            (options.function or identity(make), arguments),
+            raising=(options.on_error or config.on_error) == "raise",
+            timeout=options.lookup_timeout or config.lookup_timeout,
+        )
+        question.outcome = self._outcome_unasked(question, text)
+        if question.outcome is None:
+            self.state.functions.check(make, question.name, question.attributes)
+        return question
 
     def answer(
         self, question: Question[T], compute: Callable[[], Awaitable[T]]
     ) -> Coroutine[Any, Any, Answer[T]]:
         """The answer to a question: from the cache, or computed and stored."""
-        telemetry = question.client._telemetry
-        if telemetry is None:
+        if self._telemetry is None:
             return self._answer(question, compute)
-        return self._observed(telemetry, question, compute)
+        return self._observed(self._telemetry, question, compute)
 
     async def _observed(
         self, telemetry: Telemetry, question: Question[T], compute: Callable[[], Awaitable[T]]
     ) -> Answer[T]:
-        with telemetry.question(question.client._cache_id) as span:
+        with telemetry.question(self._cache_id) as span:
             answer = await self._answer(question, compute)
-            span.answered(answer)
+            span.answered(answer.status.value, answer.shared, answer.reason, answer.similarity, answer.error)
             return answer
 
     async def _answer(self, question: Question[T], compute: Callable[[], Awaitable[T]]) -> Answer[T]:
-        if question.given_up is not None:
-            return self._counted(await _computed(question, question.given_up, compute))
-        # A task can't be awaited from another loop, or after a fork.
-        key = question.key(asyncio.get_running_loop())
-        while (flight := self.flights.under_way(key)) is not None:
+        if question.outcome is not None:
+            return self._counted(await self._computed(question, question.outcome, compute))
+        key, failed = await self.lookups.key(question)
+        if failed is not None:
+            return self._counted(await self._computed(question, failed, compute))
+        execution = self.state.execution
+        flight_key = question.flight_key(execution.place(), key)
+        while True:
+            flight, leads = execution.flights.join(flight_key)
+            if leads:
+                break
             try:
-                shared: Answer[T] = await flight.follow()
-            except CallerLeft:
+                shared: Answer[T] = await flight.follow(self.state.config.flight_timeout)
+            except LeaderLeft:
                 continue
-            except WaitsForItself:
-                found = await question.look_up()
-                return self._counted(_hit(found) or await _computed(question, found, compute))
+            except CannotFollow as error:
+                self.state.cannot_follow(question, error)
+                lookup = await self.lookups.look_up(question, key)
+                return self._counted(_hit(lookup) or await self._computed(question, lookup, compute))
             return self._counted(msgspec.structs.replace(shared, shared=True))
-        with self.flights.lead(key) as flight:
-            found = await question.look_up()
-            hit = _hit(found)
+        with flight:
+            lookup = await self.lookups.look_up(question, key)
+            hit = _hit(lookup)
             if hit is not None:
-                flight.settle(hit)
+                flight.finish(hit)
                 return self._counted(hit)
-            return self._counted(await flight.alone(partial(_computed, question, found, compute)))
+            return self._counted(await flight.lead(partial(self._computed, question, lookup, compute)))
 
-    def begin_store(
-        self, store: Callable[[], Coroutine[Any, Any, Exception | None]]
-    ) -> asyncio.Task[Outcome[Exception | None]] | None:
-        """Store in a task of its own. None if too many are doing so already."""
-        if len(self._stores) >= self.config.max_pending_stores:
-            self.stats.stores_dropped += 1
-            self.warn_once("answers are not stored: %d are on their way to the cache", len(self._stores))
-            return None
-        task = asyncio.get_running_loop().create_task(spared(store))
-        self._stores.add(task)
-        task.add_done_callback(self._stores.discard)
-        return task
-
-    @property
-    def storing(self) -> bool:
-        """Whether answers are on their way to the cache."""
-        return bool(self._stores)
-
-    async def drain(self) -> None:
-        """Wait for what is being stored, for as long as the configuration allows."""
-        loop = asyncio.get_running_loop()
-        pending = [task for task in self._stores if task.get_loop() is loop]
-        if pending:
-            _, late = await asyncio.wait(pending, timeout=self.config.close_timeout)
-            for task in late:
-                task.cancel()
-
-    def failed(self, error: Exception) -> None:
-        """Take note of what went wrong with the cache: an outage, or something to be put right."""
-        if not _is_outage(error):
-            if isinstance(error, StatusError) and error.tries:  # a LimitError was never sent
-                self.breaker.succeeded()
-            self.warn_once("the cache is not used: %s: %s", type(error).__name__, error)
-        elif self.breaker.failed():
-            _log.warning(
-                "the cache is left alone for %g s after failures in a row; the last: %s: %s",
-                self.config.breaker_cooldown,
-                type(error).__name__,
-                error,
-            )
-        else:
-            _log.debug("the cache failed: %s: %s", type(error).__name__, error)
-
-    def warn_once(self, message: str, *args: object) -> None:
-        """Log a warning unless one with the same message and first argument was logged before."""
-        kind = (message, args[0])
-        if kind not in self._said:
-            self._said.add(kind)
-            _log.warning(message, *args)
-
-    def count(self, status: CacheStatus, *, shared: bool) -> None:
-        """Count an answer."""
-        stats = self.stats
-        if status is _HIT:
-            stats.hits += 1
-        elif status is CacheStatus.MISS:
-            stats.misses += 1
-        elif status is CacheStatus.BYPASS:
-            stats.bypasses += 1
-        else:
-            stats.errors += 1
-        stats.shared += shared
+    async def _computed(
+        self, question: Question[T], lookup: Lookup, compute: Callable[[], Awaitable[T]]
+    ) -> Answer[T]:
+        started = time.monotonic()
+        try:
+            value = await compute()
+        finally:
+            elapsed = time.monotonic() - started
+            self.state.stats.make_seconds += elapsed
+        error = lookup.error
+        if lookup.status is CacheStatus.MISS:
+            error = await self.stores.store(question, value)
+        return Answer(value=value, status=lookup.status, reason=lookup.reason, error=error)
 
     def _counted(self, answer: Answer[T]) -> Answer[T]:
-        self.count(answer.status, shared=answer.shared)
+        self.state.count(answer.status, shared=answer.shared)
         return answer
 
+    def _encoded(
+        self,
+        scope: Scope | None,
+        attributes: Mapping[str, AttributeValue] | None,
+        make: object,
+        options: Options,
+    ) -> frozenset[tuple[str, str]] | None:
+        functions = self.state.functions
+        if not attributes and scope is None and functions.attribute is None:
+            return None
+        encoded = encode_attributes(attributes or {})
+        if functions.attribute is not None:
+            encoded[functions.attribute] = functions.name_for(make, options.function)
+        if scope is not None:
+            encoded = scope.merge(encoded)
+        checked = self.state.limits.attribute_map(encoded)
+        return None if checked is None else frozenset(checked.items())
 
-def _hit(found: Lookup) -> Answer[Any] | None:
-    if found.status is not _HIT:
+    def _outcome_unasked(self, question: Question[Any], text: str | None) -> Lookup | None:
+        """The outcome, if the cache must not be asked; else None, and the question has its request."""
+        options = question.options
+        if options.bypass:
+            return BYPASS["asked"]
+        if not self._enabled:
+            return BYPASS["disabled"]
+        if text is None:
+            return BYPASS["no question"]
+        try:
+            question.request = protocol.search(
+                self.state.limits,
+                text,
+                options.similarity_threshold,
+                options.search_strategies,
+                None if question.attributes is None else dict(question.attributes),
+                options.max_results,
+            )
+        except (TypeError, ValueError) as error:
+            too_long = isinstance(error, LimitError) and (error.argument, error.rule) == ("prompt", "max")
+            if too_long and options.on_long_prompt == "bypass":
+                return BYPASS["long prompt"]
+            if too_long or question.raising:
+                raise
+            self.state.failed(question, error)
+            return Lookup(status=CacheStatus.ERROR, error=error)
         return None
-    return Answer(value=found.value, status=_HIT, entry=found.entry)
 
 
-async def _computed(question: Question[T], found: Lookup, compute: Callable[[], Awaitable[T]]) -> Answer[T]:
-    started = time.monotonic()
-    try:
-        value = await compute()
-    finally:
-        question.aside.stats.make_seconds += time.monotonic() - started
-    error = found.error
-    if found.status is CacheStatus.MISS:
-        error = await question.store(value)
-    return Answer(value=value, status=found.status, reason=found.reason, error=error)
-
-
-def _is_outage(error: Exception) -> bool:
-    """Whether the service was out of reach, slow or broken, as against refusing what it was asked."""
-    if isinstance(error, StatusError):
-        return error.status_code in _UNAVAILABLE or error.status_code >= 500
-    return not isinstance(error, ClosedError | ValueError | TypeError)
+def _hit(lookup: Lookup) -> Answer[Any] | None:
+    if lookup.status is not _HIT:
+        return None
+    return Answer(value=lookup.value, status=_HIT, entry=lookup.entry)

@@ -1,289 +1,182 @@
-"""What ``@cache.cached(...)`` makes of a function: the same function, with a cache in front of it."""
+"""``@cache.cached(...)``: makes of a function one of the same kind with a cache in front of it."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
-from types import MethodType
-from typing import (
-    Any,
-    Concatenate,
-    Generic,
-    ParamSpec,
-    Protocol,
-    TypeAlias,
-    TypeVar,
-    cast,
-    get_args,
-    get_type_hints,
-    overload,
-)
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from types import FunctionType, MethodType
+from typing import Any, Protocol
 
 import msgspec
 
-from .answers import Answer, Options
-from .codecs import TEXT, TEXT_CHUNKS, Codec, JsonCodec, codec_for
-from .scope import AttributeValue
+from .binding import AttributeSource, Binding
+from .blocking_streams import BlockingAnswerStream
+from .codecs import Codec
+from .computing import NOT_ASYNC, compute_blocking, finish, is_async, is_async_generator
+from .core import Aside
+from .functions import Exactly
+from .options import CallOptions, Options
+from .question import checked_text
+from .returned import returned
+from .scope import Scope
+from .streams import AnswerStream
 
-__all__ = ["AttributeSource", "CachedFunction", "CachedStream"]
-
-P = ParamSpec("P")
-R_co = TypeVar("R_co", covariant=True)
-S = TypeVar("S")
-Q = ParamSpec("Q")
-CachedT = TypeVar("CachedT", bound="_Cached")
-
-AttributeSource: TypeAlias = (
-    Mapping[str, AttributeValue] | Iterable[str] | Callable[..., Mapping[str, AttributeValue]]
-)
-"""Attributes for a call: the same ones for all, or the names of the parameters that they are taken from, or a
-function of the arguments."""
+__all__ = ["cached"]
 
 
-class Binding:
-    """Which of a function's arguments are the prompt and the attributes.
+class _Ask(Protocol):
+    """Puts one call of the function to the cache.
 
-    Raises `TypeError` for parameters that do not exist, and for those that neither the prompt nor an
-    attribute comes from, unless they are ignored by name: a forgotten ``language`` would answer in the wrong
-    one.
+    Gives an `Answer`, a coroutine of one, or a stream, as the kind of the function is.
     """
 
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        prompt: str | None,
-        key: Callable[..., str] | None,
-        attributes: AttributeSource | None,
-        ignore: Iterable[str],
-    ) -> None:
-        self._signature = inspect.signature(function)
-        self._key = key
-        self._names: tuple[str, ...] = ()
-        self._attributes: Mapping[str, AttributeValue] | Callable[..., Mapping[str, AttributeValue]] | None
-        if attributes is None or isinstance(attributes, Mapping) or callable(attributes):
-            self._attributes = attributes
-        else:
-            self._attributes, self._names = None, tuple(attributes)
-        names = list(self._signature.parameters)
-        others = [name for name in names if name not in ("self", "cls")]
-        if prompt is not None and key is not None:
-            raise TypeError("prompt, key: give one of the two; key is called with the arguments instead")
-        if prompt is None and key is None:
-            if not others:
-                raise TypeError("prompt: the function takes no argument; give key= to say what is asked")
-            prompt = others[0]
-        self._prompt = prompt
-        used = () if prompt is None else (prompt,)
-        taken = self._names
-        ignored = (ignore,) if isinstance(ignore, str) else tuple(ignore)
-        for argument, given in (("prompt", used), ("attributes", taken), ("ignore", ignored)):
-            for name in given:
-                if name not in names:
-                    raise TypeError(f"{argument}: {function.__qualname__} has no parameter {name!r}")
-        forgotten = [name for name in others if name not in {*used, *taken, *ignored}]
-        if forgotten and key is None and not callable(self._attributes):
-            raise TypeError(
-                f"{function.__qualname__}: the answer may depend on {', '.join(forgotten)}, which is no part "
-                "of the question; take it into attributes= or key=, or, if it changes nothing, into ignore="
+    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any], **changes: bool) -> Any: ...
+
+
+def cached(
+    aside: Aside,
+    scope: Scope | None,
+    function: Any,
+    prompt: str | None,
+    key: Callable[..., str | None] | None,
+    attributes: AttributeSource | None,
+    ignore: Iterable[str],
+    codec: Codec[Any] | None,
+    options: CallOptions,
+) -> Any:
+    """What ``cached`` of both clients returns: the decorated function, or the decorator if none is given."""
+    defaults = Options.of("cached", options, aside.state.limits)
+    blocking = aside.state.execution.is_blocking
+
+    def wrap(function: Any) -> Any:
+        _check_kind(function, blocking=blocking)
+        binding = Binding(function, prompt, key, attributes, ignore)
+        gives = returned(function, (Iterator,) if blocking else (AsyncIterable,), codec)
+        declare = functools.partial(
+            aside.state.functions.declare,
+            function,
+            defaults.function,
+            scope.attributes if scope is not None else {},
+            binding.fixed,
+        )
+        declared: set[frozenset[str]] = set()  # the names of attributes that calls were seen to have
+        if not binding.open_ended:
+            declare(binding.names)
+
+        def ask(args: tuple[Any, ...], kwargs: dict[str, Any], **changes: bool) -> Any:
+            bound = binding.read(args, kwargs)
+            if binding.open_ended and (names := frozenset(bound.attributes or ())) not in declared:
+                declare(names)
+                declared.add(names)
+            question = aside.question(
+                "cached",
+                scope,
+                checked_text(bound.text, by_key=key is not None),
+                function,
+                gives.codec,
+                bound.attributes,
+                msgspec.structs.replace(defaults, **changes) if changes else defaults,
+                None if bound.others is None else Exactly(bound.others),
             )
+            compute = functools.partial(function, *args, **kwargs)
+            if gives.stream:
+                return (BlockingAnswerStream if blocking else AnswerStream)(aside, question, compute)
+            if blocking:
+                return finish(aside.answer(question, functools.partial(compute_blocking, compute)))
+            return aside.answer(question, compute)
 
-    def read(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[str, Mapping[str, AttributeValue] | None]:
-        """The prompt and the attributes of a call. Raises `TypeError` for arguments that don't fit."""
-        bound = self._signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        prompt = self._key(*args, **kwargs) if self._key is not None else bound.arguments[self._prompt or ""]
-        if self._names:
-            return prompt, {name: bound.arguments[name] for name in self._names}
-        if callable(self._attributes):
-            return prompt, self._attributes(*args, **kwargs)
-        return prompt, self._attributes
+        return _with_variants(function, ask, stream=gives.stream)
 
+    def decorate(function: Any) -> Any:
+        if isinstance(function, staticmethod):
+            return staticmethod(wrap(function.__func__))  # pyright: ignore[reportUnknownMemberType]
+        if isinstance(function, classmethod):
+            return _CachedMethod(wrap(function.__func__), of_class=True)  # pyright: ignore[reportUnknownMemberType]
+        made = wrap(function)
+        is_method = [*inspect.signature(function).parameters][:1] == ["self"]
+        return _CachedMethod(made, of_class=False) if is_method else made
 
-class Ask(Protocol):
-    """How a client answers a call of a cached function: with an `Answer`, or a coroutine of one."""
-
-    def __call__(
-        self,
-        text: str,
-        attributes: Mapping[str, AttributeValue] | None,
-        compute: Callable[[], Any],
-        options: Options,
-    ) -> Any: ...
+    return decorate if function is None else decorate(function)
 
 
-class _Cached:
-    """What cached functions and cached streams have in common."""
-
-    def __init__(self, function: Callable[..., Any], binding: Binding, ask: Ask, options: Options) -> None:
-        functools.update_wrapper(cast("Callable[..., Any]", self), function)
-        self._function = function
-        self._binding = binding
-        self._ask = ask
-        self._options = options
-        self._bound: tuple[Any, ...] = ()
-        self.__wrapped__ = function
-
-    def _bind(self: CachedT, instance: object) -> CachedT:
-        bound = object.__new__(type(self))
-        bound.__dict__.update(self.__dict__)
-        bound.__dict__.update(_bound=(instance,), __wrapped__=MethodType(self.__wrapped__, instance))
-        return bound
-
-    def _answer(self, args: tuple[Any, ...], kwargs: dict[str, Any], **changes: bool) -> Any:
-        args = self._bound + args
-        text, attributes = self._binding.read(args, kwargs)
-        options = msgspec.structs.replace(self._options, **changes) if changes else self._options
-        return self._ask(text, attributes, functools.partial(self._function, *args, **kwargs), options)
-
-
-class CachedFunction(_Cached, Generic[P, R_co]):
-    """A coroutine function behind an `AsyncLangCache`."""
-
-    def __init__(self, function: Callable[..., Any], binding: Binding, ask: Ask, options: Options) -> None:
-        super().__init__(function, binding, ask, options)
-        mark = getattr(inspect, "markcoroutinefunction", None)  # since Python 3.12
-        if mark is not None:
-            mark(self)
-
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        return (await self.answer(*args, **kwargs)).value
-
-    async def answer(self, *args: P.args, **kwargs: P.kwargs) -> Answer[R_co]:
-        """Call it, and say how the answer was come by."""
-        answer: Answer[R_co] = await self._answer(args, kwargs)
-        return answer
-
-    async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """Call the function itself, and store what it returns in place of what is stored."""
-        answer: Answer[R_co] = await self._answer(args, kwargs, refresh=True)
-        return answer.value
-
-    async def bypass(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """Call the function itself, and store nothing."""
-        answer: Answer[R_co] = await self._answer(args, kwargs, bypass=True)
-        return answer.value
-
-    @overload
-    def __get__(self, instance: None, owner: object) -> CachedFunction[P, R_co]: ...
-    @overload
-    def __get__(
-        self: CachedFunction[Concatenate[S, Q], R_co], instance: S, owner: object
-    ) -> CachedFunction[Q, R_co]: ...
-    def __get__(self, instance: Any, owner: object) -> Any:
-        return self if instance is None else self._bind(instance)
-
-
-class CachedBlockingFunction(_Cached, Generic[P, R_co]):
-    """A function behind a `LangCache`."""
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        return self.answer(*args, **kwargs).value
-
-    def answer(self, *args: P.args, **kwargs: P.kwargs) -> Answer[R_co]:
-        """Call it, and say how the answer was come by."""
-        answer: Answer[R_co] = self._answer(args, kwargs)
-        return answer
-
-    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """Call the function itself, and store what it returns in place of what is stored."""
-        answer: Answer[R_co] = self._answer(args, kwargs, refresh=True)
-        return answer.value
-
-    def bypass(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """Call the function itself, and store nothing."""
-        answer: Answer[R_co] = self._answer(args, kwargs, bypass=True)
-        return answer.value
-
-    @overload
-    def __get__(self, instance: None, owner: object) -> CachedBlockingFunction[P, R_co]: ...
-    @overload
-    def __get__(
-        self: CachedBlockingFunction[Concatenate[S, Q], R_co], instance: S, owner: object
-    ) -> CachedBlockingFunction[Q, R_co]: ...
-    def __get__(self, instance: Any, owner: object) -> Any:
-        return self if instance is None else self._bind(instance)
-
-
-class CachedStream(_Cached, Generic[P, R_co]):
-    """A function that gives a stream of chunks, async or not. Called, it gives a stream in the same way."""
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        stream: R_co = self._answer(args, kwargs)
-        return stream
-
-    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """The function's own stream, stored in place of what is stored."""
-        stream: R_co = self._answer(args, kwargs, refresh=True)
-        return stream
-
-    def bypass(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """The function's own stream; nothing is stored."""
-        stream: R_co = self._answer(args, kwargs, bypass=True)
-        return stream
-
-    @overload
-    def __get__(self, instance: None, owner: object) -> CachedStream[P, R_co]: ...
-    @overload
-    def __get__(
-        self: CachedStream[Concatenate[S, Q], R_co], instance: S, owner: object
-    ) -> CachedStream[Q, R_co]: ...
-    def __get__(self, instance: Any, owner: object) -> Any:
-        return self if instance is None else self._bind(instance)
-
-
-class AsyncDecorator(Protocol):
-    """What `AsyncLangCache.cached` returns."""
-
-    @overload
-    def __call__(self, function: Callable[Q, AsyncIterator[S]], /) -> CachedStream[Q, AsyncIterator[S]]: ...
-    @overload
-    def __call__(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
-        self, function: Callable[Q, Coroutine[Any, Any, AsyncIterator[S]]], /
-    ) -> CachedStream[Q, Coroutine[Any, Any, AsyncIterator[S]]]: ...
-    @overload
-    def __call__(self, function: Callable[Q, Coroutine[Any, Any, S]], /) -> CachedFunction[Q, S]: ...
-
-
-class BlockingDecorator(Protocol):
-    """What `LangCache.cached` returns."""
-
-    @overload
-    def __call__(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
-        self, function: Callable[Q, Iterator[S]], /
-    ) -> CachedStream[Q, Iterator[S]]: ...
-    @overload
-    def __call__(self, function: Callable[Q, S], /) -> CachedBlockingFunction[Q, S]: ...
-
-
-class Returned(msgspec.Struct, frozen=True):
-    """What a function's annotation says that it returns."""
-
-    stream: bool
-    codec: Codec[Any]
-
-
-def returned(function: Callable[..., Any], iterators: tuple[type, ...], codec: Codec[Any] | None) -> Returned:
-    """Whether a function gives a stream, and the codec for what it gives; text if it does not say.
-
-    Raises `TypeError` for an annotation that JSON can't be read as, or that can't be understood.
-    """
-    generates = inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function)
-    try:
-        annotation = get_type_hints(function).get("return", str)
-    except Exception as error:
-        if codec is not None:
-            return Returned(generates, codec)
+def _check_kind(function: Any, *, blocking: bool) -> None:
+    if not callable(function):
         raise TypeError(
-            f"{function.__qualname__}: its return annotation can't be read ({error}); pass codec="
-        ) from error
-    origin = getattr(annotation, "__origin__", annotation)
-    stream = generates or (isinstance(origin, type) and issubclass(origin, iterators))
-    if codec is not None:
-        return Returned(stream, codec)
-    if not stream:
-        return Returned(False, TEXT if annotation is Any else codec_for(annotation))
-    chunk = next(iter(get_args(annotation)), str)
-    return Returned(True, TEXT_CHUNKS if chunk in (str, Any) else JsonCodec(list[chunk]))  # type: ignore[valid-type]
+            f"cached: must be given a function, but is given {type(function).__name__}; settings are given "
+            "by name, as in @cache.cached(prompt='question')"
+        )
+    runs_in_loop = is_async(function) or is_async_generator(function)
+    if blocking and runs_in_loop:
+        raise TypeError(f"cached: {NOT_ASYNC}")
+    if not blocking and not runs_in_loop:
+        raise TypeError(
+            f"{function!r}: AsyncLangCache.cached is for async functions; for others use LangCache"
+        )
+
+
+def _with_variants(function: Any, ask: _Ask, *, stream: bool) -> Any:
+    """A function that asks the cache, with ``answer``, ``refresh`` and ``bypass`` as its attributes."""
+    made = _variant(function, ask, "", stream)
+    made.answer = _variant(function, ask, "answer", stream)
+    made.refresh = _variant(function, ask, "refresh", stream, refresh=True)
+    made.bypass = _variant(function, ask, "bypass", stream, bypass=True)
+    return made
+
+
+def _variant(function: Any, ask: _Ask, name: str, stream: bool, **changes: bool) -> Any:
+    whole = stream or name == "answer"  # or else the value alone
+
+    async def call_async(*args: Any, **kwargs: Any) -> Any:
+        asked = ask(args, kwargs, **changes)
+        answer = asked if stream else await asked
+        return answer if whole else answer.value
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        answer = ask(args, kwargs, **changes)
+        return answer if whole else answer.value
+
+    made: Any = call_async if is_async(function) else call
+    if isinstance(function, functools.partial):
+        parts: functools.partial[Any] = function  # pyright: ignore[reportUnknownVariableType]
+        functools.update_wrapper(made, parts.func)  # pyright: ignore[reportUnknownArgumentType]
+    functools.update_wrapper(made, function)
+    if name:
+        made.__qualname__ = f"{made.__qualname__}.{name}"  # where pickle finds it
+    return made
+
+
+class _CachedMethod:
+    """A cached function in the body of a class.
+
+    Looked up through an object, it gives a bound method whose ``answer``, ``refresh`` and ``bypass`` are
+    bound as well, which those of a plain function would not be. In all else it passes for the function.
+    """
+
+    def __init__(self, function: Any, *, of_class: bool) -> None:
+        self.__dict__.update(function.__dict__)
+        self.__wrapped__ = function
+        self._of_class = of_class
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride]  # for pydantic
+        return FunctionType
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        function = self.__wrapped__
+        receiver = owner if self._of_class else instance
+        if receiver is None:
+            return function
+        bound = FunctionType(function.__code__, function.__globals__, closure=function.__closure__)
+        functools.update_wrapper(bound, function)
+        bound.__kwdefaults__ = function.__kwdefaults__
+        bound.__wrapped__ = function.__wrapped__  # type: ignore[attr-defined]
+        for name in ("answer", "refresh", "bypass"):
+            setattr(bound, name, MethodType(getattr(function, name), receiver))
+        return MethodType(bound, receiver)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__wrapped__(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__wrapped__, name)

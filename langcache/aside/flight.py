@@ -1,61 +1,67 @@
-"""Single flight: callers that ask for the same thing at once share one task that gets it."""
+"""Single flight for tasks: calls that ask for the same thing at once share one lookup and one computation."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
 from contextvars import ContextVar
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
-from .._portal.tasks import Outcome, spared
+from .._portal.tasks import Outcome, outcome_of
 
-__all__ = ["CallerLeft", "Flight", "Shared", "SingleFlight", "WaitsForItself", "carried"]
+__all__ = ["CannotFollow", "Flight", "LeaderLeft", "TaskFlight", "TaskFlights"]
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class CallerLeft(Exception):
-    """The one who did the work for all is gone; another has to do it."""
+class LeaderLeft(Exception):
+    """The leader was cancelled or interrupted before it had a result, so a follower has to lead."""
 
 
-class WaitsForItself(Exception):
-    """What would be waited for waits for the one who would wait."""
+class CannotFollow(Exception):
+    """The result is not waited for: the call has to compute alone."""
+
+    def __init__(self, *, timed_out: bool) -> None:
+        super().__init__(timed_out)
+        self.timed_out = timed_out
+        """Whether it was waited for as long as allowed. Otherwise the wait would be a deadlock."""
 
 
 class Flight:
-    """Work under way that several callers may wait for."""
+    """Work that several callers may wait for: a leader, who does it, and followers."""
 
-    __slots__ = ("_awaits", "callers", "task")
+    __slots__ = ("_waits_for", "callers")
 
     def __init__(self) -> None:
-        self.task: asyncio.Task[Any] | None = None
         self.callers: int = 0
-        self._awaits: list[Flight] = []  # what our work waits for in its turn
-
-    def arrive(self) -> Flight | None:
-        """Count the caller in. Returns what `depart` takes: the flight that the caller is part of."""
-        within = _flight.get()
-        if within is not None:
-            within._awaits.append(self)
-        self.callers += 1
-        return within
-
-    def depart(self, within: Flight | None) -> None:
-        """Count the caller out again; the last one out cancels the task."""
-        self.callers -= 1
-        if not self.callers and self.task is not None:
-            self.task.cancel()
-        if within is not None:
-            within._awaits.remove(self)
+        self._waits_for: list[Flight] = []
 
     def enter(self) -> None:
-        """Make what this task does from here on the work of this flight."""
-        _flight.set(self)
+        """Make the code that runs in this context part of this flight's work."""
+        _current.set(self)
 
-    def would_wait_for_itself(self) -> bool:
-        """Whether awaiting it here would close a circle: it waits for what we are part of, if by detours."""
-        ours = _flight.get()
+    @staticmethod
+    def exit_to(caller: Flight | None) -> None:
+        """Make the code that runs in this context part of the caller's work again."""
+        _current.set(caller)
+
+    def add_caller(self) -> Flight | None:
+        """Count a caller in. Returns the flight whose work the caller is part of, for `remove_caller`."""
+        caller = _current.get()
+        if caller is not None:
+            caller._waits_for.append(self)
+        self.callers += 1
+        return caller
+
+    def remove_caller(self, caller: Flight | None) -> None:
+        """Count a caller out again."""
+        self.callers -= 1
+        if caller is not None:
+            caller._waits_for.remove(self)
+
+    def would_deadlock(self) -> bool:
+        """Whether this flight waits, perhaps by way of others, for the work that would wait for it here."""
+        ours = _current.get()
         seen: set[int] = set()
         ahead: list[Flight] = [self] if ours is not None else []
         while ahead:
@@ -64,128 +70,128 @@ class Flight:
                 return True
             if id(flight) not in seen:
                 seen.add(id(flight))
-                ahead.extend(flight._awaits)
+                ahead.extend(flight._waits_for)
         return False
 
 
-class SingleFlight:
-    """Lets something be done once for all who ask for it under the same key at the same time.
+class TaskFlights:
+    """The flights under way on event loops, by key.
 
-    A caller who finds a flight `under_way` follows it; one who finds none leads, and works in two parts. The
-    first is quick and can be done again: it runs in the task of the caller who leads, which saves the event
-    loop three turns, and if that caller is cancelled, another leads. The second is a task of its own: a
-    caller who is cancelled leaves the others theirs, and when the last is gone, the task is cancelled. An
-    error is the error of all callers; an interrupt is that of the leader alone.
+    A leader works in two parts. The first is quick and can be done again: it runs in the leader's own task,
+    which saves the event loop three turns, and if the leader is cancelled, a follower leads. The second is a
+    task of its own: a caller who is cancelled leaves the others theirs, and when the last is gone, the task
+    is cancelled. An error is the error of all callers; a cancellation, SystemExit and KeyboardInterrupt are
+    the leader's alone.
     """
 
     def __init__(self) -> None:
-        self._flights: dict[Hashable, Shared] = {}
+        self._flights: dict[Hashable, TaskFlight] = {}
 
-    def under_way(self, key: Hashable) -> Shared | None:
-        """The flight that one more caller may follow."""
+    def join(self, key: Hashable) -> tuple[TaskFlight, bool]:
+        """The flight of this key, and whether the caller leads it: then it is to be used under ``with``."""
         flight = self._flights.get(key)
-        return flight if flight is not None and flight.open else None
+        if flight is not None and flight.is_open:
+            return flight, False
+        flight = self._flights[key] = TaskFlight(self._flights, key)
+        return flight, True
 
-    def lead(self, key: Hashable) -> Shared:
-        """A new flight, for the caller to lead under ``with``."""
-        flight = self._flights[key] = Shared(self._flights, key)
-        return flight
+    def clear(self) -> None:
+        """Forget all flights, in a forked child: their leaders are in the parent."""
+        self._flights.clear()
 
     @property
     def waiting(self) -> int:
-        """How many callers there are at this moment, those who lead included."""
+        """How many callers there are at this moment, leaders included."""
         return sum(flight.callers for flight in list(self._flights.values()))
 
 
-class Shared(Flight):
-    """A flight of `SingleFlight`."""
+class TaskFlight(Flight):
+    """A flight of `TaskFlights`."""
 
-    __slots__ = ("_key", "_landing", "_others", "_settled", "_within")
+    __slots__ = ("_caller", "_finished", "_flights", "_key", "_result", "_task")
 
-    def __init__(self, others: dict[Hashable, Shared], key: Hashable) -> None:
+    def __init__(self, flights: dict[Hashable, TaskFlight], key: Hashable) -> None:
         super().__init__()
-        self._others = others
+        self._flights = flights
         self._key = key
-        self._settled = False
-        self._landing: asyncio.Future[Any] | None = None  # most flights have no followers
+        self._finished = False
+        self._task: asyncio.Task[Any] | None = None
+        self._result: asyncio.Future[Any] | None = None  # most flights have no followers
 
     @property
-    def open(self) -> bool:
+    def is_open(self) -> bool:
         """Whether one more caller may follow."""
-        return not self._settled and self.callers > 0
+        return not self._finished and self.callers > 0
 
-    def __enter__(self) -> Shared:
-        self._within = self.arrive()
+    def __enter__(self) -> TaskFlight:
+        self._caller = self.add_caller()
         self.enter()
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        _flight.set(self._within)
-        if isinstance(error, Exception) and not isinstance(error, CallerLeft):
-            self.settle(error=error)
-        elif error is not None and self.task is None:
-            self.settle(error=CallerLeft())
-        self.depart(self._within)
+        self.exit_to(self._caller)
+        if isinstance(error, Exception):
+            self.finish(error=error)
+        elif error is not None and self._task is None:
+            self.finish(error=LeaderLeft())
+        self.remove_caller(self._caller)
 
-    def settle(self, result: object = None, error: BaseException | None = None) -> None:
-        """Let the followers have this result, or this error."""
-        self._settled = True
-        if self._others.get(self._key) is self:
-            del self._others[self._key]
-        if self._landing is None or self._landing.done():
+    def remove_caller(self, caller: Flight | None) -> None:
+        super().remove_caller(caller)
+        if not self.callers and self._task is not None:
+            self._task.cancel()
+
+    def finish(self, result: object = None, error: BaseException | None = None) -> None:
+        """Give the followers this result, or this error."""
+        self._finished = True
+        self._close()
+        if self._result is None or self._result.done():
             return
         if error is None:
-            self._landing.set_result(result)
+            self._result.set_result(result)
         else:
-            self._landing.set_exception(error)
-            self._landing.exception()  # or the loop would complain if all who followed are gone
+            self._result.set_exception(error)
+            self._result.exception()  # or the loop would complain if all followers are gone
 
-    async def alone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Do work for all in a task of its own, and wait for it."""
-        task = asyncio.get_running_loop().create_task(spared(work))
-        self.task: asyncio.Task[Any] | None = task
-        task.add_done_callback(self._landed)
+    async def lead(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do the second part of the work in a task of its own, and wait for it."""
+        self._task = task = asyncio.get_running_loop().create_task(outcome_of(work))
+        task.add_done_callback(self._finish_with)
         return (await asyncio.shield(task)).get()
 
-    async def follow(self) -> Any:
-        """Wait for what the one who leads gets.
+    async def follow(self, timeout: float) -> Any:
+        """Wait for the leader's result, at most ``timeout`` seconds.
 
-        Raises `CallerLeft` if the leader has left, and `WaitsForItself` if it would never come.
+        Raises `LeaderLeft` if the leader has left, and `CannotFollow` if the result is not waited for.
         """
-        within = self.arrive()
+        caller = self.add_caller()
         try:
-            if self.would_wait_for_itself():
-                raise WaitsForItself
-            if self._landing is None:
-                self._landing = asyncio.get_running_loop().create_future()
-            return await asyncio.shield(self._landing)
+            if self.would_deadlock():
+                raise CannotFollow(timed_out=False)
+            if self._result is None:
+                self._result = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._result], timeout=timeout)
+            if not self._result.done():
+                self._close()  # whoever comes now need not wait for it as well
+                raise CannotFollow(timed_out=True)
+            return self._result.result()
         finally:
-            self.depart(within)
+            self.remove_caller(caller)
 
-    def _landed(self, task: asyncio.Task[Outcome[Any]]) -> None:
-        if task.cancelled():
-            self.settle(error=asyncio.CancelledError())
+    def _close(self) -> None:
+        if self._flights.get(self._key) is self:
+            del self._flights[self._key]
+
+    def _finish_with(self, task: asyncio.Task[Outcome[Any]]) -> None:
+        if task.cancelled():  # by a close of the loop, or because the work itself raised CancelledError
+            self.finish(error=LeaderLeft())
         elif (error := task.exception()) is not None:
-            self.settle(error=error)
+            self.finish(error=error)
         elif task.result().exits:
-            self.settle(error=CallerLeft())
+            self.finish(error=LeaderLeft())
         else:
-            self.settle(task.result().get())
+            self.finish(task.result().get())
 
 
-_flight: ContextVar[Flight | None] = ContextVar("langcache_flight", default=None)
+_current: ContextVar[Flight | None] = ContextVar("langcache_flight", default=None)
 """The flight whose work is being done here."""
-
-
-def carried(function: Callable[P, T]) -> Callable[P, T]:
-    """The function, as part of this flight's work wherever it is called: in another thread, say."""
-    flight = _flight.get()
-
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        token = _flight.set(flight)
-        try:
-            return function(*args, **kwargs)
-        finally:
-            _flight.reset(token)
-
-    return call

@@ -1,4 +1,4 @@
-"""What a cache did so far: the counters behind ``cache.stats()``."""
+"""The figures of a cache so far: what ``cache.stats()`` gives."""
 
 from __future__ import annotations
 
@@ -41,7 +41,13 @@ class Stats(msgspec.Struct, kw_only=True):
     """Answers that could not be stored: the service failed, or the value did not encode."""
 
     stores_dropped: int = 0
-    """Answers not stored because too many were waiting to be."""
+    """Answers not stored because too many were waiting to be, or because the cache was left alone."""
+
+    declined: int = 0
+    """Answers not stored because ``store_if`` said so."""
+
+    flight_timeouts: int = 0
+    """Calls that computed alone, because another was computing the same answer for too long."""
 
     lookup_seconds: float = 0.0
     """Time spent in lookups."""
@@ -69,10 +75,26 @@ class Stats(msgspec.Struct, kw_only=True):
 
     def found(self, similarity: float) -> None:
         """Count an entry found."""
-        bucket = int(similarity * _BUCKETS)
-        if not 0 <= bucket < _BUCKETS:
-            bucket = 0 if bucket < 0 else _BUCKETS - 1
-        self.similarities[bucket] += 1
+        within = min(max(similarity, 0.0), 1.0)  # whatever a service sends
+        self.similarities[min(int(within * _BUCKETS), _BUCKETS - 1)] += 1
+
+    def __str__(self) -> str:
+        found = [f"0.{at:02d} x {count}" for at, count in enumerate(self.similarities) if count]
+        lines = (
+            f"answers       {self.calls}, {self.shared} of them shared with another call",
+            f"  hits        {self.hits}, {self.hit_rate:.1%} of those that the cache was asked for",
+            f"  misses      {self.misses}",
+            f"  bypasses    {self.bypasses}",
+            f"  errors      {self.errors}",
+            f"entries       {self.rejected} turned down",
+            f"stores        {self.stores}, {self.store_errors} failed, {self.stores_dropped} dropped, "
+            f"{self.declined} declined",
+            f"waits         {self.flight_timeouts} given up",
+            f"seconds       {self.lookup_seconds:.3f} looking up, {self.make_seconds:.3f} computing, "
+            f"{self.store_seconds:.3f} storing",
+            f"similarities  {', '.join(found) or 'none'}",
+        )
+        return "\n".join(lines)
 
     def copy(self) -> Stats:
         """These figures as they are now."""

@@ -3,145 +3,240 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from inspect import isawaitable
-from typing import Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeVar
 
-from .._portal.tasks import Outcome, spared
-from .answers import CacheStatus
-from .flight import Flight
-from .question import Lookup, Question
+from .._portal.tasks import Outcome, outcome_of
+from ..errors import TimeoutException
+from .answers import CacheStatus, Lookup
+from .core import Aside
+from .flight import CannotFollow, Flight, LeaderLeft
+from .question import Question
 
-__all__ = ["AnswerStream", "Source"]
+__all__ = ["AnswerStream", "StreamStatus"]
 
 C = TypeVar("C")
 
-Source: TypeAlias = Callable[[], "AsyncIterable[C] | Awaitable[AsyncIterable[C]]"]
-"""Begins a stream: an async generator function, or a function, async or not, that gives an async iterable."""
+
+class StreamStatus:
+    """How the answer of a stream was obtained: known after ``look_up()``, or with the first chunk."""
+
+    _lookup: Lookup | None = None
+
+    @property
+    def lookup(self) -> Lookup | None:
+        """The entry of a hit, the reason of a bypass, the error of a failure; None until it is known."""
+        return self._lookup
+
+    @property
+    def status(self) -> CacheStatus | None:
+        """How the answer was obtained; None until it is known."""
+        return None if self._lookup is None else self._lookup.status
+
+    @property
+    def hit(self) -> bool | None:
+        """Whether it comes from the cache; None until it is known."""
+        return None if self._lookup is None else self._lookup.hit
 
 
-class AnswerStream(AsyncIterator[C], Generic[C]):
+class AnswerStream(AsyncIterator[C], StreamStatus, Generic[C]):
     """The chunks of an answer, for one ``async for``.
 
     A stream that was begun and is not wanted to its end should be closed with `aclose`, as
     ``async with contextlib.aclosing(stream)`` does.
     """
 
-    def __init__(self, question: Question[list[C]], source: Source[C]) -> None:
-        self._found = _Found()
-        self._chunks = _read(question, source, self._found)
+    def __init__(self, aside: Aside, question: Question[list[C]], source: Callable[[], Any]) -> None:
+        self._items = _read(aside, question, source)
 
-    @property
-    def status(self) -> CacheStatus | None:
-        """How the answer is come by; None until the first chunk has come."""
-        return None if self.lookup is None else self.lookup.status
+    async def look_up(self) -> Lookup:
+        """Ask the cache, before the first chunk is read or computed. To ask twice is fine.
 
-    @property
-    def lookup(self) -> Lookup | None:
-        """More of the same: the entry of a hit, the reason of a bypass, the error of a failure."""
-        return self._found.lookup
+        A web handler can then say in a header whether the answer is a hit. Raises what the first chunk would.
+        """
+        if self._lookup is None:
+            lookup: Lookup = await anext(self._items)
+            self._lookup = lookup
+        return self._lookup
 
     async def __anext__(self) -> C:
-        return await self._chunks.__anext__()
+        if self._lookup is None:
+            await self.look_up()
+        chunk: C = await anext(self._items)
+        return chunk
 
     async def aclose(self) -> None:
         """Stop reading. When nobody reads any more, the source is closed and nothing is stored."""
-        await self._chunks.aclose()
-
-
-class _Found:
-    """What a reader has been told. Apart from the stream, which is not to be in a cycle with its generator: a
-    stream that is dropped is then closed at once."""
-
-    lookup: Lookup | None = None
+        await self._items.aclose()
 
 
 # No async generator may iterate over another one here: if both are garbage, the event loop closes both, each
 # in a task of its own, and the outer fails on the inner.
-async def _read(question: Question[list[C]], source: Source[C], found: _Found) -> AsyncGenerator[C, None]:
-    broadcast, shared = _tuned_in(question, source)
-    within = broadcast.arrive()
-    at = 0
-    try:
-        while True:
-            more = await broadcast.reaches(at)
-            if found.lookup is None and broadcast.lookup is not None:
-                found.lookup = broadcast.lookup
-                question.aside.count(found.lookup.status, shared=shared)
-            if not more:
-                return
-            yield broadcast.chunks[at]
-            at += 1
-    finally:
-        await broadcast.leave(within)
+async def _read(
+    aside: Aside, question: Question[list[C]], source: Callable[[], Any]
+) -> AsyncGenerator[Any, None]:
+    """For one reader: the outcome of the lookup, then the chunks."""
+    state = aside.state
+    lookup = question.outcome
+    key: str | None = None
+    if lookup is None:
+        key, lookup = await aside.lookups.key(question)
+    looked_up = given = counted = False
+    while True:
+        # Without an await up to `add_caller`, or the stream might end in between.
+        stream, follows = _joined(aside, question, source, key, lookup)
+        caller = stream.add_caller()
+        timeout = state.config.flight_timeout if follows else None
+        try:
+            lookup = await stream.looked_up(timeout)
+            if not looked_up:
+                looked_up = True
+                yield lookup
+            at, more = 0, True
+            while more:
+                more = await stream.has_chunk(at, timeout)
+                if not counted:
+                    counted = True
+                    state.count(lookup.status, shared=follows)
+                if more:
+                    given = True
+                    yield stream.chunks[at]
+                    at += 1
+            return
+        except LeaderLeft as error:
+            if not follows:
+                raise stream.interruption() from None
+            if given:
+                raise RuntimeError("the stream was interrupted in a task that shared it") from error
+            lookup = question.outcome
+        except CannotFollow as error:
+            state.cannot_follow(question, error)
+            if given:
+                raise TimeoutException(
+                    f"the stream that several share gave nothing for {state.config.flight_timeout:g} s"
+                ) from error
+            lookup = lookup or await aside.lookups.look_up(question, key)  # and then compute alone
+        finally:
+            await stream.leave(caller)
 
 
-def _tuned_in(question: Question[list[C]], source: Source[C]) -> tuple[_Broadcast[C], bool]:
-    """The broadcast to listen to, and whether somebody else began it."""
-    others: dict[Hashable, _Broadcast[C]] = question.aside.broadcasts
-    nobody_elses = object()
-    key = nobody_elses if question.given_up else question.key(asyncio.get_running_loop())
-    broadcast = others.get(key)
-    if broadcast is not None and broadcast.open and not broadcast.would_wait_for_itself():
-        return broadcast, True
-    broadcast = _Broadcast(question, source)
-    broadcast.begin(others, key)
-    return broadcast, False
+def _joined(
+    aside: Aside,
+    question: Question[list[C]],
+    source: Callable[[], Any],
+    key: str | None,
+    lookup: Lookup | None,
+) -> tuple[_SharedStream[C], bool]:
+    """The stream to read, and whether another reader began it. It is shared unless the lookup is done."""
+    streams = aside.state.streams
+    stream_key = object() if lookup else question.flight_key(aside.state.execution.place(), key)
+    stream: _SharedStream[C] | None = streams.get(stream_key)
+    if stream is not None and stream.is_open and not stream.would_deadlock():
+        return stream, True
+    stream = _SharedStream(aside, question, source, key, lookup)
+    stream.begin(stream_key)
+    return stream, False
 
 
-class _Broadcast(Flight, Generic[C]):
-    """One source, read once for all who listen, and never ahead of the one who listens fastest."""
+class _SharedStream(Flight, Generic[C]):
+    """One source, read once for all readers, and never ahead of the fastest of them."""
 
-    def __init__(self, question: Question[list[C]], source: Source[C]) -> None:
+    def __init__(
+        self,
+        aside: Aside,
+        question: Question[list[C]],
+        source: Callable[[], Any],
+        key: str | None,
+        lookup: Lookup | None,
+    ) -> None:
         super().__init__()
-        self.lookup: Lookup | None = None
+        self.lookup: Lookup | None = lookup
         self.chunks: list[C] = []
+        self._aside = aside
         self._question = question
         self._source = source
+        self._key = key
         self._wanted = asyncio.Event()
-        self._arrived = asyncio.Event()
+        self._changed = asyncio.Event()
         self._produced: asyncio.Task[Outcome[None]]
 
     @property
-    def open(self) -> bool:
-        """Whether one more may listen."""
+    def is_open(self) -> bool:
+        """Whether one more may read."""
         return self.callers > 0 and not self._produced.done()
 
-    def begin(self, others: dict[Hashable, _Broadcast[C]], key: Hashable) -> None:
-        """Start reading, where those who ask the same find it, and where the task is kept from collection."""
-        others[key] = self
+    def begin(self, stream_key: object) -> None:
+        """Start the lookup, where other readers find the stream and the task is not collected."""
+        streams = self._aside.state.streams
+        streams[stream_key] = self
 
         def ended(task: asyncio.Task[Outcome[None]]) -> None:
-            self._arrived.set()
-            if others.get(key) is self:
-                del others[key]
+            self._changed.set()
+            if streams.get(stream_key) is self:
+                del streams[stream_key]
             if not task.cancelled():
-                task.exception()  # those who listen raise it; if none is left, nobody wants it
+                task.exception()  # the readers raise it; if none is left, nobody wants it
 
-        self.task = self._produced = asyncio.get_running_loop().create_task(spared(self._produce))
+        self._produced = asyncio.get_running_loop().create_task(outcome_of(self._produce))
         self._produced.add_done_callback(ended)
 
-    async def reaches(self, at: int) -> bool:
-        """Whether there is a chunk at this place, the next one or one before; waits for the next."""
+    async def looked_up(self, timeout: float | None) -> Lookup:
+        """The outcome of the lookup, which is waited for. Raises `CannotFollow` after ``timeout`` seconds."""
+        while self.lookup is None:
+            await self._change(timeout)
+        return self.lookup
+
+    async def has_chunk(self, at: int, timeout: float | None) -> bool:
+        """Whether there is a chunk at this place, the next one or one before; waits for the next.
+
+        Raises `CannotFollow` if none comes within ``timeout`` seconds.
+        """
         while at >= len(self.chunks):
             if self._produced.done():
-                self._produced.result().get()
+                self._raise_end()
                 return False
             self._wanted.set()
-            await self._arrived.wait()
+            await self._change(timeout)
         return True
 
-    async def leave(self, within: Flight | None) -> None:
-        """One listener less; the last closes the source."""
-        self.depart(within)
-        if not self.callers:  # the task is done, or was cancelled just now and closes the source
+    async def leave(self, caller: Flight | None) -> None:
+        """One reader less; the last closes the source."""
+        self.remove_caller(caller)
+        if not self.callers:
+            self._produced.cancel()
             await asyncio.wait([self._produced])
+
+    async def _change(self, timeout: float | None) -> None:
+        if self._produced.done():
+            self._raise_end()
+        try:
+            await asyncio.wait_for(self._changed.wait(), timeout)
+        except (asyncio.TimeoutError, TimeoutError) as error:
+            raise CannotFollow(timed_out=True) from error
+
+    def _raise_end(self) -> None:
+        """Raise what the source or the lookup ended in; nothing if all went well."""
+        if self._produced.cancelled() or (not self._produced.exception() and self._produced.result().exits):
+            raise LeaderLeft
+        self._produced.result()
+
+    def interruption(self) -> BaseException:
+        """The cancellation, SystemExit or KeyboardInterrupt of the source, for the reader who began it."""
+        try:
+            self._produced.result().get()
+        except BaseException as error:
+            return error
+        return asyncio.CancelledError()
 
     async def _produce(self) -> None:
         self.enter()
-        self.lookup = found = await self._question.look_up()
-        if found.status is CacheStatus.HIT:
-            for chunk in found.value:
+        if self.lookup is None:
+            self.lookup = await self._aside.lookups.look_up(self._question, self._key)
+            self._notify()
+        await self._wanted.wait()
+        if self.lookup.status is CacheStatus.HIT:
+            for chunk in self.lookup.value:
                 await self._hand_out(chunk)
             return
         begun = self._source()
@@ -153,15 +248,18 @@ class _Broadcast(Flight, Generic[C]):
                 await self._hand_out(chunk)
         finally:
             await _close(chunks)
-        if found.status is CacheStatus.MISS:
-            await self._question.store(list(self.chunks))
+        if self.lookup.status is CacheStatus.MISS:
+            await self._aside.stores.store(self._question, list(self.chunks))
 
     async def _hand_out(self, chunk: C) -> None:
         self.chunks.append(chunk)
         self._wanted.clear()
-        self._arrived.set()
-        self._arrived = asyncio.Event()
+        self._notify()
         await self._wanted.wait()
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
 
 async def _close(chunks: object) -> None:

@@ -13,13 +13,15 @@ import pytest
 from langcache import LangCache
 from langcache._portal import portal
 from langcache.aside import JsonCodec, TextCodec, lexical_guard
+from langcache.aside.stores import Stores
+from langcache.errors import ClosedError
 
 QUESTION = "How do I reset my password?"
 variable: ContextVar[str] = ContextVar("variable", default="unset")
 
 
 def until_waiting(cache, number):
-    while cache._on_portal._aside.flights.waiting < number:
+    while cache._aside.state.execution.flights.waiting < number:
         threading.Event().wait(0.001)
 
 
@@ -85,21 +87,21 @@ def test_an_error_of_make_is_the_callers_and_nothing_is_stored(blocking_cache):
 def test_if_the_thread_that_makes_is_interrupted_another_takes_over(blocking_cache, interrupt):
     begun, go_on = threading.Event(), threading.Event()
 
-    def interrupted(prompt):
+    def make(prompt):
+        if begun.is_set():
+            return "taken over"
         begun.set()
         go_on.wait(5)
         raise interrupt
 
     def leads():
         with pytest.raises(interrupt):
-            blocking_cache.get_or_set(QUESTION, interrupted)
+            blocking_cache.get_or_set(QUESTION, make)
 
     with ThreadPoolExecutor(3) as pool:
         leader = pool.submit(leads)
         begun.wait(5)
-        followers = [
-            pool.submit(blocking_cache.get_or_set, QUESTION, lambda prompt: "taken over") for _ in "ab"
-        ]
+        followers = [pool.submit(blocking_cache.get_or_set, QUESTION, make) for _ in "ab"]
         until_waiting(blocking_cache, 3)
         go_on.set()
         leader.result(5)
@@ -216,7 +218,8 @@ def test_a_client_closed_meanwhile_still_gives_the_answer(connection):
         return "the answer"
 
     answer = client.get_or_set(QUESTION, make)
-    assert (answer.value, answer.status, len(calls)) == ("the answer", "error", 1)
+    assert (answer.value, answer.status, len(calls)) == ("the answer", "miss", 1)
+    assert isinstance(answer.error, ClosedError)
     assert client.get_or_set(QUESTION, make).value == "the answer"
     with pytest.raises(RuntimeError, match="closed"):
         client.get_or_set(QUESTION, make, on_error="raise")
@@ -256,7 +259,7 @@ def test_a_cached_function_keeps_its_type_and_its_ways(blocking_cache):
     assert ask(QUESTION) == {"calls": 4}
 
     class Bot:
-        @blocking_cache.cached(codec=JsonCodec(str))
+        @blocking_cache.scoped(tenant="bots").cached(codec=JsonCodec(str), ignore="self")
         def ask(self, question: str) -> str:
             return "a bot's"
 
@@ -317,13 +320,13 @@ def test_many_read_their_items_and_tell_progress_in_the_callers_thread(blocking_
 
 
 def test_what_is_said_of_a_call_names_its_method(blocking_cache, monkeypatch):
-    names, call = [], blocking_cache._portal.call
+    names, begin = [], blocking_cache._portal.begin
 
-    def spy(method, *args, **kwargs):
-        names.append(method.__name__)
-        return call(method, *args, **kwargs)
+    def spy(name, *args):
+        names.append(name)
+        return begin(name, *args)
 
-    monkeypatch.setattr(blocking_cache._portal, "call", spy)
+    monkeypatch.setattr(blocking_cache._portal, "begin", spy)
     blocking_cache.search_many(["Question number 3"])
     assert set(names) == {"search_many"}
 
@@ -340,7 +343,7 @@ async def test_a_close_that_blocks_the_running_loop_to_wait_for_stores_says_so(c
     monkeypatch.setattr(portal, "_warned", False)
     cache = LangCache(**connection)
     await asyncio.to_thread(cache.get_or_set, QUESTION, "stored", store="background")
-    monkeypatch.setattr(type(cache._on_portal), "_is_storing", True)  # however soon it was stored
+    monkeypatch.setattr(Stores, "pending", True)  # however soon it was stored
     with pytest.warns(RuntimeWarning, match=r"LangCache\.close\(\) blocks .* await aclose\(\)"):
         cache.close()
 

@@ -49,8 +49,8 @@ class Searches:
 
 
 def until_listening(cache, number):
-    broadcasts = cache._on_portal._aside.broadcasts
-    while sum(broadcast.callers for broadcast in list(broadcasts.values())) < number:
+    streams = cache._aside.state.streams
+    while sum(stream.callers for stream in list(streams.values())) < number:
         threading.Event().wait(0.001)
 
 
@@ -97,7 +97,7 @@ def test_threads_share_one_lookup_and_one_source(connection):
         stats = cache.stats()
         assert (stats.misses, stats.shared, stats.stores) == (threads, threads - 1, 1)
         assert searches.count == 1
-        assert cache._on_portal._aside.broadcasts == {}
+        assert cache._aside.state.streams == {}
         assert list(cache.get_or_stream(QUESTION, source)) == ["Once upon a time"]
 
 

@@ -83,17 +83,18 @@ async def test_attributes_may_be_the_same_for_all_or_a_function(cache):
 
 
 async def test_the_question_may_be_a_named_argument_or_made_of_all(cache):
-    @cache.cached(prompt="question", ignore=("client",))
+    @cache.cached(prompt="question", ignore="client", attributes={"plan": "named"})
     async def named(client: object, question: str) -> str:
         return "named"
 
-    @cache.cached(key=lambda messages: messages[-1])
+    @cache.cached(key=lambda messages: messages[-1], attributes={"plan": "chat"})
     async def chat(messages: list[str]) -> str:
         return "chat"
 
     await named(None, QUESTION)
     assert (await cache.search(QUESTION)).response == "named"
-    assert await chat(["hello", QUESTION]) == "named"
+    assert await chat(["hello", QUESTION]) == "chat"
+    assert (await chat.answer([QUESTION])).hit
 
 
 async def test_methods_can_be_cached(cache):
@@ -101,7 +102,7 @@ async def test_methods_can_be_cached(cache):
         def __init__(self, name):
             self.name = name
 
-        @cache.cached()
+        @cache.cached(ignore=("self",))
         async def ask(self, question: str) -> str:
             return self.name
 

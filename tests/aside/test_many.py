@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from langcache.aside.many import Batch
 from langcache.errors import LangCacheError
+from langcache.many import Batch
 
 PAIRS = [(f"Question number {n}", str(n)) for n in range(40)]
 

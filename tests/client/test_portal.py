@@ -25,6 +25,11 @@ def a_portal():
     a_portal.close()
 
 
+def call(a_portal, function, *args, **kwargs):
+    name = function.__name__
+    return a_portal.call(name, f"await {name}_async()", function, TENANT, *args, **kwargs)
+
+
 async def answer(tenant, value=42):
     assert tenant is TENANT
     await asyncio.sleep(0)
@@ -36,15 +41,15 @@ async def fail(tenant, error):
 
 
 def test_a_call_returns_what_the_coroutine_returns(a_portal):
-    assert a_portal.call(answer) == 42
-    assert a_portal.call(answer, value=43) == 43
+    assert call(a_portal, answer) == 42
+    assert call(a_portal, answer, value=43) == 43
 
 
 @pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt])
 def test_an_error_reaches_the_caller_and_the_portal_lives_on(a_portal, error):
     with pytest.raises(error, match="reason"):
-        a_portal.call(fail, error("reason"))
-    assert a_portal.call(answer) == 42
+        call(a_portal, fail, error("reason"))
+    assert call(a_portal, answer) == 42
 
 
 def test_a_call_runs_in_the_context_of_its_caller(a_portal):
@@ -54,7 +59,7 @@ def test_a_call_runs_in_the_context_of_its_caller(a_portal):
     async def read(_):
         return request_id.get()
 
-    assert a_portal.call(read) == "r1"
+    assert call(a_portal, read) == "r1"
 
 
 def test_a_cancellation_within_ends_that_call_alone(a_portal):
@@ -63,24 +68,24 @@ def test_a_cancellation_within_ends_that_call_alone(a_portal):
         await asyncio.sleep(0)
 
     with pytest.raises(NoResponseError, match="cancelled"):
-        a_portal.call(cancel)
-    assert a_portal.call(answer) == 42
+        call(a_portal, cancel)
+    assert call(a_portal, answer) == 42
 
 
 def test_a_closed_portal_says_so(a_portal):
-    a_portal.call(answer)
+    call(a_portal, answer)
     a_portal.close()
     a_portal.close()
     with pytest.raises(ClosedError, match="closed; make a new one"):
-        a_portal.call(answer)
+        call(a_portal, answer)
 
 
 def test_a_call_from_the_portals_own_thread_is_refused(a_portal):
     async def call_itself(_):
-        a_portal.call(answer)
+        call(a_portal, answer)
 
-    with pytest.raises(RuntimeError, match=r"would wait for itself; in async code .* await answer_async\(\)"):
-        a_portal.call(call_itself)
+    with pytest.raises(RuntimeError, match=r"would wait for itself; in async code await answer_async\(\)"):
+        call(a_portal, call_itself)
 
 
 def test_a_portal_can_be_closed_from_its_own_thread(a_portal):
@@ -89,7 +94,7 @@ def test_a_portal_can_be_closed_from_its_own_thread(a_portal):
         await asyncio.Event().wait()
 
     with pytest.raises(ClosedError, match="closed during the call"):
-        a_portal.call(close)
+        call(a_portal, close)
 
 
 def test_what_interrupts_a_call_cancels_the_coroutine(a_portal):
@@ -109,7 +114,7 @@ def test_what_interrupts_a_call_cancels_the_coroutine(a_portal):
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
-        a_portal.call(stall)
+        call(a_portal, stall)
     assert cancelled.wait(10)
 
 
@@ -119,7 +124,7 @@ def test_a_portal_that_cannot_start_says_why(monkeypatch, a_portal):
 
     monkeypatch.setattr("anyio.run", no_loop)
     with pytest.raises(ConnectError, match="no event loop for the client: too many open files"):
-        a_portal.call(answer)
+        call(a_portal, answer)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -151,20 +156,20 @@ async def test_a_blocking_call_warns_once_that_it_blocks_the_running_loop(monkey
 
 
 def test_a_signal_handlers_call_is_not_left_waiting_when_it_comes_before_the_wake_up(a_portal, monkeypatch):
-    assert a_portal.call(answer) == 42
+    assert call(a_portal, answer) == 42
     soon = loopthread._soon
 
     def handle_signal_first(loop, function):
         monkeypatch.setattr(loopthread, "_soon", soon)
-        assert a_portal.call(answer, 1) == 1
+        assert call(a_portal, answer, 1) == 1
         soon(loop, function)
 
     monkeypatch.setattr(loopthread, "_soon", handle_signal_first)
-    assert a_portal.call(answer, 2) == 2
+    assert call(a_portal, answer, 2) == 2
 
 
 def test_an_interrupt_before_the_wake_up_leaves_no_later_call_waiting(a_portal, monkeypatch):
-    assert a_portal.call(answer) == 42
+    assert call(a_portal, answer) == 42
     soon = loopthread._soon
 
     def interrupt(loop, function):
@@ -173,8 +178,8 @@ def test_an_interrupt_before_the_wake_up_leaves_no_later_call_waiting(a_portal, 
 
     monkeypatch.setattr(loopthread, "_soon", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        a_portal.call(answer)
-    assert a_portal.call(answer) == 42
+        call(a_portal, answer)
+    assert call(a_portal, answer) == 42
 
 
 def test_a_signal_handlers_call_during_the_start_leaves_one_thread(a_portal, monkeypatch):
@@ -182,11 +187,11 @@ def test_a_signal_handlers_call_during_the_start_leaves_one_thread(a_portal, mon
 
     def handle_signal_first(thread):
         monkeypatch.setattr(portal, "_started", started)
-        assert a_portal.call(answer, 1) == 1
+        assert call(a_portal, answer, 1) == 1
         return started(thread)
 
     monkeypatch.setattr(portal, "_started", handle_signal_first)
-    assert a_portal.call(answer, 2) == 2
+    assert call(a_portal, answer, 2) == 2
     kept = a_portal._thread
     for thread in list(loopthread.running):
         if thread._tenant is TENANT and thread is not kept:

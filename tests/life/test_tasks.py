@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from langcache._portal.tasks import spared
+from langcache._portal.tasks import outcome_of
 
 
 def run(work):
     """As the first step of a task would."""
     with pytest.raises(StopIteration) as returned:
-        spared(work).send(None)
+        outcome_of(work).send(None)
     return returned.value.value
 
 
@@ -33,7 +33,7 @@ def test_an_interrupt_is_handed_on_in_a_thread_and_let_through_in_the_main_one(t
     with pytest.raises(interrupt, match="while working"):
         outcome.get()
     with pytest.raises(interrupt, match="while working"):
-        spared(work).send(None)
+        outcome_of(work).send(None)
 
 
 @pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError, GeneratorExit])
@@ -42,7 +42,7 @@ def test_other_errors_are_as_they_are(thread, error):
         raise error("while working")
 
     with pytest.raises(error):
-        thread.submit(spared(work).send, None).result()
+        thread.submit(outcome_of(work).send, None).result()
 
 
 def test_a_value_is_a_value(thread):

@@ -8,7 +8,8 @@ import msgspec
 from typing_extensions import assert_type
 
 from langcache import AsyncLangCache, LangCache, SearchResponse, SetResponse
-from langcache.aside import Answer, AsideConfig, CacheStatus, JsonCodec, Result, lexical_guard
+from langcache.aside import Answer, AsideConfig, CacheStatus, JsonCodec, lexical_guard
+from langcache.many import Result
 
 cache = AsyncLangCache(aside=AsideConfig(lookup_timeout=0.5))
 blocking = LangCache(enabled=False)

@@ -22,6 +22,7 @@ FROM_THE_TOP = [
     "sdk",
     "sync",
     "client",
+    "many",
     "aside",
     "_portal",
     "_call",
@@ -57,6 +58,7 @@ ONLY_IN = {
     "uvloop": {"_portal"},
     "numpy": {"service"},
     "async_timeout": {"_call"},
+    "typing_extensions": {"aside"},
     "opentelemetry": {"telemetry"},
     "pydantic": {"aside"},
     "pytest": {"service"},
@@ -68,22 +70,10 @@ def room(module):
     return module.partition(".")[0]
 
 
-def for_types_only(tree):
-    """All that stands under ``if TYPE_CHECKING``."""
-    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If)]
-    return {
-        inside for block in blocks if ast.unparse(block.test) == "TYPE_CHECKING" for inside in ast.walk(block)
-    }
-
-
-def imports(path):
-    """What a module imports when it runs, anywhere in it: dotted names, those of the package as ``.name``."""
-    tree = ast.parse(path.read_text("utf-8"))
-    package = ["", *path.relative_to(PACKAGE).parent.parts]
-    skipped = for_types_only(tree)
-    for node in ast.walk(tree):
-        if node in skipped:
-            continue
+def imports(path, root=PACKAGE):
+    """What a module imports anywhere in it, for type checkers too; those of the package as ``.name``."""
+    package = ["", *path.relative_to(root).parent.parts]
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level:
@@ -93,6 +83,38 @@ def imports(path):
         elif isinstance(node, ast.ImportFrom):
             ours = room(node.module) == "langcache"
             yield node.module.removeprefix("langcache") or ".__init__" if ours else node.module
+
+
+def modules(root=PACKAGE):
+    """Each module of the package, by its dotted name, with the others that it imports."""
+    names = {".".join(path.relative_to(root).with_suffix("").parts): path for path in root.rglob("*.py")}
+    found = {}
+    for name, path in names.items():
+        inside = {imported[1:] for imported in imports(path, root) if imported.startswith(".")}
+        # What is imported from a package comes from its __init__.
+        found[name] = {other if other in names else f"{other}.__init__" for other in inside} & names.keys()
+        found[name].discard(name)
+    return found
+
+
+def circles(graph):
+    """The groups of nodes that lead back to each other."""
+
+    def reached(start):
+        seen, ahead = set(), [*graph[start]]
+        while ahead:
+            node = ahead.pop()
+            if node not in seen:
+                seen.add(node)
+                ahead.extend(graph[node])
+        return seen
+
+    all_reached = {node: reached(node) for node in graph}
+    return {
+        frozenset(other for other in seen if node in all_reached[other])
+        for node, seen in all_reached.items()
+        if node in seen
+    }
 
 
 def rooms():
@@ -127,6 +149,32 @@ def test_a_room_knows_none_above_it(name):
     assert not inner(name) & above
 
 
+def test_no_modules_import_each_other_in_a_circle():
+    assert circles(modules()) == set()
+
+
+PLANTED = {
+    "of_two": {"a": "from . import b", "b": "from .a import x"},
+    "of_three": {"a": "from .b import x", "b": "from .c import x", "c": "from .a import x"},
+    "for_types": {"a": "from .b import x", "b": "if TYPE_CHECKING:\n    from .a import x"},
+    "in_a_function": {"a": "from .b import x", "b": "def f():\n    from .a import x"},
+    "between_rooms": {"room/a": "from ..other import x", "other": "from .room.a import x"},
+    "by_full_name": {"a": "from langcache.b import x", "b": "import os\nfrom langcache.a import x"},
+}
+
+
+@pytest.mark.parametrize("planted", PLANTED.values(), ids=PLANTED)
+def test_a_circle_would_be_found(tmp_path, planted):
+    for name, code in planted.items():
+        path = tmp_path / f"{name}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"from __future__ import annotations\n{code}\n")
+    assert circles(modules(tmp_path)) == {frozenset(name.replace("/", ".") for name in planted)}
+    (tmp_path / "a.py").write_text("import os\n")
+    (tmp_path / "other.py").write_text("import os\n")
+    assert circles(modules(tmp_path)) == set()
+
+
 @pytest.mark.parametrize("name", PURE)
 def test_what_is_pure_does_no_io(name):
     assert outer(name) <= PURE_MAY_IMPORT | {"msgspec"}
@@ -134,9 +182,18 @@ def test_what_is_pure_does_no_io(name):
 
 @pytest.mark.parametrize("name", FROM_THE_TOP)
 def test_other_packages_are_known_only_where_they_may_be(name):
-    others = outer(name) - sys.stdlib_module_names - {"msgspec"}
+    others = outer(name) - sys.stdlib_module_names - {"msgspec", "annotationlib"}  # the last is 3.14's
     assert all(name in ONLY_IN[other] for other in others), others
 
 
-def test_the_local_service_is_known_to_the_command_line_alone():
+def test_the_service_is_known_to_the_command_line_alone():
     assert [name for name in FROM_THE_TOP if "service" in inner(name)] == ["cli"]
+
+
+def test_cache_aside_knows_what_makes_calls_and_no_client():
+    known = {imported for path in (PACKAGE / "aside").glob("*.py") for imported in imports(path)}
+    assert not {name for name in known if name.startswith((".client", ".sync", ".many"))}
+    reach_the_service = {
+        path.stem for path in (PACKAGE / "aside").glob("*.py") if "caller.call(" in path.read_text("utf-8")
+    }
+    assert reach_the_service == {"entries"}

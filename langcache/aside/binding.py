@@ -1,0 +1,126 @@
+"""Which of a decorated function's arguments are the question, and which are attributes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+from .scope import AttributeValue
+
+__all__ = ["AttributeSource", "Binding", "Bound"]
+
+AttributeSource: TypeAlias = (
+    Mapping[str, AttributeValue] | Iterable[str] | Callable[..., Mapping[str, AttributeValue]]
+)
+"""Attributes for a call: the same ones for all, or the names of the parameters that they are taken from, or a
+function of the arguments."""
+
+RECEIVERS = ("self", "cls")
+"""What the first parameter of a method is called."""
+
+
+class Bound(NamedTuple):
+    """What one call asks."""
+
+    text: str | None
+    """The question; None if ``key`` says that there is none."""
+
+    attributes: Mapping[str, AttributeValue] | None
+
+    others: tuple[object, ...] | None
+    """The arguments that count but are neither the question nor attributes by themselves; None if there are
+    none."""
+
+
+class Binding:
+    """Takes the question and the attributes out of the arguments of a call.
+
+    Args:
+        function: the decorated function.
+        prompt: the name of the parameter that is the question. Default: the first, but for ``self``, ``cls``.
+        key: makes the question of all arguments instead.
+        attributes: see `AttributeSource`.
+        ignore: the names of parameters that don't change the answer.
+
+    Raises:
+        TypeError: a parameter does not exist; or the answer may depend on one that is neither the question
+            nor an attribute nor ignored by name: a forgotten ``language`` would answer in the wrong one, and
+            a forgotten ``self`` for another object.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        prompt: str | None,
+        key: Callable[..., str | None] | None,
+        attributes: AttributeSource | None,
+        ignore: Iterable[str],
+    ) -> None:
+        self._signature = inspect.signature(function)
+        self._key = key
+        self.names: tuple[str, ...] = ()
+        """The parameters that are attributes."""
+        self.fixed: Mapping[str, AttributeValue] | None = None
+        """The attributes of all calls."""
+        self._computed: Callable[..., Mapping[str, AttributeValue]] | None = None
+        if isinstance(attributes, Mapping):
+            self.fixed = attributes
+        elif callable(attributes):
+            self._computed = attributes
+        elif attributes is not None:
+            self.names = _names("attributes", attributes)
+        ignored = _names("ignore", ignore)
+        parameters = list(self._signature.parameters)
+        self.receiver: str | None = parameters[0] if parameters and parameters[0] in RECEIVERS else None
+        """``self`` or ``cls``, if the function is a method."""
+        if prompt is not None and key is not None:
+            raise TypeError("prompt, key: give one of the two; key is called with the arguments instead")
+        if prompt is None and key is None:
+            candidates = [name for name in parameters if name != self.receiver]
+            if not candidates:
+                raise TypeError("prompt: the function takes no argument; give key= to say what is asked")
+            prompt = candidates[0]
+        self._prompt = prompt
+        used = () if prompt is None else (prompt,)
+        name = getattr(function, "__qualname__", None) or repr(function)
+        for argument, given in (("prompt", used), ("attributes", self.names), ("ignore", ignored)):
+            for parameter in given:
+                if parameter not in parameters:
+                    raise TypeError(f"{argument}: {name} has no parameter {parameter!r}")
+        self._others = [each for each in parameters if each not in {*used, *self.names, *ignored}]
+        if self._others and key is None and self._computed is None:
+            raise TypeError(
+                f"{name}: the answer may depend on {', '.join(self._others)}, which is no part of the "
+                "question; take it into attributes= or key=, or, if it changes nothing, into ignore="
+            )
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether a function makes the attributes of each call."""
+        return self._computed is not None
+
+    def read(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Bound:
+        """What a call asks. Raises `TypeError` for arguments that don't fit."""
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        arguments = bound.arguments
+        text = self._key(*args, **kwargs) if self._key is not None else arguments[self._prompt or ""]
+        attributes = self.fixed
+        if self._computed is not None:
+            attributes = self._computed(*args, **kwargs)
+        elif self.names:
+            attributes = {name: arguments[name] for name in self.names}
+        return Bound(text, attributes, tuple(arguments[name] for name in self._others) or None)
+
+
+def _names(argument: str, given: object) -> tuple[str, ...]:
+    if isinstance(given, str):
+        return (given,)
+    if not isinstance(given, Iterable):
+        raise TypeError(f"{argument}: must be names of parameters, but is {type(given).__name__}")
+    names: tuple[Any, ...] = tuple(given)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"{argument}: must be names of parameters, but has {type(name).__name__}")
+    return names

@@ -1,0 +1,137 @@
+"""Storing: whether an answer may be stored, and tasks that store while the call may go on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+from inspect import isawaitable
+from typing import Any, TypeVar
+
+from .._portal.tasks import Outcome, outcome_of
+from ..errors import ClosedError
+from .entries import Entries
+from .options import StoreIf
+from .question import Question
+from .round_trip import encode_exactly
+from .state import State
+
+__all__ = ["Stores"]
+
+T = TypeVar("T")
+
+
+class Stores:
+    """Stores answers. No answer is stored that would not come back as it is."""
+
+    def __init__(self, state: State, entries: Entries) -> None:
+        self._state = state
+        self._entries = entries
+
+    async def store(self, question: Question[T], value: T) -> Exception | None:
+        """Store an answer, and wait as long as the options say. Returns what went wrong, if known."""
+        options, state = question.options, self._state
+        if options.no_store:
+            return None
+        try:
+            ttl_millis = options.ttl_millis
+            if options.store_if is not None:
+                verdict = await self._verdict(question, options.store_if, value)
+                if verdict is False:
+                    state.stats.declined += 1
+                    return None
+                if verdict is not True:
+                    ttl_millis = state.limits.ttl(None, verdict)
+            text = encode_exactly(question.codec, value)
+        except Exception as error:
+            state.not_stored(question, error)
+            if question.raising:
+                raise
+            return error
+        if options.refresh and not question.raising and not state.breaker.allows():
+            state.stats.stores_dropped += 1  # another call is probing, since the lookup
+            return None
+        try:
+            failure = await state.execution.run(question.call, self._begin, question, text, ttl_millis)
+        except Exception as error:  # the blocking client is closed, or has no event loop
+            state.stats.store_errors += 1
+            state.failed(question, error)
+            failure = error
+        if failure is not None and question.raising:
+            raise failure
+        return failure
+
+    @property
+    def pending(self) -> bool:
+        """Whether answers are on their way to the cache."""
+        return bool(self._state.pending_stores)
+
+    async def drain(self) -> None:
+        """Wait for what is being stored on this event loop, for as long as the configuration allows."""
+        loop = asyncio.get_running_loop()
+        pending = [task for task in self._state.pending_stores if task.get_loop() is loop]
+        if pending:
+            _, late = await asyncio.wait(pending, timeout=self._state.config.close_timeout)
+            for task in late:
+                task.cancel()
+
+    async def _verdict(self, question: Question[T], store_if: StoreIf, value: T) -> bool | float | timedelta:
+        verdict: Any = store_if(value)
+        if isawaitable(verdict):
+            verdict = await self._state.execution.resolve(question.call, verdict)
+        if isinstance(verdict, bool | int | float | timedelta):
+            return verdict
+        raise TypeError(
+            "store_if: must return bool, or how long to keep the answer, in seconds or as a timedelta, but "
+            f"returned {type(verdict).__name__}"
+        )
+
+    async def _begin(self, question: Question[Any], text: str, ttl_millis: int | None) -> Exception | None:
+        """Store in a task of its own, and wait for it if the options say so."""
+        state = self._state
+        if len(state.pending_stores) >= state.config.max_pending_stores:
+            # An event loop that was closed with tasks left never ends them.
+            for left in [task for task in state.pending_stores if task.get_loop().is_closed()]:
+                state.pending_stores.discard(left)
+        if (pending := len(state.pending_stores)) >= state.config.max_pending_stores:
+            state.stats.stores_dropped += 1
+            state.log.warn(
+                ("dropped",),
+                "%s: answers are not stored: %d are on their way to the cache",
+                question,
+                pending,
+            )
+            return None
+        task: asyncio.Task[Outcome[Exception | None]] = asyncio.get_running_loop().create_task(
+            outcome_of(self._store, question, text, ttl_millis)
+        )
+        state.pending_stores.add(task)
+        task.add_done_callback(state.pending_stores.discard)
+        if question.options.store == "background":
+            return None
+        done, _ = await asyncio.wait([task], timeout=question.timeout)
+        if task.cancelled():  # by `drain`
+            return ClosedError("the client was closed while the answer was being stored")
+        return task.result().get() if done else None
+
+    async def _store(self, question: Question[Any], text: str, ttl_millis: int | None) -> Exception | None:
+        state, started = self._state, time.monotonic()
+        attributes = None if question.attributes is None else dict(question.attributes)
+        try:
+            await self._entries.store(
+                question.text, text, attributes, ttl_millis, replace=question.options.refresh
+            )
+        except Exception as error:
+            state.stats.store_errors += 1
+            state.failed(question, error)
+            return error
+        except (SystemExit, KeyboardInterrupt) as error:  # logged, since perhaps nobody waits for it
+            state.not_stored(question, error)
+            raise
+        finally:
+            elapsed = time.monotonic() - started
+            state.stats.store_seconds += elapsed
+        state.stats.stores += 1
+        state.breaker.succeeded()
+        state.functions.note(question.name, question.attributes)
+        return None

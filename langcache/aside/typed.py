@@ -1,0 +1,120 @@
+"""What type checkers know of cached functions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+
+from .answers import Answer
+from .blocking_streams import BlockingAnswerStream
+from .streams import AnswerStream
+
+__all__ = ["AsyncDecorator", "BlockingDecorator", "CachedBlockingFunction", "CachedFunction", "CachedStream"]
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+A_co = TypeVar("A_co", covariant=True)
+S = TypeVar("S")
+
+
+class CachedFunction(Protocol[P, R]):
+    """A_co coroutine function behind an `AsyncLangCache`."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]: ...
+
+    def answer(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, Answer[R]]:
+        """Call it, and say how the answer was obtained."""
+        ...
+
+    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        """Call the function itself, and store what it returns in place of what is stored."""
+        ...
+
+    def bypass(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        """Call the function itself, and store nothing."""
+        ...
+
+    @overload
+    def __get__(self, instance: None, owner: Any, /) -> CachedFunction[P, R]: ...
+    @overload
+    def __get__(
+        self: CachedFunction[Concatenate[S, Q], R], instance: S, owner: Any, /
+    ) -> CachedFunction[Q, R]: ...
+
+
+class CachedBlockingFunction(Protocol[P, R]):
+    """A_co function behind a `LangCache`."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+    def answer(self, *args: P.args, **kwargs: P.kwargs) -> Answer[R]:
+        """Call it, and say how the answer was obtained."""
+        ...
+
+    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function itself, and store what it returns in place of what is stored."""
+        ...
+
+    def bypass(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function itself, and store nothing."""
+        ...
+
+    @overload
+    def __get__(self, instance: None, owner: Any, /) -> CachedBlockingFunction[P, R]: ...
+    @overload
+    def __get__(
+        self: CachedBlockingFunction[Concatenate[S, Q], R], instance: S, owner: Any, /
+    ) -> CachedBlockingFunction[Q, R]: ...
+
+
+class CachedStream(Protocol[P, R_co, A_co]):
+    """A function that gives a stream of chunks, async or not. Called, it gives a stream in the same way."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+    def answer(self, *args: P.args, **kwargs: P.kwargs) -> A_co:
+        """The stream, which says how the answer was obtained: an `AnswerStream` or `BlockingAnswerStream`."""
+        ...
+
+    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """The function's own stream, stored in place of what is stored."""
+        ...
+
+    def bypass(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """The function's own stream; nothing is stored."""
+        ...
+
+    @overload
+    def __get__(self, instance: None, owner: Any, /) -> CachedStream[P, R_co, A_co]: ...
+    @overload
+    def __get__(
+        self: CachedStream[Concatenate[S, Q], R_co, A_co], instance: S, owner: Any, /
+    ) -> CachedStream[Q, R_co, A_co]: ...
+
+
+class AsyncDecorator(Protocol):
+    """What `AsyncLangCache.cached` returns."""
+
+    @overload
+    def __call__(
+        self, function: Callable[Q, AsyncIterator[S]], /
+    ) -> CachedStream[Q, AsyncIterator[S], AnswerStream[S]]: ...
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+        self, function: Callable[Q, Coroutine[Any, Any, AsyncIterator[S]]], /
+    ) -> CachedStream[Q, Coroutine[Any, Any, AsyncIterator[S]], Coroutine[Any, Any, AnswerStream[S]]]: ...
+    @overload
+    def __call__(self, function: Callable[Q, Coroutine[Any, Any, S]], /) -> CachedFunction[Q, S]: ...
+
+
+class BlockingDecorator(Protocol):
+    """What `LangCache.cached` returns."""
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+        self, function: Callable[Q, Iterator[S]], /
+    ) -> CachedStream[Q, Iterator[S], BlockingAnswerStream[S]]: ...
+    @overload
+    def __call__(self, function: Callable[Q, S], /) -> CachedBlockingFunction[Q, S]: ...
