@@ -43,8 +43,8 @@ class _Obtained(msgspec.Struct, frozen=True, kw_only=True):
     """The entry of a hit, as the service sent it."""
 
     reason: str | None = None
-    """Why the cache was bypassed: ``"asked"``, ``"disabled"``, ``"no question"``, ``"long prompt"`` or
-    ``"circuit open"``."""
+    """Why the cache was bypassed: ``"asked"``, ``"disabled"``, ``"no question"``, ``"long prompt"``,
+    ``"circuit open"`` or ``"another function"``, whose answers are stored with the same attributes."""
 
     error: Exception | None = None
     """What kept the cache from being asked, or the answer from being stored, as far as it was waited for."""

@@ -98,6 +98,7 @@ class Aside:
         attributes: Mapping[str, AttributeValue] | None,
         options: Options,
         arguments: Hashable = None,
+        refusal: TypeError | None = None,
     ) -> Question[T]:
         """The question of one call, checked: all of `get_or_set`, `cached` and `get_or_stream` begin here.
 
@@ -108,6 +109,7 @@ class Aside:
             make: what computes the answer.
             codec, attributes, options: those of the call.
             arguments: what ``make`` is called with, if that may differ for one text.
+            refusal: why it would get another function's answers, if that is known already.
 
         Raises:
             TypeError, ValueError: an argument breaks a rule. A text that the service would not take is an
@@ -128,7 +130,9 @@ class Aside:
         )
         question.outcome = self._outcome_unasked(question, text)
         if question.outcome is None:
-            self.state.functions.check(make, question.name, question.attributes)
+            refusal = refusal or self.state.functions.check(make, question.name, question.attributes)
+            if refusal is not None:
+                question.outcome = self._refused(question, refusal)
         return question
 
     def answer(
@@ -211,6 +215,13 @@ class Aside:
             encoded = scope.merge(encoded)
         checked = self.state.limits.attribute_map(encoded)
         return None if checked is None else frozenset(checked.items())
+
+    def _refused(self, question: Question[Any], refusal: TypeError) -> Lookup:
+        """The outcome for a function that would get another one's answers."""
+        if question.raising:
+            raise refusal
+        self.state.log.warn(("refused", str(question)), "the cache is not asked: %s", refusal)
+        return Lookup(status=CacheStatus.BYPASS, reason="another function", error=refusal)
 
     def _outcome_unasked(self, question: Question[Any], text: str | None) -> Lookup | None:
         """The outcome, if the cache must not be asked; else None, and the question has its request."""

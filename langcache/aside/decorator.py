@@ -61,14 +61,16 @@ def cached(
             binding.fixed,
         )
         declared: set[frozenset[str]] = set()  # the names of attributes that calls were seen to have
-        if not binding.open_ended:
-            declare(binding.names)
+        if not binding.open_ended and (refusal := declare(binding.names)) is not None:
+            raise refusal
 
         def ask(args: tuple[Any, ...], kwargs: dict[str, Any], **changes: bool) -> Any:
             bound = binding.read(args, kwargs)
+            refusal = None
             if binding.open_ended and (names := frozenset(bound.attributes or ())) not in declared:
-                declare(names)
-                declared.add(names)
+                refusal = declare(names)
+                if refusal is None:
+                    declared.add(names)
             question = aside.question(
                 "cached",
                 scope,
@@ -78,6 +80,7 @@ def cached(
                 bound.attributes,
                 msgspec.structs.replace(defaults, **changes) if changes else defaults,
                 None if bound.others is None else Exactly(bound.others),
+                refusal,
             )
             compute = functools.partial(function, *args, **kwargs)
             if gives.stream:

@@ -118,8 +118,8 @@ class Functions:
     """The functions that one client computes answers with, over all of its scopes.
 
     What one stored, another must not find, unless the program says that they may share. Where the cache has
-    an attribute for the function's name, that keeps them apart; where it has none, a second function is
-    refused.
+    an attribute for the function's name, that keeps them apart; where it has none, a second function can't
+    use the same entries.
 
     Args:
         attribute: the name of that attribute, None if there is none.
@@ -137,8 +137,8 @@ class Functions:
         scope: Mapping[str, str],
         fixed: Mapping[str, AttributeValue] | None,
         names: Iterable[str],
-    ) -> None:
-        """Take note of a decorated function. Raises `TypeError` if it would get another one's answers.
+    ) -> TypeError | None:
+        """Take note of a decorated function. Returns an error if it would get another one's answers.
 
         Args:
             function: the function itself.
@@ -155,10 +155,11 @@ class Functions:
         for old in self._declared:
             if new.is_same_function(old):
                 if new.attributes == old.attributes:
-                    return
+                    return None
             elif new.may_find_answers_of(old) or old.may_find_answers_of(new):
-                raise TypeError(_refusal(describe(function), describe(old.function), self.attribute))
+                return _refusal(describe(function), describe(old.function), self.attribute)
         self._declared.append(new)
+        return None
 
     def name_for(self, function: object, given_name: str | None) -> str:
         """The value of the attribute. Raises `TypeError` for a function without a name of its own."""
@@ -172,11 +173,12 @@ class Functions:
 
     def check(
         self, function: object, name: str | None, attributes: frozenset[tuple[str, str]] | None
-    ) -> None:
-        """Raise `TypeError` if an answer of another named function is stored with these attributes."""
+    ) -> TypeError | None:
+        """An error if an answer of another named function is stored with these attributes."""
         other = self._noted.get(attributes)
-        if other is not None and name is not None and name != other:
-            raise TypeError(_refusal(describe(function), other, self.attribute))
+        if other is None or name is None or name == other:
+            return None
+        return _refusal(describe(function), other, self.attribute)
 
     def note(self, name: str | None, attributes: frozenset[tuple[str, str]] | None) -> None:
         """Take note of whose answer is stored with these attributes: of the latest 1,024 at least."""
@@ -213,7 +215,7 @@ class _Declared:
         )
 
 
-def _refusal(function: str, other: str, attribute: str | None) -> str:
+def _refusal(function: str, other: str, attribute: str | None) -> TypeError:
     ways = (
         "declare an attribute for the function with the cache and name it, "
         "AsideConfig(function_attribute='function'); use a scope or attributes of its own for each, "
@@ -221,4 +223,4 @@ def _refusal(function: str, other: str, attribute: str | None) -> str:
     )
     if attribute is not None:
         ways = "give each a function='...' of its own, or, if they may share their answers, the same one"
-    return f"{function} would get answers that {other} computed, and the other way round: {ways}"
+    return TypeError(f"{function} would get answers that {other} computed, or the other way round: {ways}")

@@ -86,7 +86,8 @@ class AsyncAsideMethods:
 
         Calls that ask the same thing at once, with the same attributes and options, of the same function,
         share one lookup and one ``make``. A cache that is down, slow or wrongly set up does not stop the
-        answer, unless ``on_error="raise"``.
+        answer, unless ``on_error="raise"``. A named function never gets the answers of another one: if those
+        of another are stored with the same attributes, the cache is not asked, and a warning says what to do.
 
         Args:
             prompt: the question, or anything that ``key`` makes a question of.
@@ -103,8 +104,7 @@ class AsyncAsideMethods:
             **options: see `langcache.aside.Options`.
 
         Raises:
-            TypeError, ValueError: an argument breaks a rule; or ``make`` is a function other than the one
-                whose answers are stored with the same attributes (see `langcache.aside.AsideConfig`).
+            TypeError, ValueError: an argument breaks a rule.
             LangCacheError: only with ``on_error="raise"``.
         """
         question: Question[Any] = self._aside.asked(

@@ -150,7 +150,8 @@ class AsideConfig(msgspec.Struct, frozen=True, kw_only=True):
     function_attribute: str | None = None
     """An attribute, declared with the cache, for the name of the function that computes an answer: its
     module and qualified name, or what ``function=`` says. Answers of different functions are then kept apart.
-    Default: none. Then a client answers, within one scope, for one function only, and a second is refused."""
+    Default: none. Then a client answers, within one scope, for one function only: `cached` refuses a second,
+    and `get_or_set` does not ask the cache for it."""
 
     flight_timeout: float = 30.0
     """Seconds that a call waits for another call that is computing the same answer, and for the next chunk

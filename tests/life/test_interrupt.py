@@ -34,7 +34,8 @@ with LangCache() as client:
 
 STARTING = """
 import os, signal, threading, time
-from langcache import LangCache, loopthread
+from langcache import LangCache
+from langcache._portal import loopthread
 
 def interrupt(self):
     os.kill(os.getpid(), signal.SIGINT)

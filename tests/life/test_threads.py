@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from langcache import LangCache, loopthread
+from langcache import LangCache
+from langcache._portal import loopthread
 from langcache.errors import ClosedError, ConnectError
 
 DESCRIPTORS = Path("/proc/self/fd")

@@ -1,0 +1,444 @@
+"""Functions, methods and objects never get each other's answers, unless the program says so."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from langcache import AsyncLangCache, LangCache
+from langcache.aside import AsideConfig
+from langcache.aside.functions import describe, identity, name_of
+
+QUESTION = "How do I reset my password?"
+
+DISTINCT = AsideConfig(function_attribute="model")
+
+
+async def first(question: str) -> str:
+    return "first"
+
+
+async def second(question: str) -> str:
+    return "second"
+
+
+def first_blocking(question: str) -> str:
+    return "first"
+
+
+def second_blocking(question: str) -> str:
+    return "second"
+
+
+class Bot:
+    def __init__(self, answer):
+        self.answer = answer
+
+    async def ask(self, question: str) -> str:
+        return self.answer
+
+    def ask_blocking(self, question: str) -> str:
+        return self.answer
+
+    async def __call__(self, question: str) -> str:
+        return self.answer
+
+
+class BlockingBot(Bot):
+    def __call__(self, question: str) -> str:
+        return self.answer
+
+
+async def given(answer, question):
+    return answer
+
+
+def given_blocking(answer, question):
+    return answer
+
+
+def closure(answer):
+    async def make(question: str) -> str:
+        return answer
+
+    return make
+
+
+def closure_blocking(answer):
+    def make(question: str) -> str:
+        return answer
+
+    return make
+
+
+PAIRS = {
+    "functions": (first, second),
+    "lambdas": (lambda question: first(question), lambda question: second(question)),
+    "closures": (closure("first"), closure("second")),
+    "methods of two objects": (Bot("first").ask, Bot("second").ask),
+    "callable objects": (Bot("first"), Bot("second")),
+    "partials": (functools.partial(given, "first"), functools.partial(given, "second")),
+    "partials of a method": (functools.partial(Bot("first").ask), functools.partial(Bot("second").ask)),
+    "defaults": (
+        lambda question, answer="first": given(answer, question),
+        lambda question, answer="second": given(answer, question),
+    ),
+    "values": ("first", "second"),
+}
+
+BLOCKING_PAIRS = {
+    "functions": (first_blocking, second_blocking),
+    "lambdas": (lambda question: "first", lambda question: "second"),
+    "closures": (closure_blocking("first"), closure_blocking("second")),
+    "methods of two objects": (Bot("first").ask_blocking, Bot("second").ask_blocking),
+    "callable objects": (BlockingBot("first"), BlockingBot("second")),
+    "partials": (functools.partial(given_blocking, "first"), functools.partial(given_blocking, "second")),
+    "values": ("first", "second"),
+}
+
+
+class Gate:
+    """Holds up every lookup until so many have begun: a callable for the key, which each lookup asks."""
+
+    def __init__(self, key, parties):
+        self.key = key
+        self.parties = parties
+        self.begun = 0
+        self.open = asyncio.Event()
+
+    async def __call__(self):
+        self.begun += 1
+        if self.begun >= self.parties:
+            self.open.set()
+        await self.open.wait()
+        return self.key
+
+
+@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+async def test_two_that_are_asked_at_once_are_both_asked(connection, pair):
+    gate = Gate(connection["api_key"], 2)
+    async with AsyncLangCache(**connection | {"api_key": gate}) as cache:
+        answers = await asyncio.gather(*(cache.get_or_set(QUESTION, make, no_store=True) for make in pair))
+    assert [answer.value for answer in answers] == ["first", "second"]
+    assert not any(answer.shared for answer in answers)
+
+
+@pytest.mark.parametrize("pair", BLOCKING_PAIRS.values(), ids=BLOCKING_PAIRS)
+def test_two_that_threads_ask_at_once_are_both_asked(blocking_cache, pair):
+    both = threading.Barrier(2, timeout=30)
+
+    def ask(make):
+        both.wait()
+        return blocking_cache.get_or_set(QUESTION, make, no_store=True)
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(ask, pair))
+    assert [answer.value for answer in answers] == ["first", "second"]
+    assert not any(answer.shared for answer in answers)
+
+
+async def test_two_streams_that_are_asked_at_once_are_both_asked(cache):
+    def source(answer):
+        async def make(question):
+            yield answer
+
+        return make
+
+    async def read(make):
+        return [chunk async for chunk in cache.get_or_stream(QUESTION, make, no_store=True)]
+
+    assert await asyncio.gather(read(source("first")), read(source("second"))) == [["first"], ["second"]]
+
+
+@pytest.mark.parametrize("made_anew", [False, True])
+async def test_one_function_that_is_asked_twice_at_once_is_asked_once(cache, make, until, made_anew):
+    make.go_on.clear()
+
+    def ask():
+        # A lambda of one place, holding the same, is the same.
+        return cache.get_or_set(QUESTION, (lambda question: make(question)) if made_anew else make)
+
+    tasks = [asyncio.create_task(ask()) for _ in range(3)]
+    await make.begun.wait()
+    await until(lambda: cache._aside.state.execution.flights.waiting == 3)
+    make.go_on.set()
+    assert sum(answer.shared for answer in await asyncio.gather(*tasks)) == 2
+    assert make.calls == 1
+
+
+async def test_functions_called_with_different_arguments_for_one_text_do_not_share(cache, until):
+    asked, go_on = [], asyncio.Event()
+
+    async def make(messages):
+        asked.append(messages)
+        await go_on.wait()
+        return messages[0]
+
+    conversations = (["on weekdays", "And on Sundays?"], ["in summer", "And on Sundays?"])
+    tasks = [
+        asyncio.create_task(
+            cache.get_or_set(messages, make, key=lambda messages: messages[-1], no_store=True)
+        )
+        for messages in conversations
+    ]
+    await until(lambda: len(asked) == 2)
+    go_on.set()
+    assert [answer.value for answer in await asyncio.gather(*tasks)] == ["on weekdays", "in summer"]
+
+
+# What is stored
+
+
+async def test_a_second_function_on_one_client_is_refused_with_the_ways_out(cache):
+    cache.cached()(first)
+    with pytest.raises(TypeError) as refused:
+        cache.cached()(second)
+    said = str(refused.value)
+    assert "test_functions.first" in said
+    assert "test_functions.second" in said
+    assert all(way in said for way in ("function_attribute=", "cache.scoped(", "the same function="))
+
+
+def test_a_second_function_on_one_blocking_client_is_refused(blocking_cache):
+    blocking_cache.cached()(first_blocking)
+    with pytest.raises(TypeError, match="function_attribute"):
+        blocking_cache.cached()(second_blocking)
+
+
+SETTINGS_THAT_MEET = [
+    ({}, {}),
+    ({}, {"attributes": {"model": "b"}}),  # who looks for no attribute finds entries with any
+    ({"attributes": {"model": "a"}}, {}),
+    ({"attributes": {"model": "a"}}, {"attributes": {"model": "a"}}),
+    ({"attributes": {"model": "a"}}, {"attributes": {"model": "a", "plan": "p"}}),
+    ({"attributes": ("question",)}, {}),
+    ({"attributes": ("question",), "key": str}, {"attributes": ("question",), "key": str}),
+    ({"function": "one"}, {"function": "another"}),
+    ({"function": "one"}, {}),
+]
+
+SETTINGS_THAT_DO_NOT = [
+    ({"attributes": {"model": "a"}}, {"attributes": {"model": "b"}}),
+    ({"attributes": {"model": "a"}}, {"attributes": {"plan": "p"}}),
+    ({"attributes": {"model": "a", "plan": "p"}}, {"attributes": {"model": "b"}}),
+    ({"function": "one"}, {"function": "one"}),
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), SETTINGS_THAT_MEET)
+def test_settings_that_let_one_find_the_others_entries_are_refused(ours, theirs):
+    cache = AsyncLangCache(enabled=False)
+    cache.cached(**ours)(first)
+    with pytest.raises(TypeError, match="would get answers"):
+        cache.cached(**theirs)(second)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), SETTINGS_THAT_DO_NOT)
+def test_settings_that_keep_them_apart_or_say_that_they_share_are_taken(ours, theirs):
+    cache = AsyncLangCache(enabled=False)
+    cache.cached(**ours)(first)
+    cache.cached(**theirs)(second)
+
+
+def test_scopes_keep_functions_apart_unless_one_holds_the_other():
+    cache = AsyncLangCache(enabled=False)
+    cache.scoped(tenant="a").cached()(first)
+    cache.scoped(tenant="b").cached()(second)
+    with pytest.raises(TypeError, match="would get answers"):
+        cache.scoped(tenant="a", plan="p").cached()(second)
+    with pytest.raises(TypeError, match="would get answers"):
+        cache.cached()(second)
+
+
+def test_one_function_may_be_decorated_again_and_in_every_scope():
+    cache = AsyncLangCache(enabled=False)
+    for tenant in "abcabc":
+        cache.scoped(tenant=tenant).cached()(first)
+        cache.cached()(first)
+    assert len(cache._aside.state.functions._declared) == 4
+
+
+def test_closures_that_hold_something_else_are_two_functions():
+    cache = AsyncLangCache(enabled=False)
+    cache.cached()(closure("first"))
+    cache.cached()(closure("first"))
+    with pytest.raises(TypeError, match="would get answers"):
+        cache.cached()(closure("second"))
+
+
+@pytest.mark.parametrize("function", [functools.partial(given, "second"), Bot("second")])
+def test_partials_and_objects_are_functions_too(function):
+    cache = AsyncLangCache(enabled=False)
+    cache.cached()(first)
+    with pytest.raises(TypeError, match="would get answers"):
+        cache.cached()(function)
+
+
+async def test_an_attribute_for_the_function_keeps_them_apart(connection):
+    async with AsyncLangCache(**connection, aside=DISTINCT) as cache:
+        ours, theirs = cache.cached()(first), cache.cached(similarity_threshold=0.9)(second)
+        assert [await ours(QUESTION), await theirs(QUESTION)] == ["first", "second"]
+        hits = [await ours.answer(QUESTION), await theirs.answer(QUESTION)]
+        assert [(hit.value, hit.hit) for hit in hits] == [("first", True), ("second", True)]
+        assert hits[0].attributes == {"model": "test_functions.first"}
+        assert (await cache.get_or_set(QUESTION, second)).hit, "it is the same function"
+        assert (await cache.get_or_set(QUESTION, closure("third"), function="third")).value == "third"
+
+
+async def test_functions_that_are_given_one_name_share(cache):
+    ours = cache.cached(function="faq")(first)
+    theirs = cache.cached(function="faq")(second)
+    assert [await ours(QUESTION), await theirs(QUESTION)] == ["first", "first"]
+    assert (await cache.get_or_set(QUESTION, second, function="faq")).value == "first"
+
+
+async def test_what_has_no_name_of_its_own_needs_one_where_there_is_an_attribute(connection, make):
+    async with AsyncLangCache(**connection, aside=DISTINCT) as cache:
+        for nameless in (make, lambda question: "x", functools.partial(given, "x"), Bot("x").ask, "x"):
+            with pytest.raises(TypeError, match=r"function='\.\.\.'"):
+                await cache.get_or_set(QUESTION, nameless)
+
+
+async def test_a_named_function_does_not_get_the_stored_answers_of_another(cache, caplog):
+    assert (await cache.get_or_set(QUESTION, first)).status == "miss"
+    answer = await cache.get_or_set(QUESTION, second)
+    assert (answer.value, answer.status, answer.reason) == ("second", "bypass", "another function")
+    assert isinstance(answer.error, TypeError)
+    assert "test_functions.second would get answers that test_functions.first computed" in caplog.text
+    with pytest.raises(TypeError, match="would get answers"):
+        await cache.get_or_set(QUESTION, second, on_error="raise")
+    assert (await cache.get_or_set(QUESTION, first)).hit
+    assert (await cache.get_or_set(QUESTION, second, attributes={"model": "b"})).status == "miss"
+
+
+async def test_nothing_is_kept_from_a_function_by_one_that_never_stored(cache):
+    async def fails(question):
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        await cache.get_or_set(QUESTION, fails)
+    assert (await cache.get_or_set(QUESTION, first)).status == "miss"
+
+
+def test_which_functions_store_is_remembered_within_bounds(blocking_cache):
+    functions = blocking_cache._aside.state.functions
+    for number in range(3000):
+        functions.note("name", frozenset({("user", str(number))}))
+    assert len(functions._noted) == 1024
+    assert functions.check(first, "other", frozenset({("user", "2999")})) is not None
+
+
+# Methods
+
+
+def test_the_object_of_a_method_is_a_parameter_like_others(cache):
+    with pytest.raises(TypeError, match=r"Bot\.ask: the answer may depend on self"):
+        cache.cached()(Bot.ask)
+    with pytest.raises(TypeError, match="depend on cls"):
+
+        @cache.cached()
+        async def of_class(cls, question: str) -> str:
+            return "x"
+
+
+async def test_two_objects_get_their_own_answers(cache):
+    class Assistant:
+        def __init__(self, name):
+            self.name = name
+
+        @cache.cached(attributes=lambda self, question: {"model": self.name})
+        async def ask(self, question: str) -> str:
+            return self.name
+
+    first_one, second_one = Assistant("first"), Assistant("second")
+    for _ in range(2):
+        assert [await first_one.ask(QUESTION), await second_one.ask(QUESTION)] == ["first", "second"]
+    assert (await second_one.ask.answer(QUESTION)).hit
+    assert await first_one.ask.refresh(QUESTION) == "first"
+
+
+async def test_subclasses_get_their_own_answers_at_once(cache, until):
+    begun, go_on = [], asyncio.Event()
+
+    class Base:
+        @cache.cached(key=lambda cls, question: question, no_store=True)
+        @classmethod
+        async def ask(cls, question: str) -> str:
+            begun.append(cls)
+            await go_on.wait()
+            return cls.__name__
+
+    class Derived(Base):
+        pass
+
+    tasks = [asyncio.create_task(kind.ask(QUESTION)) for kind in (Base, Derived)]
+    await until(lambda: len(begun) == 2)
+    go_on.set()
+    assert await asyncio.gather(*tasks) == ["Base", "Derived"]
+
+
+# What a function is
+
+
+def test_names_are_the_same_in_every_process():
+    assert name_of(first) == describe(first) == "test_functions.first"
+    assert name_of(len) == "builtins.len"
+    assert [name_of(make) for make in (lambda: 0, Bot("x").ask, functools.partial(len), Bot("x"), "x")] == [
+        None
+    ] * 5
+
+
+def test_a_script_is_not_called_main(monkeypatch, tmp_path):
+    import sys
+    from types import ModuleType
+
+    main = ModuleType("__main__")
+    main.__file__ = str(tmp_path / "translate.py")
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    function = lambda question: question  # noqa: E731
+    function.__name__ = function.__qualname__ = "ask"
+    function.__module__ = "__main__"
+    assert name_of(function) == "translate.ask"
+
+
+def test_identities():
+    recursive = closure("x")
+    recursive.__closure__[
+        0
+    ].cell_contents = recursive  # a function in its own closure has an end all the same
+    assert identity(recursive) == identity(recursive)
+    assert identity(closure("a")) == identity(closure("a")) != identity(closure("b"))
+    assert identity(1) != identity(1.0)
+    assert identity(True) != identity(1)
+    assert identity([1]) != identity([1]), "they may change"
+    bot = Bot("x")
+    assert identity(bot.ask) == identity(bot.ask) != identity(Bot("x").ask)
+    assert hash(identity(functools.partial(given, [])))
+
+
+async def test_a_warning_names_the_function_and_comes_again_after_a_minute(cache, caplog):
+    now = [0.0]
+    cache._aside.state.log._clock = lambda: now[0]
+    ask = cache.scoped(tenant="b").cached()(first)
+    no_text = cache.scoped(tenant="a").cached()(Bot(5))
+    for _ in range(3):
+        assert await no_text(QUESTION) == 5
+        await ask(QUESTION)
+    warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert "a test_functions.Bot: its answers are not stored" in warnings[0].getMessage()
+    now[0] = 61.0
+    await no_text(QUESTION)
+    assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 2
+
+
+def test_a_blocking_function_that_returns_a_coroutine_is_told(blocking_cache):
+    with pytest.raises(TypeError, match="returned a coroutine"):
+        blocking_cache.get_or_set(QUESTION, lambda question: first(question))
+    with LangCache(enabled=False) as off, pytest.raises(TypeError, match="returned a coroutine"):
+        off.get_or_set(QUESTION, lambda question: first(question))
