@@ -8,10 +8,12 @@ in both directions: docs/cache-aside.md has figures for how often.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from ..models import CacheEntry
 from . import guard_words as words
+from .guard_opposites import join_prefixes, opposites, stem
+from .guard_spelling import respell
+from .guard_symbols import Symbols, apart
 
 __all__ = ["difference", "lexical_guard"]
 
@@ -24,8 +26,6 @@ def lexical_guard(question: str, entry: CacheEntry) -> bool:
 def difference(question: str, prompt: str) -> str | None:
     """What sets two questions apart, in a few words; None if the guard sees nothing that does."""
     ours, theirs = _Text(question), _Text(prompt)
-    if ours.words == theirs.words:
-        return None
     for what, here, there in (
         ("numbers", ours.numbers, theirs.numbers),
         ("dates", ours.dates, theirs.dates),
@@ -33,13 +33,14 @@ def difference(question: str, prompt: str) -> str | None:
     ):
         if here != there:
             return f"{what}: {_shown(here)} against {_shown(there)}"
+    if symbol := apart(ours.symbols, theirs.symbols, ours.words, theirs.words):
+        return symbol
+    if ours.words == theirs.words:
+        return None
     if ours.negative != theirs.negative:
         return "one is negated and the other is not"
-    for one, other in ((ours, theirs), (theirs, ours)):
-        for word in one.stems - other.stems:
-            opposite = _OPPOSITES.get(word, frozenset()) & (other.stems - one.stems)
-            if opposite:
-                return f"opposites: {word} against {min(opposite)}"
+    if found := opposites(ours.stems, theirs.stems, ours.denied or theirs.denied):
+        return f"opposites: {found[0]} against {found[1]}"
     for one, other in ((ours, theirs), (theirs, ours)):
         foreign = {name for name in one.names if not other.has(name)}
         if foreign and (other.names or not other.cased):
@@ -51,7 +52,9 @@ def difference(question: str, prompt: str) -> str | None:
     return None
 
 
-_WORD = re.compile(r"\d{4}-\d{2}-\d{2}|[$€£¥]|\d+(?:[.,]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)*|%")
+_WORD = re.compile(
+    r"\d{4}-\d{2}-\d{2}|\$(?![A-Za-z_{])|[€£¥]|\d+(?:[.,]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*|%(?![A-Za-z])"
+)
 _ORDINAL_OR_UNIT = re.compile(r"(?<=\d)(?=[^\W\d_])")
 
 _NEGATIVE_PREFIX = re.compile(
@@ -61,63 +64,33 @@ _NEGATIVE_PREFIX = re.compile(
 )
 
 
-def _stem(word: str) -> str:
-    """A word without the endings that don't change what it means. Crude, but the same for both texts."""
-    word = words.IRREGULAR.get(word, word)
-    if word in words.KEEP:
-        return word.rstrip("s") if word in ("pros", "cons") else word
-    for ending, least in (("ing", 4), ("ed", 3), ("es", 4), ("s", 3), ("e", 3)):
-        if word.endswith(ending) and len(word) - len(ending) >= least and not word.endswith("ss"):
-            word = word[: -len(ending)]
-            if ending in ("ing", "ed") and len(word) > 3 and word[-1] == word[-2]:
-                word = word[:-1]  # stopped, running
-            return word.removesuffix("e")
-    return word
-
-
-def _opposites(lines: Iterable[str]) -> dict[str, frozenset[str]]:
-    opposites: dict[str, frozenset[str]] = {}
-    for line in lines:
-        one, other = (frozenset(map(_stem, side.split())) for side in line.split(" / "))
-        for these, those in ((one, other), (other, one)):
-            for word in these:
-                opposites[word] = opposites.get(word, frozenset()) | those
-    return opposites
-
-
-_OPPOSITES = _opposites(words.PAIRS.splitlines())
-
-
 class _Text:
     """What the guard looks at in one text."""
 
     def __init__(self, text: str) -> None:
-        tokens = _WORD.findall(_ORDINAL_OR_UNIT.sub(" ", text))
-        self.words = [token.lower().replace("\u2019", "'") for token in tokens]
-        self.stems = {_stem(word) for word in self.words}
+        text = respell(text)
+        self.symbols = Symbols(text)
+        tokens = _WORD.findall(_ORDINAL_OR_UNIT.sub(" ", join_prefixes(text)))
+        self.words = [token.lower() for token in tokens]
+        self.stems = {stem(word) for word in self.words}
         letters = [token for token in tokens if token[0].isalpha()]
         capitals = [token for token in letters if token[0].isupper()]
         # In text that is all capitals or all small, or a headline, capitals tell no names.
         self.cased = 0 < len(capitals) <= max(2, 0.6 * len(letters)) and not (
             len(letters) > 2 and all(token.isupper() for token in letters)
         )
-        self.numbers = {
-            self._number(word) for word in self.words if word[0].isdigit() or word in words.NUMBERS
-        }
+        self.numbers = self.symbols.numbers
         self.dates = self._dates(tokens)
-        self.units = {words.UNITS[word] for word in self.words if word in words.UNITS}
+        self.units = {words.UNITS[word] for word in self.words if word in words.UNITS} | self.symbols.units
         self.negative = any(map(_is_negative, self.words))
+        self.denied = any(word in words.NEGATIONS or word.endswith("n't") for word in self.words)
         self.names = self._names(tokens) if self.cased else set[str]()
         self.directions = self._directions()
         self._joined = "".join(self.words)
 
     def has(self, name: str) -> bool:
         """Whether a name occurs here, however it is written: ``Wi-Fi`` in ``wifi``."""
-        return _stem(name) in self.stems or name in self._joined
-
-    def _number(self, word: str) -> str:
-        plain = words.NUMBERS.get(word, word).replace(",", "")
-        return plain.rstrip("0").rstrip(".") if "." in plain and plain.count(".") == 1 else plain
+        return stem(name) in self.stems or name in self._joined
 
     def _dates(self, tokens: list[str]) -> set[str]:
         dates: set[str] = set()
@@ -152,7 +125,7 @@ class _Text:
                     (after for after in following if after and after not in words.SMALL_WORDS), None
                 )
                 if content is not None:
-                    directions[word] = _stem(content)
+                    directions[word] = stem(content)
         return directions
 
 

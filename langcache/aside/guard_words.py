@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 __all__ = [
+    "AFTER_NUMBERS",
+    "ARITHMETIC",
     "DATES",
     "DIRECTIONS",
+    "HALVES_OF_DAY",
     "IRREGULAR",
     "KEEP",
+    "MEASURING",
+    "NEGATING",
     "NEGATIONS",
+    "NOT_PREFIXED",
+    "NUMBERED",
     "NUMBERS",
+    "OPERATORS",
     "PAIRS",
     "PERIODS",
+    "PREFIXES",
     "RELATIVE",
     "SMALL_WORDS",
+    "SPOKEN",
+    "SUFFIXES",
+    "TIMES",
     "UNITS",
 ]
 
@@ -73,6 +85,11 @@ UNITS = {
         "oz": "oz ounce ounces",
         "litre": "litre litres liter liters",
         "gallon": "gallon gallons",
+        "mg": "mg milligram milligrams",
+        "mcg": "mcg microgram micrograms \u03bcg",
+        "ml": "ml millilitre millilitres milliliter milliliters",
+        "mm": "mm millimetre millimetres millimeter millimeters",
+        "ms": "ms millisecond milliseconds",
         "celsius": "celsius centigrade",
         "fahrenheit": "fahrenheit",
         "KB": "kb kilobyte kilobytes",
@@ -82,6 +99,9 @@ UNITS = {
     }.items()
     for alias in aliases.split()
 }
+
+AFTER_NUMBERS = {"m": "m", "g": "g", "l": "litre", "L": "litre"}
+"""Units of one letter, which are units after a number only."""
 
 NEGATIONS = _words("not no never none nobody nothing neither nor cannot without hardly unable")
 PAIRS = """
@@ -149,6 +169,11 @@ create make build / delete destroy
 sunrise / sunset
 deposit / withdraw
 input / output
+plus / minus
+add / subtract
+multiply multiplied / divide divided
+positive / negative
+up / down
 empty / full
 """.strip()
 
@@ -167,3 +192,126 @@ SMALL_WORDS = _words(
     """
 )
 """What says nothing of a question's subject; its capital, at the beginning, names nothing."""
+NUMBERED = _words("war part chapter type phase stage volume version level act grade section book class tier")
+"""What Roman numerals follow."""
+MEASURING = _words(
+    """
+    about above add adds almost approximately average below charge charged cost costs decimal divide divided
+    earn equal equals exactly fee length minus multiply multiplied nearly number only over paid pay pays plus
+    price rate round rounded roughly score spend spent subtract sum than times under value weigh weighs width
+    worth x height number total amount
+    """
+)
+"""What quantities follow: a number with a dot after another word is taken for a version."""
+
+SPOKEN = {
+    "+": "plus positive",
+    "++": "plusplus pp",
+    "-": "minus negative dash",
+    "*": "star asterisk times",
+    "#": "sharp hash hashtag number",
+    ".": "dot point",
+    "@": "at",
+    "$": "dollar",
+    "!": "not bang",
+    "&": "and ampersand",
+    "~": "tilde",
+    "^": "caret",
+    "%": "percent",
+    "/": "slash",
+    "\\": "backslash",
+}
+"""The names of symbols, as they are said before or after what they are attached to."""
+OPERATORS = {
+    "+": "plus sum add added adding addition positive more over older above",
+    "-": "minus difference subtract subtracted subtraction from less to through and until",
+    "*": "times multiply multiplied product by star stars asterisk wildcard all x",
+    "/": "divide divided division over per quotient by of slash fraction ratio",
+    "^": "power squared cubed raised exponent caret square cube",
+    "=": "equals equal is",
+    "==": "equals equal equality",
+    "!=": "unequal different not",
+    "<": "less under below smaller fewer than lower before cheaper",
+    ">": "more over above greater bigger larger than higher after",
+    "<=": "most up less maximum max within",
+    ">=": "least more minimum min from",
+    "&": "and ampersand",
+    "&&": "and",
+    "|": "or pipe piping piped given",
+    "||": "or",
+    "->": "to into gives give arrow then yields",
+    "=>": "implies arrow to gives then",
+    "<-": "from",
+    "@": "at",
+    "#": "number hash sharp hashtag pound",
+    "~": "about around approximately roughly tilde home",
+    "%": "percent modulo mod remainder",
+    "!": "factorial not bang",
+    "\u00b1": "tolerance minus give",
+    "\u221a": "root sqrt",
+    "\u2211": "sum",
+    "\u222b": "integral",
+    "\u221e": "infinity infinite",
+    "\u2208": "in element member",
+    "\u2248": "about approximately approximate almost",
+    "\u2227": "and",
+    "\u2228": "or",
+    "\u00ac": "not",
+}
+"""The words for operators: a text that has one of them needs no symbol."""
+ARITHMETIC = {
+    "plus": "+",
+    "minus": "-",
+    "times": "*",
+    "divided": "/",
+    "multiplied": "*",
+}
+TIMES = {"noon": "12:00", "midday": "12:00", "midnight": "0:00"}
+HALVES_OF_DAY = {"morning": "am", "afternoon": "pm", "evening": "pm", "tonight": "pm"}
+NEGATING = _words("un in im ir il dis non mis de anti counter a")
+"""Prefixes that turn the word after them into its opposite."""
+PREFIXES = """
+over / under
+pre / post
+up / down
+en em / dis
+en / de
+intra / inter
+hyper / hypo
+in / ex
+im / ex
+im / em
+in / out
+as / des
+pro / anti
+pro / con
+micro / macro
+mini / maxi
+mono / poly
+homo / hetero
+sub / super
+fore / back
+for / back
+as / dis
+sym / asym
+ante / post
+mal / bene
+uni / multi
+single / multi
+homo / hetero
+ecto / endo
+endo / exo
+""".strip()
+"""Prefixes that make opposites of what they are both put before: overload and underload."""
+SUFFIXES = "less / ful\ner / ee\nor / ee\nphile / phobe\nphilia / phobia"
+NOT_PREFIXED = _words(
+    """
+    input inside into income increase impact important improve indeed instead design display discover discuss
+    describe deliver depart depend detail decode until under unit unless inform install invent discount dispatch
+    about above access account across add address again against ago ahead alike alive allow alone along amount
+    around arrange arrive aside assign away awake await demand defend deposit dessert distress index impress
+    import imply implant imprint intend intent interest interview intense instance instant illustrate disease
+    distance distinct missing mission mister misty miss
+    """
+)
+"""Words that only look as if they had a prefix."""

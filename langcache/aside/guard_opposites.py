@@ -1,0 +1,87 @@
+"""Words that mean the opposite of each other: those of a list, and those that differ in a prefix or suffix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Set
+
+from . import guard_words as words
+
+__all__ = ["join_prefixes", "opposites", "stem"]
+
+_HYPHENED = re.compile(
+    r"(?<![\w-])(un|in|im|ir|dis|non|mis|de|anti|over|under|pre|post|up|down|en|intra|inter|hyper|hypo|re|micro|macro)"
+    r"-(?=[a-z]{3})",
+    re.IGNORECASE,
+)
+
+
+def join_prefixes(text: str) -> str:
+    """A text in which a prefix and its word are one: ``non-profit`` is ``nonprofit``."""
+    return _HYPHENED.sub(r"\1", text)
+
+
+def stem(word: str) -> str:
+    """A word without the endings that don't change what it means. Crude, but the same for both texts."""
+    word = words.IRREGULAR.get(word, word)
+    if word in words.KEEP:
+        return word.rstrip("s") if word in ("pros", "cons") else word
+    for ending, least in (("ing", 4), ("ed", 3), ("es", 4), ("s", 3), ("e", 3)):
+        if word.endswith(ending) and len(word) - len(ending) >= least and not word.endswith("ss"):
+            word = word[: -len(ending)]
+            if ending in ("ing", "ed") and len(word) > 3 and word[-1] == word[-2]:
+                word = word[:-1]  # stopped, running
+            return word.removesuffix("e")
+    return word
+
+
+def opposites(ours: Set[str], theirs: Set[str], negated: bool) -> tuple[str, str] | None:
+    """A stem of one text and one of another that are opposites; ``negated`` if one of the texts has a not."""
+    only_ours, only_theirs = ours - theirs, theirs - ours
+    for word in only_ours:
+        if opposite := _LISTED.get(word, frozenset()) & only_theirs:
+            return word, min(opposite)
+    for here, there in ((only_ours, only_theirs), (only_theirs, only_ours)):
+        for word in here:
+            if opposite := _affixed(word, there, negated):
+                return (word, opposite) if here is only_ours else (opposite, word)
+    return None
+
+
+def _affixed(word: str, others: Set[str], negated: bool) -> str | None:
+    if word in _NOT_PREFIXED or len(word) < 5:
+        return None
+    for length in range(1, 8):
+        prefix, rest = word[:length], word[length:]
+        if len(rest) < 3:
+            break
+        if prefix in words.NEGATING and not negated and rest in others and (length > 1 or len(rest) > 5):
+            return rest
+        for other in _PREFIXES.get(prefix, ()):
+            if other + rest in others and other + rest not in _NOT_PREFIXED:
+                return other + rest
+    for suffix, turned in _SUFFIXES.items():
+        if word.endswith(suffix) and len(word) - len(suffix) >= 3:
+            for other in turned:
+                if (found := word.removesuffix(suffix) + other) in others:
+                    return found
+    return None
+
+
+def _pairs(lines: Iterable[str]) -> dict[str, frozenset[str]]:
+    pairs: dict[str, frozenset[str]] = {}
+    for line in lines:
+        one, other = (frozenset(side.split()) for side in line.split(" / "))
+        for these, those in ((one, other), (other, one)):
+            for word in these:
+                pairs[word] = pairs.get(word, frozenset()) | those
+    return pairs
+
+
+_LISTED = _pairs(
+    " / ".join(" ".join(map(stem, side.split())) for side in line.split(" / "))
+    for line in words.PAIRS.splitlines()
+)
+_PREFIXES = _pairs(words.PREFIXES.splitlines())
+_SUFFIXES = _pairs(words.SUFFIXES.splitlines())
+_NOT_PREFIXED = frozenset(map(stem, words.NOT_PREFIXED))
