@@ -26,16 +26,17 @@ def lexical_guard(question: str, entry: CacheEntry) -> bool:
 def difference(question: str, prompt: str) -> str | None:
     """What sets two questions apart, in a few words; None if the guard sees nothing that does."""
     ours, theirs = _Text(question), _Text(prompt)
+    same = ours.words == theirs.words
     for what, here, there in (
         ("numbers", ours.numbers, theirs.numbers),
-        ("dates", ours.dates, theirs.dates),
+        ("dates", ours.dates, ours.dates if same else theirs.dates),  # may and May
         ("units", ours.units, theirs.units),
     ):
         if here != there:
             return f"{what}: {_shown(here)} against {_shown(there)}"
     if symbol := apart(ours.symbols, theirs.symbols, ours.words, theirs.words):
         return symbol
-    if ours.words == theirs.words:
+    if same:
         return None
     if ours.negative != theirs.negative:
         return "one is negated and the other is not"

@@ -1,4 +1,4 @@
-"""Words that mean the opposite of each other: those of a list, and those that differ in a prefix or suffix."""
+"""Opposites: the words of a list, and words that differ in a prefix or a suffix (``un-``, ``-less``)."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ def stem(word: str) -> str:
     word = words.IRREGULAR.get(word, word)
     if word in words.KEEP:
         return word.rstrip("s") if word in ("pros", "cons") else word
+    if word.endswith(("ee", "ees")):
+        return word.removesuffix("s")  # an employee is no employer
     for ending, least in (("ing", 4), ("ed", 3), ("es", 4), ("s", 3), ("e", 3)):
         if word.endswith(ending) and len(word) - len(ending) >= least and not word.endswith("ss"):
             word = word[: -len(ending)]
@@ -39,8 +41,8 @@ def opposites(ours: Set[str], theirs: Set[str], negated: bool) -> tuple[str, str
     """A stem of one text and one of another that are opposites; ``negated`` if one of the texts has a not."""
     only_ours, only_theirs = ours - theirs, theirs - ours
     for word in only_ours:
-        if opposite := _LISTED.get(word, frozenset()) & only_theirs:
-            return word, min(opposite)
+        if listed := _LISTED.get(word, frozenset()) & only_theirs:
+            return word, min(listed)
     for here, there in ((only_ours, only_theirs), (only_theirs, only_ours)):
         for word in here:
             if opposite := _affixed(word, there, negated):

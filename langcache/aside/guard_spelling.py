@@ -50,8 +50,11 @@ _BULLET = re.compile(
     re.MULTILINE,
 )
 _RULE = re.compile(r"^[ \t]*([-=*_#~])\1{2,}[ \t]*$|^[ \t]*`{3,}.*$", re.MULTILINE)
-_EMPHASIS = re.compile(r"(?<![\w*\\/.])(\*{1,3})(?=[^\W_])([^*\n]*?[^\s*])\1(?![\w*])")
-_SPACES = re.compile(r"[^\S\n]+")
+_EMPHASIS = re.compile(
+    r"(?<![\w*\\/.])(?P<stars>\*{2,3}(?=[^\s*])|\*(?=[^\W_]))(?P<strong>[^*\n]*?[^\s*])(?P=stars)(?![\w*])"
+    r"|(?<!\w)(?P<lines>__?)(?=[^\s_])(?P<italic>(?:[^_\n]|(?<=\w)_(?=\w))*?[^\s_])(?P=lines)(?!\w)"
+)
+_SPACES = re.compile(r"\s+")
 _WITH = re.compile(r"(?<!\S)w/(o?)(?=\s|[^\W\d_])", re.IGNORECASE)
 
 
@@ -62,8 +65,12 @@ def respell(text: str) -> str:
         text = _DASH.sub("-", text).replace("\u2013", " ")
         text = "".join(map(_plain, text))
         text = unicodedata.normalize("NFKC", text).translate(_ALIKE)
-    text = _EMPHASIS.sub(r"\2", _BULLET.sub("", _RULE.sub("", text)))
+    text = _EMPHASIS.sub(_emphasised, _BULLET.sub("", _RULE.sub("", text)))
     return _SPACES.sub(" ", _WITH.sub(_with, text)).strip()
+
+
+def _emphasised(found: re.Match[str]) -> str:
+    return found["strong"] or found["italic"]
 
 
 def _with(found: re.Match[str]) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Set
+from itertools import pairwise
 
 from . import guard_numbers as numbers
 from . import guard_words as words
@@ -30,15 +31,16 @@ _TOKEN = re.compile(
     |(?P<face>(?<!\S)[:;]-?[()](?![\w(]))
     |(?P<path>{_OPENING}(?:(?:~|\.\.?)/|/(?=[A-Za-z_.]))[\w./~*-]*|(?<!\S)\.\.(?![\w.,;:!?]))
     |(?P<flag>(?<![^\s"'`(\[,=|])--?[A-Za-z][\w-]*)
-    |(?P<sigil>{_OPENING}(?:\.|@|\#|\$\{{?|!|\*{{1,2}}|&{{1,2}}|\+{{1,2}}|~|\^)(?=[A-Za-z_])\w+|(?<!\w)__?(?=[A-Za-z])\w+(?<!_))
+    |(?P<sigil>{_OPENING}(?:\.|@|\#|\$\{{?|!|\*{{1,2}}|&{{1,2}}|\+{{1,2}}|~|\^)(?=[A-Za-z_])\w+|(?<!\w)__?(?=[A-Za-z])\w+(?!\w)(?<!_))
     |(?P<dotted>(?<![\w.])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+)
     |(?P<date>{numbers.DATE})
     |(?P<number>{numbers.NUMBER})
-    |(?P<attached>[^\W\d_]+(?:\+\+(?![A-Za-z_(])|--(?=[\s;)]|$)|[#+*](?![\w+*=#&|(\[$-])))
+    |(?P<attached>(?<!\w)[A-Za-z]'(?=\()|[^\W\d_]+(?:\+\+(?![A-Za-z_(])|--(?=[\s;)]|$)|[#+*](?![\w+*=#&|(\[$-])))
     |(?P<charged>(?<!\w)[A-Z][A-Za-z]?-(?![\w>=-]))
     |(?P<word>[^\W\d_]+(?:'[^\W\d_]+)*)
     |(?P<operator>
-        <=>|===|!==|>>>|\*\*|&&|\|\||(?<=\w)\?\?=?(?=\w)|(?<=\ )\?\?=?(?=\ [a-z])|==|!=|<=|>=|=>|->|<-(?!\d)|<<|>>|:=|::|\+\+|=~|!~|~=|\|>|\?\.
+        <=>|===|!==|>>>|\*\*|&&|\|\||==|!=|<=|>=|=>|->|<-(?!\d)|<<|>>|:=|::|\+\+|=~|!~|~=|\|>
+        |(?<=\w)\?(?:\.|\?=?)(?=[^\W\d])|(?<=\ )\?(?:\.|\?=?)(?=\ [a-z])
         |\+=|-=|\*=|/=|%=|\^=|\|=|&=|\{{\}}|\[\]|\[\[|\]\]|\{{\{{|\}}\}}|(?<!:)//|<>|[+*/=<>&|^~@\#\\]
         |(?<=\d)!(?=\ ?[-+*/=^)])|(?<=[\w)\]]\ )-(?=\ [\w(\[$.-])|(?<=[\d)])-(?=[\d(.$-])|(?<=\b\w)-(?=\w\b)
         |(?<=\w)%(?=\ ?[\w(])|(?<!\S)_(?!\S))
@@ -46,12 +48,13 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-_NEVER_SAME_TURNED = frozenset("- / < > <= >= ^ % << >> -> <- =>".split())
-_WEAK = frozenset("- = ~ & / ->".split())
+_NEVER_SAME_TURNED = frozenset(["-", "/", "<", ">", "<=", ">=", "^", "%", "<<", ">>", "->", "<-", "=>"])
+_WEAK = frozenset("-=~&/")
 _ARROWS = {"\u2192": "->", "\u21d2": "=>", "\u2190": "<-"}
+_CODE = re.compile(r"(?<!\w)[A-Za-z]+\d+[A-Za-z]\w*")  # H2O
+_ABBREVIATED = re.compile(r"[kMGTm\u03bcunp]?(?:W|Wh|V|A|Hz|\u03a9|F|J|Pa|mol|bps|eV|N|T|s|L|l|m|g)")
+_QUOTE = re.compile(r"(?<!\w)'|'(?!\w)")
 _SAME = {"**": "^", "<>": "!="}
-_PARTS = frozenset("quote parted between minus currency digits times half".split())
-_KINDS = [kind for kind in _TOKEN.groupindex if kind not in _PARTS]
 
 
 class Symbols:
@@ -77,8 +80,14 @@ class Symbols:
         self._read(text)
 
     def _read(self, text: str) -> None:
+        self.names.update(code.lower() for code in _CODE.findall(text))
+        self._primes = {"\u2032": "foot", "\u2033": "inch"}
+        if text.count('"') % 2:
+            self._primes['"'] = "inch"  # not the end of a quotation
+        if len(_QUOTE.findall(text)) % 2:
+            self._primes["'"] = "foot"
         found = list(_TOKEN.finditer(text))
-        kinds = [_kind(token) for token in found]
+        kinds = [token.lastgroup or "" for token in found]
         self._halves = {
             words.HALVES_OF_DAY[word]
             for token in found
@@ -118,6 +127,9 @@ class Symbols:
         if values[0].startswith("-") and before and kinds[at - 1] == "number" and start == before.end() + 1:
             values[0] = values[0][1:]  # 5 -3 takes 3 from 5
             self.operators.add("-")
+        elif values[0].startswith("-") and token["minus"] != "-" and before and _is_operand(before):
+            values[0] = values[0][1:]  # five minus 3
+            self.said.add("-")
         if (
             after is not None
             and kinds[at + 1] == "operator"
@@ -137,6 +149,10 @@ class Symbols:
             self.units.add({"C": "celsius", "F": "fahrenheit"}[word_after])
         elif word_after in words.AFTER_NUMBERS:
             self.units.add(words.AFTER_NUMBERS[word_after])
+        elif word_after.lower() not in words.UNITS and _ABBREVIATED.fullmatch(word_after):
+            self.names.add(word_after)
+        if text[end : end + 1] in self._primes:
+            self.units.add(self._primes[text[end]])
         digits = token["digits"]
         if "." in digits and not token["half"] and len(values) == 1:
             written = digits
@@ -176,28 +192,28 @@ class Symbols:
         ] not in ("", " ", "\n")
         if name == "#" and right is not None and kinds[at + 1] == "number":
             return  # the number of something
+        if name == "/" and left and right and {left[0].lower(), right[0].lower()} <= words.UNITS.keys():
+            self.turned.add((name, left[0].lower(), right[0].lower()))  # EUR/USD
         if name in ("/", "&") and tight and _is_prose(left) and _is_prose(right):
             return  # and/or, R&D
         if name == "%" and (left is None or right is None or not tight):
             return  # a percent sign, which is a unit
-        if (name in _WEAK and not (name == "/" and between_numbers)) and not (
-            (name == "&" and (left is None or right is None))
-            or (name == "~" and not (right is not None and kinds[at + 1] == "number"))
-            or name == "->"
-        ):
-            self.weak.add(name)
-        else:
-            self.operators.add(name)
+        strong = (
+            (name == "/" and between_numbers)
+            or (name == "&" and (left is None or right is None))
+            or (name == "~" and (right is None or kinds[at + 1] != "number"))
+        )
+        (self.weak if name in _WEAK and not strong else self.operators).add(name)
         if left is not None and right is not None and name in _NEVER_SAME_TURNED:
             one, other = left[0].lower(), right[0].lower()
-            short = max(len(one), len(other)) == 1 or {one, other} <= words.UNITS.keys() or between_numbers
+            short = max(len(one), len(other)) == 1 or between_numbers
             if one != other and (name not in "-/" or short):
                 self.turned.add((name, one, other))
 
     def _word(self, found: list[re.Match[str]], kinds: list[str], at: int) -> None:
         token = found[at]
         word = token[0].lower()
-        before = found[at - 1][0] if at and kinds[at - 1] == "word" else ""
+        before = found[at - 1][0] if at and kinds[at - 1] in ("word", "number") else ""
         if word in words.NUMBERS:
             first = before.lower() in ("minus", "negative") and not (
                 at > 1 and (kinds[at - 2] == "number" or found[at - 2][0].lower() in words.NUMBERS)
@@ -205,7 +221,15 @@ class Symbols:
             self.numbers.add("-" * first + words.NUMBERS[word])
         elif word in words.TIMES:
             self.numbers.add(words.TIMES[word])
-        elif word in words.ARITHMETIC and 0 < at < len(found) - 1:
+        elif word in words.RAISED and len(before) == 1:
+            self.operators.add("^")
+            self.numbers.add(words.RAISED[word])
+        elif (
+            word in words.ARITHMETIC
+            and 0 < at < len(found) - 1
+            and _is_operand(found[at - 1])
+            and (_is_operand(found[at + 1]) or found[at + 1][0] == "by")
+        ):
             self.said.add(words.ARITHMETIC[word])
         elif word == "x" and 0 < at < len(found) - 1 and kinds[at - 1] == kinds[at + 1] == "number":
             self.operators.add("*")  # 1920 x 1080
@@ -238,14 +262,14 @@ class Symbols:
             self.terms.add(term)
         elif kind == "flag":
             self.terms.add(term.lower() if term.startswith("--") or len(term) > 4 else term)
-        elif kind == "sigil" and term[0] == "." and term[1:].istitle() and term != ".Net":
+        elif kind == "sigil" and term[0] == "." and term[1:].lower() in words.SMALL_WORDS | words.NEGATIONS:
             return  # a sentence after a full stop that stands apart
         else:
             self.terms.add(term.lower())
 
 
-def _kind(token: re.Match[str]) -> str:
-    return next(kind for kind in _KINDS if token[kind] is not None)
+def _is_operand(token: re.Match[str]) -> bool:
+    return token.lastgroup == "number" or len(token[0]) == 1 or token[0].lower() in words.NUMBERS
 
 
 def _near(one: re.Match[str], other: re.Match[str]) -> bool:
@@ -259,25 +283,24 @@ def _is_prose(token: re.Match[str] | None) -> bool:
 def apart(ours: Symbols, theirs: Symbols, our_words: list[str], their_words: list[str]) -> str | None:
     """What sets two texts apart in their symbols, numbers and units aside; None for nothing."""
     for value in ours.spelt.keys() & theirs.spelt.keys():
-        one, other = ours.spelt[value], theirs.spelt[value]
-        if value in ours.versions | theirs.versions and not one & other:
-            return f"versions: {min(one)} against {min(other)}"
+        here, there = ours.spelt[value], theirs.spelt[value]
+        if value in ours.versions | theirs.versions and not here & there:
+            return f"versions: {min(here)} against {min(there)}"
     our_runs, their_runs = _runs(our_words), _runs(their_words)
-    for one, other, runs in ((ours, theirs, their_runs), (theirs, ours, our_runs)):
+    for one, other, runs, own in (
+        (ours, theirs, their_runs, our_runs),
+        (theirs, ours, our_runs, their_runs),
+    ):
         for term in one.terms - other.terms:
             if not _is_said(term, runs):
                 return f"symbols: {term} only in one"
-        for name in one.operators - other.operators - other.weak:
-            if not runs & frozenset(words.OPERATORS.get(name, "").split()):
-                return f"symbols: {name} only in one"
-    one, other = ours.weak - theirs.weak - theirs.operators, theirs.weak - ours.weak - ours.operators
-    for here, there, said, runs in (
-        (one, other, theirs.said, their_runs),
-        (other, one, ours.said, our_runs),
-    ):
-        unsaid = {name for name in here if not runs & frozenset(words.OPERATORS.get(name, "").split())}
-        if unsaid and (there or said):
-            return f"symbols: {_shown(unsaid)} against {_shown(there or said)}"
+        strong = one.operators - other.operators - other.weak
+        if unsaid := _unsaid(strong, runs - own):
+            return f"symbols: {_shown(unsaid)} only in one"
+        there = (other.operators | other.weak) - one.operators - one.weak or other.said
+        unsaid = _unsaid(one.weak - other.weak - other.operators, runs - own)
+        if unsaid and there:
+            return f"symbols: {_shown(unsaid)} against {_shown(there)}"
     for name, left, right in ours.turned - theirs.turned:
         if (name, right, left) in theirs.turned - ours.turned:
             return f"symbols: {left} {name} {right} against {right} {name} {left}"
@@ -292,9 +315,14 @@ def apart(ours: Symbols, theirs: Symbols, our_words: list[str], their_words: lis
 
 def _runs(said: list[str]) -> frozenset[str]:
     """The words of a text, and two and three of them in a row as one."""
-    two = map("".join, zip(said, said[1:], strict=False))
+    two = map("".join, pairwise(said))
     three = map("".join, zip(said, said[1:], said[2:], strict=False))
     return frozenset((*said, *two, *three))
+
+
+def _unsaid(operators: Set[str], runs: Set[str]) -> set[str]:
+    """Those of the operators that a text has no words for, given the words that it alone has."""
+    return {name for name in operators if not runs & frozenset(words.OPERATORS.get(name, "").split())}
 
 
 def _is_said(term: str, runs: Set[str]) -> bool:

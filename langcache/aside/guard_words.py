@@ -20,6 +20,7 @@ __all__ = [
     "PAIRS",
     "PERIODS",
     "PREFIXES",
+    "RAISED",
     "RELATIVE",
     "SMALL_WORDS",
     "SPOKEN",
@@ -266,6 +267,7 @@ ARITHMETIC = {
     "divided": "/",
     "multiplied": "*",
 }
+RAISED = {"squared": "2", "cubed": "3"}
 TIMES = {"noon": "12:00", "midday": "12:00", "midnight": "0:00"}
 HALVES_OF_DAY = {"morning": "am", "afternoon": "pm", "evening": "pm", "tonight": "pm"}
 NEGATING = _words("un in im ir il dis non mis de anti counter a")
@@ -303,15 +305,15 @@ ecto / endo
 endo / exo
 """.strip()
 """Prefixes that make opposites of what they are both put before: overload and underload."""
-SUFFIXES = "less / ful\ner / ee\nor / ee\nphile / phobe\nphilia / phobia"
+SUFFIXES = "less / ful\ner / ee\nor / ee\nphile / phobe\nphilic / phobic\nphilia / phobia"
 NOT_PREFIXED = _words(
     """
-    input inside into income increase impact important improve indeed instead design display discover discuss
-    describe deliver depart depend detail decode until under unit unless inform install invent discount dispatch
-    about above access account across add address again against ago ahead alike alive allow alone along amount
-    around arrange arrive aside assign away awake await demand defend deposit dessert distress index impress
-    import imply implant imprint intend intent interest interview intense instance instant illustrate disease
-    distance distinct missing mission mister misty miss
+    input inside into income increase impact important improve indeed instead design display discover
+    discuss describe deliver depart depend detail decode until under unit unless inform install invent
+    discount dispatch about above access account across add address again against ago ahead alike alive
+    allow alone along amount around arrange arrive aside assign away awake await demand defend deposit
+    dessert distress index impress import imply implant imprint intend intent interest interview intense
+    instance instant illustrate disease distance distinct missing mission mister misty miss
     """
 )
 """Words that only look as if they had a prefix."""
