@@ -1,8 +1,8 @@
 """A guard against hits that look alike and mean something else, by the words that embeddings overlook.
 
-It compares a question with the prompt of an entry and finds numbers, dates, units, negations, opposites,
-names and directions that one has and the other has not. It knows English words, and needs no model. It errs
-in both directions: docs/cache-aside.md has figures for how often.
+It compares a question with the prompt of an entry and finds numbers, dates, units, symbols, negations,
+opposites, names and directions that one has and the other has not. It knows English words, and needs no
+model. It errs in both directions: docs/cache-aside.md has figures for how often.
 """
 
 from __future__ import annotations
@@ -110,6 +110,7 @@ class _Text:
             for token, word in zip(tokens, self.words, strict=True)
             if token[0].isupper()
             and word not in words.SMALL_WORDS
+            and word not in words.UNITS
             and not word.startswith("i'")
             and word.isalpha()
         } - self._first_word(tokens)

@@ -10,7 +10,7 @@ from . import guard_words as words
 __all__ = ["join_prefixes", "opposites", "stem"]
 
 _HYPHENED = re.compile(
-    r"(?<![\w-])(un|in|im|ir|dis|non|mis|de|anti|over|under|pre|post|up|down|en|intra|inter|hyper|hypo|re|micro|macro)"
+    r"(?<![\w-])(un|dis|non|mis|de|anti|pre|post|intra|inter|hyper|hypo|re|micro|macro)"
     r"-(?=[a-z]{3})",
     re.IGNORECASE,
 )

@@ -29,7 +29,7 @@ _TOKEN = re.compile(
     |(?P<quoted>(?<!\w)(?P<quote>["'`])[^\w\s"'`]{{1,3}}(?P=quote)(?!\w))
     |(?P<tag></?[A-Za-z][\w-]{{0,20}}(?:\ ?/)?>)
     |(?P<face>(?<!\S)[:;]-?[()](?![\w(]))
-    |(?P<path>{_OPENING}(?:(?:~|\.\.?)/|/(?=[A-Za-z_.]))[\w./~*-]*|(?<!\S)\.\.(?![\w.,;:!?]))
+    |(?P<path>(?<!\w)[A-Za-z]:[\\/](?!/)[\w\\./~-]*|{_OPENING}(?:(?:~|\.\.?)/|/(?=[A-Za-z_.]))[\w./~*-]*|(?<!\S)\.\.(?![\w.,;:!?]))
     |(?P<flag>(?<![^\s"'`(\[,=|])--?[A-Za-z][\w-]*)
     |(?P<sigil>{_OPENING}(?:\.|@|\#|\$\{{?|!|\*{{1,2}}|&{{1,2}}|\+{{1,2}}|~|\^)(?=[A-Za-z_])\w+|(?<!\w)__?(?=[A-Za-z])\w+(?!\w)(?<!_))
     |(?P<dotted>(?<![\w.])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+)
@@ -42,8 +42,10 @@ _TOKEN = re.compile(
         <=>|===|!==|>>>|\*\*|&&|\|\||==|!=|<=|>=|=>|->|<-(?!\d)|<<|>>|:=|::|\+\+|=~|!~|~=|\|>
         |(?<=\w)\?(?:\.|\?=?)(?=[^\W\d])|(?<=\ )\?(?:\.|\?=?)(?=\ [a-z])
         |\+=|-=|\*=|/=|%=|\^=|\|=|&=|\{{\}}|\[\]|\[\[|\]\]|\{{\{{|\}}\}}|(?<!:)//|<>|[+*/=<>&|^~@\#\\]
-        |(?<=\d)!(?=\ ?[-+*/=^)])|(?<=[\w)\]]\ )-(?=\ [\w(\[$.-])|(?<=[\d)])-(?=[\d(.$-])|(?<=\b\w)-(?=\w\b)
+        |\(\?<?[=!:]|(?<=\d)!(?=\ ?[-+*/=^)])
+        |(?<=[\w)\]]\ )-(?=\ [\w(\[$.-])|(?<=[\d)])-(?=[\d(.$-])|(?<=\b\w)-(?=\w\b)
         |(?<=\w)%(?=\ ?[\w(])|(?<!\S)_(?!\S))
+    |(?P<lone>(?<=\ )(?:[;:"'`,](?=\ |$)|[?!.](?=\ \w)))
     |(?P<sign>[^\x00-\x7f\w\s])
     """,
     re.VERBOSE,
@@ -51,9 +53,9 @@ _TOKEN = re.compile(
 _NEVER_SAME_TURNED = frozenset(["-", "/", "<", ">", "<=", ">=", "^", "%", "<<", ">>", "->", "<-", "=>"])
 _WEAK = frozenset("-=~&/")
 _ARROWS = {"\u2192": "->", "\u21d2": "=>", "\u2190": "<-"}
-_CODE = re.compile(r"(?<!\w)[A-Za-z]+\d+[A-Za-z]\w*")  # H2O
+_CODE = re.compile(r"(?<!\w)(?:[A-Za-z]+\d+[A-Za-z]\w*|[A-Za-z]{2,}(?:\+[A-Za-z]\w*)+)")  # H2O, Ctrl+C
 _ABBREVIATED = re.compile(r"[kMGTm\u03bcunp]?(?:W|Wh|V|A|Hz|\u03a9|F|J|Pa|mol|bps|eV|N|T|s|L|l|m|g)")
-_QUOTE = re.compile(r"(?<!\w)'|'(?!\w)")
+_QUOTE = re.compile(r"(?<!\w)'|'(?!\w)|(?<=\d)'(?=\d)")
 _SAME = {"**": "^", "<>": "!="}
 
 
@@ -77,6 +79,10 @@ class Symbols:
         self.names: set[str] = set()
         """Names of files and hosts, links, addresses and tags."""
         self.pictures: set[str] = set()
+        self.lone: set[str] = set()
+        """Punctuation that is spoken of."""
+        self.measures: dict[str, set[str]] = {}
+        """The units of numbers, by value."""
         self._read(text)
 
     def _read(self, text: str) -> None:
@@ -106,6 +112,9 @@ class Symbols:
                 self._operator(text, found, kinds, at)
             elif kind == "word":
                 self._word(found, kinds, at)
+            elif kind == "lone":
+                if at and found[at - 1][0].lower() in words.SMALL_WORDS:  # what is ; for
+                    self.lone.add(token[0])
             elif kind == "sign":
                 self._sign(token[0])
             else:
@@ -145,14 +154,16 @@ class Symbols:
                 return at + 2
         self.numbers.update(values)
         word_after = after[0] if after is not None and kinds[at + 1] == "word" and _near(token, after) else ""
-        if word_after in ("C", "F"):
-            self.units.add({"C": "celsius", "F": "fahrenheit"}[word_after])
-        elif word_after in words.AFTER_NUMBERS:
-            self.units.add(words.AFTER_NUMBERS[word_after])
-        elif word_after.lower() not in words.UNITS and _ABBREVIATED.fullmatch(word_after):
-            self.names.add(word_after)
+        unit = words.AFTER_NUMBERS.get(word_after, words.UNITS.get(word_after.lower()))
         if text[end : end + 1] in self._primes:
-            self.units.add(self._primes[text[end]])
+            unit = self._primes[text[end]]
+        elif token["currency"]:
+            unit = words.UNITS[token["currency"]]
+        elif unit is None and _ABBREVIATED.fullmatch(word_after):
+            self.names.add(word_after)
+        if unit is not None:
+            self.units.add(unit)
+            self.measures.setdefault(values[-1], set()).add(unit)
         digits = token["digits"]
         if "." in digits and not token["half"] and len(values) == 1:
             written = digits
@@ -231,6 +242,8 @@ class Symbols:
             and (_is_operand(found[at + 1]) or found[at + 1][0] == "by")
         ):
             self.said.add(words.ARITHMETIC[word])
+        elif token[0] in ("C", "F") and before in ("in", "to") and self.units & {"celsius", "fahrenheit"}:
+            self.units.add(words.AFTER_NUMBERS[token[0]])
         elif word == "x" and 0 < at < len(found) - 1 and kinds[at - 1] == kinds[at + 1] == "number":
             self.operators.add("*")  # 1920 x 1080
         elif (number := numbers.roman(token[0], before)) is not None:
@@ -240,7 +253,7 @@ class Symbols:
         category = unicodedata.category(sign)
         if sign in _ARROWS:
             self.weak.add(_ARROWS[sign])
-        elif category == "So" and sign != "\u00b0":
+        elif category == "So":
             self.pictures.add(sign)
         elif category in ("Sm", "Sc") and sign not in words.UNITS:
             (self.weak if "\u2190" <= sign <= "\u21ff" else self.operators).add(sign)
@@ -286,6 +299,10 @@ def apart(ours: Symbols, theirs: Symbols, our_words: list[str], their_words: lis
         here, there = ours.spelt[value], theirs.spelt[value]
         if value in ours.versions | theirs.versions and not here & there:
             return f"versions: {min(here)} against {min(there)}"
+    for value in ours.measures.keys() & theirs.measures.keys():
+        here, there = ours.measures[value], theirs.measures[value]
+        if not here & there:
+            return f"units: {value} {min(here)} against {value} {min(there)}"
     our_runs, their_runs = _runs(our_words), _runs(their_words)
     for one, other, runs, own in (
         (ours, theirs, their_runs, our_runs),
@@ -307,6 +324,7 @@ def apart(ours: Symbols, theirs: Symbols, our_words: list[str], their_words: lis
     for what, here, there in (
         ("names", ours.names, theirs.names),
         ("symbols", ours.pictures, theirs.pictures),
+        ("symbols", ours.lone, theirs.lone),
     ):
         if here - there and there - here:
             return f"{what}: {_shown(here - there)} against {_shown(there - here)}"

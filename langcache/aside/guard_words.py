@@ -101,7 +101,7 @@ UNITS = {
     for alias in aliases.split()
 }
 
-AFTER_NUMBERS = {"m": "m", "g": "g", "l": "litre", "L": "litre"}
+AFTER_NUMBERS = {"m": "m", "g": "g", "l": "litre", "L": "litre", "C": "celsius", "F": "fahrenheit"}
 """Units of one letter, which are units after a number only."""
 
 NEGATIONS = _words("not no never none nobody nothing neither nor cannot without hardly unable")
@@ -276,13 +276,15 @@ PREFIXES = """
 over / under
 pre / post
 up / down
+on / off
+maj / min
 en em / dis
 en / de
 intra / inter
 hyper / hypo
 in / ex
 im / ex
-im / em
+im / em e
 in / out
 as / des
 pro / anti
