@@ -56,6 +56,7 @@ def difference(question: str, prompt: str) -> str | None:
 _WORD = re.compile(
     r"\d{4}-\d{2}-\d{2}|\$(?![A-Za-z_{])|[€£¥]|\d+(?:[.,]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*|%(?![A-Za-z])"
 )
+_ROMAN = re.compile("[IVX]{2,}")  # a number
 _ORDINAL_OR_UNIT = re.compile(r"(?<=\d)(?=[^\W\d_])")
 
 _NEGATIVE_PREFIX = re.compile(
@@ -111,6 +112,7 @@ class _Text:
             if token[0].isupper()
             and word not in words.SMALL_WORDS
             and word not in words.UNITS
+            and not _ROMAN.fullmatch(token)
             and not word.startswith("i'")
             and word.isalpha()
         } - self._first_word(tokens)

@@ -29,7 +29,6 @@ _ALIKE = str.maketrans(
         "\u2265": ">=",
         "\u2a7e": ">=",
         "\u2260": "!=",
-        "\u00b0": " ",
         "\u2122": " ",
         "\u00ae": " ",
         "\u00a9": " ",
@@ -43,6 +42,7 @@ _ALIKE = str.maketrans(
 _SMALL = "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207a\u207b\u207f"
 _RAISED = re.compile(f"[{_SMALL}]+")
 _PLAIN = str.maketrans(_SMALL, "0123456789+-n")
+_DEGREES = re.compile("[\u00b0\u00ba] ?(?:([cC])|([fF]))(?![\\w+#])|\u00b0")
 _DASH = re.compile("(?<=[0-9])\u2013(?=[0-9])|(?<![^ (])\u2013(?=[0-9])")  # a range, or a sign
 
 _BULLET = re.compile(
@@ -56,7 +56,7 @@ _EMPHASIS = re.compile(
     r"|(?<!\w)(?P<lines>__?)(?=[^\s_])(?P<italic>(?:[^_\n]|(?<=\w)_(?=\w))*?[^\s_])(?P=lines)(?!\w)"
 )
 _SPACES = re.compile(r"\s+")
-_WITH = re.compile(r"(?<!\S)w/(o?)(?=\s|[^\W\d_])", re.IGNORECASE)
+_WITH = re.compile(r"(?<!\S)w/(?:(o)(?!\w)|(?=\s|[^\W\d_]))", re.IGNORECASE)
 
 
 def respell(text: str) -> str:
@@ -65,13 +65,18 @@ def respell(text: str) -> str:
         text = _RAISED.sub(lambda found: "^" + found[0].translate(_PLAIN), text.translate(_ALIKE))
         text = _DASH.sub("-", text).replace("\u2013", " ")
         text = "".join(map(_plain, text))
-        text = unicodedata.normalize("NFKC", text).translate(_ALIKE)
+        text = unicodedata.normalize("NFKC", _DEGREES.sub(_degrees, text)).translate(_ALIKE)
+        text = _DEGREES.sub(_degrees, text)
     text = _EMPHASIS.sub(_emphasised, _BULLET.sub("", _RULE.sub("", text)))
     return _SPACES.sub(" ", _WITH.sub(_with, text)).strip()
 
 
 def _emphasised(found: re.Match[str]) -> str:
     return found["strong"] or found["italic"]
+
+
+def _degrees(found: re.Match[str]) -> str:
+    return " celsius" if found[1] else " fahrenheit" if found[2] else " "
 
 
 def _with(found: re.Match[str]) -> str:

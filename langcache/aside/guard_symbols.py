@@ -3,7 +3,8 @@
 A text is read token by token, once from its beginning to its end. What is ordinary punctuation there is no
 token: what ends a sentence, quotes, brackets, the hyphens of compound words, dashes and bullets. The other
 symbols are of three strengths: one of the first kind sets two texts apart if only one of them has it and the
-other has no words for it; the second and third kinds do so only if both texts have one of them.
+other has no words for it (``operators``, ``terms``). One of the second kind counts only against another
+operator in the other text (``weak``), and one of the third only against another of its own sort (``names``).
 """
 
 from __future__ import annotations
@@ -29,13 +30,17 @@ _TOKEN = re.compile(
     |(?P<quoted>(?<!\w)(?P<quote>["'`])[^\w\s"'`]{{1,3}}(?P=quote)(?!\w))
     |(?P<tag></?[A-Za-z][\w-]{{0,20}}(?:\ ?/)?>)
     |(?P<face>(?<!\S)[:;]-?[()](?![\w(]))
-    |(?P<path>(?<!\w)[A-Za-z]:[\\/](?!/)[\w\\./~-]*|{_OPENING}(?:(?:~|\.\.?)/|/(?=[A-Za-z_.]))[\w./~*-]*|(?<!\S)\.\.(?![\w.,;:!?]))
+    |(?P<path>(?<!\w)[A-Za-z]:[\\/](?!/)[\w\\./~-]*
+        |{_OPENING}(?:(?:~|\.\.?)/|/(?=[A-Za-z_.]))[\w./~*-]*
+        |(?<!\S)\.\.(?![\w.,;:!?]))
     |(?P<flag>(?<![^\s"'`(\[,=|])--?[A-Za-z][\w-]*)
-    |(?P<sigil>{_OPENING}(?:\.|@|\#|\$\{{?|!|\*{{1,2}}|&{{1,2}}|\+{{1,2}}|~|\^)(?=[A-Za-z_])\w+|(?<!\w)__?(?=[A-Za-z])\w+(?!\w)(?<!_))
+    |(?P<sigil>{_OPENING}(?:\.|@|\#|\$\{{?|!|\*{{1,2}}|&{{1,2}}|\+{{1,2}}|~|\^)(?=[A-Za-z_])\w+
+        |(?<!\w)__?(?=[A-Za-z])\w+(?!\w)(?<!_))
     |(?P<dotted>(?<![\w.])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+)
     |(?P<date>{numbers.DATE})
     |(?P<number>{numbers.NUMBER})
-    |(?P<attached>(?<!\w)[A-Za-z]'(?=\()|[^\W\d_]+(?:\+\+(?![A-Za-z_(])|--(?=[\s;)]|$)|[#+*](?![\w+*=#&|(\[$-])))
+    |(?P<attached>(?<!\w)[A-Za-z]'(?=\()
+        |[^\W\d_]+(?:\+\+(?![A-Za-z_(])|--(?=[\s;)]|$)|[#+*](?![\w+*=#&|(\[$-])))
     |(?P<charged>(?<!\w)[A-Z][A-Za-z]?-(?![\w>=-]))
     |(?P<word>[^\W\d_]+(?:'[^\W\d_]+)*)
     |(?P<operator>
@@ -76,6 +81,8 @@ class Symbols:
         """Operators of arithmetic in words, between two operands."""
         self.turned: set[tuple[str, str, str]] = set()
         """Operators whose operands can't change places, with them."""
+        self.between: dict[tuple[str, str], set[str]] = {}
+        """All operators, by their operands."""
         self.names: set[str] = set()
         """Names of files and hosts, links, addresses and tags."""
         self.pictures: set[str] = set()
@@ -159,10 +166,11 @@ class Symbols:
             unit = self._primes[text[end]]
         elif token["currency"]:
             unit = words.UNITS[token["currency"]]
-        elif unit is None and _ABBREVIATED.fullmatch(word_after):
-            self.names.add(word_after)
         if unit is not None:
             self.units.add(unit)
+        elif _ABBREVIATED.fullmatch(word_after):
+            unit = word_after
+        if unit is not None:
             self.measures.setdefault(values[-1], set()).add(unit)
         digits = token["digits"]
         if "." in digits and not token["half"] and len(values) == 1:
@@ -198,9 +206,10 @@ class Symbols:
         between_numbers = (
             left is not None and right is not None and kinds[at - 1] == kinds[at + 1] == "number"
         )
-        tight = text[token.start() - 1 : token.start()] not in ("", " ", "\n") and text[
-            token.end() : token.end() + 1
-        ] not in ("", " ", "\n")
+        tight = (
+            not text[max(0, token.start() - 1)].isspace()
+            and not text[token.end() : token.end() + 1].isspace()
+        )
         if name == "#" and right is not None and kinds[at + 1] == "number":
             return  # the number of something
         if name == "/" and left and right and {left[0].lower(), right[0].lower()} <= words.UNITS.keys():
@@ -215,10 +224,11 @@ class Symbols:
             or (name == "~" and (right is None or kinds[at + 1] != "number"))
         )
         (self.weak if name in _WEAK and not strong else self.operators).add(name)
-        if left is not None and right is not None and name in _NEVER_SAME_TURNED:
+        if left is not None and right is not None:
             one, other = left[0].lower(), right[0].lower()
             short = max(len(one), len(other)) == 1 or between_numbers
-            if one != other and (name not in "-/" or short):
+            self.between.setdefault((one, other), set()).add(name)
+            if one != other and name in _NEVER_SAME_TURNED and (name not in "-/" or short):
                 self.turned.add((name, one, other))
 
     def _word(self, found: list[re.Match[str]], kinds: list[str], at: int) -> None:
@@ -273,8 +283,8 @@ class Symbols:
             self.terms.add((bare if bare.endswith("..") else bare.rstrip(".")).lower())
         elif kind in ("escape", "charclass", "format"):
             self.terms.add(term)
-        elif kind == "flag":
-            self.terms.add(term.lower() if term.startswith("--") or len(term) > 4 else term)
+        elif kind == "flag" and not term.startswith("--") and len(term) <= 4 and term[1:].isalpha():
+            self.terms.update("-" + letter for letter in term[1:])  # -la is -l -a, and case matters
         elif kind == "sigil" and term[0] == "." and term[1:].lower() in words.SMALL_WORDS | words.NEGATIONS:
             return  # a sentence after a full stop that stands apart
         else:
@@ -318,6 +328,10 @@ def apart(ours: Symbols, theirs: Symbols, our_words: list[str], their_words: lis
         unsaid = _unsaid(one.weak - other.weak - other.operators, runs - own)
         if unsaid and there:
             return f"symbols: {_shown(unsaid)} against {_shown(there)}"
+    for left, right in ours.between.keys() & theirs.between.keys():
+        here, there = ours.between[left, right], theirs.between[left, right]
+        if not here & there:
+            return f"symbols: {left} {min(here)} {right} against {left} {min(there)} {right}"
     for name, left, right in ours.turned - theirs.turned:
         if (name, right, left) in theirs.turned - ours.turned:
             return f"symbols: {left} {name} {right} against {right} {name} {left}"
