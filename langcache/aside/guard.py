@@ -25,6 +25,8 @@ def lexical_guard(question: str, entry: CacheEntry) -> bool:
 
 def difference(question: str, prompt: str) -> str | None:
     """What sets two questions apart, in a few words; None if the guard sees nothing that does."""
+    if question == prompt:
+        return None
     ours, theirs = _Text(question), _Text(prompt)
     same = ours.words == theirs.words
     for what, here, there in (

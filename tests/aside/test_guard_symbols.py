@@ -137,6 +137,7 @@ def test_any_two_texts_are_compared_either_way_alike(one, other):
 def test_no_text_differs_from_itself(text):
     assert difference(text, text) is None
     assert difference(text, f" {text}\n") is None
+    assert difference(text, text + " ") is None
 
 
 @pytest.mark.parametrize("piece", PIECES)
