@@ -19,7 +19,7 @@ from .computing import check_make
 from .entries import Entries
 from .execution import Execution
 from .flight import CannotFollow, LeaderLeft
-from .functions import Exactly, identity, name_of
+from .functions import Exactly, definition, identity
 from .lookups import BYPASS, Lookups
 from .options import AsideConfig, CallOptions, Options
 from .question import Question, checked_text
@@ -116,6 +116,7 @@ class Aside:
                 argument like any other only if errors are to be raised.
         """
         config = self.state.config
+        computation = options.function or identity(make)
         question = Question(
             call,
             text or "",
@@ -123,10 +124,10 @@ class Aside:
             codec,
             options,
             make,
-            options.function or name_of(make),
-            (options.function or identity(make), arguments),
-            raising=(options.on_error or config.on_error) == "raise",
-            timeout=options.lookup_timeout or config.lookup_timeout,
+            options.function or definition(make),
+            computation if arguments is None else (computation, arguments),
+            (options.on_error or config.on_error) == "raise",
+            options.lookup_timeout or config.lookup_timeout,
         )
         question.outcome = self._outcome_unasked(question, text)
         if question.outcome is None:
@@ -154,9 +155,11 @@ class Aside:
     async def _answer(self, question: Question[T], compute: Callable[[], Awaitable[T]]) -> Answer[T]:
         if question.outcome is not None:
             return self._counted(await self._computed(question, question.outcome, compute))
-        key, failed = await self.lookups.key(question)
-        if failed is not None:
-            return self._counted(await self._computed(question, failed, compute))
+        key = None
+        if self.lookups.asks_for_key:
+            key, failed = await self.lookups.key(question)
+            if failed is not None:
+                return self._counted(await self._computed(question, failed, compute))
         execution = self.state.execution
         flight_key = question.flight_key(execution.place(), key)
         while True:

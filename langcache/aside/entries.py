@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Coroutine, Mapping
 from contextlib import suppress
+from typing import Any, TypeVar
 
 from .._call import protocol
 from .._call.caller import Caller
@@ -15,6 +16,8 @@ from ..limits import Limits
 from ..models import CacheEntry, SearchResponse
 
 __all__ = ["Entries"]
+
+T = TypeVar("T")
 
 _FIRST_PAGE = 16
 
@@ -31,28 +34,20 @@ class Entries:
         self._caller = caller
         self._limits = limits
 
-    async def find(
+    def find(
         self, request: Request[SearchResponse], timeout: float, key: str | None
-    ) -> list[CacheEntry]:
-        """The entries that a search finds, best first, within ``timeout`` seconds.
+    ) -> Coroutine[Any, Any, SearchResponse]:
+        """What a search finds, within ``timeout`` seconds.
 
         Args:
             request: the search.
             timeout: seconds.
-            key: the authorization to use, as `Caller.ask_for_key` gave it; None for the client's own.
+            key: the authorization to use, as `ask_for_key` gave it; None for the client's own.
         """
         caller = self._caller if key is None else self._caller.with_authorization(key)
-        each = timeout if caller.timeout is None else min(timeout, caller.timeout)
-        if caller.timeout_bounds_call:  # which saves a second timer
-            return (await caller.call(request, timeout_ms=1000 * each)).data
-        limit = time_limit(timeout)
-        try:
-            async with limit:
-                return (await caller.call(request, timeout_ms=1000 * each)).data
-        except (asyncio.TimeoutError, TimeoutError) as error:  # two classes before Python 3.11
-            if not is_over(limit):
-                raise  # it is one of the callable for the key, say
-            raise TimeoutException(f"the lookup took more than {timeout:g} s") from error
+        each = timeout if caller.timeout is None or timeout < caller.timeout else caller.timeout
+        found = caller.call(request, timeout_ms=1000 * each)
+        return found if caller.timeout_bounds_call else _within(timeout, found)  # which saves a second timer
 
     async def ask_for_key(self, timeout: float) -> str:
         """The authorization that the client's callable for the key gives now, within ``timeout`` seconds."""
@@ -90,3 +85,14 @@ class Entries:
             if len(found) < count:
                 return [entry for entry in found if entry.prompt == prompt and entry.attributes == attributes]
             count *= 4
+
+
+async def _within(timeout: float, work: Awaitable[T]) -> T:
+    limit = time_limit(timeout)
+    try:
+        async with limit:
+            return await work
+    except (asyncio.TimeoutError, TimeoutError) as error:  # two classes before Python 3.11
+        if not is_over(limit):
+            raise  # it is one of the callable for the key, say
+        raise TimeoutException(f"the lookup took more than {timeout:g} s") from error

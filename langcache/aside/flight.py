@@ -89,11 +89,14 @@ class TaskFlights:
 
     def join(self, key: Hashable) -> tuple[TaskFlight, bool]:
         """The flight of this key, and whether the caller leads it: then it is to be used under ``with``."""
-        flight = self._flights.get(key)
-        if flight is not None and flight.is_open:
+        ours = TaskFlight(self._flights, key)
+        flight = self._flights.setdefault(key, ours)
+        if flight is ours:
+            return ours, True
+        if flight.is_open:
             return flight, False
-        flight = self._flights[key] = TaskFlight(self._flights, key)
-        return flight, True
+        self._flights[key] = ours
+        return ours, True
 
     def clear(self) -> None:
         """Forget all flights, in a forked child: their leaders are in the parent."""
@@ -116,7 +119,7 @@ class TaskFlight(Flight):
         self._key = key
         self._finished = False
         self._task: asyncio.Task[Any] | None = None
-        self._result: asyncio.Future[Any] | None = None  # most flights have no followers
+        self._result: asyncio.Future[Any] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -125,11 +128,11 @@ class TaskFlight(Flight):
 
     def __enter__(self) -> TaskFlight:
         self._caller = self.add_caller()
-        self.enter()
+        _current.set(self)
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        self.exit_to(self._caller)
+        _current.set(self._caller)
         if isinstance(error, Exception):
             self.finish(error=error)
         elif error is not None and self._task is None:
@@ -137,8 +140,11 @@ class TaskFlight(Flight):
         self.remove_caller(self._caller)
 
     def remove_caller(self, caller: Flight | None) -> None:
-        super().remove_caller(caller)
-        if not self.callers and self._task is not None:
+        """Count a caller out again; the last one out cancels the work."""
+        self.callers -= 1
+        if caller is not None:
+            caller._waits_for.remove(self)
+        if self._task is not None and not self.callers:
             self._task.cancel()
 
     def finish(self, result: object = None, error: BaseException | None = None) -> None:
@@ -146,7 +152,7 @@ class TaskFlight(Flight):
         self._finished = True
         self._close()
         if self._result is None or self._result.done():
-            return
+            return  # nearly always: most flights have no followers
         if error is None:
             self._result.set_result(result)
         else:
@@ -179,8 +185,9 @@ class TaskFlight(Flight):
             self.remove_caller(caller)
 
     def _close(self) -> None:
-        if self._flights.get(self._key) is self:
-            del self._flights[self._key]
+        flight = self._flights.pop(self._key, None)
+        if flight is not None and flight is not self:
+            self._flights[self._key] = flight
 
     def _finish_with(self, task: asyncio.Task[Outcome[Any]]) -> None:
         if task.cancelled():  # by a close of the loop, or because the work itself raised CancelledError

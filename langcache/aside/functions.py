@@ -12,7 +12,7 @@ from typing import Any, Final
 from .round_trip import first_difference
 from .scope import AttributeValue, encode_attributes
 
-__all__ = ["Exactly", "Functions", "describe", "identity", "name_of"]
+__all__ = ["Exactly", "Functions", "definition", "describe", "identity", "name_of"]
 
 _DEPTH = 4  # of functions within functions: one that is part of its own closure has no end
 _MOST_NOTED = 1024
@@ -59,7 +59,7 @@ def identity(make: object, depth: int = _DEPTH) -> Hashable:
     one type. To be compared only while both are in use.
     """
     if isinstance(make, FunctionType):
-        code: tuple[Hashable, ...] = (id(make.__code__), id(make.__globals__))
+        code = (id(make.__code__), id(make.__globals__))
         if make.__closure__ is None and make.__defaults__ is None and make.__kwdefaults__ is None:
             return code
         if depth:
@@ -84,14 +84,20 @@ def _contents(cell: Any) -> object:
         return _Itself(cell)
 
 
-def name_of(make: object) -> str | None:
-    """The name of a function that is the same in every process: its module and qualified name.
+def definition(make: object) -> tuple[str, str] | None:
+    """Where in a program a function is defined: its module and qualified name.
 
     None for what has no such name: lambdas, methods of objects, partials, callable objects, values.
     """
-    if not isinstance(make, FunctionType | BuiltinFunctionType) or make.__name__ == "<lambda>":
+    if not isinstance(make, (FunctionType, BuiltinFunctionType)) or make.__name__ == "<lambda>":
         return None
-    return f"{_module(make.__module__)}.{make.__qualname__}"
+    return make.__module__, make.__qualname__
+
+
+def name_of(make: object) -> str | None:
+    """The name of a function that is the same in every process; None if `definition` is."""
+    defined = definition(make)
+    return None if defined is None else f"{_module(defined[0])}.{defined[1]}"
 
 
 def _module(name: str | None) -> str:
@@ -128,7 +134,7 @@ class Functions:
     def __init__(self, attribute: str | None) -> None:
         self.attribute = attribute
         self._declared: list[_Declared] = []
-        self._noted: dict[Hashable, str] = {}
+        self._noted: dict[Hashable, tuple[Hashable, object]] = {}
 
     def declare(
         self,
@@ -172,20 +178,26 @@ class Functions:
         return encode_attributes({"function": name})["function"]
 
     def check(
-        self, function: object, name: str | None, attributes: frozenset[tuple[str, str]] | None
+        self, function: object, name: Hashable, attributes: frozenset[tuple[str, str]] | None
     ) -> TypeError | None:
-        """An error if an answer of another named function is stored with these attributes."""
-        other = self._noted.get(attributes)
-        if other is None or name is None or name == other:
-            return None
-        return _refusal(describe(function), other, self.attribute)
+        """An error if an answer of another named function is stored with these attributes.
 
-    def note(self, name: str | None, attributes: frozenset[tuple[str, str]] | None) -> None:
+        Args:
+            function: the function itself.
+            name: what the program calls it, or else its `definition`.
+            attributes: of the call.
+        """
+        noted = self._noted.get(attributes)
+        if noted is None or name is None or name == noted[0]:
+            return None
+        return _refusal(describe(function), describe(noted[1]), self.attribute)
+
+    def note(self, function: object, name: Hashable, attributes: frozenset[tuple[str, str]] | None) -> None:
         """Take note of whose answer is stored with these attributes: of the latest 1,024 at least."""
         if name is not None and attributes not in self._noted:
             if len(self._noted) >= _MOST_NOTED:
                 del self._noted[next(iter(self._noted))]
-            self._noted[attributes] = name
+            self._noted[attributes] = name, function
 
 
 class _Declared:

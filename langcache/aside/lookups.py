@@ -35,16 +35,14 @@ class Lookups:
     def __init__(self, state: State, entries: Entries, *, asks_for_key: bool) -> None:
         self._state = state
         self._entries = entries
-        self._asks_for_key = asks_for_key
+        self.asks_for_key: bool = asks_for_key
+        """Whether `key` has to be asked; a client with one key for all calls needs not."""
 
     async def key(self, question: Question[Any]) -> tuple[str | None, Lookup | None]:
         """The authorization that the client's callable for the key gives; or the outcome if it gives none.
 
-        Two calls share an answer only if they have the same key, so it is asked for before. None if the
-        client has one key for all calls.
+        Two calls share an answer only if they have the same key, so it is asked for before.
         """
-        if not self._asks_for_key:
-            return None, None
         state = self._state
         if not question.raising and state.breaker.blocks:
             return None, BYPASS["circuit open"]
@@ -69,7 +67,7 @@ class Lookups:
             return _MISS
         started = time.monotonic()
         try:
-            entries = await state.execution.run(
+            found = await state.execution.run(
                 question.call, self._entries.find, question.request, question.timeout, key
             )
         except Exception as error:
@@ -81,7 +79,7 @@ class Lookups:
             elapsed = time.monotonic() - started
             state.stats.lookup_seconds += elapsed  # no call in between, so that no thread's share is lost
         state.breaker.succeeded()
-        return await self._first_accepted(question, entries) if entries else _MISS
+        return await self._first_accepted(question, found.data) if found.data else _MISS
 
     def _failed(self, question: Question[Any], error: Exception) -> Lookup:
         self._state.failed(question, error)

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from .._wire.exchange import Request
 from ..models import CacheEntry, SearchResponse
 from .answers import Lookup
-from .codecs import Codec
+from .codecs import TEXT, Codec
 from .functions import describe
 from .options import Options
 
@@ -28,7 +28,7 @@ class Question(Generic[T]):
         codec: makes text of the answer.
         options: those of the call.
         make: what computes the answer.
-        name: the name of that function; None if it has none that is the same in every process.
+        name: what the program calls that function, or else where it is defined; None if that is nowhere.
         computation: equal for questions whose answers are computed alike.
         raising: whether errors of the cache are raised.
         timeout: seconds for a lookup.
@@ -47,9 +47,8 @@ class Question(Generic[T]):
         codec: Codec[T],
         options: Options,
         make: object,
-        name: str | None,
+        name: Hashable,
         computation: Hashable,
-        *,
         raising: bool,
         timeout: float,
     ) -> None:
@@ -76,16 +75,9 @@ class Question(Generic[T]):
             key: the authorization of the call, if it differs from call to call.
         """
         text = self.text if self.text.isascii() else unicodedata.normalize("NFC", self.text)
+        codec = None if self.codec is TEXT else _hashable(self.codec)
         options = None if self.options is Options.DEFAULT else _hashable(self.options)
-        return (
-            place,
-            " ".join(text.split()),
-            self.attributes,
-            _hashable(self.codec),
-            options,
-            self.computation,
-            key,
-        )
+        return place, " ".join(text.split()), self.attributes, codec, options, self.computation, key
 
     def may_be_answered_by(self, entry: CacheEntry) -> bool:
         """Whether an entry carries the attributes asked for.
@@ -95,7 +87,7 @@ class Question(Generic[T]):
         return self.attributes is None or self.attributes <= entry.attributes.items()
 
     def __str__(self) -> str:
-        return self.name or describe(self.make)
+        return self.options.function or describe(self.make)
 
 
 def checked_text(text: object, *, by_key: bool) -> str | None:

@@ -75,8 +75,10 @@ class Stats(msgspec.Struct, kw_only=True):
 
     def found(self, similarity: float) -> None:
         """Count an entry found."""
-        within = min(max(similarity, 0.0), 1.0)  # whatever a service sends
-        self.similarities[min(int(within * _BUCKETS), _BUCKETS - 1)] += 1
+        if 0.0 <= similarity < 1.0:
+            self.similarities[int(similarity * _BUCKETS)] += 1
+        else:  # whatever a service sends
+            self.similarities[_BUCKETS - 1 if similarity >= 1.0 else 0] += 1
 
     def __str__(self) -> str:
         found = [f"0.{at:02d} x {count}" for at, count in enumerate(self.similarities) if count]

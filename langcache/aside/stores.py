@@ -133,5 +133,5 @@ class Stores:
             state.stats.store_seconds += elapsed
         state.stats.stores += 1
         state.breaker.succeeded()
-        state.functions.note(question.name, question.attributes)
+        state.functions.note(question.make, question.name, question.attributes)
         return None

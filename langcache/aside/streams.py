@@ -80,7 +80,7 @@ async def _read(
     state = aside.state
     lookup = question.outcome
     key: str | None = None
-    if lookup is None:
+    if lookup is None and aside.lookups.asks_for_key:
         key, lookup = await aside.lookups.key(question)
     looked_up = given = counted = False
     while True:

@@ -29,18 +29,18 @@ cache = AsyncLangCache(enabled=False)
 blocking = LangCache(enabled=False)
 
 
-@cache.cached(function="any")
+@cache.scoped(tenant="plain").cached()
 async def plain(question: str) -> str:
     """Say something."""
     return f"plain {question}"
 
 
-@cache.cached
+@cache.scoped(tenant="bare").cached
 async def bare(question: str) -> str:
     return f"bare {question}"
 
 
-@blocking.cached(function="any")
+@blocking.scoped(tenant="plain").cached()
 def plain_blocking(question: str) -> str:
     """Say something."""
     return f"plain {question}"
@@ -340,13 +340,12 @@ def test_an_option_that_can_never_work_is_refused_when_it_is_given(client, optio
     with pytest.raises((TypeError, ValueError), match=said):
         client.get_or_stream(QUESTION, lambda question: iter(()), **options)
     with pytest.raises((TypeError, ValueError), match=said):
-        call = client.get_or_set(QUESTION, "ready", **options)
-        asyncio.run(call)
+        asyncio.run(client.get_or_set(QUESTION, "ready", **options))
 
 
 @pytest.mark.parametrize("wrong", ["question", 5, None.__class__])
 def test_what_is_no_function_is_told_how_settings_are_given(wrong):
-    with pytest.raises(TypeError, match="by name|async functions"):
+    with pytest.raises(TypeError, match=r"by name|async functions"):
         cache.cached(wrong)
 
 

@@ -328,7 +328,7 @@ async def test_nothing_is_kept_from_a_function_by_one_that_never_stored(cache):
 def test_which_functions_store_is_remembered_within_bounds(blocking_cache):
     functions = blocking_cache._aside.state.functions
     for number in range(3000):
-        functions.note("name", frozenset({("user", str(number))}))
+        functions.note(first, "name", frozenset({("user", str(number))}))
     assert len(functions._noted) == 1024
     assert functions.check(first, "other", frozenset({("user", "2999")})) is not None
 

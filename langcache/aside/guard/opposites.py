@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Set
 
-from . import guard_words as words
+from . import words
 
 __all__ = ["join_prefixes", "opposites", "stem"]
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 
-from ..models import CacheEntry
-from . import guard_words as words
-from .guard_opposites import join_prefixes, opposites, stem
-from .guard_spelling import respell
-from .guard_symbols import Symbols, apart
+from ...models import CacheEntry
+from . import words
+from .opposites import join_prefixes, opposites, stem
+from .spelling import respell
+from .symbols import Symbols, apart
 
 __all__ = ["difference", "lexical_guard"]
 

@@ -14,8 +14,7 @@ import unicodedata
 from collections.abc import Set
 from itertools import pairwise
 
-from . import guard_numbers as numbers
-from . import guard_words as words
+from . import numbers, words
 
 __all__ = ["Symbols", "apart"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from . import guard_words as words
+from . import words
 
 __all__ = ["DATE", "NUMBER", "fraction", "is_version", "roman", "time_of_day", "values"]
 
