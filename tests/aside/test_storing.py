@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 import pydantic
 import pytest
+from pydantic.alias_generators import to_camel
 
 from langcache.aside import JsonCodec, TextCodec
 from langcache.aside.round_trip import first_difference
@@ -37,7 +38,7 @@ class Secret(pydantic.BaseModel):
 
 
 class Aliased(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(alias_generator=pydantic.alias_generators.to_camel)
+    model_config = pydantic.ConfigDict(alias_generator=to_camel)
     first_name: str
 
     @pydantic.computed_field
@@ -129,7 +130,8 @@ async def test_what_would_not_come_back_is_not_stored_and_said_to_be_so(cache, c
     for _ in range(3):
         answer = await give.answer(QUESTION)
         assert answer.value is value
-        assert (answer.status, type(answer.error).__mro__[-3]) == ("miss", Exception)
+        assert answer.status == "miss"
+        assert isinstance(answer.error, Exception)
     assert len(calls) == 3
     assert not await cache.search(QUESTION)
     assert cache.stats().store_errors == 3

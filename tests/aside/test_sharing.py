@@ -1,0 +1,329 @@
+"""What calls of one moment may share: keys, threads, forks, interruptions, and waits that end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context, ContextVar
+
+import pytest
+
+from langcache import AsyncLangCache, LangCache
+from langcache.aside import AsideConfig
+from langcache.errors import AuthenticationError, TimeoutException
+
+QUESTION = "How do I reset my password?"
+SOON = AsideConfig(flight_timeout=0.05)
+
+user: ContextVar[str] = ContextVar("user")
+
+
+class KeyOfUser:
+    """A callable for the key that depends on the context, and waits until so many have asked."""
+
+    def __init__(self, key, parties=1):
+        self.keys = {"good": key, "bad": "x" * 20}
+        self.parties = parties
+        self.asked = 0
+        self.open = threading.Event()
+
+    def __call__(self):
+        self.asked += 1
+        if self.asked == self.parties:
+            self.open.set()
+        return self.keys[user.get()]
+
+
+async def test_a_caller_whose_key_is_refused_gets_nobody_elses_answer(connection, make, until):
+    key = KeyOfUser(connection["api_key"])
+    make.go_on.clear()
+    async with AsyncLangCache(**connection | {"api_key": key}) as cache:
+
+        async def ask(name):
+            user.set(name)
+            return await cache.get_or_set(QUESTION, make)
+
+        tasks = [asyncio.create_task(ask(name)) for name in ("good", "bad", "good")]
+        await until(lambda: make.calls == 2 and cache._aside.state.execution.flights.waiting == 3)
+        make.go_on.set()
+        good, bad, also_good = await asyncio.gather(*tasks)
+    assert [answer.shared for answer in (good, bad, also_good)] == [False, False, True]
+    assert (good.status, bad.status) == ("miss", "error")
+    assert isinstance(bad.error, AuthenticationError)
+
+
+def test_threads_with_other_keys_do_not_share(connection):
+    key, calls = KeyOfUser(connection["api_key"]), []
+    both = threading.Barrier(2, timeout=30)
+
+    def make(prompt):
+        calls.append(user.get())
+        both.wait()
+        return f"for {user.get()}"
+
+    with LangCache(**connection | {"api_key": key}) as cache, ThreadPoolExecutor(2) as pool:
+
+        def ask(name):
+            user.set(name)
+            return cache.get_or_set(QUESTION, make)
+
+        good, bad = pool.map(ask, ("good", "bad"))
+    assert (good.value, bad.value) == ("for good", "for bad")
+    assert isinstance(bad.error, AuthenticationError)
+
+
+async def test_streams_with_other_keys_do_not_share(connection):
+    key = KeyOfUser(connection["api_key"])
+
+    async def source(prompt):
+        yield user.get()
+
+    async with AsyncLangCache(**connection | {"api_key": key}) as cache:
+
+        async def read(name):
+            user.set(name)
+            stream = cache.get_or_stream(QUESTION, source)
+            return [chunk async for chunk in stream], stream.status.value
+
+        assert await asyncio.gather(read("good"), read("bad")) == [(["good"], "miss"), (["bad"], "error")]
+
+
+async def test_a_key_callable_that_fails_makes_each_caller_compute_alone(broken, make):
+    def no_key():
+        raise OSError("the vault is sealed")
+
+    async with AsyncLangCache(broken.url, no_key, "cache") as cache:
+        answers = await asyncio.gather(*(cache.get_or_set(QUESTION, make) for _ in range(3)))
+    assert make.calls == 3
+    assert {str(answer.error) for answer in answers} == {"the vault is sealed"}
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_a_key_callables_own_timeout_is_told_as_its_own(broken, make, is_async):
+    def times_out():
+        raise TimeoutError("the vault is slow")
+
+    async def times_out_async():
+        times_out()
+
+    async with AsyncLangCache(broken.url, times_out_async if is_async else times_out, "cache") as cache:
+        answer = await cache.get_or_set(QUESTION, make)
+        assert answer.value == "the answer"
+        assert "the vault is slow" in str(answer.error)
+        assert "the lookup took more" not in str(answer.error)
+
+
+def test_the_first_use_by_many_threads_is_one_use(connection):
+    for _ in range(5):
+        calls, everybody = [], threading.Barrier(8, timeout=30)
+
+        def make(prompt, calls=calls):
+            calls.append(prompt)
+            while cache._aside.state.execution.flights.waiting < 8:
+                threading.Event().wait(0.001)
+            return "made"
+
+        with LangCache(**connection) as cache, ThreadPoolExecutor(8) as pool:
+
+            def ask(_, everybody=everybody, make=make):
+                everybody.wait()
+                return cache.get_or_set(QUESTION, make, no_store=True).value
+
+            assert set(pool.map(ask, range(8))) == {"made"}
+            assert (len(calls), cache.stats().calls) == (1, 8)
+
+
+# Waits that end
+
+
+def test_a_make_that_waits_for_a_thread_that_asks_the_same_ends(connection):
+    with LangCache(**connection, aside=SOON) as cache, ThreadPoolExecutor(2) as pool:
+        depth = []
+
+        def make(prompt):
+            depth.append(prompt)
+            if len(depth) == 1:
+                return "outer " + pool.submit(cache.get_or_set, QUESTION, make).result(30).value
+            return "inner"
+
+        assert cache.get_or_set(QUESTION, make).value == "outer inner"
+        assert cache.stats().flight_timeouts == 1
+
+
+def test_two_makes_that_wait_for_each_other_through_threads_end(connection, caplog):
+    questions = ("The first question entirely", "Something else altogether")
+    with LangCache(**connection, aside=SOON) as cache, ThreadPoolExecutor(4) as pool:
+        both = threading.Barrier(2, timeout=30)
+        calls = dict.fromkeys(questions, 0)
+
+        def make(prompt):
+            calls[prompt] += 1
+            if calls[prompt] > 1:
+                return f"alone {prompt}"
+            both.wait()
+            other = questions[1 - questions.index(prompt)]
+            return pool.submit(cache.get_or_set, other, make, similarity_threshold=1).result(30).value
+
+        answers = [
+            pool.submit(cache.get_or_set, question, make, similarity_threshold=1) for question in questions
+        ]
+        assert all(answer.result(30).value.startswith("alone") for answer in answers)
+    assert "computes alone" in caplog.text
+
+
+async def test_tasks_that_wait_for_each_other_out_of_sight_end(connection):
+    async with AsyncLangCache(**connection, aside=SOON) as cache:
+        depth = []
+
+        async def make(prompt):
+            depth.append(prompt)
+            if len(depth) == 1:
+                # A fresh context knows nothing of what this task is part of.
+                ask = asyncio.get_running_loop().create_task
+                task = Context().run(ask, cache.get_or_set(QUESTION, make))
+                return "outer " + (await task).value
+            return "inner"
+
+        assert (await cache.get_or_set(QUESTION, make)).value == "outer inner"
+        assert cache.stats().flight_timeouts == 1
+
+
+async def test_a_stream_that_gives_nothing_is_not_waited_for(connection, until):
+    async with AsyncLangCache(**connection, aside=SOON) as cache:
+        calls, never = [], asyncio.Event()
+
+        async def source(prompt):
+            calls.append(prompt)
+            if len(calls) == 1:
+                await never.wait()
+            yield "alone"
+
+        first = asyncio.create_task(anext(cache.get_or_stream(QUESTION, source)))
+        await until(lambda: calls)
+        follower = cache.get_or_stream(QUESTION, source)
+        assert [chunk async for chunk in follower] == ["alone"]
+        assert (follower.status, cache.stats().flight_timeouts) == ("miss", 1)
+        first.cancel()
+
+
+async def test_a_stream_that_stops_giving_is_an_error_for_those_who_share_it(connection, until):
+    async with AsyncLangCache(**connection, aside=SOON) as cache:
+        never = asyncio.Event()
+
+        async def source(prompt):
+            yield "once"
+            await never.wait()
+
+        leader, follower = (cache.get_or_stream(QUESTION, source) for _ in "ab")
+        assert [await anext(leader), await anext(follower)] == ["once", "once"]
+        with pytest.raises(TimeoutException, match="several share"):
+            await anext(follower)
+        await leader.aclose()
+
+
+def test_a_blocking_stream_read_by_its_own_source_in_another_thread_ends(connection):
+    with LangCache(**connection, aside=SOON) as cache, ThreadPoolExecutor(2) as pool:
+        calls = []
+
+        def source(prompt):
+            calls.append(prompt)
+            if len(calls) == 1:
+                yield from pool.submit(lambda: list(cache.get_or_stream(QUESTION, source))).result(30)
+            yield "end"
+
+        assert list(cache.get_or_stream(QUESTION, source)) == ["end", "end"]
+
+
+# Cancellations
+
+
+async def test_a_make_that_raises_cancelled_error_cancels_nobody_else(cache, until):
+    calls, go_on = [], asyncio.Event()
+
+    async def make(prompt):
+        calls.append(prompt)
+        if len(calls) == 1:
+            await go_on.wait()
+            raise asyncio.CancelledError
+        return "made"
+
+    leader, *followers = (asyncio.create_task(cache.get_or_set(QUESTION, make)) for _ in range(3))
+    await until(lambda: calls and cache._aside.state.execution.flights.waiting == 3)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await leader
+    assert {answer.value for answer in await asyncio.gather(*followers)} == {"made"}
+    assert len(calls) == 2
+
+
+async def test_a_source_that_raises_cancelled_error_cancels_nobody_else(cache, until):
+    calls, go_on = [], asyncio.Event()
+
+    async def source(prompt):
+        calls.append(prompt)
+        if len(calls) == 1:
+            await go_on.wait()
+            raise asyncio.CancelledError
+        yield "made"
+
+    async def read():
+        return [chunk async for chunk in cache.get_or_stream(QUESTION, source)]
+
+    leader, *followers = (asyncio.create_task(read()) for _ in range(3))
+    await until(lambda: sum(stream.callers for stream in cache._aside.state.streams.values()) == 3 and calls)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await leader
+    assert await asyncio.gather(*followers) == [["made"]] * 2
+
+
+# Forks and event loops that are gone
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_what_was_being_stored_at_a_fork_does_not_count_in_the_child(connection):
+    with LangCache(**connection, aside=AsideConfig(max_pending_stores=1)) as cache:
+        cache.get_or_set(QUESTION, "made", store="background")
+        state = cache._aside.state
+        while state.pending_stores:
+            threading.Event().wait(0.001)
+        state.pending_stores.add("a task of the parent")
+        state.streams["key"] = "a stream of the parent"
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                assert not state.pending_stores
+                assert not state.streams
+                assert not cache._aside.stores.pending
+                cache.get_or_set("In the child?", "stored")
+                status = cache.stats().stores - 2
+                cache.close()
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+        assert state.pending_stores == {"a task of the parent"}
+        state.pending_stores.clear()
+
+
+def test_what_was_being_stored_on_a_loop_that_is_closed_does_not_count(connection):
+    cache = AsyncLangCache(**connection, aside=AsideConfig(max_pending_stores=1))
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(cache.get_or_set(QUESTION, "made"))
+        never = loop.create_task(asyncio.Event().wait())
+        never._log_destroy_pending = False  # so that asyncio says nothing of it
+        cache._aside.state.pending_stores.add(never)
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
+
+    async def again():
+        async with cache:
+            await cache.get_or_set("And on another loop?", "stored")
+            return cache.stats().stores
+
+    assert asyncio.run(again()) == 2
