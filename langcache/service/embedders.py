@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import threading
 import unicodedata
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -29,11 +32,19 @@ class EmbedderError(Exception):
 
 
 class Embedder(Protocol):
-    """What the local service needs of a sentence-embedding model. It serves one server at a time."""
+    """What the local service needs of a sentence-embedding model. An embedder works for one server at a time.
+
+    An embedder may have one more method, ``can_read(text: str) -> bool``, which is called after `start`. A
+    text for which it gives false, such as one in a language that the model does not know, is stored and found
+    by exact search, but never by meaning. Without the method every text counts as readable.
+    """
 
     @property
     def name(self) -> str:
-        """Names the model. Vectors of different names are never compared: what changes vectors changes it."""
+        """The name of the model. Vectors of embedders with different names are never compared.
+
+        Change it with whatever changes the vectors, or which texts can be read.
+        """
         ...
 
     @property
@@ -42,33 +53,34 @@ class Embedder(Protocol):
         ...
 
     async def start(self) -> None:
-        """Make ready, inside the event loop that will use it. Raises what keeps it from working."""
+        """Get ready, in the event loop that will call `embed`. Raises whatever keeps it from working."""
         ...
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """One float32 vector of length 1 for each text, as the rows of an array.
 
-        A text without meaning to the model gives zeros. Raises `EmbedderError`.
+        A row of zeros is for a text that is similar to none. Raises `EmbedderError`.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of what `start` took. May be called without it, and twice."""
+        """Release what `start` opened. May be called without `start`, and twice."""
         ...
 
 
 class WordLlamaEmbedder:
-    """WordLlama (256 dimensions): a static model whose weights come with the package.
+    """WordLlama (256 dimensions): a static model whose weights are installed with its package.
 
-    Some 0.1 ms for a prompt on one core, and no network. It does not mind case, spacing, nor how an accent is
-    encoded. It knows words and not their order, so near misses such as "enable" and "disable" look alike to
-    it; docs/local-service.md has figures.
+    A prompt takes about 0.1 ms on one core, without a network. Case, spacing and the encoding of accents make
+    no difference. The model knows words but not their order, so prompts that differ in one word, such as
+    "enable" and "disable", look alike to it. It reads English, most European languages that are written in
+    Latin or Cyrillic letters, and much Chinese; `can_read` tells. docs/local-service.md has figures.
 
-    `start` raises `ImportError` where the extra ``langcache[local]`` is missing. The ``wordllama`` package
-    has wheels for Python 3.10 to 3.13.
+    `start` raises `ImportError` where the extra ``local`` is missing. The ``wordllama`` package has wheels
+    for CPython 3.10 to 3.13.
     """
 
-    name = "wordllama/l2_supercat_256-uncased"
+    name = "wordllama/l2_supercat_256-uncased-2"  # 2: without vectors for what it can't read
     dimensions = 256
 
     def __init__(self) -> None:
@@ -82,14 +94,63 @@ class WordLlamaEmbedder:
         """See `Embedder.embed`. Runs in the event loop: handing it to a thread would take longer."""
         return unit_rows(self._model.embed([_folded(text) for text in texts]))
 
+    def can_read(self, text: str) -> bool:
+        """Whether the model has pieces of words for at least 60 % of the letters of a text.
+
+        A Chinese character is a word; one that the model lacks counts half. A text without letters can't be
+        read, and neither can a text in a script that the model spells letter by letter: the mean of the
+        vectors of single letters is much the same whatever the text says.
+        """
+        folded = _folded(text)
+        pieces = self._model.tokenizer.encode(folded, add_special_tokens=False).tokens
+        read = chinese = 0
+        for piece, next_piece in zip_longest(pieces, pieces[1:], fillvalue=""):
+            letters, is_chinese = _letters_of(piece)
+            chinese += is_chinese
+            if letters > 1 or is_chinese or (letters and piece[0] == _SPACE and not _letter(next_piece[:1])):
+                read += letters
+        # A Chinese character that the model does not know is three bytes, which still tell it from others.
+        unknown_chinese = sum(map(_chinese, folded)) - chinese
+        return read > 0 and read >= _READABLE_SHARE * (sum(map(_letter, folded)) - unknown_chinese / 2)
+
     async def close(self) -> None:
-        """Nothing to let go of: the model stays for the next server of this process."""
+        """Does nothing: the model stays loaded for the next server of this process."""
+
+
+_READABLE_SHARE = 0.6
+"""Measured with the questions in quality_languages.tsv: below it, unrelated questions begin to hit."""
+
+_SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
+"""What the tokenizer puts in place of a space."""
 
 
 def _folded(text: str) -> str:
-    # The model has vectors of their own for "Spain", "spain" and "SPAIN", and they are far apart. Who changes
-    # what this does must change the embedder's name too, or vectors in files are compared with other ones.
+    # The model has a vector for each of "Spain", "spain" and "SPAIN", and they are far apart. After a change
+    # here the embedder needs another name, or old vectors in files would be compared with new ones.
     return " ".join(unicodedata.normalize("NFC", text.casefold()).split())
+
+
+@cache  # at most one for each of the model's 32,000 pieces
+def _letters_of(piece: str) -> tuple[int, bool]:
+    """The number of letters in a piece of the tokenizer's, and whether the piece is a Chinese character."""
+    if _BYTE.fullmatch(piece):
+        return 0, False
+    text = piece.strip(_SPACE)
+    return sum(map(_letter, text)), len(text) == 1 and _chinese(text)
+
+
+_BYTE = re.compile("<0x[0-9A-F]{2}>")
+"""A piece that is one byte of a character that the model does not know."""
+
+
+def _letter(character: str) -> bool:
+    # Marks belong to letters, and pictures such as emoji stand for words. "▁" is a picture to Unicode.
+    category = unicodedata.category(character) if character else ""
+    return category[:1] in ("L", "M") or (category == "So" and character != _SPACE)
+
+
+def _chinese(character: str) -> bool:
+    return "\u3400" <= character <= "\u9fff"
 
 
 _wordllama_model: Any = None

@@ -108,6 +108,8 @@ class Cache:
         if strategy is SearchStrategy.EXACT:
             return await self._store.same(prompt, attributes, limit)
         (vector,) = await self._embedder.embed([prompt])
+        if not vector.any():  # a prompt without meaning to the embedder is similar to none
+            return []
         return await self._store.nearest(vector, attributes, limit)
 
     def _configured(self, attributes: Mapping[str, str] | None) -> dict[str, str]:

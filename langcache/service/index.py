@@ -41,6 +41,7 @@ class Index:
         self._vectors: Vectors = np.empty((_FIRST_ROWS, self._dimensions), np.float32)
         self._expiry = np.empty(_FIRST_ROWS, np.int64)
         self._age = np.empty(_FIRST_ROWS, np.int64)
+        self._has_meaning = np.empty(_FIRST_ROWS, np.bool_)
         self._ages = count()
         self._next_expiry: int = _NEVER
         self._attributes = _AttributeColumns(_FIRST_ROWS)
@@ -55,6 +56,7 @@ class Index:
         start, end = len(self._entries), len(self._entries) + len(entries)
         self._make_room(end)
         self._vectors[start:end] = vectors
+        self._has_meaning[start:end] = self._vectors[start:end].any(axis=1)
         for row, entry in enumerate(entries, start):
             self._entries.append(entry)
             self._row_of[entry.id] = row
@@ -76,11 +78,11 @@ class Index:
         """See `Store.nearest`."""
         self._drop_expired()
         similarities = (self._vectors[: len(self._entries)] @ vector + 1) / 2
-        rows = self._attributes.rows(attributes, len(self._entries))
-        if attributes:
-            similarities = similarities[rows]
+        rows = self._attributes.rows(attributes, self._has_meaning[: len(self._entries)])
         if not len(rows):
             return []
+        if len(rows) < len(similarities):
+            similarities = similarities[rows]
         similarities = similarities.clip(0, 1).round(_DECIMALS)
         limit = min(limit, len(rows))
         least = np.partition(similarities, len(rows) - limit)[len(rows) - limit]
@@ -91,7 +93,8 @@ class Index:
     def matching(self, attributes: Mapping[str, str]) -> list[str]:
         """The ids of the entries that match."""
         self._drop_expired()
-        rows: list[int] = self._attributes.rows(attributes, len(self._entries)).tolist()
+        every = np.ones(len(self._entries), np.bool_)
+        rows: list[int] = self._attributes.rows(attributes, every).tolist()
         return [self._entries[row].id for row in rows]
 
     def remove(self, entry_ids: Sequence[str]) -> int:
@@ -140,12 +143,14 @@ class Index:
         self._vectors = _longer(self._vectors, capacity)
         self._expiry = _longer(self._expiry, capacity)
         self._age = _longer(self._age, capacity)
+        self._has_meaning = _longer(self._has_meaning, capacity)
         self._attributes.grow(capacity)
 
     def _columns(self) -> Iterator[NDArray[Any]]:
         yield self._vectors
         yield self._expiry
         yield self._age
+        yield self._has_meaning
         yield from self._attributes.columns.values()
 
 
@@ -178,13 +183,13 @@ class _AttributeColumns:
             if not self._uses[pair]:
                 del self._uses[pair], self._codes[pair]
 
-    def rows(self, attributes: Mapping[str, str], rows: int) -> NDArray[np.int64]:
-        """Which of the first ``rows`` rows match."""
-        match = np.ones(rows, np.bool_)
+    def rows(self, attributes: Mapping[str, str], among: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The numbers of the rows that match, of those for which ``among`` is true."""
+        match = among
         for pair in attributes.items():
             if pair not in self._codes:
                 return np.empty(0, np.int64)
-            match &= self.columns[pair[0]][:rows] == self._codes[pair]
+            match = match & (self.columns[pair[0]][: len(among)] == self._codes[pair])
         return np.flatnonzero(match)
 
     def grow(self, capacity: int) -> None:

@@ -1,10 +1,11 @@
-"""How well an embedder tells a question asked again from one that only looks like it.
+"""How well an embedder tells a question in other words from a question that only looks like it.
 
-``python -m langcache.service.quality`` measures WordLlama on the labelled pairs in ``quality_pairs.tsv``,
-which were written for this purpose; `measure` does so for any embedder, which is how to choose a threshold
-for it.
+``python -m langcache.service.quality`` measures WordLlama on the labelled pairs of prompts in
+``quality_pairs.tsv`` and on the questions in many languages in ``quality_languages.tsv``. Both files were
+written for this purpose. `measure` and `measure_languages` do the same for any embedder: use them to choose
+an embedder for your language, and a threshold for your embedder.
 """
-# ruff: noqa: T201 (it prints its table when it is run)
+# ruff: noqa: T201 (it prints its tables when it is run)
 
 from __future__ import annotations
 
@@ -15,17 +16,30 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from .config import DEFAULT_THRESHOLD
 from .embedders import Embedder, WordLlamaEmbedder
+from .readable import embed_readable
 
-__all__ = ["PARAPHRASE", "Figures", "Pair", "measure", "pairs"]
+__all__ = [
+    "PARAPHRASE",
+    "Figures",
+    "LanguageFigures",
+    "Pair",
+    "Question",
+    "measure",
+    "measure_languages",
+    "pairs",
+    "questions",
+]
 
 PARAPHRASE, NEAR_MISS, UNRELATED = "paraphrase", "near-miss", "unrelated"
 _PAIRS = Path(__file__).with_name("quality_pairs.tsv")
+_QUESTIONS = Path(__file__).with_name("quality_languages.tsv")
 _THRESHOLDS = (0.70, 0.75, 0.80, 0.85, 0.90, 0.95)
 
 
 class Pair(msgspec.Struct, frozen=True):
-    """Two prompts, and whether one's answer does for the other: only a paraphrase's does."""
+    """Two prompts and their label. Only the prompts of a paraphrase have the same answer."""
 
     label: str
     saved: str
@@ -52,17 +66,50 @@ class Figures(msgspec.Struct, frozen=True):
     """Hits that are paraphrases, in this mixture of pairs; 1 if nothing hits."""
 
 
+class Question(msgspec.Struct, frozen=True):
+    """A prompt in some language. No other question in the language has the same answer."""
+
+    language: str
+    prompt: str
+    paraphrase: str
+    """The same question in other words; empty for half of the questions."""
+
+
+class LanguageFigures(msgspec.Struct, frozen=True):
+    """What a threshold does to the questions in a language."""
+
+    language: str
+    prompts: int
+    read: int
+    """Prompts that the embedder can read."""
+
+    unrelated: int
+    """Pairs of different questions."""
+
+    unrelated_hits: int
+    """Pairs of different questions that hit, and should not."""
+
+    paraphrases: int
+    paraphrase_hits: int
+    """Paraphrases that hit."""
+
+
 def pairs() -> list[Pair]:
     """The labelled pairs."""
     return [Pair(*line.split("\t")) for line in _PAIRS.read_text("utf-8").splitlines()]
 
 
+def questions() -> list[Question]:
+    """The questions in many languages."""
+    return [Question(*line.split("\t")) for line in _QUESTIONS.read_text("utf-8").splitlines()]
+
+
 async def measure(
     embedder: Embedder, pairs: Sequence[Pair], thresholds: Sequence[float] = _THRESHOLDS
 ) -> list[Figures]:
-    """What an embedder, which must be started, makes of the pairs at each threshold."""
-    saved = await embedder.embed([pair.saved for pair in pairs])
-    asked = await embedder.embed([pair.asked for pair in pairs])
+    """Measure an embedder on the pairs at each threshold. The embedder must be started."""
+    saved, _ = await embed_readable(embedder, [pair.saved for pair in pairs])
+    asked, _ = await embed_readable(embedder, [pair.asked for pair in pairs])
     similarities = (1 + np.sum(saved * asked, axis=1)) / 2
     labels = np.array([pair.label for pair in pairs])
     paraphrases = labels == PARAPHRASE
@@ -84,6 +131,33 @@ async def measure(
     return figures
 
 
+async def measure_languages(
+    embedder: Embedder, questions: Sequence[Question], threshold: float = DEFAULT_THRESHOLD
+) -> list[LanguageFigures]:
+    """Measure an embedder on the questions in each language. The embedder must be started."""
+    figures: list[LanguageFigures] = []
+    for language in dict.fromkeys(question.language for question in questions):
+        own = [question for question in questions if question.language == language]
+        both = [question for question in own if question.paraphrase]
+        saved, saved_unread = await embed_readable(embedder, [question.prompt for question in own])
+        asked, asked_unread = await embed_readable(embedder, [question.paraphrase for question in both])
+        paraphrased = saved[[bool(question.paraphrase) for question in own]]
+        between = (1 + saved @ saved.T) / 2
+        different = np.triu_indices(len(own), 1)
+        figures.append(
+            LanguageFigures(
+                language=language,
+                prompts=len(own) + len(both),
+                read=len(own) + len(both) - saved_unread - asked_unread,
+                unrelated=len(different[0]),
+                unrelated_hits=int((between[different] >= threshold).sum()),
+                paraphrases=len(both),
+                paraphrase_hits=int(((1 + np.sum(paraphrased * asked, axis=1)) / 2 >= threshold).sum()),
+            )
+        )
+    return figures
+
+
 async def _main() -> None:
     embedder = WordLlamaEmbedder()
     await embedder.start()
@@ -96,6 +170,15 @@ async def _main() -> None:
         print(
             f"| {row.threshold:.2f} | {row.recall:.0%} | {row.false_hits:.0%} | {row.near_miss_hits:.0%} "
             f"| {row.unrelated_hits:.0%} | {row.precision:.0%} |"
+        )
+    print(f"\nQuestions in many languages, at the threshold of {DEFAULT_THRESHOLD}:\n")
+    print("| language | prompts read | unrelated pairs hit | paraphrases found |")
+    print("|---|---|---|---|")
+    for language in await measure_languages(embedder, questions()):
+        print(
+            f"| {language.language} | {language.read} of {language.prompts} "
+            f"| {language.unrelated_hits} of {language.unrelated} "
+            f"| {language.paraphrase_hits} of {language.paraphrases} |"
         )
 
 

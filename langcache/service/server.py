@@ -21,6 +21,7 @@ from .config import DEFAULT_API_KEY, DEFAULT_CACHE_ID, DEFAULT_THRESHOLD, CacheC
 from .embedders import Embedder, WordLlamaEmbedder
 from .engine import Cache
 from .memory import Memory
+from .readable import ReadableOnly
 from .sqlite import Database
 from .store import Storage
 
@@ -48,6 +49,7 @@ async def serving(config: ServerConfig, embedder: Embedder) -> AsyncGenerator[st
     Raises `OSError` if the address can't be had, `StoreError` if the database can't be used, and whatever
     `Embedder.start` raises.
     """
+    embedder = ReadableOnly(embedder)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(embedder.close)
         await embedder.start()

@@ -43,7 +43,7 @@ class Store(Protocol):
     """
 
     async def add(self, entry: Entry, vector: Vectors) -> None:
-        """Keep an entry. ``vector`` is of length 1."""
+        """Keep an entry. ``vector`` has length 1, or is zeros: then `nearest` never finds the entry."""
         ...
 
     async def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:

@@ -54,6 +54,60 @@ async def test_wordllama_knows_no_text_that_it_can_not_embed(wordllama):
     assert np.isfinite(vectors).all()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "How do I reset my password?",
+        "Hi",
+        "p",
+        "x = 1",
+        "GPT-4?",
+        "José Núñez, Dvořák, Ångström and Škoda",
+        "Where is the naïve café in Zürich?",
+        "straße",
+        "Thanks a lot 😀",
+        "Что это такое?",
+        "Как сбросить мой пароль?",
+        "你好",
+        "如何重置我的密码?",
+        "for i in range(10): total += prices[i]",
+        "What does שלום mean?",
+        "x" * 1024,
+    ],
+)
+async def test_wordllama_can_read(wordllama, text):
+    assert wordllama.can_read(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "איך אני מאפס את הסיסמה שלי?",
+        "ฉันจะรีเซ็ตรหัสผ่านได้อย่างไร",
+        "Πώς επαναφέρω τον κωδικό μου;",
+        "كيف أعيد تعيين كلمة المرور؟",
+        "मैं अपना पासवर्ड कैसे रीसेट करूँ?",
+        "비밀번호를 어떻게 재설정하나요?",
+        "パスワードをリセットするにはどうすればいいですか?",
+        "Tôi đặt lại mật khẩu của mình như thế nào?",
+        "😀😀🎉",
+        "12345",
+        "<?> ???",
+        "",
+        " ",
+        "\0",
+        "Hi! נתראה מחר בבוקר ליד התחנה המרכזית",
+    ],
+)
+async def test_wordllama_can_not_read(wordllama, text):
+    assert not wordllama.can_read(text)
+
+
+async def test_wordllama_reads_alike_what_it_embeds_alike(wordllama):
+    for text in ("Straßburg", "STRASSBURG", "Cafe\u0301", "CAFÉ"):
+        assert wordllama.can_read(text)
+
+
 def test_wordllama_is_loaded_once_however_many_ask(monkeypatch):
     monkeypatch.setattr(embedders, "_wordllama_model", None)
     models = []

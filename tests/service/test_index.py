@@ -82,6 +82,24 @@ def test_similarity_is_the_normalised_cosine():
     assert [index.nearest(vector(angle), {}, 1)[0][0] for angle in (60, 0, 150, 240)] == [1.0, 0.75, 0.5, 0.0]
 
 
+def test_a_vector_of_zeros_is_near_to_nothing_wherever_its_row_moves():
+    index = Index(2)
+    zeros = np.zeros(2, np.float32)
+    for number in range(200):
+        blank = number % 2 == 0
+        new = entry(number, attributes={"topic": "a" if number % 3 else "b"})
+        index.add([new], (zeros if blank else vector(30))[None])
+    index.remove([entry(number).id for number in range(1, 100, 2)])  # rows from the end take these places
+    found = {entry.id for _, entry in index.nearest(vector(30), {}, 1000)}
+    assert found == {entry(number).id for number in range(101, 200, 2)}
+    found = {entry.id for _, entry in index.nearest(vector(30), {"topic": "b"}, 1000)}
+    assert found == {entry(number).id for number in range(105, 200, 6)}
+    assert len(index.matching({})) == 150
+    assert len(index.same("prompt", {}, 1000)) == 150
+    index.remove([entry(number).id for number in range(101, 200, 2)])
+    assert index.nearest(vector(30), {}, 1000) == []
+
+
 def test_equal_matches_come_newest_first_wherever_they_stand():
     index = Index(2)
     index.add([entry(n) for n in range(200)], np.tile(vector(33), (200, 1)))

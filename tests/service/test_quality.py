@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from langcache.service import WordLlamaEmbedder, quality
-from langcache.service.quality import Pair, measure, pairs
+from langcache.service.config import DEFAULT_THRESHOLD
+from langcache.service.quality import Pair, measure, measure_languages, pairs, questions
+
+READ = ["English", "German", "French", "Spanish", "Portuguese", "Polish", "Russian", "Ukrainian"]
+READ += ["code", "English and another script"]
+NOT_READ = ["Greek", "Hebrew", "Arabic", "Persian", "Hindi", "Bengali", "Tamil", "Thai", "Korean", "Japanese"]
+NOT_READ += ["Georgian", "Armenian", "emoji only", "numbers only", "symbols only"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "local-service.md"
 
@@ -39,8 +45,11 @@ async def test_figures_are_what_they_say(embedder):
 
 async def test_the_documentation_gives_the_figures_as_they_are(capsys):
     await quality._main()
-    measured = re.findall(r"^\| 0.*", capsys.readouterr().out, re.MULTILINE)
-    assert len(measured) == 6
+    output = capsys.readouterr().out
+    measured = re.findall(r"^\| 0.*", output, re.MULTILINE)
+    languages = re.findall(r"^\| .* of .*", output, re.MULTILINE)
+    assert (len(measured), len(languages)) == (6, 28)
+    measured += languages
     for row in measured:
         assert row in PAGE.read_text("utf-8")
 
@@ -51,3 +60,44 @@ async def test_the_model_keeps_unrelated_prompts_apart_at_the_default_threshold(
     (figures,) = await measure(embedder, pairs(), [0.85])
     assert figures.unrelated_hits == 0
     assert figures.recall == pytest.approx(0.42, abs=0.05)
+
+
+@pytest.fixture
+async def languages():
+    embedder = WordLlamaEmbedder()
+    await embedder.start()
+    return {figures.language: figures for figures in await measure_languages(embedder, questions())}
+
+
+def test_each_language_has_ten_questions_and_five_paraphrases():
+    asked = questions()
+    assert set(Counter(question.language for question in asked).values()) == {10}
+    assert set(Counter(question.language for question in asked if question.paraphrase).values()) == {5}
+    assert len({question.prompt for question in asked}) == len(asked)
+    assert all(question.prompt != question.paraphrase for question in asked)
+
+
+async def test_unrelated_questions_hit_in_no_language_at_the_default_threshold(languages):
+    assert DEFAULT_THRESHOLD == 0.85
+    assert len(languages) == 28
+    assert {
+        name: figures.unrelated_hits for name, figures in languages.items() if figures.unrelated_hits
+    } == {}
+    assert all(figures.unrelated == 45 for figures in languages.values())
+
+
+@pytest.mark.parametrize("language", READ)
+async def test_what_the_model_knows_is_read_and_paraphrases_are_found(languages, language):
+    figures = languages[language]
+    assert figures.read == figures.prompts
+    assert figures.paraphrase_hits >= 4
+
+
+async def test_most_chinese_is_read(languages):
+    assert languages["Chinese"].read >= 12
+    assert languages["Chinese"].paraphrase_hits >= 4
+
+
+@pytest.mark.parametrize("language", NOT_READ)
+async def test_what_the_model_spells_letter_by_letter_is_not_read(languages, language):
+    assert (languages[language].read, languages[language].paraphrase_hits) == (0, 0)

@@ -1,0 +1,70 @@
+"""Vectors for the prompts that an embedder can read, and none for the others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .embedders import Embedder, Vectors
+
+__all__ = ["ReadableOnly", "embed_readable"]
+
+_log = logging.getLogger(__name__)
+
+
+class ReadableOnly:
+    """An `Embedder` in front of another one: a text that the other one can't read gets a vector of zeros.
+
+    A vector of zeros is near to nothing, so neither search nor `set` can take such a text for a similar one.
+    The first such text of each server is reported in the log, without its words.
+    """
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._reported = False
+
+    @property
+    def name(self) -> str:
+        """The name of the other embedder."""
+        return self._embedder.name
+
+    @property
+    def dimensions(self) -> int:
+        """The length of the other embedder's vectors."""
+        return self._embedder.dimensions
+
+    async def start(self) -> None:
+        """Start the other embedder."""
+        await self._embedder.start()
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """See `Embedder.embed`; a row is zeros where the text can't be read."""
+        vectors, unreadable = await embed_readable(self._embedder, texts)
+        if unreadable and not self._reported:
+            self._reported = True
+            _log.warning(
+                "the embedder %s can't read the language or the signs of a prompt; such prompts are found by "
+                "exact search only, never by meaning. Use an embedder that knows the language: "
+                "`serve --embedder openai:URL --embedder-model MODEL`, or "
+                "`LocalServer(embedder=OpenAIEmbedder(url, model))`. Further prompts are not reported.",
+                self.name,
+            )
+        return vectors
+
+    async def close(self) -> None:
+        """Close the other embedder."""
+        await self._embedder.close()
+
+
+async def embed_readable(embedder: Embedder, texts: Sequence[str]) -> tuple[Vectors, int]:
+    """The vectors of texts, zeros for those that the embedder can't read, and how many these are."""
+    can_read: Callable[[str], bool] | None = getattr(embedder, "can_read", None)
+    readable = [row for row, text in enumerate(texts) if can_read is None or can_read(text)]
+    if len(readable) == len(texts):
+        return await embedder.embed(texts), 0
+    vectors = np.zeros((len(texts), embedder.dimensions), np.float32)
+    if readable:
+        vectors[readable] = await embedder.embed([texts[row] for row in readable])
+    return vectors, len(texts) - len(readable)
