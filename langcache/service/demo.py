@@ -1,11 +1,12 @@
-"""What `python -m langcache demo` shows: one short life of a cache, with the figures as they come."""
-# ruff: noqa: T201 (it is there to be read)
+"""What `python -m langcache demo` prints: a local service in use, step by step, with similarities and times."""
+# ruff: noqa: T201 (its output is its purpose)
 
 from __future__ import annotations
 
 import time
 
-from langcache import LangCache, SearchResponse
+from langcache import CacheEntry, LangCache, SearchResponse
+from langcache.aside import difference, lexical_guard
 from langcache.service import LocalServer
 
 __all__ = ["demo"]
@@ -13,8 +14,9 @@ __all__ = ["demo"]
 _SAVED = (
     ("How long does shipping to Canada take?", "Five working days.", "shipping"),
     ("How do I reset my password?", "Under Settings, Security, choose 'Reset'.", "account"),
-    ("How do I turn on two-factor authentication?", "Under Settings, Security, scan the code.", "account"),
+    ("Where can I see my invoices?", "Under Account, Billing.", "account"),
 )
+_PATIENT_SECONDS = 30.0  # so that a busy machine is no reason to ask the model
 
 
 def demo() -> None:
@@ -35,32 +37,41 @@ def _show(cache: LangCache) -> None:
         print(f"  {prompt}  [topic {topic}, {_millis(began)}]")
 
     _heading("Ask for them in other words")
-    _ask(cache, "My parcel goes to Canada. How many days is the shipping?")
-    _ask(cache, "My password is lost, how can it be reset?")
+    _search(cache, "My parcel goes to Canada. How many days is the shipping?")
+    _search(cache, "My password is lost, how can it be reset?")
 
-    _heading("Ask for something else: a miss, and the program would ask its model")
-    _ask(cache, "Which wine goes with grilled fish?")
+    _heading("Ask for something else: a miss, and a program would ask its model")
+    _search(cache, "Which wine goes with grilled fish?")
 
     _heading("The same question among the answers of one topic only")
-    _ask(cache, "My password is lost, how can it be reset?", topic="account")
-    _ask(cache, "My password is lost, how can it be reset?", topic="shipping")
+    _search(cache, "My password is lost, how can it be reset?", topic="account")
+    _search(cache, "My password is lost, how can it be reset?", topic="shipping")
 
-    _heading("The threshold decides: 0.85 is the default, and lower finds more")
-    _ask(cache, "How can I get a new password?")
-    _ask(cache, "How can I get a new password?", threshold=0.8)
-
-    _heading("Know its limits: a small model finds on and off much the same")
-    _ask(cache, "How do I turn off two-factor authentication?")
+    _heading("The threshold decides: 0.85 is the default, and a lower one finds more")
+    _search(cache, "How can I get a new password?")
+    _search(cache, "How can I get a new password?", threshold=0.8)
 
     _heading("Delete")
     cache.delete_by_id(entry_id=entry_ids[0])
     print("  by id: the answer about Canada")
     count = cache.delete_query(attributes={"topic": "account"}).deleted_entries_count
     print(f"  by attribute: {count} answers of topic account")
-    _ask(cache, "My parcel goes to Canada. How many days is the shipping?")
+    _search(cache, "My parcel goes to Canada. How many days is the shipping?")
+
+    _heading("Look up, ask the model on a miss, store its answer: get_or_set")
+    _get_or_set(cache, "How do I turn on two-factor authentication?")
+    _get_or_set(cache, "How can I turn on two-factor authentication?")
+
+    _heading("One word makes it another question: accept=lexical_guard turns such a hit down")
+    _get_or_set(cache, "How do I turn off two-factor authentication?")
 
 
-def _ask(cache: LangCache, prompt: str, topic: str | None = None, threshold: float | None = None) -> None:
+def _model(prompt: str) -> str:
+    """What stands for a language model here."""
+    return "Under Settings, Security, " + ("remove the device." if "off" in prompt else "scan the code.")
+
+
+def _search(cache: LangCache, prompt: str, topic: str | None = None, threshold: float | None = None) -> None:
     began = time.perf_counter()
     result = cache.search(
         prompt=prompt, similarity_threshold=threshold, attributes=None if topic is None else {"topic": topic}
@@ -71,10 +82,35 @@ def _ask(cache: LangCache, prompt: str, topic: str | None = None, threshold: flo
     print(f"    {_outcome(result)}  [{took}]")
 
 
+def _get_or_set(cache: LangCache, prompt: str) -> None:
+    turned_down: list[CacheEntry] = []
+
+    def accept(question: str, entry: CacheEntry) -> bool:
+        accepted = lexical_guard(question, entry)
+        if not accepted:
+            turned_down.append(entry)
+        return accepted
+
+    began = time.perf_counter()
+    answer = cache.get_or_set(
+        prompt, _model, accept=accept, on_error="raise", lookup_timeout=_PATIENT_SECONDS
+    )
+    took = _millis(began)
+    print(f"  {prompt}")
+    for entry in turned_down:
+        why = difference(prompt, entry.prompt)
+        print(f"    turned down, similarity {entry.similarity:.3f}, {why}  (saved as: {entry.prompt})")
+    if answer.entry is not None:
+        print(f"    {_hit(answer.entry)}  [{took}]")
+    else:
+        print(f"    miss, the model says: {answer.value}  [{took}]")
+
+
 def _outcome(result: SearchResponse) -> str:
-    if not result:
-        return "miss"
-    entry = result[0]
+    return _hit(result[0]) if result else "miss"
+
+
+def _hit(entry: CacheEntry) -> str:
     return f"hit, similarity {entry.similarity:.3f}: {entry.response}  (saved as: {entry.prompt})"
 
 

@@ -110,7 +110,7 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path):
         assert process.wait(30) == 0
 
 
-def test_the_demo_hits_misses_filters_and_deletes():
+def test_the_demo_hits_misses_filters_deletes_and_turns_down():
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "langcache", "demo"],
         capture_output=True,
@@ -119,8 +119,9 @@ def test_the_demo_hits_misses_filters_and_deletes():
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    outcomes = re.findall(r"^    (hit|miss)", done.stdout, re.MULTILINE)
-    assert outcomes == ["hit", "hit", "miss", "hit", "miss", "miss", "hit", "hit", "miss"]
+    outcomes = re.findall(r"^    (hit|miss|turned down)", done.stdout, re.MULTILINE)
+    assert outcomes[:5] == ["hit", "hit", "miss", "hit", "miss"]
+    assert outcomes[5:] == ["miss", "hit", "miss", "miss", "hit", "turned down", "miss"]
 
 
 def test_the_demo_in_this_process(capsys):

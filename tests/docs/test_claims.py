@@ -1,0 +1,109 @@
+"""What the first paragraphs and the demo say of hits and misses is what the local service does by default."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+
+from langcache import LangCache
+from langcache.service import LocalServer, WordLlamaEmbedder
+from langcache.service.demo import _SAVED, demo
+
+ROOT = Path(__file__).parents[2]
+
+RESET = "How do I reset my password?"
+SHIPPING = "How long does shipping to Canada take?"
+TURN_ON = "How do I turn on two-factor authentication?"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_the_first_paragraph_names_a_true_hit_and_a_true_miss(page):
+    first = (ROOT / page).read_text("utf-8").split("\n\n")[1].replace("\n", " ")
+    found = re.search(r'"([^"]+)" finds what was saved under "([^"]+)"', first)
+    missed = re.search(r'"([^"]+)" misses with the defaults', first)
+    assert found is not None
+    assert missed is not None
+    with LocalServer() as server, LangCache(server.url, server.api_key, server.cache_id) as cache:
+        cache.set(found[2], "the answer")
+        assert cache.search(found[1]).response == "the answer"
+        assert not cache.search(missed[1])
+        assert cache.search(missed[1], similarity_threshold=0.8)  # a question that it should have answered
+
+
+def test_the_start_page_gives_similarities_as_they_are():
+    page = (ROOT / "docs/start.md").read_text("utf-8").replace("\n", " ")
+    alike = float(re.search(r"differ in one word and are alike by (\d\.\d+)", page)[1])
+    far, similarity = re.search(r'"([^"]+)" has (\d\.\d+) and misses', page).groups()
+    with LocalServer() as server, LangCache(server.url, server.api_key, server.cache_id) as cache:
+        cache.set(RESET, "the answer")
+        (near,) = cache.search("How can I reset my password?")
+        assert near.similarity == pytest.approx(alike, abs=0.0005)
+        (near,) = cache.search(far, similarity_threshold=0.5)
+        assert near.similarity == pytest.approx(float(similarity), abs=0.0005)
+        assert not cache.search(far)
+
+
+def steps(output):
+    """The questions that the demo asks, each with its settings and the lines that tell what came of it."""
+    asked = []
+    for line in output[output.index("Ask for them") :].splitlines():
+        if line.startswith("    "):
+            asked[-1][2].append(line.strip())
+        elif question := re.fullmatch(r"  ([^\[]+\?)(?:  \[(.+)\])?", line):
+            asked.append((question[1], question[2], []))
+    return asked
+
+
+def similarity_of(*prompts):
+    async def embed():
+        embedder = WordLlamaEmbedder()
+        await embedder.start()
+        return await embedder.embed(prompts)
+
+    one, other = asyncio.run(embed())
+    return (1 + float(one @ other)) / 2
+
+
+def test_what_the_demo_prints_is_true(capsys):
+    demo()
+    asked = steps(capsys.readouterr().out)
+    expected = [
+        ("My parcel goes to Canada. How many days is the shipping?", None, SHIPPING),
+        ("My password is lost, how can it be reset?", None, RESET),
+        ("Which wine goes with grilled fish?", None, None),
+        ("My password is lost, how can it be reset?", "topic account", RESET),
+        ("My password is lost, how can it be reset?", "topic shipping", None),
+        ("How can I get a new password?", None, None),
+        ("How can I get a new password?", "threshold 0.8", RESET),
+        ("My parcel goes to Canada. How many days is the shipping?", None, None),  # deleted by then
+        (TURN_ON, None, None),
+        ("How can I turn on two-factor authentication?", None, TURN_ON),
+        ("How do I turn off two-factor authentication?", None, None),
+    ]
+    assert [(question, settings) for question, settings, _ in asked] == [row[:2] for row in expected]
+    answers = {prompt: response for prompt, response, _ in _SAVED}
+    for (question, settings, lines), (_, _, saved) in zip(asked, expected, strict=True):
+        outcome = lines[-1]
+        if saved is None:
+            assert outcome.startswith("miss"), question
+            continue
+        similarity, response, saved_as = re.match(
+            r"hit, similarity (\S+): (.+)  \(saved as: (.+)\)  \[", outcome
+        ).groups()
+        assert float(similarity) == pytest.approx(similarity_of(question, saved), abs=0.001)
+        assert float(similarity) >= (0.8 if settings == "threshold 0.8" else 0.85)
+        assert saved_as == saved
+        assert response == answers.get(saved, "Under Settings, Security, scan the code.")
+
+
+def test_the_demo_ends_on_a_wrong_hit_that_is_turned_down(capsys):
+    demo()
+    question, _, (turned_down, outcome) = steps(capsys.readouterr().out)[-1]
+    assert question == "How do I turn off two-factor authentication?"
+    similarity = float(re.match(r"turned down, similarity (\S+), ", turned_down)[1])
+    assert similarity > 0.85  # without the guard it would have been a hit
+    assert turned_down.endswith(f"(saved as: {TURN_ON})")
+    assert outcome.startswith("miss, the model says: Under Settings, Security, remove the device.")
