@@ -1,7 +1,7 @@
 """A LangCache service for your own machine: `LocalServer`, its settings and its embedders.
 
-Needs the extra: ``pip install 'langcache[local]'``. What is imported from here is loaded when it is asked
-for, so that the pytest plugin costs nothing to those who don't use it.
+Needs the extra ``local``: ``pip install '.[local]'`` in a checkout of langcache. A name is imported only when
+it is first used, so that the pytest plugin costs nothing to those who don't use it.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ if not TYPE_CHECKING:  # so that type checkers go on reporting every wrong name
 def missing_extra(package: str) -> ImportError:
     """The error that says how to install what the local service needs."""
     return ImportError(
-        f"langcache.service needs the package {package!r}; install it with: pip install 'langcache[local]'",
+        f"langcache.service needs the package {package!r}; install it with: pip install '.[local]' in a "
+        "checkout of langcache, or pip install '/path/to/checkout[local]' from anywhere else",
         name=package,
     )

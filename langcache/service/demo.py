@@ -1,4 +1,4 @@
-"""What `python -m langcache demo` prints: a local service in use, step by step, with similarities and times."""
+"""What `python -m langcache demo` prints: a local service in use, step by step, with similarity and time."""
 # ruff: noqa: T201 (its output is its purpose)
 
 from __future__ import annotations

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import platform
 import re
+import sys
+import sysconfig
 import threading
 import unicodedata
 from collections.abc import Sequence
@@ -76,8 +79,8 @@ class WordLlamaEmbedder:
     "enable" and "disable", look alike to it. It reads English, most European languages that are written in
     Latin or Cyrillic letters, and much Chinese; `can_read` tells. docs/local-service.md has figures.
 
-    `start` raises `ImportError` where the extra ``local`` is missing. The ``wordllama`` package has wheels
-    for CPython 3.10 to 3.13.
+    `start` raises `ImportError` where the extra ``local`` is missing, and on a Python for which the package
+    ``wordllama`` has no wheels: it has some for CPython 3.10 to 3.13, free-threaded builds excepted.
     """
 
     name = "wordllama/l2_supercat_256-uncased-2"  # 2: without vectors for what it can't read
@@ -171,17 +174,45 @@ def _wordllama() -> Any:
 
 
 def _import_quietly(package: str) -> Any:
-    """Import a package that sets up the root logger on import, and leave the root logger as it was."""
+    """Import a package that sets up the root logger on import, and restore the root logger."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
         return import_module(package)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
+        python = _python_without_wheels()
+        if python is not None:
+            raise _no_wheels(package, python) from error
+        if not isinstance(error, ModuleNotFoundError):
+            raise
         raise missing_extra(error.name or package) from error
     finally:
         for handler in [handler for handler in root.handlers if handler not in handlers]:
             root.removeHandler(handler)
         root.setLevel(level)
+
+
+def _python_without_wheels() -> str | None:
+    """The name and version of this Python if WordLlama has no wheels for it, None if it has."""
+    name = platform.python_implementation()
+    version = ".".join(map(str, sys.version_info[:2]))
+    free_threaded = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+    if name == "CPython" and sys.version_info[:2] < _FIRST_WITHOUT_WHEELS and not free_threaded:
+        return None
+    return f"{name} {version}" + " free-threaded" * free_threaded
+
+
+_FIRST_WITHOUT_WHEELS = (3, 14)
+
+
+def _no_wheels(package: str, python: str) -> ImportError:
+    return ImportError(
+        f"the default embedder needs the package {package!r}, which has no wheels for {python}; "
+        "use Python 3.13, or an embeddings endpoint that speaks OpenAI's API: "
+        "`python -m langcache serve --embedder openai:URL --embedder-model MODEL`, "
+        "or `LocalServer(embedder=OpenAIEmbedder(url, model))`",
+        name=package,
+    )
 
 
 class _Embedding(msgspec.Struct):

@@ -88,7 +88,7 @@ class LocalServer:
 
     Raises `ValueError` or `TypeError` at construction for settings that can't be. Entering raises `OSError`
     if the address is taken, `StoreError` if the database can't be used, `EmbedderError` if the embeddings
-    endpoint fails, and `ImportError` where the extra ``langcache[local]`` is missing.
+    endpoint fails, and `ImportError` where the extra ``local`` is missing.
     """
 
     def __init__(

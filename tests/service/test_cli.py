@@ -253,7 +253,8 @@ def test_a_missing_extra_is_said_in_one_line(command):
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "langcache: langcache.service needs the package 'numpy'; "
-        "install it with: pip install 'langcache[local]'\n"
+        "install it with: pip install '.[local]' in a checkout of langcache, "
+        "or pip install '/path/to/checkout[local]' from anywhere else\n"
     )
 
 

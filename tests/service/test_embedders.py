@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from packaging.requirements import Requirement
 
 import langcache.service
 from langcache import LangCache
+from langcache.cli import main
 from langcache.service import EmbedderError, LocalServer, OpenAIEmbedder, WordLlamaEmbedder, embedders
 
 
@@ -159,8 +163,75 @@ def test_quiet_import_undoes_what_an_import_does_to_logging(tmp_path, monkeypatc
 async def test_a_missing_package_is_said_with_the_command(monkeypatch):
     monkeypatch.setattr(embedders, "_wordllama_model", None)
     monkeypatch.setitem(sys.modules, "wordllama", None)
-    with pytest.raises(ImportError, match=r"'wordllama'; install it with: pip install 'langcache\[local\]'"):
+    monkeypatch.setattr(embedders, "_python_without_wheels", lambda: None)
+    with pytest.raises(ImportError, match=r"'wordllama'; install it with: pip install '\.\[local\]'"):
         await WordLlamaEmbedder().start()
+
+
+@pytest.mark.parametrize(
+    ("version", "implementation", "free_threaded", "named"),
+    [
+        ((3, 10, 1), "CPython", None, None),
+        ((3, 13, 0), "CPython", 0, None),
+        ((3, 13, 0), "CPython", 1, "CPython 3.13 free-threaded"),
+        ((3, 14, 0), "CPython", 0, "CPython 3.14"),
+        ((3, 14, 0), "CPython", 1, "CPython 3.14 free-threaded"),
+        ((3, 11, 0), "PyPy", None, "PyPy 3.11"),
+    ],
+)
+def test_a_python_without_wheels_of_wordllama_is_known(
+    monkeypatch, version, implementation, free_threaded, named
+):
+    monkeypatch.setattr("sys.version_info", version)
+    monkeypatch.setattr("platform.python_implementation", lambda: implementation)
+    monkeypatch.setattr("sysconfig.get_config_var", {"Py_GIL_DISABLED": free_threaded}.get)
+    assert embedders._python_without_wheels() == named
+
+
+@pytest.fixture
+def _no_wheels(monkeypatch):
+    """A Python that WordLlama has no wheels for, and no WordLlama."""
+    monkeypatch.setattr(embedders, "_wordllama_model", None)
+    monkeypatch.setitem(sys.modules, "wordllama", None)
+    monkeypatch.setattr(embedders, "_python_without_wheels", lambda: "CPython 3.14")
+
+
+NO_WHEELS = (
+    r"'wordllama', which has no wheels for CPython 3\.14; use Python 3\.13, or an embeddings endpoint .*"
+    r"--embedder openai:URL --embedder-model MODEL.*LocalServer\(embedder=OpenAIEmbedder\(url, model\)\)"
+)
+
+
+@pytest.mark.usefixtures("_no_wheels")
+def test_a_server_without_wheels_of_wordllama_says_what_to_do():
+    with pytest.raises(ImportError, match=NO_WHEELS), LocalServer():
+        pytest.fail("it must not start")
+
+
+@pytest.mark.usefixtures("_no_wheels")
+@pytest.mark.parametrize("command", [["demo"], ["serve", "--port", "0"]])
+def test_the_command_line_without_wheels_of_wordllama_says_what_to_do(capsys, command):
+    assert main(command) == 1
+    errors = capsys.readouterr().err
+    assert re.search(NO_WHEELS, errors)
+    assert errors.startswith("langcache: ")
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.usefixtures("_no_wheels")
+def test_the_pytest_fixture_without_wheels_of_wordllama_says_what_to_do(pytester, plugin_options):
+    pytester.makepyfile("def test_it(langcache_server): pass")
+    result = pytester.runpytest(*plugin_options)
+    result.assert_outcomes(errors=1)
+    assert re.search(NO_WHEELS, result.stdout.str())
+
+
+async def test_an_import_that_fails_for_another_reason_is_not_put_down_to_the_extra(tmp_path, monkeypatch):
+    (tmp_path / "a_broken_package.py").write_text("raise ImportError('a library is missing')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(embedders, "_python_without_wheels", lambda: None)
+    with pytest.raises(ImportError, match="a library is missing"):
+        embedders._import_quietly("a_broken_package")
 
 
 def test_a_missing_numpy_is_said_with_the_command():
@@ -169,7 +240,7 @@ def test_a_missing_numpy_is_said_with_the_command():
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert "ImportError: langcache.service needs the package 'numpy'" in done.stderr
-    assert "pip install 'langcache[local]'" in done.stderr
+    assert "pip install '.[local]'" in done.stderr
 
 
 @pytest.mark.parametrize(("missing", "expected"), [("numpy", ImportError), ("other", ModuleNotFoundError)])
@@ -319,3 +390,19 @@ async def test_the_service_works_on_an_endpoint_and_passes_its_failure_on(url, e
             endpoint.reply = answering(503)
             with pytest.raises(langcache.errors.FailedDependencyError, match="answered 503"):
                 await client.search_async(prompt="a")
+
+
+@pytest.mark.parametrize(
+    ("version", "implementation", "asked_for"),
+    [
+        ("3.10", "CPython", True),
+        ("3.13", "CPython", True),
+        ("3.14", "CPython", False),
+        ("3.11", "PyPy", False),
+    ],
+)
+def test_the_extra_asks_for_wordllama_only_where_it_has_wheels(version, implementation, asked_for):
+    pyproject = (Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8")
+    requirement = Requirement(re.search(r'"(wordllama>=[^"]+)"', pyproject)[1])
+    environment = {"python_version": version, "platform_python_implementation": implementation}
+    assert requirement.marker.evaluate(environment) == asked_for
