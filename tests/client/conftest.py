@@ -80,11 +80,11 @@ class Service:
     async def has_requests(self, count=1):
         """Wait until as many requests more have come in."""
         for _ in range(count):
-            assert await asyncio.to_thread(self._arrived.acquire, timeout=10)
+            assert await asyncio.to_thread(self._arrived.acquire, timeout=60)
 
     async def is_left(self):
         """Wait until a client has closed the connection of a request that stalls."""
-        assert await asyncio.to_thread(self._left.acquire, timeout=10)
+        assert await asyncio.to_thread(self._left.acquire, timeout=60)
 
     async def handle(self, request):
         content = await request.content.read()  # request.read() has a limit

@@ -193,7 +193,7 @@ def test_a_dropped_sync_client_is_collected_and_its_thread_ends(service):
     del client
     gc.collect()
     assert dropped() is None
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
 
 

@@ -109,13 +109,13 @@ def test_what_interrupts_a_call_cancels_the_coroutine(a_portal):
             raise
 
     def interrupt():
-        started.wait(10)
+        started.wait(60)
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
         call(a_portal, stall)
-    assert cancelled.wait(10)
+    assert cancelled.wait(60)
 
 
 def test_a_portal_that_cannot_start_says_why(monkeypatch, a_portal):
@@ -195,7 +195,7 @@ def test_a_signal_handlers_call_during_the_start_leaves_one_thread(a_portal, mon
     kept = a_portal._thread
     for thread in list(loopthread.running):
         if thread._tenant is TENANT and thread is not kept:
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive()
     a_portal.close()
     assert not kept.is_alive()

@@ -96,7 +96,7 @@ async def test_the_deadline_ends_a_series_of_failures(connect, service):
 async def test_the_deadline_cuts_a_try_short(connect, service):
     service.replies(503)
     service.stalls()
-    config = RetryConfig("backoff", BackoffStrategy(1, 1, 1, 1000, 0), True)
+    config = RetryConfig("backoff", BackoffStrategy(1, 1, 1, 3_000, 0), True)
     with pytest.raises(TimeoutException) as raised:
         await connect(retry_config=config, timeout_ms=60_000).flush()
     assert (raised.value.tries, len(service.seen)) == (2, 2)
@@ -106,7 +106,7 @@ async def test_the_deadline_cuts_a_try_short(connect, service):
 async def test_the_timeout_is_for_one_try(connect, service):
     service.stalls()
     service.stalls()
-    result = await connect(retry_config=CONNECTIONS_TOO, timeout_ms=500).search("Hi?")
+    result = await connect(retry_config=CONNECTIONS_TOO, timeout_ms=2_000).search("Hi?")
     assert (result.tries, len(service.seen)) == (3, 3)
 
 
@@ -116,10 +116,10 @@ async def test_a_refused_connection_is_tried_again_only_if_configured(connect, n
     assert raised.value.tries == 1
     assert isinstance(raised.value.__cause__, OSError)
 
-    config = RetryConfig("backoff", BackoffStrategy(20, 20, 1, 1000, 0), True)
+    config = RetryConfig("backoff", BackoffStrategy(20, 20, 1, 2_000, 0), True)
     with pytest.raises(RequestError) as raised:
         await connect(server_url=nowhere, retry_config=config).flush()
-    assert 1 < raised.value.tries <= 50
+    assert 1 < raised.value.tries <= 100
 
 
 async def test_a_lost_reply_is_tried_again_only_if_configured(connect, service):

@@ -65,7 +65,7 @@ def blocking():
         api_key=lambda: key,
         cache_id=with_attributes,
         retry_config=retries,
-        timeout_ms=5000,
+        timeout_ms=60_000,
         debug_logger=logging.getLogger("langcache"),
     ) as cache:
         cache.flush()

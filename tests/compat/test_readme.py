@@ -57,7 +57,7 @@ def test_an_example(example, server):
         [sys.executable, "-W", "error", "-c", example],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         env=settings,
     )
     if "delete_by_id" in example:  # of an entry that is not there

@@ -108,7 +108,7 @@ class FaultProxy:
         finally:
             self.pick = lambda wire: None
 
-    def wait_until_idle(self, seconds: float = 10) -> bool:
+    def wait_until_idle(self, seconds: float = 60) -> bool:
         """Whether all clients have closed their connections, at the latest by then."""
         with self._idle:
             return self._idle.wait_for(lambda: self.open == 0, seconds)

@@ -55,10 +55,10 @@ def client(service: str) -> Iterator[LangCache]:
 
 @pytest.fixture
 def wait_until_waiting(service: str) -> Callable[[int], None]:
-    """Returns when as many requests as given are waiting at the server; fails after ten seconds."""
+    """Returns when as many requests as given are waiting at the server; fails after a minute."""
 
     def wait(number: int) -> None:
-        with urllib.request.urlopen(f"{service}/waiting?for={number}", timeout=10) as reply:
+        with urllib.request.urlopen(f"{service}/waiting?for={number}", timeout=60) as reply:
             assert reply.read() == str(number).encode()
 
     return wait
@@ -86,7 +86,7 @@ def run(environment: dict[str, str]) -> Callable[..., Ended]:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
         out, _, last_word = done.stdout.partition("last word at ")
         seconds = time.monotonic() - float(last_word) if last_word else 0.0

@@ -38,7 +38,7 @@ class Echo:
         if prompt == "wait":
             await self._count(+1)
             try:
-                await asyncio.sleep(60)
+                await asyncio.sleep(600)
             finally:
                 await self._count(-1)
         entry = {

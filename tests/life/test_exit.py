@@ -1,8 +1,7 @@
-"""A program that uses a sync client ends at once and in silence, however it treats the client."""
+"""A program that uses a sync client ends without waiting and in silence, however it treats the client."""
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Callable
 
@@ -10,7 +9,8 @@ import pytest
 
 from .conftest import Ended
 
-EXIT_SECONDS = 1.0
+EXIT_SECONDS = 30.0
+"""Generous for a busy machine, and far below what a program that waits for something would take."""
 
 LAST_WORD = """
 def last_word():
@@ -152,22 +152,16 @@ def no_late_threads():
             raise
 
 def wait_for_request():
-    urllib.request.urlopen(os.environ["LANGCACHE_SERVER_URL"] + "/waiting?for=1", timeout=10).close()
+    urllib.request.urlopen(os.environ["LANGCACHE_SERVER_URL"] + "/waiting?for=1", timeout=60).close()
 """
 
 
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
-def test_exit_is_quick_and_silent(run: Callable[..., Ended], program: str) -> None:
-    quickest = math.inf
-    for _ in range(3):  # what waits for something does so each time; a busy machine does not
-        ended = run(SETTING + LAST_WORD + textwrap.dedent(program))
-        assert ended.err == ""
-        assert ended.status == 0
-        quickest = min(quickest, ended.exit_seconds)
-        if quickest < EXIT_SECONDS:
-            return
-    without_client = run(SETTING + LAST_WORD + "last_word()").exit_seconds  # which takes its time here too
-    assert quickest < EXIT_SECONDS + 5 * without_client
+def test_exit_waits_for_nothing_and_is_silent(run: Callable[..., Ended], program: str) -> None:
+    ended = run(SETTING + LAST_WORD + textwrap.dedent(program))
+    assert ended.err == ""
+    assert ended.status == 0
+    assert ended.exit_seconds < EXIT_SECONDS
 
 
 def test_the_exit_waits_for_a_thread_that_is_just_starting(run: Callable[..., Ended]) -> None:
@@ -212,4 +206,4 @@ def test_an_exception_that_ends_the_program_is_all_that_is_said(run: Callable[..
         "Traceback (most recent call last):",
         "ValueError: mine",
     ]
-    assert ended.exit_seconds < EXIT_SECONDS + 5 * run(SETTING + LAST_WORD + "last_word()").exit_seconds
+    assert ended.exit_seconds < EXIT_SECONDS

@@ -15,7 +15,8 @@ from langcache import LangCache
 
 from .conftest import PREAMBLE, Ended
 
-CTRL_C_SECONDS = 0.5
+CTRL_C_SECONDS = 30.0
+"""Generous for a busy machine, and far below the ten minutes that the server takes for a "wait"."""
 
 INTERRUPTED = """
 import time
@@ -53,7 +54,7 @@ assert client.search("hi").response == "HI"
 client.close()
 for thread in threading.enumerate():
     if thread is not threading.main_thread():
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 """
 
@@ -78,7 +79,7 @@ def test_ctrl_c_ends_the_call_and_the_request_but_not_the_client(
         os.kill(process.pid, signal.SIGINT)
         assert float(process.stdout.readline()) - sent < CTRL_C_SECONDS
         wait_until_waiting(0)
-        _, err = process.communicate("\n", timeout=30)
+        _, err = process.communicate("\n", timeout=60)
         assert err == ""
         assert process.returncode == 0
 

@@ -84,7 +84,7 @@ def test_closing_from_another_thread_ends_awaited_calls(
         wait_until_waiting(1)
         client.close()
         with pytest.raises(ClosedError):
-            call.result(timeout=5)
+            call.result(timeout=60)
 
 
 def test_hooks_see_the_context_variables_of_the_caller(service: str) -> None:

@@ -140,7 +140,7 @@ assert logging.getLogger().handlers == []
 assert logging.getLogger().level == logging.WARNING
 """
     subprocess.run(
-        [sys.executable, "-c", code], check=True, timeout=60, env={"HOME": "/nonexistent", **_path()}
+        [sys.executable, "-c", code], check=True, timeout=120, env={"HOME": "/nonexistent", **_path()}
     )
 
 
@@ -237,7 +237,7 @@ async def test_an_import_that_fails_for_another_reason_is_not_put_down_to_the_ex
 def test_a_missing_numpy_is_said_with_the_command():
     code = "import sys; sys.modules['numpy'] = None; from langcache.service import LocalServer"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
     )
     assert "ImportError: langcache.service needs the package 'numpy'" in done.stderr
     assert "pip install '.[local]'" in done.stderr
@@ -301,7 +301,7 @@ async def url(endpoint):
 
 @pytest.fixture
 async def openai(url, endpoint):
-    embedder = OpenAIEmbedder(url, "small", "the-key", timeout=10)
+    embedder = OpenAIEmbedder(url, "small", "the-key", timeout=60)
     await embedder.start()
     yield embedder
     await embedder.close()
@@ -320,7 +320,7 @@ async def test_openai_embeds_what_it_is_asked_for_in_order(openai, endpoint):
 
 
 async def test_openai_needs_no_key(url, endpoint):
-    embedder = OpenAIEmbedder(url + "/", "small")
+    embedder = OpenAIEmbedder(url + "/", "small", timeout=60)
     await embedder.start()
     await embedder.close()
     await embedder.close()
@@ -382,7 +382,7 @@ def test_an_endpoint_that_can_not_be_is_refused(url, model):
 
 
 async def test_the_service_works_on_an_endpoint_and_passes_its_failure_on(url, endpoint):
-    async with LocalServer(embedder=OpenAIEmbedder(url, "small")) as server:
+    async with LocalServer(embedder=OpenAIEmbedder(url, "small", timeout=60)) as server:
         client = LangCache(server.url, server.api_key, server.cache_id)
         async with client:
             await client.set_async(prompt="a different thing", response="r")

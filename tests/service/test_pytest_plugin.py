@@ -63,7 +63,7 @@ import langcache.service.pytest_plugin
 print(*set(sys.modules) - before)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
     )
     loaded = done.stdout.split()
     assert "langcache.service.pytest_plugin" in loaded

@@ -22,7 +22,7 @@ def healthy(server) -> bool:
         f"{server.url}/v1/caches/{server.cache_id}/health",
         headers={"Authorization": f"Bearer {server.api_key}"},
     )
-    with urllib.request.urlopen(request, timeout=10) as reply:
+    with urllib.request.urlopen(request, timeout=60) as reply:
         return reply.status == 200
 
 
@@ -117,7 +117,7 @@ async def test_a_start_that_is_cancelled_leaves_nothing_behind(embedder):
 
     async def start() -> None:
         loop.call_soon_threadsafe(entered.set)
-        await asyncio.to_thread(go.wait, 10)
+        await asyncio.to_thread(go.wait, 60)
 
     embedder.start = start
     task = asyncio.create_task(LocalServer(embedder=embedder).__aenter__())
@@ -184,7 +184,7 @@ with LocalServer() as server:
     with LangCache(server.url, server.api_key, server.cache_id) as cache:
         cache.health()
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="this Python has no IPv6")
