@@ -4,7 +4,9 @@ import contextlib
 import signal
 import sys
 import threading
+from importlib.util import find_spec
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["pytester"]
@@ -16,6 +18,39 @@ settings.load_profile("untimed")
 # A shell starts what it runs in the background with SIGINT ignored, and children inherit that: a test that
 # presses Ctrl-C would wait for ever. What is handled here is as usual in the children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+WORDLLAMA_LACKS = "it needs wordllama, which has no wheels for this Python"
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "wordllama: skipped where wordllama has no wheels and is not installed"
+    )
+
+
+def wordllama_can_not_be_had():
+    """Whether wordllama is missing on a Python that it has no wheels for. Elsewhere its absence fails tests."""
+    from langcache.service.embedders import _python_without_wheels
+
+    return find_spec("wordllama") is None and _python_without_wheels() is not None
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what has the marker: tests that use the model in another process, or that report its absence."""
+    marked = [item for item in items if item.get_closest_marker("wordllama")]
+    if marked and wordllama_can_not_be_had():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason=WORDLLAMA_LACKS))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Skip any other test that, or a fixture of which, could not import the model."""
+    error = call.excinfo and call.excinfo.value
+    if isinstance(error, ImportError) and error.name == "wordllama" and wordllama_can_not_be_had():
+        call.excinfo = pytest.CallInfo.from_call(lambda: pytest.skip(WORDLLAMA_LACKS), call.when).excinfo
+    return (yield)
+
 
 if sys.version_info < (3, 11):
     # Where pytest-asyncio needs a backport of asyncio.Runner, that gives a task its context by replacing

@@ -62,6 +62,7 @@ def call(reach, method, path, body=None):
         return json.loads(content) if content else None
 
 
+@pytest.mark.wordllama
 def test_serve_finds_a_paraphrase_over_plain_http_and_ends_quietly():
     with serving("--attribute", "topic", "--attribute", "tenant", "--ttl", "1h") as (process, reach):
         entry = {
@@ -80,6 +81,7 @@ def test_serve_finds_a_paraphrase_over_plain_http_and_ends_quietly():
         assert (process.returncode, errors) == (0, "")
 
 
+@pytest.mark.wordllama
 def test_what_was_acknowledged_survives_a_kill(tmp_path):
     acknowledged = []
     with serving("--db", tmp_path / "cache.db") as (process, reach):
@@ -110,6 +112,7 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path):
         assert process.wait(60) == 0
 
 
+@pytest.mark.wordllama
 def test_the_demo_hits_misses_filters_deletes_and_turns_down():
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "langcache", "demo"],
@@ -124,6 +127,7 @@ def test_the_demo_hits_misses_filters_deletes_and_turns_down():
     assert outcomes[5:] == ["miss", "hit", "miss", "miss", "hit", "turned down", "miss"]
 
 
+@pytest.mark.wordllama
 def test_the_demo_in_this_process(capsys):
     assert main(["demo"]) == 0
     assert "2 answers of topic account" in capsys.readouterr().out
@@ -221,7 +225,7 @@ def test_a_signal_ends_a_start_that_takes_long(monkeypatch, capsys):
         (["--embedder", "openai:http://x"], "--embedder-model: is needed with openai:"),
         (["--embedder", "openai:x", "--embedder-model", "m"], "url: must begin with https://"),
         (["--embedder", "openai:http://127.0.0.1:9", "--embedder-model", "m"], "can't be reached"),
-        (["--db", "nowhere/cache.db"], "unable to open"),
+        pytest.param(["--db", "nowhere/cache.db"], "unable to open", marks=pytest.mark.wordllama),
     ],
 )
 def test_what_can_not_be_served_is_said_in_one_line(options, message, capsys):
@@ -233,6 +237,7 @@ def test_what_can_not_be_served_is_said_in_one_line(options, message, capsys):
     assert output.err.count("\n") == 1
 
 
+@pytest.mark.wordllama
 def test_a_port_in_use_is_said_in_one_line(server, capsys):
     port = server.url.rpartition(":")[2]
     assert main(["serve", "--port", port]) == 1

@@ -112,6 +112,7 @@ async def test_wordllama_reads_alike_what_it_embeds_alike(wordllama):
         assert wordllama.can_read(text)
 
 
+@pytest.mark.wordllama
 def test_wordllama_is_loaded_once_however_many_ask(monkeypatch):
     monkeypatch.setattr(embedders, "_wordllama_model", None)
     models = []
@@ -124,6 +125,7 @@ def test_wordllama_is_loaded_once_however_many_ask(monkeypatch):
     assert len(set(map(id, models))) == 1
 
 
+@pytest.mark.wordllama
 def test_wordllama_needs_no_network_and_leaves_logging_alone():
     code = """
 import asyncio, logging, socket
