@@ -29,7 +29,7 @@ def pytest_configure(config):
 
 
 def wordllama_can_not_be_had():
-    """Whether wordllama is missing on a Python that it has no wheels for. Elsewhere its absence fails tests."""
+    """Whether wordllama is missing where it has no wheels. Elsewhere its absence is a failure."""
     from langcache.service.embedders import _python_without_wheels
 
     return find_spec("wordllama") is None and _python_without_wheels() is not None

@@ -31,7 +31,9 @@ _TIME = re.compile(r"(\d+)(ms|s|m|h|d)?")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that the arguments name. Returns the exit status."""
+    """Run the command that the arguments name, by default those of this process. Returns the exit status."""
+    if isinstance(arguments, str):
+        raise TypeError(f"arguments: must be a list, such as {arguments.split()!r}, but is one str")
     options = _parser().parse_args(arguments)
     try:
         status: int = options.run(options)

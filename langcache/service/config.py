@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
@@ -19,6 +21,17 @@ DEFAULT_API_KEY = "langcache-local-key"
 DEFAULT_THRESHOLD = 0.85
 
 _LIMITS = Limits()
+
+
+def _attribute_names(names: object) -> tuple[str, ...]:
+    """The names as a tuple. Raises `TypeError` for a single text: it is not taken for its letters."""
+    if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
+        shown = repr(names) if isinstance(names, str) else type(names).__name__
+        raise TypeError(f"attributes: must be names, such as ('topic',), but is {shown}")
+    attributes = tuple(cast("Iterable[str]", names))
+    for name in attributes:
+        _LIMITS.attribute_map({name: "any"})
+    return attributes
 
 
 class CacheConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,8 +62,7 @@ class CacheConfig(msgspec.Struct, frozen=True, kw_only=True):
                 "cache_id", "pattern", f"must be letters, digits and -._~ only, but is {self.cache_id!r}"
             )
         authorization(self.api_key)
-        for name in self.attributes:
-            _LIMITS.attribute_map({name: "any"})
+        msgspec.structs.force_setattr(self, "attributes", _attribute_names(self.attributes))
         threshold = _LIMITS.similarity_threshold(self.threshold)
         if threshold is None or threshold < 0.5:
             raise LimitError("threshold", "range", f"must be from 0.5 to 1.0, but is {self.threshold!r}")
@@ -73,6 +85,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The SQLite file that keeps the entries. None to keep them in memory."""
 
     def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "caches", _cache_configs(self.caches))
         ids = [cache.cache_id for cache in self.caches]
         if not ids or len(set(ids)) < len(ids):
             raise ValueError(
@@ -85,6 +98,14 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
                 f"api_key: {self.host!r} can be reached by others, who know the default key; "
                 "give a key of your own, or keep to host 127.0.0.1"
             )
+
+
+def _cache_configs(caches: object) -> tuple[CacheConfig, ...]:
+    kind = type(caches).__name__
+    configs = tuple(cast("Iterable[object]", caches)) if isinstance(caches, Iterable) else (None,)
+    if not all(isinstance(config, CacheConfig) for config in configs):
+        raise TypeError(f"caches: must be `CacheConfig`s, such as [CacheConfig()], but is {kind}")
+    return cast("tuple[CacheConfig, ...]", configs)
 
 
 def _is_loopback(host: str) -> bool:

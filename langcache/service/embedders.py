@@ -95,7 +95,7 @@ class WordLlamaEmbedder:
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """See `Embedder.embed`. Runs in the event loop: handing it to a thread would take longer."""
-        return unit_rows(self._model.embed([_folded(text) for text in texts]))
+        return unit_rows(self._model.embed([_folded(text) for text in _several(texts)]))
 
     def can_read(self, text: str) -> bool:
         """Whether the model has pieces of words for at least 60 % of the letters of a text.
@@ -125,6 +125,12 @@ _READABLE_SHARE = 0.6
 
 _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 """What the tokenizer puts in place of a space."""
+
+
+def _several(texts: Sequence[str]) -> list[str]:
+    if isinstance(texts, str):
+        raise TypeError("texts: must be a list of texts, but is one str")
+    return list(texts)
 
 
 def _folded(text: str) -> str:
@@ -259,7 +265,9 @@ class OpenAIEmbedder:
         """See `Embedder.embed`."""
         if self._session is None:
             raise EmbedderError("the embedder was not started")
-        body = msgspec.json.encode({"model": self._model, "input": list(texts), "encoding_format": "float"})
+        body = msgspec.json.encode(
+            {"model": self._model, "input": _several(texts), "encoding_format": "float"}
+        )
         try:
             async with self._session.post(self._url, data=body, allow_redirects=False) as reply:
                 if reply.status != 200:

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -105,20 +105,21 @@ class LocalServer:
         embedder: Embedder | None = None,
         caches: Iterable[CacheConfig] | None = None,
     ) -> None:
-        if isinstance(attributes, str):
-            raise TypeError(f"attributes: must be names, such as ({attributes!r},), but is one str")
         if caches is None:
             caches = [
                 CacheConfig(
                     cache_id=cache_id,
                     api_key=api_key,
-                    attributes=tuple(attributes),
+                    attributes=cast("tuple[str, ...]", attributes),  # which makes a tuple of any iterable
                     threshold=threshold,
                     ttl_millis=ttl_millis,
                 )
             ]
         self._config = ServerConfig(
-            caches=tuple(caches), host=host, port=port, db=None if db is None else Path(db)
+            caches=cast("tuple[CacheConfig, ...]", caches),
+            host=host,
+            port=port,
+            db=None if db is None else Path(db),
         )
         self._embedder = WordLlamaEmbedder() if embedder is None else embedder
         self._thread: _ServerThread | None = None

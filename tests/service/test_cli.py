@@ -310,6 +310,19 @@ def test_what_is_no_time_is_refused(text, capsys):
     assert "is no time: give milliseconds, or 500ms, 90s" in capsys.readouterr().err
 
 
+def test_one_str_is_not_taken_for_arguments():
+    with pytest.raises(TypeError, match=r"arguments: must be a list, such as \['serve', '--port', '0'\]"):
+        main("serve --port 0")
+
+
+def test_serve_takes_an_attribute_of_any_name(endpoint):
+    embedder, _ = endpoint
+    output = printed_by_serve(
+        "--embedder", embedder, "--embedder-model", "small", "--attribute", "function", "--attribute", "id"
+    )
+    assert "attributes function, id, embedded with" in output
+
+
 def test_the_module_is_a_program_that_tells_its_version(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["langcache", "--version"])
     with pytest.raises(SystemExit) as ended:

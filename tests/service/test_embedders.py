@@ -321,6 +321,12 @@ async def test_openai_embeds_what_it_is_asked_for_in_order(openai, endpoint):
     assert endpoint.headers[-1]["Authorization"] == "Bearer the-key"
 
 
+async def test_one_text_is_not_taken_for_its_letters(openai, wordllama):
+    for embedder in (openai, wordllama):
+        with pytest.raises(TypeError, match="texts: must be a list of texts, but is one str"):
+            await embedder.embed("hello")
+
+
 async def test_openai_needs_no_key(url, endpoint):
     embedder = OpenAIEmbedder(url + "/", "small", timeout=60)
     await embedder.start()

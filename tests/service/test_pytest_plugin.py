@@ -51,6 +51,23 @@ def test_tests_of_others_run_against_a_real_langcache(pytester: pytest.Pytester,
     pytester.runpytest(*plugin_options, "--strict-markers", "-W", "error").assert_outcomes(passed=5)
 
 
+def test_a_marker_with_one_name_in_place_of_names_is_refused(pytester: pytest.Pytester, plugin_options):
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.langcache(attributes="tenant")
+        def test_it(langcache_server):
+            pass
+        """
+    )
+    result = pytester.runpytest(*plugin_options, "--strict-markers")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["*TypeError: attributes: must be names, such as ('topic',), but is 'tenant'"]
+    )
+
+
 def test_the_fixture_and_its_marker_are_described(pytester: pytest.Pytester, plugin_options):
     result = pytester.runpytest(*plugin_options, "--markers")
     result.stdout.fnmatch_lines(["@pytest.mark.langcache(attributes=(), threshold=0.85, *"])

@@ -223,9 +223,36 @@ def test_settings_that_can_not_be_are_refused_at_construction(settings, message)
         LocalServer(**settings)
 
 
-def test_a_single_str_is_not_taken_for_names():
-    with pytest.raises(TypeError, match=r"attributes: must be names, such as \('topic',\)"):
-        LocalServer("topic")
+@pytest.mark.parametrize("attributes", ["tenant", b"tenant", None, 3, [1], ["tenant", None]])
+@pytest.mark.parametrize("make", [LocalServer, CacheConfig])
+def test_what_is_no_collection_of_names_is_refused(make, attributes):
+    with pytest.raises(
+        TypeError, match=r"attributes: (must be names, such as \('topic',\)|names must be str)"
+    ):
+        make(attributes=attributes)
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ["a", "b"], {"a": 1, "b": 2}, (name for name in "ab")])
+def test_any_iterable_of_names_will_do(names):
+    assert CacheConfig(attributes=names).attributes == ("a", "b")
+
+
+@pytest.mark.parametrize("caches", ["local", b"local", CacheConfig(), [3], 3])
+def test_what_is_no_collection_of_caches_is_refused(caches):
+    for make in (LocalServer, ServerConfig):
+        with pytest.raises(TypeError, match="caches: must be `CacheConfig`s"):
+            make(caches=caches)
+
+
+def test_an_attribute_may_have_the_name_of_anything(embedder):
+    with (
+        LocalServer(["function", "id", "attributes"], embedder=embedder) as server,
+        LangCache(server.url, server.api_key, server.cache_id) as cache,
+    ):
+        cache.set("p", "r", attributes={"function": "f", "id": "1", "attributes": "a"})
+        assert cache.search("p", attributes={"function": "f"}).response == "r"
+        assert not cache.search("p", attributes={"function": "g"})
+        assert cache.delete_query({"function": "f"}).deleted_entries_count == 1
 
 
 def test_a_host_for_others_is_allowed_with_a_key_of_one_s_own():
