@@ -1,4 +1,4 @@
-"""The command line: ``serve`` runs a LangCache service on this machine, ``demo`` shows one at work."""
+"""The command line: ``serve`` runs a LangCache service on this machine, ``demo`` shows what one does."""
 # ruff: noqa: T201 (a command line prints)
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 EMBEDDER_KEY_VARIABLE = "LANGCACHE_EMBEDDER_API_KEY"
-"""Where the key of the embeddings endpoint comes from: what is on a command line, everybody can see."""
+"""The variable with the key of the embeddings endpoint: other users can see a command line."""
 
 _MILLIS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _TIME = re.compile(r"(\d+)(ms|s|m|h|d)?")
@@ -39,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = options.run(options)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # whatever read the output, such as `head`, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it exits
+    except BrokenPipeError:  # the reader of the output, such as `head`, has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python's exit reports an error
         return 141
     return status
 
@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _millis(text: str) -> int:
+    """Milliseconds from a time such as 250, 500ms, 90s, 15m, 24h or 7d."""
     match = _TIME.fullmatch(text)
     if match is None:
         raise argparse.ArgumentTypeError(
@@ -126,7 +127,7 @@ def _serve(options: argparse.Namespace) -> int:
     except (ImportError, ValueError) as error:
         return _failed(error)
     try:
-        asyncio.run(_serve_until_told(config, embedder))
+        asyncio.run(_serve_until_stopped(config, embedder))
     except (ImportError, EmbedderError, StoreError) as error:
         return _failed(error)
     except OSError as error:
@@ -154,7 +155,7 @@ def _embedder(options: argparse.Namespace) -> Embedder:
     return WordLlamaEmbedder()
 
 
-async def _serve_until_told(config: ServerConfig, embedder: Embedder) -> None:
+async def _serve_until_stopped(config: ServerConfig, embedder: Embedder) -> None:
     from ..service.server import serving
 
     this = asyncio.current_task()
@@ -162,17 +163,17 @@ async def _serve_until_told(config: ServerConfig, embedder: Embedder) -> None:
     with contextlib.suppress(NotImplementedError):  # Windows; there Ctrl-C raises KeyboardInterrupt
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, this.cancel)
-    with contextlib.suppress(asyncio.CancelledError):  # which may come while it still starts, too
+    with contextlib.suppress(asyncio.CancelledError):  # a signal may also come during the start
         async with serving(config, embedder) as url:
-            print(_how_to_reach(url, config, embedder), flush=True)
+            print(_instructions(url, config, embedder), flush=True)
             await asyncio.Event().wait()
 
 
-def _how_to_reach(url: str, config: ServerConfig, embedder: Embedder) -> str:
+def _instructions(url: str, config: ServerConfig, embedder: Embedder) -> str:
     from ..service.config import DEFAULT_API_KEY
 
     cache = config.caches[0]
-    # A key of the user's own is a secret, and what is printed here may end in a log.
+    # Any other key is a secret, and this output may end up in a log.
     key = quote(cache.api_key) if cache.api_key == DEFAULT_API_KEY else "'<the key given as --api-key>'"
     attributes = f", attributes {', '.join(cache.attributes)}" if cache.attributes else ""
     entries = "in memory" if config.db is None else f"in {config.db}"

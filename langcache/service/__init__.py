@@ -40,7 +40,7 @@ _HOME = {
 
 _load = lazy_names(__name__, _HOME)
 
-if not TYPE_CHECKING:  # so that type checkers go on reporting every wrong name
+if not TYPE_CHECKING:  # a type checker that saw this would take every name for an existing one
 
     def __getattr__(name: str) -> object:
         try:

@@ -1,4 +1,4 @@
-"""The REST API of LangCache as an aiohttp.web application on top of caches."""
+"""The REST API of LangCache, as an aiohttp.web application that calls the caches."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ from .problems import Problem, answer_with_problems
 __all__ = ["MAX_BODY_BYTES", "application"]
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
-"""A larger request gets a 413. The service documents no figure; this one is far above what a prompt needs."""
+"""A larger request gets a 413. The hosted service documents no limit; this one is far above any prompt."""
 
 _LIMITS = Limits()
 _encode = msgspec.json.Encoder().encode
 
 
 class _DeleteQueryBody(Model):
-    # Unlike the client's struct it may lack attributes, and is refused for that in the service's words.
+    # Attributes are optional here, unlike in the client's model, so that their absence gets the hosted
+    # service's own error message.
     attributes: dict[str, str] | None = None
 
 
@@ -47,7 +48,7 @@ _decode_delete_query = msgspec.json.Decoder(_DeleteQueryBody).decode
 
 
 def application(caches: Iterable[tuple[CacheConfig, Cache]]) -> web.Application:
-    """The application that serves these caches, each under its own id and to its own key."""
+    """The application that serves these caches: each has its own path and its own key."""
     api = _Api(caches)
     app = web.Application(middlewares=[answer_with_problems], client_max_size=MAX_BODY_BYTES)
     base = "/v1/caches/{cache_id}"
@@ -79,7 +80,7 @@ class _Api:
         return _json(SearchResponse(data=await _search(cache, body)))
 
     async def conversational_search(self, request: web.Request) -> web.Response:
-        # The service rewrites the prompt with a language model; here there is none, and the prompt stands.
+        # The hosted service rewrites the prompt with a language model. There is none here.
         cache = self._cache(request)
         body = _decode_conversation(await request.read())
         _LIMITS.context(body.context)
@@ -122,7 +123,7 @@ class _Api:
         return _json(HealthResponse())
 
     def _cache(self, request: web.Request) -> Cache:
-        """The cache that the request is for, if its key is good for it."""
+        """The cache that the request names. Raises `Problem` unless the request has its key."""
         allowed = self._allowed(request.headers.get("Authorization", ""))
         cache_id = request.match_info["cache_id"]
         if cache_id not in self._caches:
@@ -137,7 +138,7 @@ class _Api:
             raise Problem(401, "the API key is missing: send it as Authorization: Bearer <key>")
         given = key.strip().encode("utf-8", "surrogateescape")
         allowed: set[str] = set()
-        for known, cache_ids in self._ids_by_key.items():  # all of them, so that the time tells nothing
+        for known, cache_ids in self._ids_by_key.items():  # every key, so that the time tells nothing of it
             if hmac.compare_digest(known, given):
                 allowed = cache_ids
         if not allowed:

@@ -1,4 +1,4 @@
-"""How a local service is set up: one struct for a cache and one for the server."""
+"""The settings of a local service: one struct for a cache, and one for the server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["DEFAULT_API_KEY", "DEFAULT_CACHE_ID", "DEFAULT_THRESHOLD", "CacheCon
 
 DEFAULT_CACHE_ID = "local"
 DEFAULT_API_KEY = "langcache-local-key"
-"""Known to everybody, so it opens a service on a loopback address only."""
+"""Everybody knows this key, so a server with it listens at a loopback address only."""
 
 DEFAULT_THRESHOLD = 0.85
 
@@ -35,22 +35,22 @@ def _attribute_names(names: object) -> tuple[str, ...]:
 
 
 class CacheConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """One cache. Raises `ValueError` or `TypeError` for what the service could not be set up with."""
+    """The settings of one cache. Raises `ValueError` or `TypeError` for settings that are not possible."""
 
     cache_id: str = DEFAULT_CACHE_ID
-    """What clients name it by."""
+    """The id that clients send."""
 
     api_key: str = DEFAULT_API_KEY
-    """The key that clients must send. The default is known to everybody."""
+    """The key that clients must send. Everybody knows the default."""
 
     attributes: tuple[str, ...] = ()
-    """The names that entries may have attributes of. Without any, attributes are refused."""
+    """The names of the attributes that entries may have. By default entries can have none."""
 
     threshold: float = DEFAULT_THRESHOLD
-    """The similarity that a search asks for unless it says otherwise: 0.5 to 1.0."""
+    """The similarity threshold of a search that gives none: 0.5 to 1.0."""
 
     ttl_millis: int | None = None
-    """How long an entry lives unless `set` says otherwise, in milliseconds. None for ever."""
+    """How long an entry lives, in milliseconds, if `set` gives no time. None: for ever."""
 
     def __repr__(self) -> str:  # without the key
         shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name != "api_key")
@@ -70,19 +70,19 @@ class CacheConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """A server and its caches. Raises `ValueError` or `TypeError` for what can't be."""
+    """The settings of a server. Raises `ValueError` or `TypeError` for settings that are not possible."""
 
     caches: tuple[CacheConfig, ...] = (CacheConfig(),)
-    """At least one, each with an id of its own."""
+    """The caches: at least one, with different ids."""
 
     host: str = "127.0.0.1"
-    """The address to listen at. The default key opens loopback addresses only."""
+    """The address to listen at. A cache with the default key needs a loopback address."""
 
     port: int = 0
-    """0 for one that is free."""
+    """The port to listen at, 0 to 65535. 0: any free port."""
 
     db: Path | None = None
-    """The SQLite file that keeps the entries. None to keep them in memory."""
+    """The SQLite file that keeps the entries. None: they are kept in memory only."""
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "caches", _cache_configs(self.caches))

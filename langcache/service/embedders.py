@@ -1,4 +1,4 @@
-"""Texts become vectors: the `Embedder` protocol, a model that runs here, and one behind an HTTP endpoint."""
+"""The `Embedder` protocol, which turns texts into vectors; a model in this process; a model behind HTTP."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Embedder(Protocol):
 
     @property
     def dimensions(self) -> int:
-        """The length of a vector. Known once `start` has returned."""
+        """The length of a vector. Valid after `start` has returned."""
         ...
 
     async def start(self) -> None:
@@ -90,11 +90,11 @@ class WordLlamaEmbedder:
         self._model: Any = None
 
     async def start(self) -> None:
-        """Load the model, once for the whole process: about a second the first time."""
+        """Load the model, which takes about a second. A process loads it once and shares it."""
         self._model = await asyncio.to_thread(_wordllama)
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        """See `Embedder.embed`. Runs in the event loop: handing it to a thread would take longer."""
+        """See `Embedder.embed`. Runs in the event loop: passing the work to a thread would take longer."""
         return unit_rows(self._model.embed([_folded(text) for text in _several(texts)]))
 
     def can_read(self, text: str) -> bool:
@@ -167,12 +167,12 @@ _wordllama_lock = threading.Lock()
 
 
 def _wordllama() -> Any:
-    """The process's one WordLlama model."""
+    """The WordLlama model of this process."""
     global _wordllama_model
     with _wordllama_lock:
         if _wordllama_model is None:
             package = _import_quietly("wordllama")
-            # Its own search for the tokenizer looks in a folder that isn't there, and would then download it.
+            # Without cache_dir, it looks for the tokenizer in a folder that does not exist and downloads it.
             _wordllama_model = package.WordLlama.load(
                 cache_dir=Path(package.__file__).parent, disable_download=True
             )
@@ -236,9 +236,10 @@ _decode_embeddings = msgspec.json.Decoder(_Embeddings).decode
 class OpenAIEmbedder:
     """Any endpoint that speaks OpenAI's embeddings API: OpenAI, Azure, Ollama, vLLM, LM Studio and others.
 
-    ``url`` is what ``/embeddings`` is appended to, such as ``https://api.openai.com/v1``. ``api_key`` may be
-    None where the endpoint asks for none. ``timeout`` is in seconds and spans one request (default 10).
-    A failure raises `EmbedderError`, which never holds the key.
+    ``url`` is the address without ``/embeddings``, such as ``https://api.openai.com/v1``. ``api_key`` may be
+    None if the endpoint needs no key. ``timeout`` is the limit for one request, in seconds (default 10).
+    Raises `ValueError` for another scheme than http or https, and for an empty ``model``. Methods raise
+    `EmbedderError`, whose message never contains the key.
     """
 
     def __init__(self, url: str, model: str, api_key: str | None = None, *, timeout: float = 10.0) -> None:
@@ -257,7 +258,7 @@ class OpenAIEmbedder:
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
-        """Open a session and embed one word, which shows that all is well and how long a vector is."""
+        """Open a session and embed one word, to test the endpoint and to learn the length of its vectors."""
         self._session = aiohttp.ClientSession(timeout=self._timeout, headers=self._headers)
         self.dimensions = int((await self.embed(["hello"])).shape[1])
 
@@ -271,7 +272,7 @@ class OpenAIEmbedder:
         try:
             async with self._session.post(self._url, data=body, allow_redirects=False) as reply:
                 if reply.status != 200:
-                    # Not its body: a provider may quote the key there.
+                    # Without the body of the reply: a provider may quote the key there.
                     raise EmbedderError(f"the embeddings endpoint answered {reply.status} {reply.reason}")
                 content = await reply.read()
         except asyncio.TimeoutError as error:
@@ -286,7 +287,7 @@ class OpenAIEmbedder:
         try:
             embeddings = _decode_embeddings(content).data
             rows = [item.embedding for item in sorted(embeddings, key=lambda item: item.index)]
-            with np.errstate(over="raise"):  # infinities would be near to everything
+            with np.errstate(over="raise"):  # an infinite number would be similar to everything
                 vectors = np.array(rows, dtype=np.float32)
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError, FloatingPointError) as error:
             raise EmbedderError(f"the embeddings endpoint sent no embeddings: {error}") from error
@@ -305,6 +306,6 @@ class OpenAIEmbedder:
 
 
 def unit_rows(vectors: Vectors) -> Vectors:
-    """The rows scaled to length 1. A row of zeros stays one."""
+    """The rows, scaled to length 1. A row of zeros stays as it is."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""One cache of the local service: what `search`, `set` and the deletes mean, wherever entries are kept."""
+"""One cache of the local service: `search`, `set` and the deletes, on top of any `Store`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _DEFAULT_STRATEGIES = (SearchStrategy.SEMANTIC,)
 
 
 class Cache:
-    """A cache: its rules, an embedder that it shares with others, and a store of its own.
+    """A cache: its settings, its store, and an embedder that other caches use too.
 
-    Arguments are taken to be within the service's limits. Every call raises `LimitError` for attributes that
-    this cache is not set up for, `EmbedderError` and `StoreError`.
+    Callers check that arguments are within the service's limits. Every method raises `LimitError` for an
+    attribute that the cache is not configured for, `EmbedderError` and `StoreError`.
     """
 
     def __init__(
@@ -40,8 +40,8 @@ class Cache:
     ) -> str:
         """Add an entry and return its id.
 
-        A prompt that is already there is added again, and the newer entry is found first. The service is
-        thought to do so, and it keeps every id that was handed out valid.
+        If there is an entry with the same prompt, both are kept and the newer one is found first. So an id
+        stays valid until its entry is deleted or expires.
         """
         attributes = self._configured(attributes)
         ttl_millis = ttl_millis or self._config.ttl_millis
@@ -66,8 +66,8 @@ class Cache:
     ) -> list[CacheEntry]:
         """The entries that match, best first, at most ``max_results`` (default 1).
 
-        Strategies are tried in the order given. The first that finds anything answers alone: what a later one
-        would have found is not added, however many results were asked for.
+        Strategies are tried in the order given, and the first one that finds an entry ends the search: later
+        ones add nothing, even if there are fewer entries than ``max_results``.
         """
         attributes = self._configured(attributes)
         threshold = self._config.threshold if threshold is None else threshold
@@ -91,11 +91,11 @@ class Cache:
         return []
 
     async def delete_by_id(self, entry_id: str) -> bool:
-        """Delete an entry. False if there is none of that id."""
+        """Delete an entry. False if no entry has that id."""
         return await self._store.delete(entry_id)
 
     async def delete_query(self, attributes: Mapping[str, str]) -> int:
-        """Delete the entries that have all of ``attributes``, and say how many they were."""
+        """Delete the entries that have all of ``attributes``. Returns their number."""
         return await self._store.delete_matching(self._configured(attributes))
 
     async def flush(self) -> None:

@@ -1,4 +1,4 @@
-"""Entries and their vectors in memory, searched exactly with NumPy: one row for each entry."""
+"""Entries and their vectors in memory, one row for each; NumPy compares a vector with every row."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["Index"]
 _FIRST_ROWS = 64
 _NEVER = np.iinfo(np.int64).max
 _DECIMALS = 6
-"""Similarities are rounded to what float32 can tell apart, so that equal texts tie wherever they stand."""
+"""Similarities are rounded to the precision of float32, so that equal texts have equal similarities."""
 
 
 class Index:
-    """What a cache holds, in arrays that are kept dense: a removed row is filled from the end.
+    """The entries of a cache, in arrays without gaps: the last row moves to the place of a removed one.
 
-    Every method first lets go of what has expired, so nothing past its time is found, counted or kept, and no
-    thread or timer is needed for it. ``clock`` gives milliseconds since the epoch.
+    Every method first removes the expired entries. So none is found or counted, and no thread or timer is
+    needed. ``clock`` gives the time in milliseconds since the epoch.
     """
 
     def __init__(self, dimensions: int, clock: Callable[[], int] = now_millis) -> None:
@@ -34,7 +34,7 @@ class Index:
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove every entry."""
         self._entries: list[Entry] = []
         self._row_of: dict[str, int] = {}
         self._same: dict[str, list[str]] = {}
@@ -47,12 +47,12 @@ class Index:
         self._attributes = _AttributeColumns(_FIRST_ROWS)
 
     def __len__(self) -> int:
-        self._drop_expired()
+        self._remove_expired()
         return len(self._entries)
 
     def add(self, entries: Sequence[Entry], vectors: Vectors) -> None:
-        """Add entries, oldest first, and the rows of ``vectors`` that belong to them."""
-        self._drop_expired()
+        """Add entries, oldest first. ``vectors`` has a row for each of them."""
+        self._remove_expired()
         start, end = len(self._entries), len(self._entries) + len(entries)
         self._make_room(end)
         self._vectors[start:end] = vectors
@@ -68,7 +68,7 @@ class Index:
 
     def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
         """See `Store.same`."""
-        self._drop_expired()
+        self._remove_expired()
         newest_first = reversed(self._same.get(prompt.casefold(), ()))
         entries = (self._entries[self._row_of[entry_id]] for entry_id in newest_first)
         matching = (entry for entry in entries if attributes.items() <= entry.attributes.items())
@@ -76,7 +76,7 @@ class Index:
 
     def nearest(self, vector: Vectors, attributes: Mapping[str, str], limit: int) -> Found:
         """See `Store.nearest`."""
-        self._drop_expired()
+        self._remove_expired()
         similarities = (self._vectors[: len(self._entries)] @ vector + 1) / 2
         rows = self._attributes.rows(attributes, self._has_meaning[: len(self._entries)])
         if not len(rows):
@@ -92,19 +92,19 @@ class Index:
 
     def matching(self, attributes: Mapping[str, str]) -> list[str]:
         """The ids of the entries that match."""
-        self._drop_expired()
+        self._remove_expired()
         every = np.ones(len(self._entries), np.bool_)
         rows: list[int] = self._attributes.rows(attributes, every).tolist()
         return [self._entries[row].id for row in rows]
 
     def remove(self, entry_ids: Sequence[str]) -> int:
-        """Remove entries, and say how many were there to be removed."""
-        self._drop_expired()
+        """Remove entries. Returns the number of those that existed."""
+        self._remove_expired()
         rows = [self._row_of[entry_id] for entry_id in entry_ids if entry_id in self._row_of]
         self._remove_rows(np.array(rows, np.int64))
         return len(rows)
 
-    def _drop_expired(self) -> None:
+    def _remove_expired(self) -> None:
         now = self._clock()
         if now < self._next_expiry:
             return
@@ -114,7 +114,7 @@ class Index:
 
     def _remove_rows(self, rows: NDArray[np.int64]) -> None:
         for row in rows.tolist():
-            self._forget(row)
+            self._unregister(row)
         end = len(self._entries) - len(rows)
         gaps = rows[rows < end]
         movers = np.setdiff1d(np.arange(end, len(self._entries)), rows)
@@ -126,14 +126,14 @@ class Index:
             self._row_of[self._entries[gap].id] = gap
         del self._entries[end:]
 
-    def _forget(self, row: int) -> None:
+    def _unregister(self, row: int) -> None:
         entry = self._entries[row]
         del self._row_of[entry.id]
         prompt = entry.prompt.casefold()
         self._same[prompt].remove(entry.id)
         if not self._same[prompt]:
             del self._same[prompt]
-        self._attributes.forget(entry.attributes)
+        self._attributes.remove(entry.attributes)
 
     def _make_room(self, rows: int) -> None:
         capacity = len(self._vectors)
@@ -155,14 +155,14 @@ class Index:
 
 
 class _AttributeColumns:
-    """For each attribute name a column of numbers that stand for values, which NumPy can filter."""
+    """A column of numbers for each attribute name, one number for each value, which NumPy can filter."""
 
     def __init__(self, capacity: int) -> None:
         self.columns: dict[str, NDArray[np.int64]] = {}
         self._capacity = capacity
         self._codes: dict[tuple[str, str], int] = {}
         self._uses: Counter[tuple[str, str]] = Counter()
-        self._next_code = count(1)  # 0 stands for "has none"
+        self._next_code = count(1)  # 0: the entry lacks the attribute
 
     def add(self, row: int, attributes: Mapping[str, str]) -> None:
         for name in attributes:
@@ -176,8 +176,8 @@ class _AttributeColumns:
             self._uses[pair] += 1
             self.columns[pair[0]][row] = self._codes[pair]
 
-    def forget(self, attributes: Mapping[str, str]) -> None:
-        """Let go of the codes that an entry was the last to use."""
+    def remove(self, attributes: Mapping[str, str]) -> None:
+        """Remove the codes that only a removed entry used."""
         for pair in attributes.items():
             self._uses[pair] -= 1
             if not self._uses[pair]:
@@ -198,7 +198,7 @@ class _AttributeColumns:
 
 
 def _longer(column: NDArray[Any], capacity: int) -> NDArray[Any]:
-    # Not zeroed: memory that holds nothing yet is not touched, and so costs nothing.
+    # Without zeroing: the system provides memory only when it is first written.
     longer = np.empty((capacity, *column.shape[1:]), column.dtype)
     longer[: len(column)] = column
     return longer

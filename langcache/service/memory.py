@@ -1,4 +1,4 @@
-"""The storage that lives in memory and ends with the process."""
+"""The storage that keeps entries in memory only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Memory", "MemoryStore"]
 
 
 class Memory:
-    """A `Storage` in memory."""
+    """A `Storage` in memory: its entries end with the server."""
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
@@ -22,7 +22,7 @@ class Memory:
         """Nothing to do."""
 
     async def store(self, cache: CacheConfig) -> MemoryStore:
-        """A store, empty."""
+        """A new, empty store."""
         return MemoryStore(Index(self._embedder.dimensions))
 
     async def close(self) -> None:

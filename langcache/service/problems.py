@@ -1,4 +1,4 @@
-"""Failures as the service reports them: the status, the ``type`` and the problem body for each."""
+"""Failures as replies of the service: the status, the ``type`` and the problem body of each."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _WRONG_FIELD = re.compile(r"(.*) - at `\$\.(\w+)")
 
 
 class Problem(Exception):
-    """A failure with the status and the words that the client gets to see."""
+    """A failure, with the status and the text that the client gets."""
 
     def __init__(
         self, status: int, detail: str | None = None, fields: list[FieldError] | None = None
@@ -50,16 +50,16 @@ class Problem(Exception):
 async def answer_with_problems(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Turn whatever a handler raises into the reply of the service."""
+    """Turn an exception of a handler into the reply that the hosted service would give."""
     try:
         return await handler(request)
-    except web.HTTPException as error:  # of aiohttp itself: no such route or method, a body that is too large
+    except web.HTTPException as error:  # of aiohttp: no such route or method, or a body that is too large
         allow = {name: value for name, value in error.headers.items() if name == "Allow"}
         return _reply(Problem(error.status), allow)
     except Exception as error:
         problem = _problem(error)
         client_left = isinstance(error, ConnectionError) and request.transport is None
-        if problem.status == 500 and not client_left:  # who stops halfway has not failed us
+        if problem.status == 500 and not client_left:  # a client that leaves early is no failure of ours
             _log.exception("the local service failed at %s %s", request.method, request.path)
         return _reply(problem)
 

@@ -1,8 +1,8 @@
-"""The pytest fixture `langcache_server`: a real LangCache, fresh for each test.
+"""The pytest fixture `langcache_server`: a real LangCache service, new and empty for each test.
 
-It starts in some milliseconds, since all servers of a process share one embedding model; so each test gets
-a server of its own, and nothing that one test stores can be found by another. Nothing of the service is
-imported before a test asks for the fixture.
+All servers of a process share one embedding model, so a server starts within milliseconds. Each test has a
+server of its own and can't find what another test stored. The service is imported when the first test uses
+the fixture.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def langcache_server(request: pytest.FixtureRequest) -> Iterator[LocalServer]:
-    """A running LangCache, empty: ``.url``, ``.api_key`` and ``.cache_id`` are what a client needs.
+    """A running, empty LangCache service. A client needs its ``.url``, ``.api_key`` and ``.cache_id``.
 
-    The marker ``@pytest.mark.langcache(attributes=("topic",))`` on a test, class or module sets it up; it
+    The marker ``@pytest.mark.langcache(attributes=("topic",))`` on a test, class or module gives settings. It
     takes the arguments of `langcache.service.LocalServer`.
     """
     from . import LocalServer

@@ -47,27 +47,27 @@ class Pair(msgspec.Struct, frozen=True):
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """What a threshold does to the pairs. Shares are from 0 to 1."""
+    """The results for the pairs at one threshold. Shares are from 0 to 1."""
 
     threshold: float
     recall: float
-    """Paraphrases that hit."""
+    """The share of paraphrases that hit."""
 
     near_miss_hits: float
-    """Near misses that hit, and should not."""
+    """The share of near misses that hit, and should not."""
 
     unrelated_hits: float
-    """Unrelated pairs that hit, and should not."""
+    """The share of unrelated pairs that hit, and should not."""
 
     false_hits: float
-    """Paraphrases that hit in a cache that holds the saved prompts of all the others, and should not."""
+    """The share of paraphrases that hit in a cache with only the other questions, and should not."""
 
     precision: float
-    """Hits that are paraphrases, in this mixture of pairs; 1 if nothing hits."""
+    """The share of paraphrases among the pairs that hit; 1 if no pair hits."""
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A prompt in some language. No other question in the language has the same answer."""
+    """A question in one language. Every question in a language has another answer."""
 
     language: str
     prompt: str
@@ -76,7 +76,7 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class LanguageFigures(msgspec.Struct, frozen=True):
-    """What a threshold does to the questions in a language."""
+    """The results for the questions in one language at one threshold, as counts."""
 
     language: str
     prompts: int

@@ -1,4 +1,4 @@
-"""The local service, running: in an event loop with `serving`, or on a thread of its own as `LocalServer`."""
+"""Run the local service: in an event loop with `serving`, or on a thread of its own with `LocalServer`."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ from .store import Storage
 __all__ = ["LocalServer", "serving"]
 
 _SHUTDOWN_SECONDS = 2.0
-"""How long requests under way may take to finish when the server stops."""
+"""How long a server that stops waits for requests to finish."""
 
 ServerT = TypeVar("ServerT", bound="LocalServer")
 
 
-def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    # aiohttp logs a traceback for whatever is sent that is no HTTP. It answers with a 400, which will do.
+def _is_no_parse_error(record: logging.LogRecord) -> bool:
+    # aiohttp logs a traceback for a request that is not HTTP. It also answers with a 400, which is enough.
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 _log = logging.getLogger(__name__)
-_log.addFilter(_is_worth_a_line)
+_log.addFilter(_is_no_parse_error)
 
 
 @asynccontextmanager
 async def serving(config: ServerConfig, embedder: Embedder) -> AsyncGenerator[str, None]:
-    """Run the service in this event loop and give its URL. By the time it does, requests are answered.
+    """Run the service in this event loop. Gives its URL once it answers requests.
 
-    Raises `OSError` if the address can't be had, `StoreError` if the database can't be used, and whatever
-    `Embedder.start` raises.
+    Raises `OSError` if it can't listen at the address, `StoreError` if the database can't be used, and
+    whatever `Embedder.start` raises.
     """
     embedder = ReadableOnly(embedder)
     async with AsyncExitStack() as stack:
@@ -75,20 +75,22 @@ class LocalServer:
         with LocalServer(attributes=("topic",)) as server:
             client = LangCache(server.url, server.api_key, server.cache_id)
 
-    It runs on a thread with an event loop of its own, also under ``async with``: so a program that blocks its
-    event loop with a call of the sync client still gets its answer. It can be used again after its end.
+    The server runs on a thread with an event loop of its own, also under ``async with``. So a sync client
+    that blocks the program's event loop still gets its reply. A server can be entered again after its end.
 
-    ``attributes`` are the names that entries may have. ``host`` and ``port`` say where to listen; 0, the
-    default, is a port that is free. ``threshold`` (0.5 to 1.0, default 0.85) is what a search asks for unless
-    it says otherwise, ``ttl_millis`` how long an entry lives unless `set` says otherwise (None: for ever).
-    ``db`` is the SQLite file that keeps the entries; without it they end with the server. ``embedder`` is a
-    `WordLlamaEmbedder` by default, and serves one server at a time. ``caches`` sets up several caches, in
-    place of ``attributes``, ``cache_id``, ``api_key``, ``threshold`` and ``ttl_millis``; ``api_key`` and
-    ``cache_id`` of the server are then those of the first.
+    ``attributes`` are the names of the attributes that entries may have (default: none). ``host`` and
+    ``port`` say where to listen; port 0, the default, is any free port. ``threshold`` (0.5 to 1.0, default
+    0.85) is the similarity threshold of a search that gives none. ``ttl_millis`` is how long an entry lives,
+    in milliseconds, if `set` gives no time (default None: for ever). ``db`` is the SQLite file that keeps
+    the entries; without it they end with the server. ``embedder`` is a `WordLlamaEmbedder` by default; an
+    embedder works for one server at a time. ``caches`` sets up several caches, in place of ``attributes``,
+    ``cache_id``, ``api_key``, ``threshold`` and ``ttl_millis``; the server's ``api_key`` and ``cache_id``
+    are then those of the first cache.
 
-    Raises `ValueError` or `TypeError` at construction for settings that can't be. Entering raises `OSError`
-    if the address is taken, `StoreError` if the database can't be used, `EmbedderError` if the embeddings
-    endpoint fails, and `ImportError` where the extra ``local`` is missing.
+    The constructor raises `ValueError` or `TypeError` for settings that are not possible. Entering raises
+    `OSError` if it can't listen at the address, `StoreError` if the database can't be used, `EmbedderError`
+    if the embeddings endpoint fails, and `ImportError` where the extra ``local`` or the model's package is
+    missing.
     """
 
     def __init__(
@@ -126,19 +128,19 @@ class LocalServer:
 
     @property
     def url(self) -> str:
-        """Where it listens: a client's ``server_url``. Raises `RuntimeError` while it does not run."""
+        """A client's ``server_url``. Raises `RuntimeError` while the server does not run."""
         if self._thread is None:
             raise RuntimeError("the local server is not running; enter it using `with` or `async with`")
         return self._thread.url.result()
 
     @property
     def cache_id(self) -> str:
-        """The first cache's id: a client's ``cache_id``."""
+        """A client's ``cache_id``: the id of the first cache."""
         return self._config.caches[0].cache_id
 
     @property
     def api_key(self) -> str:
-        """The first cache's key: a client's ``api_key``."""
+        """A client's ``api_key``: the key of the first cache."""
         return self._config.caches[0].api_key
 
     def __enter__(self: ServerT) -> ServerT:
@@ -153,7 +155,7 @@ class LocalServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._thread is not None and self._thread.is_ours():
+        if self._thread is not None and self._thread.is_of_this_process():
             self._end(self._thread)
 
     async def __aenter__(self: ServerT) -> ServerT:
@@ -168,7 +170,7 @@ class LocalServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._thread is not None and self._thread.is_ours():
+        if self._thread is not None and self._thread.is_of_this_process():
             await self._end_async(self._thread)
 
     def _launch(self) -> _ServerThread:
@@ -188,29 +190,28 @@ class LocalServer:
         self._thread = None
         thread.stop.set_result(None)
         await asyncio.wrap_future(thread.ended)
-        thread.join()  # which has nothing left to do
+        thread.join()  # returns at once: the thread has nothing left to do
 
 
 class _ServerThread(threading.Thread):
     """A thread that serves from `start` until ``stop`` is set."""
 
     def __init__(self, config: ServerConfig, embedder: Embedder) -> None:
-        super().__init__(
-            name="langcache-local", daemon=True
-        )  # a forgotten server keeps no program from ending
+        # A daemon, so that a server that was never stopped does not keep the program alive.
+        super().__init__(name="langcache-local", daemon=True)
         self._config = config
         self._embedder = embedder
         self._process = os.getpid()
         self.url: Future[str] = Future()
-        """Set when it listens, or to what kept it from that."""
+        """The URL, set when the server listens; or the exception that prevented it."""
         self.stop: Future[None] = Future()
         self.ended: Future[None] = Future()
-        """Set when nothing is left of it, or to what went wrong on the way."""
+        """Set when the server has ended; or the exception of its end."""
         for future in (self.url, self.ended):
-            future.set_running_or_notify_cancel()  # a caller that gives up waiting must not cancel them
+            future.set_running_or_notify_cancel()  # so that a caller that stops waiting does not cancel them
 
-    def is_ours(self) -> bool:
-        """False in a fork: the server stays the parent's, and there is no thread to wait for."""
+    def is_of_this_process(self) -> bool:
+        """False in a forked child: the server belongs to the parent, and the child has no such thread."""
         return self._process == os.getpid()
 
     def run(self) -> None:

@@ -1,4 +1,4 @@
-"""The store that keeps its entries in a SQLite file, on disk before they are acknowledged."""
+"""The store that keeps its entries in a SQLite file. An entry is on disk before `add` returns."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ _EXPIRE = "DELETE FROM entries WHERE expires_at <= ?"
 _UPDATE = "UPDATE entries SET vector = ? WHERE number = ?"
 
 _EMBEDDED_AT_ONCE = 64
-"""Prompts in one call of an embedder when a file's are embedded anew; an endpoint takes at least so many."""
+"""How many prompts of a file are embedded again in one call. Every known endpoint accepts as many."""
 
 _encode_attributes = msgspec.json.Encoder().encode
 _decode_attributes = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class _Change(msgspec.Struct):
-    """A statement for each row of parameters, and what to do in memory once they are on disk."""
+    """A statement to run for each row of parameters, and what to do in memory once that is on disk."""
 
     statement: str
     parameters: Sequence[tuple[Any, ...]]
@@ -67,22 +67,22 @@ class _Change(msgspec.Struct):
 class Database:
     """A SQLite file with the entries of any number of caches.
 
-    It works in WAL mode and waits for the disk at each commit, so what was acknowledged survives a kill and a
-    power cut. Changes that arrive during a commit share the next one. One process at a time can have it open.
-    A file that another embedder was used with has its prompts embedded anew.
+    The file is in WAL mode, and each commit waits for the disk: a change that has returned survives a kill
+    and a power cut. Changes that arrive during a commit share the next one. One process at a time can have
+    the file open. If another embedder made the vectors of a file, its prompts are embedded again.
     """
 
     def __init__(self, path: Path, embedder: Embedder) -> None:
         self._path = path
         self._embedder = embedder
-        self._thread = ThreadPoolExecutor(1, "langcache-sqlite")  # SQLite wants one thread, and it blocks
+        self._thread = ThreadPoolExecutor(1, "langcache-sqlite")  # one: a connection belongs to a thread
         self._pending: list[_Change] = []
         self._committing: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Open the file, or make it. Raises `StoreError` for one that can't be used, and says why.
+        """Open the file, or create it. Raises `StoreError` if it can't be used, with the reason.
 
-        Raises `EmbedderError` if its prompts have to be embedded anew and can't be; the file stays as it was.
+        Raises `EmbedderError` if its prompts have to be embedded again and that fails; the file is unchanged.
         """
         try:
             self._connection = await self._run(self._open)
@@ -90,13 +90,13 @@ class Database:
             self._thread.shutdown(wait=False)
             raise
         try:
-            await self._embed_anew()
+            await self._embed_again()
         except BaseException:
             await self.close()
             raise
 
     async def store(self, cache: CacheConfig) -> SqliteStore:
-        """The store of one cache, with what the file has of it."""
+        """The store of one cache, with its entries from the file."""
         return SqliteStore(self, cache.cache_id, await self._run(self._load, cache.cache_id))
 
     async def change(self, statement: str, parameters: Sequence[tuple[Any, ...]], then: Callable[[], T]) -> T:
@@ -145,7 +145,7 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, timeout=0)
         try:
-            # Entries are searched in memory, so a second process would not see what the first one writes.
+            # Searches use entries in memory, so a second process would miss what the first one writes.
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             new = self._check(connection)
             connection.execute("PRAGMA journal_mode = WAL")
@@ -165,7 +165,7 @@ class Database:
         return connection
 
     def _check(self, connection: sqlite3.Connection) -> bool:
-        """Whether the file is new. Raises if it is not ours to use, without having changed it."""
+        """Whether the file is new. Raises `StoreError`, before any change, for a file that it can't use."""
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
             return True
         if connection.execute("PRAGMA application_id").fetchone() != (_APPLICATION_ID,):
@@ -182,8 +182,8 @@ class Database:
     def _embedded_with(self) -> tuple[str, int]:
         return self._embedder.name, self._embedder.dimensions
 
-    async def _embed_anew(self) -> None:
-        """Replace the vectors of a file that another embedder made: all of them, or none."""
+    async def _embed_again(self) -> None:
+        """Replace vectors that another embedder made: all vectors of the file, or none if it fails."""
         execute = self._connection.execute
         before = await self._run(lambda: execute("SELECT name, dimensions FROM embedder").fetchone())
         if before == self._embedded_with:
@@ -212,7 +212,7 @@ class Database:
                 connection.executemany(change.statement, change.parameters)
             connection.execute("COMMIT")
         except BaseException:
-            if connection.in_transaction:  # some failures, such as a full disk, have already rolled back
+            if connection.in_transaction:  # SQLite has rolled back after some failures, such as a full disk
                 connection.execute("ROLLBACK")
             raise
 
@@ -230,7 +230,7 @@ class Database:
 
 
 class SqliteStore(MemoryStore):
-    """A `Store` that searches in memory, and changes memory only after the file."""
+    """A `Store` that searches in memory. A change is made in the file first, then in memory."""
 
     def __init__(self, database: Database, cache_id: str, index: Index) -> None:
         super().__init__(index)
@@ -264,4 +264,4 @@ class SqliteStore(MemoryStore):
 
 
 def _stored(vector: Vectors) -> bytes:
-    return np.asarray(vector, np.float32).tobytes()  # whatever the embedder gives
+    return np.asarray(vector, np.float32).tobytes()  # an embedder may give another type

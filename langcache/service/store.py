@@ -1,4 +1,4 @@
-"""The seam that storage stands behind: what an entry is, and what a cache asks of the place that keeps it."""
+"""The `Store` and `Storage` protocols: what a cache needs of the place that keeps its entries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     response: str
     attributes: dict[str, str]
     expires_at: int | None
-    """In milliseconds since the epoch; None for never."""
+    """When the entry expires, in milliseconds since the epoch. None: never."""
 
 
 Found = list[tuple[float, Entry]]
@@ -34,12 +34,12 @@ Found = list[tuple[float, Entry]]
 
 
 class Store(Protocol):
-    """The entries of one cache, and how they are found.
+    """The entries of one cache, and the search for them.
 
-    Searching belongs to the store because a database with a query engine of its own searches where its data
-    is. Whatever it is, an entry past its time is never found, entries that match equally well come newest
-    first, and a change is as durable as the store can make it when the call returns. A mapping of
-    ``attributes`` must match in full; an empty one matches everything. Calls raise `StoreError`.
+    The store searches, rather than the cache, so that a database can use its own search. In every store,
+    expired entries are never found, entries that match equally well come newest first, and a change is as
+    durable as the store can make it when the call returns. An entry matches ``attributes`` if it has all of
+    them; every entry matches an empty mapping. Methods raise `StoreError`.
     """
 
     async def add(self, entry: Entry, vector: Vectors) -> None:
@@ -47,7 +47,7 @@ class Store(Protocol):
         ...
 
     async def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
-        """Up to ``limit`` entries whose prompt differs from ``prompt`` in case at most, with similarity 1."""
+        """Up to ``limit`` entries with the same prompt, apart from case. Their similarity is 1."""
         ...
 
     async def nearest(self, vector: Vectors, attributes: Mapping[str, str], limit: int) -> Found:
@@ -55,11 +55,11 @@ class Store(Protocol):
         ...
 
     async def delete(self, entry_id: str) -> bool:
-        """Delete an entry. False if there is none of that id."""
+        """Delete an entry. False if no entry has that id."""
         ...
 
     async def delete_matching(self, attributes: Mapping[str, str]) -> int:
-        """Delete the entries that match, and say how many they were."""
+        """Delete the entries that match. Returns their number."""
         ...
 
     async def clear(self) -> None:
@@ -68,25 +68,25 @@ class Store(Protocol):
 
 
 class Storage(Protocol):
-    """The place where the entries of a server's caches are kept: it gives each cache its `Store`.
+    """The place that keeps the entries of all caches of a server. It has a `Store` for each cache.
 
-    It is made with the server's embedder, which has been started by the time it is opened. Vectors of
-    different embedders are never compared: entries that another one embedded are embedded anew, or refused.
+    A storage is constructed with the server's embedder, which is started before `open` is called. Vectors of
+    different embedders are never compared: the storage embeds the prompts again, or refuses the entries.
     """
 
     async def open(self) -> None:
-        """Make ready. Raises `StoreError`, and `EmbedderError` if entries can't be embedded anew."""
+        """Get ready. Raises `StoreError`, and `EmbedderError` if prompts can't be embedded again."""
         ...
 
     async def store(self, cache: CacheConfig) -> Store:
-        """The store of a cache. A database that must know the names of attributes has them from ``cache``."""
+        """The store of a cache. ``cache`` has its id and the names of its attributes."""
         ...
 
     async def close(self) -> None:
-        """Finish what was begun, and let go of what `open` took."""
+        """Finish pending changes, and release what `open` opened."""
         ...
 
 
 def now_millis() -> int:
-    """Now, in milliseconds since the epoch: a time that still means the same after a restart."""
+    """The current time in milliseconds since the epoch, which stays comparable after a restart."""
     return time.time_ns() // 1_000_000
