@@ -42,11 +42,13 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check types with mypy and pyright, both strict, and that users see a type for all that is public."""
+    """Check types with mypy, pyright and pylint, and that users see a type for all that is public."""
     session.install(".[local,otel,speed]", *group("types"), *group("test"))
     session.run("mypy")
     session.run("mypy", "--strict", "tests/typing")  # uses that must check, and misuses that must not
     session.run("pyright")
+    session.run("pyright", "tests/typing")
+    session.run("pylint", "--errors-only", "tests/typing")  # which looks at signatures in a way of its own
     session.run("pyright", "--verifytypes", "langcache", "--ignoreexternal")
 
 

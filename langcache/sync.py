@@ -36,7 +36,7 @@ __all__ = ["LangCache"]
 P = ParamSpec("P")
 R = TypeVar("R")
 I = TypeVar("I")  # noqa: E741
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F")  # without a bound, which pyright would read the result of a method by
 ClientT = TypeVar("ClientT", bound="LangCache")
 
 

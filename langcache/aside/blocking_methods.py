@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 from .answers import Answer
 from .binding import AttributeSource
@@ -18,7 +18,7 @@ from .options import CallOptions
 from .question import Question
 from .scope import AttributeValue, Scope
 from .stats import Stats
-from .typed import BlockingDecorator, CachedBlockingFunction, CachedStream
+from .typed import BlockingDecorator, BlockingMethodDecorator, CachedBlockingFunction, CachedStream
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -27,6 +27,7 @@ else:
 
 __all__ = ["BlockingAsideMethods"]
 
+F = TypeVar("F")
 T = TypeVar("T")
 Q = TypeVar("Q")
 C = TypeVar("C")
@@ -108,6 +109,32 @@ class BlockingAsideMethods:
     ) -> CachedStream[P, Iterator[C], BlockingAnswerStream[C]]: ...
     @overload
     def cached(self, undecorated: Callable[P, T], /) -> CachedBlockingFunction[P, T]: ...
+    @overload
+    def cached(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+        self,
+        undecorated: None = None,
+        /,
+        *,
+        ignore: Literal["self"] | tuple[Literal["self"]],
+        prompt: str | None = None,
+        key: Callable[..., str | None] | None = None,
+        attributes: AttributeSource | None = None,
+        codec: Codec[Any] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> BlockingMethodDecorator: ...
+    @overload
+    def cached(  # type: ignore[overload-overlap]
+        self,
+        undecorated: None = None,
+        /,
+        *,
+        ignore: Literal["cls"] | tuple[Literal["cls"]],
+        prompt: str | None = None,
+        key: Callable[..., str | None] | None = None,
+        attributes: AttributeSource | None = None,
+        codec: Codec[Any] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Callable[[F], F]: ...
     @overload
     def cached(
         self,

@@ -140,9 +140,8 @@ def _variant(function: Any, ask: _Ask, name: str, stream: bool, **changes: bool)
         return answer if whole else answer.value
 
     made: Any = call_async if is_async(function) else call
-    if isinstance(function, functools.partial):
-        parts: functools.partial[Any] = function  # pyright: ignore[reportUnknownVariableType]
-        functools.update_wrapper(made, parts.func)  # pyright: ignore[reportUnknownArgumentType]
+    if getattr(function, "__name__", None) is None:  # a partial, or an object
+        functools.update_wrapper(made, getattr(function, "func", function.__class__))
     functools.update_wrapper(made, function)
     if name:
         made.__qualname__ = f"{made.__qualname__}.{name}"  # where pickle finds it

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from functools import partial
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 from .answers import Answer
 from .binding import AttributeSource
@@ -18,7 +18,7 @@ from .question import Question
 from .scope import AttributeValue, Scope
 from .stats import Stats
 from .streams import AnswerStream
-from .typed import AsyncDecorator, CachedFunction, CachedStream
+from .typed import AsyncDecorator, AsyncMethodDecorator, CachedFunction, CachedStream
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -27,6 +27,7 @@ else:
 
 __all__ = ["AsyncAsideMethods"]
 
+F = TypeVar("F")
 T = TypeVar("T")
 Q = TypeVar("Q")
 C = TypeVar("C")
@@ -153,6 +154,32 @@ class AsyncAsideMethods:
     ) -> CachedStream[P, Coroutine[Any, Any, AsyncIterator[C]], Coroutine[Any, Any, AnswerStream[C]]]: ...
     @overload
     def cached(self, undecorated: Callable[P, Coroutine[Any, Any, T]], /) -> CachedFunction[P, T]: ...
+    @overload
+    def cached(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+        self,
+        undecorated: None = None,
+        /,
+        *,
+        ignore: Literal["self"] | tuple[Literal["self"]],
+        prompt: str | None = None,
+        key: Callable[..., str | None] | None = None,
+        attributes: AttributeSource | None = None,
+        codec: Codec[Any] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> AsyncMethodDecorator: ...
+    @overload
+    def cached(  # type: ignore[overload-overlap]
+        self,
+        undecorated: None = None,
+        /,
+        *,
+        ignore: Literal["cls"] | tuple[Literal["cls"]],
+        prompt: str | None = None,
+        key: Callable[..., str | None] | None = None,
+        attributes: AttributeSource | None = None,
+        codec: Codec[Any] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Callable[[F], F]: ...
     @overload
     def cached(
         self,

@@ -75,7 +75,8 @@ class Question(Generic[T]):
             key: the authorization of the call, if it differs from call to call.
         """
         text = self.text if self.text.isascii() else unicodedata.normalize("NFC", self.text)
-        codec = None if self.codec is TEXT else _hashable(self.codec)
+        given: object = self.codec
+        codec = None if given is TEXT else _hashable(given)
         options = None if self.options is Options.DEFAULT else _hashable(self.options)
         return place, " ".join(text.split()), self.attributes, codec, options, self.computation, key
 

@@ -9,7 +9,17 @@ from .answers import Answer
 from .blocking_streams import BlockingAnswerStream
 from .streams import AnswerStream
 
-__all__ = ["AsyncDecorator", "BlockingDecorator", "CachedBlockingFunction", "CachedFunction", "CachedStream"]
+__all__ = [
+    "AsyncDecorator",
+    "AsyncMethodDecorator",
+    "BlockingDecorator",
+    "BlockingMethodDecorator",
+    "CachedBlockingFunction",
+    "CachedBlockingMethod",
+    "CachedFunction",
+    "CachedMethod",
+    "CachedStream",
+]
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -17,22 +27,23 @@ R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 A_co = TypeVar("A_co", covariant=True)
 S = TypeVar("S")
+S_contra = TypeVar("S_contra", contravariant=True)
 
 
 class CachedFunction(Protocol[P, R]):
     """A_co coroutine function behind an `AsyncLangCache`."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]: ...
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
-    def answer(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, Answer[R]]:
+    async def answer(self, *args: P.args, **kwargs: P.kwargs) -> Answer[R]:
         """Call it, and say how the answer was obtained."""
         ...
 
-    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+    async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function itself, and store what it returns in place of what is stored."""
         ...
 
-    def bypass(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+    async def bypass(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function itself, and store nothing."""
         ...
 
@@ -67,6 +78,34 @@ class CachedBlockingFunction(Protocol[P, R]):
     def __get__(
         self: CachedBlockingFunction[Concatenate[S, Q], R], instance: S, owner: Any, /
     ) -> CachedBlockingFunction[Q, R]: ...
+
+
+class CachedMethod(Protocol[S_contra, Q, R]):
+    """A cached coroutine function in the body of a class, which ignores its object.
+
+    ``__call__`` is that of a bound method: so pyright, which looks at nothing else, sees that a class with
+    such a method satisfies a protocol.
+    """
+
+    async def __call__(self, *args: Q.args, **kwargs: Q.kwargs) -> R: ...
+
+    @overload
+    def __get__(self, instance: None, owner: Any, /) -> CachedFunction[Concatenate[S_contra, Q], R]: ...
+    @overload
+    def __get__(self, instance: S_contra, owner: Any, /) -> CachedFunction[Q, R]: ...
+
+
+class CachedBlockingMethod(Protocol[S_contra, Q, R]):
+    """A cached function in the body of a class, which ignores its object. See `CachedMethod`."""
+
+    def __call__(self, *args: Q.args, **kwargs: Q.kwargs) -> R: ...
+
+    @overload
+    def __get__(
+        self, instance: None, owner: Any, /
+    ) -> CachedBlockingFunction[Concatenate[S_contra, Q], R]: ...
+    @overload
+    def __get__(self, instance: S_contra, owner: Any, /) -> CachedBlockingFunction[Q, R]: ...
 
 
 class CachedStream(Protocol[P, R_co, A_co]):
@@ -118,3 +157,17 @@ class BlockingDecorator(Protocol):
     ) -> CachedStream[Q, Iterator[S], BlockingAnswerStream[S]]: ...
     @overload
     def __call__(self, function: Callable[Q, S], /) -> CachedBlockingFunction[Q, S]: ...
+
+
+class AsyncMethodDecorator(Protocol):
+    """What `AsyncLangCache.cached` returns if it ignores ``self``."""
+
+    def __call__(
+        self, function: Callable[Concatenate[S, Q], Coroutine[Any, Any, R]], /
+    ) -> CachedMethod[S, Q, R]: ...
+
+
+class BlockingMethodDecorator(Protocol):
+    """What `LangCache.cached` returns if it ignores ``self``."""
+
+    def __call__(self, function: Callable[Concatenate[S, Q], R], /) -> CachedBlockingMethod[S, Q, R]: ...

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from datetime import timedelta
+from typing import Any, Protocol
 
 import msgspec
 from typing_extensions import assert_type
 
 from langcache import AsyncLangCache, LangCache, SearchResponse, SetResponse
-from langcache.aside import Answer, AsideConfig, CacheStatus, JsonCodec, lexical_guard
+from langcache.aside import (
+    Answer,
+    AnswerStream,
+    AsideConfig,
+    CacheStatus,
+    JsonCodec,
+    Lookup,
+    lexical_guard,
+)
 from langcache.many import Result
 
 cache = AsyncLangCache(aside=AsideConfig(lookup_timeout=0.5))
@@ -59,6 +69,10 @@ async def get_or_set() -> None:
     assert_type(blocking.scoped(tenant="a").get_or_set("Hi?", made).value, str)
 
 
+async def stream(prompt: str) -> AsyncIterator[str]:
+    yield prompt
+
+
 @cache.cached(attributes=("user",))
 async def ask(question: str, *, user: int = 0) -> Reply:
     return Reply(question)
@@ -79,10 +93,58 @@ def tell_blocking(question: str) -> Iterator[str]:
     yield question
 
 
+@cache.cached
+async def bare(question: str) -> Reply:
+    return Reply(question)
+
+
+@blocking.cached
+def bare_blocking(question: str) -> int:
+    return len(question)
+
+
 class Bot:
-    @cache.cached()
+    @cache.cached(ignore=("self",))
     async def ask(self, question: str) -> str:
         return question
+
+
+class BlockingBot:
+    @blocking.cached(ignore=("self",))
+    def ask(self, question: str) -> str:
+        return question
+
+    @classmethod
+    @blocking.cached(ignore=("cls",))
+    def of_class(cls, question: str) -> str:
+        return question
+
+    @staticmethod
+    @blocking.cached()
+    def of_none(question: str) -> str:
+        return question
+
+
+class Asks(Protocol):
+    async def ask(self, question: str) -> str: ...
+
+
+class AsksBlocking(Protocol):
+    def ask(self, question: str) -> str: ...
+
+
+class CachedProtocol(Protocol):
+    @cache.cached(ignore=("self",))
+    async def ask(self, question: str) -> str:
+        return question
+
+
+def protocols() -> None:
+    asks: Asks = Bot()
+    asks_blocking: AsksBlocking = BlockingBot()
+    function: Callable[[str], Awaitable[Reply]] = bare
+    coroutine_function: Callable[[str], Coroutine[Any, Any, Reply]] = ask
+    print(asks, asks_blocking, function, coroutine_function)
 
 
 async def cached() -> None:
@@ -95,6 +157,17 @@ async def cached() -> None:
     assert_type(tell_blocking("Hi?"), Iterator[str])
     assert_type(await Bot().ask("Hi?"), str)
     assert_type(await Bot().ask.refresh("Hi?"), str)
+    assert_type(await bare("Hi?"), Reply)
+    assert_type(bare_blocking("Hi?"), int)
+    assert_type(BlockingBot().ask("Hi?"), str)
+    assert_type(BlockingBot.of_class("Hi?"), str)
+    assert_type(BlockingBot.of_none("Hi?"), str)
+    assert_type(await tell.answer("Hi?").look_up(), Lookup)
+    assert_type(tell_blocking.answer("Hi?").look_up(), Lookup)
+    assert_type(cache.get_or_stream("Hi?", stream), AnswerStream[str])
+    assert_type(
+        await cache.get_or_set("Hi?", make, ttl=timedelta(1), store_if=bool, function="m"), Answer[str]
+    )
     await ask(1)  # type: ignore[arg-type]
     await ask("Hi?", speed=1)  # type: ignore[call-arg]
     await Bot().ask()  # type: ignore[call-arg]
