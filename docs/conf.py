@@ -69,6 +69,8 @@ def find_by_last_name(
         return None
     domain: Any = env.domains["py"]
     target = str(node["reftarget"])
+    if target.startswith("langcache._"):  # where it is defined, which is not where users find it
+        target = target.rpartition(".")[2]
     found = {
         name: entry
         for name, entry in domain.objects.items()

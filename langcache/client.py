@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from ._call import protocol
 from ._call.caller import ApiKey, Caller
-from ._call.debug import DebugLogger, check_logger
+from ._call.debug import Logger, check_logger
 from ._call.disabled import DisabledClient
 from ._call.transport import Transport
 from ._established.mistakes import explain_arguments, explain_operation, missing_attribute
@@ -95,7 +95,7 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods):
         client: ClientSource | None = None,
         retry_config: RetryConfig | UnsetType | None = UNSET,
         timeout_ms: float | None = None,
-        debug_logger: DebugLogger | None = None,
+        debug_logger: Logger | None = None,
         *,
         debug_bodies: bool = False,
         limits: Limits | None = None,

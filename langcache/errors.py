@@ -77,6 +77,7 @@ __all__ = [
     "PayloadTooLargeError",
     "PayloadTooLargeErrorResponseContent",
     "PayloadTooLargeErrorResponseContentData",
+    "Reply",
     "RequestError",
     "ResourceUnavailableErrorResponseContent",
     "ResourceUnavailableErrorResponseContentData",

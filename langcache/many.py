@@ -119,7 +119,7 @@ class Batch(AsyncIterable[Result[I, R]], Generic[I, R]):
     def __await__(self) -> Generator[Any, None, list[Result[I, R]]]:
         return self._all().__await__()
 
-    def run_in_thread(
+    def _run_in_thread(
         self, begin: Callable[[Callable[[], Coroutine[Any, Any, Any]], Outcomes], Call[Any]]
     ) -> list[Result[I, R]]:
         """The list of all results, from a thread, which iterates over the items and calls ``progress``.

@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 
 from ._call.caller import ApiKey
 from ._call.connections import refuse_open_session
-from ._call.debug import DebugLogger
+from ._call.debug import Logger
 from ._established.mistakes import explain_arguments, missing_attribute
 from ._portal.portal import Portal
 from .aside.blocking_methods import BlockingAsideMethods
@@ -77,7 +77,7 @@ def _in_thread(
     @functools.wraps(method)
     def call(self: LangCache, /, *args: P.args, **kwargs: P.kwargs) -> list[Result[I, R]]:
         batch = method(self._on_portal, *args, **kwargs)
-        return batch.run_in_thread(functools.partial(self._portal.begin, name, "use AsyncLangCache"))
+        return batch._run_in_thread(functools.partial(self._portal.begin, name, "use AsyncLangCache"))
 
     return call
 
@@ -122,7 +122,7 @@ class LangCache(BlockingAsideMethods):
         async_client: ClientSource | None = None,
         retry_config: RetryConfig | UnsetType | None = UNSET,
         timeout_ms: float | None = None,
-        debug_logger: DebugLogger | None = None,
+        debug_logger: Logger | None = None,
         *,
         debug_bodies: bool = False,
         limits: Limits | None = None,

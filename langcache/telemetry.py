@@ -55,7 +55,7 @@ class Telemetry:
         except ImportError as error:
             raise ImportError(
                 "Telemetry needs the package 'opentelemetry-api'; "
-                "install it with: pip install 'langcache[otel]'",
+                "install it with: pip install '.[otel]'",
                 name="opentelemetry",
             ) from error
         self._trace = trace

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from ._call.debug import DebugLogger as Logger
-from ._call.debug import default_logger
+from ._call.debug import Logger, default_logger
 from ._established.paths import alias_modules
 from .retries import BackoffStrategy, RetryConfig
 

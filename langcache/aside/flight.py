@@ -141,9 +141,7 @@ class TaskFlight(Flight):
 
     def remove_caller(self, caller: Flight | None) -> None:
         """Count a caller out again; the last one out cancels the work."""
-        self.callers -= 1
-        if caller is not None:
-            caller._waits_for.remove(self)
+        Flight.remove_caller(self, caller)  # super() costs more
         if self._task is not None and not self.callers:
             self._task.cancel()
 
