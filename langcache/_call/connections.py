@@ -25,6 +25,7 @@ from ..errors import (
 )
 from ..httpclient import AsyncHttpClient
 from .connection_limit import ConnectionLimit
+from .pool import CheckingConnector, close_stale
 
 __all__ = ["AiohttpClient", "ReplyClient", "adapt", "is_factory", "refuse_open_session"]
 
@@ -46,6 +47,7 @@ class AiohttpClient:
         env_proxies: bool = False,
     ) -> None:
         self._session = session
+        self._connector_checks = isinstance(session.connector, CheckingConnector)
         self._max_reply_bytes = max_reply_bytes
         self._limit = limit
         self._proxies: dict[str, str | None] | None = {} if env_proxies and getproxies() else None
@@ -54,7 +56,7 @@ class AiohttpClient:
     def lean(cls, *, max_reply_bytes: int | None) -> AiohttpClient:
         """One on a session of its own, without what a LangCache client has no use for."""
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE),
+            connector=CheckingConnector(limit=0, keepalive_timeout=_KEEPALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         return cls(
@@ -81,6 +83,8 @@ class AiohttpClient:
         try:
             if timeout is not None:
                 options["timeout"] = _timeout(timeout)
+            if not self._connector_checks:
+                close_stale(self._session, target)
             # Without ``async with``: a response that is read, to its end or an error, lets its connection go.
             response = await self._session.request(
                 method,

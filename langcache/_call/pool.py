@@ -1,0 +1,97 @@
+"""Idle connections: one on which anything has arrived since its last reply is closed, not used again."""
+
+from __future__ import annotations
+
+import select
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from yarl import URL
+
+__all__ = ["CheckingConnector", "close_stale"]
+
+# aiohttp looks only at whether a connection is open, as far as its event loop has noticed. But a reply that
+# nobody asked for would answer the next call, and a loop that had no turn (a program that was frozen, or that
+# blocked its loop) has noticed nothing: what the peer did is still in the system's socket buffer.
+#
+# Private to aiohttp are, here, _get, _release, and that a protocol without a _parser keeps what it receives;
+# below, _conns and _keepalive_timeout. In an aiohttp with other names the check does nothing, and connections
+# are used again as aiohttp alone would use them. tests/client/test_idle.py fails then.
+
+
+class CheckingConnector(aiohttp.TCPConnector):
+    """A connector that takes no stale connection from its pool."""
+
+    async def _get(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection | None:
+        connection = await super()._get(*args, **kwargs)
+        while connection is not None and _is_stale(connection.protocol):
+            connection.close()
+            connection = await super()._get(*args, **kwargs)
+        return connection
+
+    def _release(self, key: Any, protocol: ResponseHandler, *args: Any, **kwargs: Any) -> None:
+        super()._release(key, protocol, *args, **kwargs)
+        if protocol.transport is not None:  # it is in the pool
+            # The parser of the last reply would take the beginning of another without a sign. With no parser,
+            # every byte that arrives from now on makes should_close true.
+            protocol._parser = None
+
+
+def close_stale(session: aiohttp.ClientSession, url: URL) -> None:
+    """Close the idle connections that the session must not use for its next request to this URL.
+
+    For a session with a connector other than ours. Two things go unnoticed there: an incomplete reply that
+    the event loop has read while the connection was idle, and whatever happens after this check, while the
+    session waits for a connection or tries a request again by itself.
+    """
+    connector: Any = session.connector
+    pool: Any = getattr(connector, "_conns", None)
+    if not pool:
+        return
+    host, port = url.raw_host, url.port
+    max_age = getattr(connector, "_keepalive_timeout", None)
+    try:
+        for key, connections in pool.items():
+            if key.host == host and key.port == port:
+                _close_stale(connections, max_age)
+    except (AttributeError, TypeError, ValueError):  # a pool of another shape
+        return
+
+
+def _close_stale(connections: Iterable[tuple[ResponseHandler, float]], max_age: float | None) -> None:
+    for protocol, idle_since in connections:  # in the order in which aiohttp takes them
+        if protocol.is_connected():
+            is_expired = max_age is not None and time.monotonic() - idle_since > max_age
+            if not (is_expired or _is_stale(protocol)):
+                return
+            protocol.close()  # aiohttp itself removes closed connections from its pool
+
+
+def _is_stale(protocol: Any) -> bool:
+    """Whether anything has arrived on an idle connection, the end of the connection included."""
+    if protocol is None or protocol.should_close:  # the event loop has read it
+        return True
+    try:
+        has_input = protocol._langcache_has_input
+    except AttributeError:  # it is idle for the first time
+        has_input = protocol._langcache_has_input = _input_check(protocol)
+    return bool(has_input(0))
+
+
+def _input_check(protocol: ResponseHandler) -> Callable[[int], object]:
+    """A function of a timeout in milliseconds that says whether the connection's socket has anything to read.
+
+    Kept with the connection: to make it costs more than to call it.
+    """
+    sock = None if protocol.transport is None else protocol.transport.get_extra_info("socket")
+    if sock is None:  # not a connection over a socket
+        return lambda timeout: False
+    if sys.platform == "win32":
+        return lambda timeout: select.select((sock,), (), (), timeout)[0]
+    poll = select.poll()  # select.select refuses descriptors from 1024
+    poll.register(sock.fileno(), select.POLLIN)  # errors and a closed peer are reported unasked
+    return poll.poll
