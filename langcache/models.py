@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, overload
 
 import msgspec
@@ -138,10 +138,14 @@ class ReplyModel(Model, kw_only=True, dict=True):
     def tries(self, value: int) -> None:
         vars(self)["tries"] = value
 
-    def __copy__(self: ReplyT) -> ReplyT:
-        copied = msgspec.structs.replace(self)
-        copied.tries = self.tries
+    def _with(self: ReplyT, changes: Mapping[str, Any]) -> ReplyT:
+        # msgspec.structs.replace copies the fields alone; a program that calls it itself loses the tries.
+        copied = super()._with(changes)
+        vars(copied).update(vars(self))
         return copied
+
+    def __copy__(self: ReplyT) -> ReplyT:
+        return self._with({})
 
     def __reduce__(self) -> tuple[Any, ...]:
         return *super().__reduce__()[:2], vars(self)
@@ -198,6 +202,11 @@ class _Results(ReplyModel, kw_only=True):
     def response(self) -> str | None:
         """The best entry's response, or None on a miss."""
         return self.data[0].response if self.data else None
+
+    @property
+    def similarity(self) -> float | None:
+        """The best entry's similarity, (1 + cos) / 2, or None on a miss."""
+        return self.data[0].similarity if self.data else None
 
     def __bool__(self) -> bool:
         return bool(self.data)

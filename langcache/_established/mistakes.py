@@ -54,7 +54,7 @@ _ATTRIBUTES = {
     "aclose()": "close close_async",
     "search(), set() and the other methods of the client itself": "entries cache",
     "data": "results hits matches entries items",
-    "entry": "id prompt similarity search_strategy attributes score",
+    "entry": "id prompt search_strategy attributes",
     "entry_id": "id key",
     "id": "entry_id key",
     "response": "answer value text content completion",

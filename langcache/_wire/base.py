@@ -94,8 +94,11 @@ class Model(msgspec.Struct, rename="camel"):
 
     def model_copy(self: ModelT, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> ModelT:
         """A copy, with the fields in ``update`` replaced; shallow unless ``deep``."""
-        copied = copy.deepcopy(self) if deep else self
-        return msgspec.structs.replace(copied, **dict(update or {}))
+        return (copy.deepcopy(self) if deep else self)._with(update or {})
+
+    def _with(self: ModelT, changes: Mapping[str, Any]) -> ModelT:
+        """A shallow copy with these fields changed."""
+        return msgspec.structs.replace(self, **changes)
 
     @classmethod
     def model_validate(cls: type[ModelT], obj: object) -> ModelT:
@@ -126,6 +129,9 @@ class Model(msgspec.Struct, rename="camel"):
         return ((name, getattr(self, name)) for name in self.__struct_fields__)
 
     if not TYPE_CHECKING:  # so that type checkers go on reporting every wrong name
+
+        def __replace__(self, /, **changes: Any) -> Any:  # what copy.replace calls, since Python 3.13
+            return self._with(changes)
 
         def __getattr__(self, name: str) -> Any:
             raise missing_attribute(self, name)

@@ -156,7 +156,8 @@ ENTRY = CacheEntry(id="e", prompt="p", response="r", similarity=1.0, search_stra
     [
         (SearchResponse(data=[ENTRY]), "hits", "data"),
         (SearchResponse(data=[ENTRY]), "results", "data"),
-        (SearchResponse(data=[ENTRY]), "similarity", "entry"),
+        (SearchResponse(data=[ENTRY]), "score", "similarity"),
+        (SearchResponse(data=[]), "similarity_score", "similarity"),
         (SearchResponse(data=[ENTRY]), "id", "entry"),
         (ENTRY, "score", "similarity"),
         (ENTRY, "answer", "response"),

@@ -13,6 +13,7 @@ from langcache.models import (
     CacheEntry,
     ConversationalSearchResponseContent,
     DeleteQueryResponse,
+    HealthResponse,
     SearchRequest,
     SearchResponse,
     SearchStrategy,
@@ -57,6 +58,7 @@ def test_a_hit_is_true_and_acts_as_a_list_of_entries():
     assert result[-1].id == "e2"
     assert result[1:] == [result.data[1]]
     assert result.response == "With your password."
+    assert result.similarity == 0.95
 
 
 def test_a_miss_is_false_and_has_nothing():
@@ -67,6 +69,7 @@ def test_a_miss_is_false_and_has_nothing():
     assert list(result) == []
     assert result.entry is None
     assert result.response is None
+    assert result.similarity is None
     with pytest.raises(IndexError):
         result[0]
 
@@ -131,9 +134,50 @@ def test_tries_are_beside_the_fields():
     assert result.tries == 3
     assert result == SetResponse(entry_id="e1")
     assert "tries" not in result.model_dump()
-    for again in (pickle.loads(pickle.dumps(result)), copy.copy(result), copy.deepcopy(result)):
-        assert (again, again.tries) == (result, 3)
-        assert again is not result
+
+
+COPIES = {
+    "copy.copy": copy.copy,
+    "copy.deepcopy": copy.deepcopy,
+    "pickle": lambda result: pickle.loads(pickle.dumps(result)),
+    "an old pickle protocol": lambda result: pickle.loads(pickle.dumps(result, 0)),
+    "model_copy": lambda result: result.model_copy(),
+    "model_copy(deep=True)": lambda result: result.model_copy(deep=True),
+    "model_copy(update={})": lambda result: result.model_copy(update={}),
+    "copy.replace": lambda result: result.__replace__(),  # that is what it calls, since Python 3.13
+}
+
+
+@pytest.mark.parametrize("duplicate", COPIES.values(), ids=COPIES)
+@pytest.mark.parametrize(
+    "result",
+    [
+        decode([ENTRY]),
+        decode([ENTRY], ConversationalSearchResponseContent, actualPrompt="p"),
+        SetResponse(entry_id="e1"),
+        DeleteQueryResponse(deleted_entries_count=2),
+        HealthResponse(),
+    ],
+    ids=lambda result: type(result).__name__,
+)
+def test_a_copy_of_a_reply_keeps_its_tries(result, duplicate):
+    result.tries = 3
+    again = duplicate(result)
+    assert (again, again.tries) == (result, 3)
+    assert again is not result
+    again.tries = 4
+    assert result.tries == 3
+
+
+def test_a_copy_with_other_fields_keeps_the_tries():
+    result = decode([ENTRY])
+    result.tries = 3
+    other = result.model_copy(update={"data": [ENTRY | {"response": "other"}]})
+    assert (other.response, other.tries) == ("other", 3)
+    assert result.model_copy().data is result.data
+    assert result.model_copy(deep=True).data is not result.data
+    with pytest.raises(TypeError):
+        result.model_copy(update={"nothing": 1})
 
 
 def test_a_conversational_result_names_the_question_that_was_searched_for():
