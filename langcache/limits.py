@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from operator import index
-from typing import NoReturn, SupportsFloat, SupportsIndex, TypeVar, cast
+from typing import Any, SupportsFloat, SupportsIndex, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
 import msgspec
@@ -19,6 +21,20 @@ __all__ = ["LimitError", "Limits"]
 
 T = TypeVar("T")
 
+MakeError: TypeAlias = Callable[[str, str, str], ValueError]
+"""Makes the error for a broken rule out of argument, rule and reason."""
+
+_YEAR = 31_556_952_000
+_LEAST = {
+    "prompt_chars": 1,
+    "attributes": 0,
+    "attribute_name_chars": 1,
+    "attribute_value_chars": 1,
+    "ttl_millis": 1,
+    "reply_bytes": 0,
+}
+_LARGEST_INT = 2**63 - 1  # what a service written in nearly any language can read
+_LARGEST_FLOAT = sys.float_info.max
 _ATTRIBUTE_NAME = re.compile(r"[a-zA-Z0-9_-]+")
 
 
@@ -67,7 +83,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     attribute_value_chars: int | None = 500
     """Most characters in an attribute's value; while it is set, values have no comma."""
 
-    ttl_millis: int | None = 31_556_952_000
+    ttl_millis: int | None = _YEAR
     """Longest time to live in milliseconds: a year."""
 
     reply_bytes: int | None = 64 * 1024 * 1024
@@ -76,6 +92,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     known_strategies: bool = True
     """Whether a search strategy must be one that this client knows."""
+
+    def __post_init__(self) -> None:
+        for name, minimum in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None:
+                msgspec.structs.force_setattr(self, name, check_int(name, value, minimum=minimum))
 
     @classmethod
     def none(cls) -> Limits:
@@ -96,17 +118,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         if not text:
             raise LimitError("prompt", "min", "must have at least 1 character, but is empty")
         if self.prompt_chars is not None and len(text) > self.prompt_chars:
-            _too_many("prompt", "characters", self.prompt_chars, len(text))
+            raise _too_many("prompt", "characters", self.prompt_chars, len(text))
         return text
 
     def similarity_threshold(self, value: object) -> float | None:
         """Check a threshold: None or a number from 0 to 1."""
         if value is None:
             return None
-        threshold = check_number("similarity_threshold", "a number", value)
-        if not 0.0 <= threshold <= 1.0:  # also false for NaN
-            raise LimitError("similarity_threshold", "range", f"must be from 0 to 1, but is {threshold!r}")
-        return float(threshold)
+        return float(check_number("similarity_threshold", value, minimum=0, maximum=1, error=LimitError))
 
     def search_strategies(self, value: object) -> list[SearchStrategy] | None:
         """Check strategies: None, one, or an iterable of them in order of priority."""
@@ -115,11 +134,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         if isinstance(value, str):
             value = [value]
         if isinstance(value, bytes) or not isinstance(value, Iterable):
-            _wrong_type("search_strategies", "an iterable of SearchStrategy or str", value)
+            raise _wrong_type("search_strategies", "an iterable of SearchStrategy or str", value)
         strategies: list[SearchStrategy] = []
         for item in cast("Iterable[object]", value):
             if not isinstance(item, str):
-                _wrong_type("search_strategies", "an iterable of SearchStrategy or str", item)
+                raise _wrong_type("search_strategies", "an iterable of SearchStrategy or str", item)
             strategy = SearchStrategy(item)
             if self.known_strategies and strategy not in SearchStrategy.__members__.values():
                 known = ", ".join(repr(member.value) for member in SearchStrategy)
@@ -137,12 +156,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         if value is None:
             return None
         if not isinstance(value, Mapping):
-            _wrong_type("attributes", "a mapping of str to str", value)
+            raise _wrong_type("attributes", "a mapping of str to str", value)
         attributes: dict[str, str] = {}
         for name, item in cast("Mapping[object, object]", value).items():
             attributes[self._attribute_name(name)] = self._attribute_value(name, item)
         if self.attributes is not None and len(attributes) > self.attributes:
-            _too_many("attributes", "attributes", self.attributes, len(attributes))
+            raise _too_many("attributes", "attributes", self.attributes, len(attributes))
         return attributes or None
 
     def required_attributes(self, value: object) -> dict[str, str]:
@@ -154,27 +173,29 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     def max_results(self, value: object) -> int | None:
         """Check a number of results: None or at least 1."""
-        return None if value is None else check_int("max_results", value, minimum=1)
+        return None if value is None else check_int("max_results", value, minimum=1, error=LimitError)
 
     def ttl(self, ttl_millis: object, ttl: object = None) -> int | None:
         """Check a time to live: None, or 1 to ``ttl_millis`` milliseconds, or as much in ``ttl``, which is
         seconds or a `timedelta`. Both at once are refused."""
+        largest = _LARGEST_INT if self.ttl_millis is None else self.ttl_millis
         if ttl is None:
             if ttl_millis is None:
                 return None
             argument, unit = "ttl_millis", ""
-            millis = check_int(argument, ttl_millis, minimum=1)
+            millis = check_int(argument, ttl_millis, minimum=1, error=LimitError)
+            given = str(millis)
         else:
             if ttl_millis is not None:
                 raise TypeError("ttl: can't be given along with ttl_millis, which says the same")
             argument, unit = "ttl", " milliseconds"
             millis = _millis(ttl)
+            given = _short(ttl) if isinstance(ttl, timedelta) else f"{_short(ttl)} seconds"
             if millis < 1:
-                raise LimitError(argument, "min", f"must be at least a millisecond, but is {ttl!r}")
-        if self.ttl_millis is not None and millis > self.ttl_millis:
-            raise LimitError(
-                argument, "max", f"must be at most {self.ttl_millis}{unit} (a year), but is {millis}{unit}"
-            )
+                raise LimitError(argument, "min", f"must be at least a millisecond, but is {given}")
+        if millis > largest:
+            year = " (a year)" if largest == _YEAR else ""
+            raise LimitError(argument, "max", f"must be at most {largest}{unit}{year}, but is {given}")
         return millis
 
     def context(self, value: object) -> list[str] | None:
@@ -182,7 +203,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         if value is None:
             return None
         if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-            _wrong_type("context", "an iterable of str, one for each earlier question", value)
+            raise _wrong_type("context", "an iterable of str, one for each earlier question", value)
         return [check_text("context", item) for item in cast("Iterable[object]", value)]
 
     def _attribute_name(self, name: object) -> str:
@@ -202,7 +223,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     def _attribute_value(self, name: object, value: object) -> str:
         if not isinstance(value, str):
-            _wrong_type(f"attributes[{_short(name)}]", "str", value)
+            raise _wrong_type(f"attributes[{_short(name)}]", "str", value)
         text = check_text("attributes", value)
         if self.attribute_value_chars is None:
             return text
@@ -223,14 +244,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 def check_instance(argument: str, value: object, kind: type[T], name: str) -> T | None:
     """None or an instance of a class, or an error that names the argument and the class."""
     if value is not None and not isinstance(value, kind):
-        _wrong_type(argument, f"a {name}", value)
+        raise _wrong_type(argument, f"a {name}", value)
     return value
 
 
 def check_text(argument: str, value: object) -> str:
     """A string that can be sent as UTF-8, or an error that names the argument."""
     if not isinstance(value, str):
-        _wrong_type(argument, "str", value)
+        raise _wrong_type(argument, "str", value)
     if not value.isascii():
         try:
             value.encode()
@@ -243,39 +264,99 @@ def check_text(argument: str, value: object) -> str:
     return str.__str__(value)  # str() of an enum member would be its name
 
 
-def check_number(argument: str, expected: str, value: object) -> int | float:
-    """A number, be it NumPy's or a `Decimal`, as one of Python's own; or an error that names the argument."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return value
-    if isinstance(value, bool) or not isinstance(value, (SupportsIndex, SupportsFloat)):
-        _wrong_type(argument, expected, value)
-    return index(value) if isinstance(value, SupportsIndex) else float(value)
+def setting_error(argument: str, rule: str, reason: str) -> ValueError:
+    """The error for a setting of this package that breaks a rule. For what is sent, it is `LimitError`."""
+    return ValueError(f"{argument}: {reason}")
 
 
-def check_seconds(argument: str, value: object) -> float:
-    """A number of seconds, more than 0 and finite, or an error that names the argument."""
-    seconds = float(check_number(argument, "a number of seconds", value))
-    if not 0 < seconds < math.inf:
-        raise LimitError(argument, "range", f"must be more than 0 seconds and finite, but is {value!r}")
-    return seconds
+def check_number(
+    argument: str,
+    value: object,
+    *,
+    minimum: float,
+    maximum: float | None = None,
+    error: MakeError = setting_error,
+) -> int | float:
+    """A finite number from ``minimum`` to ``maximum``, as an int or float of Python's own.
+
+    Numbers of NumPy, `decimal` and `fractions` are converted; a bool is no number.
+
+    Raises `TypeError` for what is no number, and for a number out of bounds what ``error`` makes of argument,
+    rule and reason.
+    """
+    number = _plain(argument, value, "a number")
+    if not minimum <= number <= (_LARGEST_FLOAT if maximum is None else maximum):  # also true for NaN
+        bounds = f"at least {minimum:g} and finite" if maximum is None else f"from {minimum:g} to {maximum:g}"
+        raise error(argument, "range", f"must be {bounds}, but is {_short(number)}")
+    return number
 
 
-def check_int(argument: str, value: object, *, minimum: int) -> int:
-    """An int of at least ``minimum``, or an error that names the argument."""
-    number = check_number(argument, "int", value)
+def check_int(
+    argument: str,
+    value: object,
+    *,
+    minimum: int,
+    maximum: int | None = None,
+    error: MakeError = setting_error,
+) -> int:
+    """A whole number from ``minimum`` to ``maximum`` (by default, the largest of 64 bits), as an int.
+
+    Whole numbers of other types are converted, floats too. Raises as `check_number` does, and `TypeError` for
+    a number that is not whole.
+    """
+    number = _plain(argument, value, "int")
     if isinstance(number, float):
         if not number.is_integer():
-            _wrong_type(argument, "int", value)
+            raise _wrong_type(argument, "int", value)
         number = int(number)  # of a product such as 0.5 * 3600 * 1000
-    if number < minimum:
-        raise LimitError(argument, "min", f"must be at least {minimum}, but is {number}")
+    largest = _LARGEST_INT if maximum is None else maximum
+    if minimum <= number <= largest:
+        return number
+    rule = "min" if number < minimum else "max"
+    if maximum is not None:
+        bounds = f"from {minimum} to {maximum}"
+    else:
+        bounds = f"at least {minimum}" if rule == "min" else f"at most {largest}"
+    raise error(argument, rule, f"must be {bounds}, but is {_short(number)}")
+
+
+def check_duration(argument: str, value: object, unit: str = "seconds") -> int | float:
+    """A number of this unit of time, more than 0 and finite. Raises `TypeError` or `ValueError`."""
+    number = _plain(argument, value, f"a number of {unit}")
+    if not 0 < number <= _LARGEST_FLOAT:
+        raise ValueError(f"{argument}: must be more than 0 {unit} and finite, but is {_short(number)}")
     return number
+
+
+def _plain(argument: str, value: object, expected: str) -> int | float:
+    """A number as an int or float of Python's own; infinity for one that no float can hold."""
+    if type(value) is int or type(value) is float:
+        return value
+    # NumPy gives all of its types a conversion to float, text and bool too; these kinds are real numbers.
+    kind: object = getattr(getattr(value, "dtype", None), "kind", "f")
+    if not isinstance(value, bool) and kind in ("i", "u", "f"):
+        if isinstance(value, SupportsIndex):
+            with suppress(TypeError):  # of an array of floats, which has the method all the same
+                return int(index(value))
+        if isinstance(value, SupportsFloat):
+            with suppress(TypeError):  # of an array of several numbers
+                return _as_float(value)
+    raise _wrong_type(argument, expected, value)
+
+
+def _as_float(value: SupportsFloat) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # of a fraction
+        return -math.inf if cast("Any", value) < 0 else math.inf
+    except ValueError:  # of a signalling NaN
+        return math.nan
 
 
 def _millis(ttl: object) -> int:
     if isinstance(ttl, timedelta):
         return round(ttl / timedelta(milliseconds=1))
-    seconds = check_number("ttl", "a number of seconds or a timedelta", ttl)
+    seconds = _plain("ttl", ttl, "a number of seconds or a timedelta")
     if isinstance(seconds, float) and not math.isfinite(seconds):
         raise LimitError("ttl", "range", f"must be finite, but is {seconds!r}")
     whole = math.floor(seconds)  # an int has room for milliseconds where a float would overflow
@@ -297,19 +378,18 @@ def check_path_segment(argument: str, value: object) -> str:
     return quote(text, safe="")
 
 
-def _wrong_type(argument: str, expected: str, value: object) -> NoReturn:
-    raise TypeError(f"{argument}: must be {expected}, but is {type(value).__name__}")
+def _wrong_type(argument: str, expected: str, value: object) -> TypeError:
+    return TypeError(f"{argument}: must be {expected}, but is {type(value).__name__}")
 
 
-def _too_many(argument: str, unit: str, limit: int, count: int) -> NoReturn:
-    raise LimitError(
-        argument,
-        "max",
-        f"must have at most {limit} {unit}, but has {count}",
-        hint="if the service allows more, see langcache.Limits",
-    )
+def _too_many(argument: str, unit: str, limit: int, count: int) -> LimitError:
+    reason = f"must have at most {limit} {unit}, but has {count}"
+    return LimitError(argument, "max", reason, hint="if the service allows more, see langcache.Limits")
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # of an int with more digits than Python is willing to write
+        text = "a number of thousands of digits"
     return text if len(text) <= 60 else f"{text[:60]}…"

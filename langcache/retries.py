@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
-import sys
 
 import msgspec
+
+from .limits import check_number
 
 __all__ = ["BackoffStrategy", "RetryConfig", "check_retries"]
 
 _RETRIED_STATUSES = ("429", "500", "502", "503", "504")
+_LEAST = {"initial_interval": 0, "max_interval": 0, "exponent": 1, "max_elapsed_time": 1, "jitter_ms": 0}
 
 
 class BackoffStrategy(msgspec.Struct, frozen=True):
@@ -32,12 +34,10 @@ class BackoffStrategy(msgspec.Struct, frozen=True):
     """A random addition to each wait, from 0 to this many. None is 1,000, as in the established client."""
 
     def __post_init__(self) -> None:
-        _check_number("initial_interval", self.initial_interval, minimum=0)
-        _check_number("max_interval", self.max_interval, minimum=0)
-        _check_number("exponent", self.exponent, minimum=1)
-        _check_number("max_elapsed_time", self.max_elapsed_time, minimum=1)
-        if self.jitter_ms is not None:
-            _check_number("jitter_ms", self.jitter_ms, minimum=0)
+        for name, minimum in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None or name != "jitter_ms":
+                msgspec.structs.force_setattr(self, name, check_number(name, value, minimum=minimum))
 
 
 class RetryConfig(msgspec.Struct, frozen=True):
@@ -84,10 +84,3 @@ def check_retries(argument: str, config: object) -> RetryConfig | None:
     if not isinstance(config, RetryConfig):
         raise TypeError(f"{argument}: must be a langcache.RetryConfig, but is {type(config).__name__}")
     return config
-
-
-def _check_number(name: str, value: object, *, minimum: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name}: must be a number, but is {type(value).__name__}")
-    if not minimum <= value <= sys.float_info.max:  # an int may be too large for a float
-        raise ValueError(f"{name}: must be at least {minimum:g} and finite, but is {value!r}")

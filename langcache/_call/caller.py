@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 
 from .._wire.exchange import Reply, Request
 from ..errors import TimeoutException
-from ..limits import check_number, check_path_segment
+from ..limits import check_duration, check_path_segment
 from ..retries import RetryConfig, check_retries
 from ..telemetry import Telemetry
 from . import protocol
@@ -186,7 +186,5 @@ def _given_or_env(argument: str, given: T | None, variable: str) -> T | str:
 def _seconds(timeout_ms: object) -> float | None:
     if timeout_ms is None:
         return None
-    millis = check_number("timeout_ms", "a number of milliseconds", timeout_ms)
-    if not 0 < millis <= sys.float_info.max:  # an int may be too large for a float
-        raise ValueError(f"timeout_ms: must be more than 0 milliseconds and finite, but is {millis!r}")
-    return millis / 1000
+    seconds = check_duration("timeout_ms", timeout_ms, "milliseconds") / 1000
+    return max(seconds, sys.float_info.min)  # one that rounds to 0 would be no timeout at all to aiohttp

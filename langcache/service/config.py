@@ -10,7 +10,7 @@ from typing import cast
 import msgspec
 
 from .._call.protocol import authorization
-from ..limits import LimitError, Limits, check_path_segment
+from ..limits import LimitError, Limits, check_int, check_number, check_path_segment
 
 __all__ = ["DEFAULT_API_KEY", "DEFAULT_CACHE_ID", "DEFAULT_THRESHOLD", "CacheConfig", "ServerConfig"]
 
@@ -63,10 +63,9 @@ class CacheConfig(msgspec.Struct, frozen=True, kw_only=True):
             )
         authorization(self.api_key)
         msgspec.structs.force_setattr(self, "attributes", _attribute_names(self.attributes))
-        threshold = _LIMITS.similarity_threshold(self.threshold)
-        if threshold is None or threshold < 0.5:
-            raise LimitError("threshold", "range", f"must be from 0.5 to 1.0, but is {self.threshold!r}")
-        _LIMITS.ttl(self.ttl_millis)
+        threshold = float(check_number("threshold", self.threshold, minimum=0.5, maximum=1))
+        msgspec.structs.force_setattr(self, "threshold", threshold)
+        msgspec.structs.force_setattr(self, "ttl_millis", _LIMITS.ttl(self.ttl_millis))
 
 
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,8 +90,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(
                 f"caches: there must be at least one, each with an id of its own, but ids are {ids}"
             )
-        if not 0 <= self.port <= 65535:
-            raise ValueError(f"port: must be from 0 to 65535, but is {self.port}")
+        port = check_int("port", self.port, minimum=0, maximum=65535)
+        msgspec.structs.force_setattr(self, "port", port)
         if not _is_loopback(self.host) and any(cache.api_key == DEFAULT_API_KEY for cache in self.caches):
             raise ValueError(
                 f"api_key: {self.host!r} can be reached by others, who know the default key; "

@@ -217,7 +217,7 @@ def test_a_signal_ends_a_start_that_takes_long(monkeypatch, capsys):
     ("options", "message"),
     [
         (["--host", "0.0.0.0"], "can be reached by others, who know the default key"),
-        (["--threshold", "2"], "similarity_threshold: must be from 0 to 1"),
+        (["--threshold", "2"], "threshold: must be from 0.5 to 1"),
         (["--attribute", "a b"], "attributes: names must be"),
         (["--embedder", "other"], "--embedder: must be wordllama, or openai:URL"),
         (["--embedder", "openai:"], "--embedder: must be wordllama, or openai:URL"),
