@@ -37,7 +37,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from ._established.paths import alias_modules
-from ._wire.exchange import Reply
+from ._wire.exchange import UNREADABLE, Reply
 from ._wire.problems import (
     AuthenticationErrorResponseContentData,
     BadRequestErrorResponseContentData,
@@ -301,7 +301,7 @@ def _problem(reply: Reply) -> ProblemDetails:
     kind = problem_class(reply.status_code)
     try:
         body = msgspec.json.decode(reply.content, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return kind()
     said: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):

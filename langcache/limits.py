@@ -134,11 +134,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         if isinstance(value, str):
             value = [value]
         if isinstance(value, bytes) or not isinstance(value, Iterable):
-            raise _wrong_type("search_strategies", "an iterable of SearchStrategy or str", value)
+            raise wrong_type("search_strategies", "an iterable of SearchStrategy or str", value)
         strategies: list[SearchStrategy] = []
         for item in cast("Iterable[object]", value):
             if not isinstance(item, str):
-                raise _wrong_type("search_strategies", "an iterable of SearchStrategy or str", item)
+                raise wrong_type("search_strategies", "an iterable of SearchStrategy or str", item)
             strategy = SearchStrategy(item)
             if self.known_strategies and strategy not in SearchStrategy.__members__.values():
                 known = ", ".join(repr(member.value) for member in SearchStrategy)
@@ -156,7 +156,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         if value is None:
             return None
         if not isinstance(value, Mapping):
-            raise _wrong_type("attributes", "a mapping of str to str", value)
+            raise wrong_type("attributes", "a mapping of str to str", value)
         attributes: dict[str, str] = {}
         for name, item in cast("Mapping[object, object]", value).items():
             attributes[self._attribute_name(name)] = self._attribute_value(name, item)
@@ -203,7 +203,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         if value is None:
             return None
         if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-            raise _wrong_type("context", "an iterable of str, one for each earlier question", value)
+            raise wrong_type("context", "an iterable of str, one for each earlier question", value)
         return [check_text("context", item) for item in cast("Iterable[object]", value)]
 
     def _attribute_name(self, name: object) -> str:
@@ -223,7 +223,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     def _attribute_value(self, name: object, value: object) -> str:
         if not isinstance(value, str):
-            raise _wrong_type(f"attributes[{_short(name)}]", "str", value)
+            raise wrong_type(f"attributes[{_short(name)}]", "str", value)
         text = check_text("attributes", value)
         if self.attribute_value_chars is None:
             return text
@@ -244,14 +244,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 def check_instance(argument: str, value: object, kind: type[T], name: str) -> T | None:
     """None or an instance of a class, or an error that names the argument and the class."""
     if value is not None and not isinstance(value, kind):
-        raise _wrong_type(argument, f"a {name}", value)
+        raise wrong_type(argument, f"a {name}", value)
     return value
 
 
 def check_text(argument: str, value: object) -> str:
     """A string that can be sent as UTF-8, or an error that names the argument."""
     if not isinstance(value, str):
-        raise _wrong_type(argument, "str", value)
+        raise wrong_type(argument, "str", value)
     if not value.isascii():
         try:
             value.encode()
@@ -307,7 +307,7 @@ def check_int(
     number = _plain(argument, value, "int")
     if isinstance(number, float):
         if not number.is_integer():
-            raise _wrong_type(argument, "int", value)
+            raise wrong_type(argument, "int", value)
         number = int(number)  # of a product such as 0.5 * 3600 * 1000
     largest = _LARGEST_INT if maximum is None else maximum
     if minimum <= number <= largest:
@@ -341,7 +341,7 @@ def _plain(argument: str, value: object, expected: str) -> int | float:
         if isinstance(value, SupportsFloat):
             with suppress(TypeError):  # of an array of several numbers
                 return _as_float(value)
-    raise _wrong_type(argument, expected, value)
+    raise wrong_type(argument, expected, value)
 
 
 def _as_float(value: SupportsFloat) -> float:
@@ -378,7 +378,8 @@ def check_path_segment(argument: str, value: object) -> str:
     return quote(text, safe="")
 
 
-def _wrong_type(argument: str, expected: str, value: object) -> TypeError:
+def wrong_type(argument: str, expected: str, value: object) -> TypeError:
+    """The error for an argument of a wrong type."""
     return TypeError(f"{argument}: must be {expected}, but is {type(value).__name__}")
 
 

@@ -6,7 +6,7 @@ import functools
 
 import msgspec
 
-from .limits import check_number
+from .limits import check_instance, check_number, wrong_type
 
 __all__ = ["BackoffStrategy", "RetryConfig", "check_retries"]
 
@@ -60,7 +60,7 @@ class RetryConfig(msgspec.Struct, frozen=True):
         if self.strategy not in ("backoff", "none"):
             raise ValueError(f'strategy: must be "backoff" or "none", but is {self.strategy!r}')
         if self.strategy == "backoff" and not isinstance(self.backoff, BackoffStrategy):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"backoff: must be a BackoffStrategy, but is {type(self.backoff).__name__}")
+            raise wrong_type("backoff", "a BackoffStrategy", self.backoff)
         codes = tuple(str(code).upper() for code in self.status_codes_override or ())
         for code in codes:
             if len(code) != 3 or not code[0].isdigit() or not (code[1:].isdigit() or code[1:] == "XX"):
@@ -79,8 +79,5 @@ def _among(codes: tuple[str, ...], status: int) -> bool:
 
 def check_retries(argument: str, config: object) -> RetryConfig | None:
     """The config that an argument gives, None for a single try. Raises `TypeError` for anything else."""
-    if config is None or config is msgspec.UNSET:
-        return None
-    if not isinstance(config, RetryConfig):
-        raise TypeError(f"{argument}: must be a langcache.RetryConfig, but is {type(config).__name__}")
-    return config
+    given = None if config is msgspec.UNSET else config
+    return check_instance(argument, given, RetryConfig, "langcache.RetryConfig")

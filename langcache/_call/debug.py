@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast
 
 from .._wire.exchange import Request
 from ..httpclient import HttpResponse
+from ..limits import wrong_type
 
 __all__ = ["DebugLogger", "ExchangeLog", "default_logger"]
 
@@ -45,9 +46,7 @@ def check_logger(given: object) -> DebugLogger | None:
     if given is None:
         return default_logger()
     if not callable(getattr(given, "debug", None)):
-        raise TypeError(
-            f"debug_logger: must have a debug method, as a logging.Logger has, but is {type(given).__name__}"
-        )
+        raise wrong_type("debug_logger", "a logger, with a debug method as a logging.Logger has", given)
     return cast("DebugLogger", given)
 
 

@@ -13,9 +13,9 @@ import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from .._version import __version__
-from .._wire.exchange import Operation, Reply, Request
+from .._wire.exchange import UNREADABLE, Operation, Reply, Request
 from ..errors import LangCacheError, ResponseValidationError, error_from_reply
-from ..limits import Limits, check_path_segment, check_text
+from ..limits import Limits, check_path_segment, check_text, wrong_type
 from ..models import (
     ConversationalSearchRequest,
     ConversationalSearchResponseContent,
@@ -30,6 +30,7 @@ from ..models import (
 )
 
 ModelT = TypeVar("ModelT")
+SearchT = TypeVar("SearchT", bound=SearchRequest)
 
 USER_AGENT = f"langcache-python/{__version__}"
 
@@ -38,8 +39,6 @@ _NETLOC = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+(?:%25[\w.-]+)?\])(?::\d+)?", 
 _URL_CHARS = re.compile(r"[!-\[\]-~]+")  # ASCII that can be seen, but for the backslash
 _SECRET_CHARS = 12
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -90,12 +89,8 @@ def search(
     max_results: object,
 ) -> Request[SearchResponse]:
     """The request of ``search``."""
-    body = SearchRequest(
-        prompt=limits.prompt(prompt),
-        similarity_threshold=limits.similarity_threshold(similarity_threshold),
-        search_strategies=limits.search_strategies(search_strategies),
-        attributes=limits.attribute_map(attributes),
-        max_results=limits.max_results(max_results),
+    body = _search_body(
+        SearchRequest, limits, prompt, similarity_threshold, search_strategies, attributes, max_results
     )
     return Request(_SEARCH, _encode(body))
 
@@ -110,15 +105,35 @@ def conversational_search(
     context: object,
 ) -> Request[ConversationalSearchResponseContent]:
     """The request of ``conversational_search``."""
-    body = ConversationalSearchRequest(
+    body = _search_body(
+        ConversationalSearchRequest,
+        limits,
+        prompt,
+        similarity_threshold,
+        search_strategies,
+        attributes,
+        max_results,
+    )
+    body.context = limits.context(context)
+    return Request(_CONVERSATIONAL_SEARCH, _encode(body))
+
+
+def _search_body(
+    kind: type[SearchT],
+    limits: Limits,
+    prompt: object,
+    similarity_threshold: object,
+    search_strategies: object,
+    attributes: object,
+    max_results: object,
+) -> SearchT:
+    return kind(
         prompt=limits.prompt(prompt),
         similarity_threshold=limits.similarity_threshold(similarity_threshold),
         search_strategies=limits.search_strategies(search_strategies),
         attributes=limits.attribute_map(attributes),
         max_results=limits.max_results(max_results),
-        context=limits.context(context),
     )
-    return Request(_CONVERSATIONAL_SEARCH, _encode(body))
 
 
 def set(
@@ -172,7 +187,7 @@ def read_reply(request: Request[ModelT], reply: Reply, tries: int) -> ModelT:
             raise error_from_reply(reply)
         try:
             model = request.operation.read(reply.content)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             model = _read_without_nulls(request.operation, reply, error)
     except LangCacheError as error:
         error.tries = tries
@@ -188,7 +203,7 @@ def _read_without_nulls(operation: Operation[ModelT], reply: Reply, error: Excep
     For a reply that could not be read as it is, so that those that can don't pay for it. The error is why.
     """
     if isinstance(error, msgspec.ValidationError):  # it is JSON
-        with suppress(*_UNREADABLE):
+        with suppress(*UNREADABLE):
             said = msgspec.json.decode(reply.content, type=dict[str, Any])
             if said.get("data", said) is None:
                 said["data"] = []
@@ -259,9 +274,7 @@ class _Secret(str):
 def authorization(api_key: object) -> str:
     """The value of the Authorization header. No message of this function holds the key."""
     if not isinstance(api_key, str):
-        raise TypeError(
-            f"api_key: must be str or a callable that returns one, but is {type(api_key).__name__}"
-        )
+        raise wrong_type("api_key", "str or a callable that returns one", api_key)
     if not api_key:
         raise ValueError("api_key: is empty")
     if not all("!" <= character <= "~" for character in api_key):
@@ -275,7 +288,7 @@ def headers(request: Request[Any], authorization: str, extra: Mapping[str, str] 
     if extra is None:
         return ours
     if not isinstance(extra, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"http_headers: must be a mapping of str to str, but is {type(extra).__name__}")
+        raise wrong_type("http_headers", "a mapping of str to str", extra)
     theirs = {_header_name(name): _header_value(name, value) for name, value in extra.items()}
     merged = ours.copy()
     merged.update(theirs)
@@ -316,8 +329,7 @@ def _header_name(name: object) -> str:
 
 
 def _header_value(name: object, value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"http_headers: the value of {name!r} must be str, but is {type(value).__name__}")
-    if _CONTROL.search(value):
+    text = check_text(f"http_headers[{name!r}]", value)
+    if _CONTROL.search(text):
         raise ValueError(f"http_headers: the value of {name!r} has a control character")
-    return check_text(f"http_headers[{name!r}]", value)
+    return text

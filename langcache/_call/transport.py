@@ -22,6 +22,8 @@ __all__ = ["Transport"]
 
 T = TypeVar("T")
 
+_CLOSED_DURING_CALL = "the client was closed during the call"
+
 
 class _Home(NamedTuple):
     """An HTTP client that we had made, and the scope that closes it."""
@@ -112,7 +114,7 @@ class Transport:
             if log:
                 log.failure(error)
             if self._closed and not _cancelled_from_outside(error):
-                raise ClosedError("the client was closed during the call") from error
+                raise ClosedError(_CLOSED_DURING_CALL) from error
             raise
         if log:
             log.reply(reply)
@@ -131,7 +133,7 @@ class Transport:
             return await work
         except asyncio.CancelledError as error:
             if waiting.is_all_that_was_cancelled():
-                raise ClosedError("the client was closed during the call") from error
+                raise ClosedError(_CLOSED_DURING_CALL) from error
             raise
         finally:
             self._waiting.discard(waiting)

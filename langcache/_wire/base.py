@@ -11,7 +11,7 @@ import msgspec
 
 from .._established.mistakes import missing_attribute
 
-__all__ = ["Model", "OpenEnum", "SearchStrategy"]
+__all__ = ["Model", "OpenEnum", "SearchStrategy", "camel_case"]
 
 ModelT = TypeVar("ModelT", bound="Model")
 EnumT = TypeVar("EnumT", bound="OpenEnum")
@@ -41,7 +41,13 @@ class SearchStrategy(OpenEnum):
     """The prompts mean the same: their embeddings are similar enough."""
 
 
-class Model(msgspec.Struct, rename="camel"):
+def camel_case(name: str) -> str:
+    """The name on the wire of a name in Python: ``ttlMillis`` for ``ttl_millis``."""
+    first, *others = name.split("_")
+    return first + "".join(other.capitalize() for other in others)
+
+
+class Model(msgspec.Struct, rename=camel_case):
     """A struct with camelCase names on the wire that answers to what programs ask of a pydantic model.
 
     ``dict(model)`` and ``model["field"]`` work too.
@@ -155,12 +161,7 @@ def _by_alias(value: object) -> object:
     if isinstance(value, dict):
         return {
             # The names of attributes are the user's own.
-            _camel(name): item if name == "attributes" else _by_alias(item)
+            camel_case(name): item if name == "attributes" else _by_alias(item)
             for name, item in cast("dict[str, object]", value).items()
         }
     return value
-
-
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(other.capitalize() for other in others)

@@ -9,9 +9,12 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from multidict import CIMultiDict
 
-__all__ = ["Operation", "Reply", "Request"]
+__all__ = ["UNREADABLE", "Operation", "Reply", "Request"]
 
 ModelT = TypeVar("ModelT")
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding JSON raises if the bytes are not the JSON that was expected."""
 
 
 class Operation(msgspec.Struct, Generic[ModelT], frozen=True, kw_only=True):

@@ -10,6 +10,8 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
+from .._wire.base import camel_case
+from .._wire.exchange import UNREADABLE
 from ..limits import LimitError
 from ..models import FieldError, ProblemDetails
 from .embedders import EmbedderError
@@ -81,10 +83,10 @@ def _problem(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, LimitError):
-        return _field_problem(_camel_case(error.argument), error.rule, error.reason)
+        return _field_problem(camel_case(error.argument), error.rule, error.reason)
     if isinstance(error, msgspec.ValidationError):
         return _validation_problem(str(error))
-    if isinstance(error, (msgspec.DecodeError, UnicodeDecodeError, RecursionError)):
+    if isinstance(error, UNREADABLE):
         return Problem(400, f"the body is not JSON: {error}")
     if isinstance(error, web.RequestPayloadError):
         return Problem(400, "the body can't be read: its encoding is not what the headers say")
@@ -104,8 +106,3 @@ def _validation_problem(message: str) -> Problem:
 
 def _field_problem(field: str, rule: str, message: str) -> Problem:
     return Problem(400, f"{field}: {message}", [FieldError(field=field, rule=rule, message=message)])
-
-
-def _camel_case(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(map(str.capitalize, rest))

@@ -9,14 +9,17 @@ import pickle
 import msgspec
 import pytest
 
+from langcache._wire.base import camel_case
 from langcache.models import (
     CacheEntry,
     ConversationalSearchResponseContent,
     DeleteQueryResponse,
     HealthResponse,
+    ProblemDetails,
     SearchRequest,
     SearchResponse,
     SearchStrategy,
+    SetRequest,
     SetResponse,
 )
 
@@ -192,3 +195,9 @@ def test_a_count_is_a_whole_number():
     )
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode('{"deletedEntriesCount": "3"}', type=DeleteQueryResponse)
+
+
+@pytest.mark.parametrize("kind", [SearchRequest, SetRequest, CacheEntry, ProblemDetails, DeleteQueryResponse])
+def test_one_function_makes_the_names_on_the_wire(kind):
+    assert kind.__struct_encode_fields__ == tuple(map(camel_case, kind.__struct_fields__))
+    assert camel_case("deleted_entries_count") == "deletedEntriesCount"

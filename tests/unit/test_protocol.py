@@ -253,7 +253,7 @@ def test_headers_of_the_user_replace_ours_without_case():
     [
         ([("a", "b")], TypeError, "http_headers: must be a mapping of str to str, but is list"),
         ({1: "b"}, TypeError, "http_headers: names must be str, but one is int"),
-        ({"a": 1}, TypeError, "the value of 'a' must be str, but is int"),
+        ({"a": 1}, TypeError, "http_headers['a']: must be str, but is int"),
         ({"": "b"}, ValueError, "'' can't be the name of a header"),
         ({"a b": "c"}, ValueError, "'a b' can't be the name of a header"),
         ({"a\r\nb": "c"}, ValueError, "can't be the name of a header"),
