@@ -142,7 +142,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             strategy = SearchStrategy(item)
             if self.known_strategies and strategy not in SearchStrategy.__members__.values():
                 known = ", ".join(repr(member.value) for member in SearchStrategy)
-                message = f"must be among {known}, but has {_short(strategy.value)}"
+                message = f"must be among {known}, but has {short(strategy.value)}"
                 raise LimitError("search_strategies", "oneof", message)
             strategies.append(strategy)
         if not strategies:
@@ -190,7 +190,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
                 raise TypeError("ttl: can't be given along with ttl_millis, which says the same")
             argument, unit = "ttl", " milliseconds"
             millis = _millis(ttl)
-            given = _short(ttl) if isinstance(ttl, timedelta) else f"{_short(ttl)} seconds"
+            given = short(ttl) if isinstance(ttl, timedelta) else f"{short(ttl)} seconds"
             if millis < 1:
                 raise LimitError(argument, "min", f"must be at least a millisecond, but is {given}")
         if millis > largest:
@@ -200,11 +200,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     def context(self, value: object) -> list[str] | None:
         """Check a conversation: None or an iterable of texts, oldest first."""
-        if value is None:
-            return None
-        if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-            raise wrong_type("context", "an iterable of str, one for each earlier question", value)
-        return [check_text("context", item) for item in cast("Iterable[object]", value)]
+        what = "an iterable of str, one for each earlier question"
+        return None if value is None else check_texts("context", value, what)
 
     def _attribute_name(self, name: object) -> str:
         if not isinstance(name, str):
@@ -217,13 +214,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
                 "attributes",
                 "pattern",
                 f"names must be 1 to {self.attribute_name_chars} of a-z A-Z 0-9 _ -, "
-                f"but one is {_short(text)}",
+                f"but one is {short(text)}",
             )
         return text
 
     def _attribute_value(self, name: object, value: object) -> str:
         if not isinstance(value, str):
-            raise wrong_type(f"attributes[{_short(name)}]", "str", value)
+            raise wrong_type(f"attributes[{short(name)}]", "str", value)
         text = check_text("attributes", value)
         if self.attribute_value_chars is None:
             return text
@@ -232,11 +229,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
                 "attributes",
                 "max" if text else "min",
                 f"values must have 1 to {self.attribute_value_chars} characters, "
-                f"but {_short(name)} has {len(text)}",
+                f"but {short(name)} has {len(text)}",
             )
         if "," in text:
             raise LimitError(
-                "attributes", "pattern", f"values must not have a comma, but {_short(name)} is {_short(text)}"
+                "attributes", "pattern", f"values must not have a comma, but {short(name)} is {short(text)}"
             )
         return text
 
@@ -264,6 +261,13 @@ def check_text(argument: str, value: object) -> str:
     return str.__str__(value)  # str() of an enum member would be its name
 
 
+def check_texts(argument: str, value: object, expected: str) -> list[str]:
+    """The items of an iterable of texts. A text alone is refused: its characters are not what is meant."""
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise wrong_type(argument, expected, value)
+    return [check_text(argument, item) for item in cast("Iterable[object]", value)]
+
+
 def setting_error(argument: str, rule: str, reason: str) -> ValueError:
     """The error for a setting of this package that breaks a rule. For what is sent, it is `LimitError`."""
     return ValueError(f"{argument}: {reason}")
@@ -287,7 +291,7 @@ def check_number(
     number = _plain(argument, value, "a number")
     if not minimum <= number <= (_LARGEST_FLOAT if maximum is None else maximum):  # also true for NaN
         bounds = f"at least {minimum:g} and finite" if maximum is None else f"from {minimum:g} to {maximum:g}"
-        raise error(argument, "range", f"must be {bounds}, but is {_short(number)}")
+        raise error(argument, "range", f"must be {bounds}, but is {short(number)}")
     return number
 
 
@@ -317,14 +321,14 @@ def check_int(
         bounds = f"from {minimum} to {maximum}"
     else:
         bounds = f"at least {minimum}" if rule == "min" else f"at most {largest}"
-    raise error(argument, rule, f"must be {bounds}, but is {_short(number)}")
+    raise error(argument, rule, f"must be {bounds}, but is {short(number)}")
 
 
 def check_duration(argument: str, value: object, unit: str = "seconds") -> int | float:
     """A number of this unit of time, more than 0 and finite. Raises `TypeError` or `ValueError`."""
     number = _plain(argument, value, f"a number of {unit}")
     if not 0 < number <= _LARGEST_FLOAT:
-        raise ValueError(f"{argument}: must be more than 0 {unit} and finite, but is {_short(number)}")
+        raise ValueError(f"{argument}: must be more than 0 {unit} and finite, but is {short(number)}")
     return number
 
 
@@ -373,7 +377,7 @@ def check_path_segment(argument: str, value: object) -> str:
         raise LimitError(
             argument,
             "pattern",
-            f"must be an id without slashes, as the service gave it, but is {_short(text)}",
+            f"must be an id without slashes, as the service gave it, but is {short(text)}",
         )
     return quote(text, safe="")
 
@@ -388,7 +392,8 @@ def _too_many(argument: str, unit: str, limit: int, count: int) -> LimitError:
     return LimitError(argument, "max", reason, hint="if the service allows more, see langcache.Limits")
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """A value as it stands in a message."""
     try:
         text = repr(value)
     except ValueError:  # of an int with more digits than Python is willing to write

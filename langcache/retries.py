@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import functools
+import re
+from collections.abc import Iterable
+from typing import SupportsIndex, cast
 
 import msgspec
 
-from .limits import check_instance, check_number, wrong_type
+from .limits import check_instance, check_int, check_number, short, wrong_type
 
 __all__ = ["BackoffStrategy", "RetryConfig", "check_retries"]
 
 _RETRIED_STATUSES = ("429", "500", "502", "503", "504")
+_STATUS_CODE = re.compile(r"[0-9](?:[0-9]{2}|XX)")
+_STATUS_CODES = "status_codes_override"
 _LEAST = {"initial_interval": 0, "max_interval": 0, "exponent": 1, "max_elapsed_time": 1, "jitter_ms": 0}
 
 
@@ -54,22 +59,40 @@ class RetryConfig(msgspec.Struct, frozen=True):
     twice, if its reply was what got lost."""
 
     status_codes_override: tuple[str, ...] | None = None
-    """The statuses to try again, as ``"503"`` or ``"5XX"``, in place of 429, 500, 502, 503 and 504."""
+    """The statuses to try again, as ``"503"`` or ``"5XX"``, in place of 429, 500, 502, 503 and 504. Any
+    iterable will do, and one status alone."""
 
     def __post_init__(self) -> None:
         if self.strategy not in ("backoff", "none"):
             raise ValueError(f'strategy: must be "backoff" or "none", but is {self.strategy!r}')
         if self.strategy == "backoff" and not isinstance(self.backoff, BackoffStrategy):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise wrong_type("backoff", "a BackoffStrategy", self.backoff)
-        codes = tuple(str(code).upper() for code in self.status_codes_override or ())
-        for code in codes:
-            if len(code) != 3 or not code[0].isdigit() or not (code[1:].isdigit() or code[1:] == "XX"):
-                raise ValueError(f'status_codes_override: must be such as "503" or "5XX", but has {code!r}')
+        codes = _status_codes(self.status_codes_override)
         msgspec.structs.force_setattr(self, "status_codes_override", codes or None)
 
     def retries_status(self, status: int) -> bool:
         """Whether a reply with this status is tried again."""
         return _among(self.status_codes_override or _RETRIED_STATUSES, status)
+
+
+def _status_codes(given: object) -> tuple[str, ...]:
+    """The patterns of ``status_codes_override``, in upper case; one text or number is one of them."""
+    if given is None:
+        return ()
+    if isinstance(given, str | SupportsIndex):
+        given = (given,)
+    if isinstance(given, bytes) or not isinstance(given, Iterable):
+        raise wrong_type(_STATUS_CODES, "an iterable of str", given)
+    return tuple(_status_code(item) for item in cast("Iterable[object]", given))
+
+
+def _status_code(item: object) -> str:
+    if not isinstance(item, str | SupportsIndex):
+        raise wrong_type(_STATUS_CODES, "an iterable of str", item)
+    code = item.upper() if isinstance(item, str) else str(check_int(_STATUS_CODES, item, minimum=0))
+    if not _STATUS_CODE.fullmatch(code):
+        raise ValueError(f'{_STATUS_CODES}: must be such as "503" or "5XX", but has {short(code)}')
+    return code
 
 
 @functools.lru_cache(maxsize=256)

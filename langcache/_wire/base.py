@@ -69,7 +69,10 @@ class Model(msgspec.Struct, rename=camel_case):
         their values.
         """
         for names in (include, exclude):
-            if isinstance(names, str | Mapping):  # pydantic's nested form would be taken for names
+            # A mapping is pydantic's nested form, whose keys would be taken for all of it.
+            if names is not None and (
+                isinstance(names, str | bytes | Mapping) or not isinstance(names, Collection)  # pyright: ignore[reportUnnecessaryIsInstance]
+            ):
                 raise TypeError(
                     "model_dump: include and exclude must be sets of names of this model's own fields; "
                     "for those of nested models call their model_dump()"

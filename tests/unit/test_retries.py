@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from http import HTTPStatus
 
 import pytest
 from hypothesis import given
@@ -175,6 +176,12 @@ async def test_other_errors_are_never_tried_again():
         (("5XX",), (500, 501, 599), (429, 400)),
         (("5xx", "404"), (500, 404), (400,)),
         ([429, 424], (429, 424), (503,)),
+        ("503", (503,), (500,)),
+        ("5xx", (503,), (429,)),
+        (503, (503,), (500,)),
+        (HTTPStatus.BAD_GATEWAY, (502,), (500,)),
+        ([HTTPStatus.BAD_GATEWAY], (502,), (500,)),
+        (iter(["503"]), (503,), (500,)),
         ((), (429, 503), (404,)),
     ],
 )
@@ -184,9 +191,11 @@ def test_status_patterns(codes, retried, not_retried):
     assert not any(config.retries_status(status) for status in not_retried)
 
 
-@pytest.mark.parametrize("codes", [["50"], ["5X0"], ["XXX"], "503", [5030], [""]])
+@pytest.mark.parametrize(
+    "codes", [["50"], ["5X0"], ["XXX"], "50", "5030", 5030, [5030], [""], [10**400], [10**6000], ["\u0665XX"]]
+)
 def test_a_pattern_that_matches_nothing_is_refused(codes):
-    with pytest.raises(ValueError, match="status_codes_override: must be such as"):
+    with pytest.raises(ValueError, match="status_codes_override: must be "):
         RetryConfig("backoff", QUICK, False, codes)
 
 
