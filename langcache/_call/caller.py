@@ -1,4 +1,4 @@
-"""The way of one call: with which key, to which URL, within what time, and how many times."""
+"""One call from request to result: it chooses the API key, the URL, the timeout and the retries."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ ModelT = TypeVar("ModelT")
 T = TypeVar("T")
 
 ApiKey: TypeAlias = str | Callable[[], str | Awaitable[str | None] | None]
-"""A key, or a callable, sync or async, that is asked for it before each try."""
+"""A key, or a sync or async callable that returns one. The callable is called before each try."""
 
 _DEFAULT_TIMEOUT = 10.0
 
 
 class Caller:
-    """Makes the calls of one client, with the settings that hold for all of them.
+    """Makes the calls of one client, with the client's settings.
 
     Args:
-        transport: what each try goes out over.
-        server_url, api_key, cache_id, retry_config, timeout_ms, telemetry: those of the client, unchecked.
-        users_own: whether the transport is over an HTTP client of the user's, whose own timeouts hold.
+        transport: sends each try.
+        server_url, api_key, cache_id, retry_config, timeout_ms, telemetry: the client's arguments, unchecked.
+        users_own: whether the HTTP client is the user's; its own timeouts are then the default.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class Caller:
         self._retry_config = check_retries("retry_config", retry_config)
         timeout = _seconds(timeout_ms)
         self.timeout: float | None = _DEFAULT_TIMEOUT if timeout is None and not users_own else timeout
-        """Seconds for one try, None for those of the user's own HTTP client."""
+        """Seconds for one try; None if the timeouts of the user's own HTTP client apply."""
         self.asks_for_key: bool = callable(key)
         """Whether the key comes from a callable, which is asked before each try."""
         self.timeout_bounds_call: bool = not (users_own or callable(key) or self._retry_config)
-        """Whether that bounds a whole call: one try, no wait for a key, and a transport known to obey."""
+        """Whether `timeout` limits a whole call: there is one try, no callable key, and our own transport."""
 
     def call(
         self,
@@ -84,13 +84,13 @@ class Caller:
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
     ) -> Coroutine[Any, Any, ModelT]:
-        """What every operation does with its request: send it, try again as configured, read the reply."""
+        """Send a request, retry it as configured, and read the reply. Every operation uses this."""
         base = self.base_url if server_url is None else protocol.base_url(server_url, self.cache_id)
         url = base + request.path
         config = self._retry_config if retries is UNSET else check_retries("retries", retries)
         timeout = self.timeout if timeout_ms is None else _seconds(timeout_ms)
         if self._telemetry is None:
-            # Neither a coroutine itself nor bound first: each would cost every call something.
+            # Without a coroutine of its own and without functools.partial, which would cost every call time.
             return self._exchange(request, url, timeout, http_headers, config)
         exchange = functools.partial(self._exchange, request, url, timeout, http_headers, config)
         return self._observed(self._telemetry, request, url, exchange)
@@ -131,7 +131,7 @@ class Caller:
         nth_try: int,
         left: float | None,
     ) -> Reply:
-        """Send once, within the timeout and the seconds left."""
+        """Send once, within the timeout and within the seconds that are left for the call."""
         within = timeout if left is None else left if timeout is None else min(timeout, left)
         authorization = self._authorization
         if authorization is None:
@@ -159,7 +159,7 @@ class Caller:
             TypeError, ValueError: what it gave is no key. And whatever it raises itself.
         """
         assert self._key_source is not None
-        timeout = timeout or _DEFAULT_TIMEOUT  # a user's own HTTP client bounds only the exchange
+        timeout = timeout or _DEFAULT_TIMEOUT  # a user's own HTTP client limits only the exchange
         key = self._key_source()
         if isawaitable(key):
             limit = time_limit(timeout)
@@ -177,7 +177,7 @@ class Caller:
 def _given_or_env(argument: str, given: T | None, variable: str) -> T | str:
     if given is not None:
         return given
-    from_env = os.environ.get(variable, "").strip()  # a file that it was read from ends in a line end
+    from_env = os.environ.get(variable, "").strip()  # often read from a file that ends in a line end
     if not from_env:
         raise ValueError(f"{argument}: is missing; pass {argument}= or set {variable}")
     return from_env

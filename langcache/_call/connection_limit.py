@@ -1,4 +1,4 @@
-"""A limit on the number of connections in use at once, first come, first served."""
+"""A limit on the number of connections in use at once, with a FIFO queue."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ __all__ = ["ConnectionLimit"]
 
 
 class ConnectionLimit:
-    """A FIFO limit on the number of connections that the tasks of one event loop use at once.
+    """A limit on the number of connections that the tasks of one event loop use at once, with a FIFO queue.
 
-    aiohttp's own pool does the same, but what waits there is a whole request. With thousands waiting the
-    garbage collector, which looks at everything that is alive, then takes more time than the calls.
+    aiohttp's own pool has such a limit too, but there a whole request waits, with all its objects. With
+    thousands of them waiting, the garbage collector, which visits every live object, takes more time than the
+    calls.
 
     Args:
         count: how many connections may be in use at once.
@@ -27,8 +28,8 @@ class ConnectionLimit:
         self.count = count
         self._free = count
         self._waiting: deque[asyncio.Future[None]] = deque()
-        # For the timers, which would each have a copy of the caller's. Not shared with another event loop:
-        # two threads can't be in one context at once.
+        # For the timers, each of which would otherwise copy the caller's context. One for each event loop,
+        # since two threads can't run in one context at once.
         self._context = Context()
 
     def acquire_now(self) -> bool:
@@ -39,9 +40,9 @@ class ConnectionLimit:
         return True
 
     async def acquire(self, timeout: float | None) -> float | None:
-        """Acquire as soon as one is free; return what is left of the timeout, in seconds.
+        """Acquire as soon as a connection is free; return what is left of the timeout, in seconds.
 
-        Raises `TimeoutException` when it is over.
+        Raises `TimeoutException` if none comes free within the timeout.
         """
         loop, started = asyncio.get_running_loop(), time.monotonic()
         turn: asyncio.Future[None] = loop.create_future()
@@ -55,7 +56,7 @@ class ConnectionLimit:
             ) from error
         except asyncio.CancelledError:
             if not turn.cancelled() and turn.exception() is None:
-                self.release()  # it was given to a task that was cancelled before it knew
+                self.release()  # it was handed over, but this task was cancelled before it ran
             raise
         finally:
             if timer is not None:
@@ -63,7 +64,7 @@ class ConnectionLimit:
         return time_left(timeout, started)
 
     def release(self) -> None:
-        """Release, to the task that has waited longest if there is one."""
+        """Release; if tasks are waiting, hand over to the one that has waited longest."""
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():

@@ -1,4 +1,4 @@
-"""HTTP over aiohttp, or over a client of the user's own, with our replies and errors."""
+"""HTTP over aiohttp, or over a client of the user's, with our replies and our errors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["AiohttpClient", "ReplyClient", "adapt", "is_factory", "refuse_open_s
 _CONNECT_TIMEOUT = 5.0
 _POOL_SIZE = 256
 _KEEPALIVE = 30.0
-_LARGE_BODY = 1 << 20  # aiohttp warns about longer bytes, and takes a file without a word
+_LARGE_BODY = 1 << 20  # aiohttp warns about longer bytes, but not about a file
 
 
 class AiohttpClient:
@@ -54,7 +54,7 @@ class AiohttpClient:
 
     @classmethod
     def lean(cls, *, max_reply_bytes: int | None) -> AiohttpClient:
-        """One on a session of its own, without what a LangCache client has no use for."""
+        """One on a new session, without cookies and other features that a LangCache client does not need."""
         session = aiohttp.ClientSession(
             connector=CheckingConnector(limit=0, keepalive_timeout=_KEEPALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -85,7 +85,7 @@ class AiohttpClient:
                 options["timeout"] = _timeout(timeout)
             if not self._connector_checks:
                 close_stale(self._session, target)
-            # Without ``async with``: a response that is read, to its end or an error, lets its connection go.
+            # Without ``async with``: reading a response, to its end or an error, releases its connection.
             response = await self._session.request(
                 method,
                 target,
@@ -102,7 +102,7 @@ class AiohttpClient:
         except RuntimeError as error:
             if self._session.closed:
                 raise ClosedError("the aiohttp session is closed") from error
-            if self._session._loop is not asyncio.get_running_loop():  # aiohttp says so in many ways
+            if self._session._loop is not asyncio.get_running_loop():  # aiohttp has several messages for this
                 raise RuntimeError(
                     "client: the aiohttp.ClientSession belongs to another event loop; pass a callable that "
                     "makes one, and each event loop gets its own, say client=aiohttp.ClientSession"
@@ -142,7 +142,7 @@ class AiohttpClient:
         )
 
     def _env_proxy(self, known: dict[str, str | None], url: URL) -> str | None:
-        # aiohttp's own trust_env asks the environment in a thread for every request.
+        # aiohttp's own trust_env looks at the environment for every request, in a thread.
         origin = f"{url.scheme}://{url.host}"
         if origin not in known:
             proxy = None if proxy_bypass(url.host or "") else getproxies().get(url.scheme)
@@ -151,14 +151,14 @@ class AiohttpClient:
 
 
 def is_factory(client: object) -> bool:
-    """Whether it makes a session or client, and is none itself."""
+    """Whether this is a callable that makes a session or client, rather than a session or client."""
     return callable(client) and (
         isinstance(client, type) or not isinstance(client, aiohttp.ClientSession | AsyncHttpClient)
     )
 
 
 def refuse_open_session(client: object) -> None:
-    """Raise `TypeError` for a session: open already, it can't be used in another event loop."""
+    """Raise `TypeError` for a session, which can be used only in the event loop that it was made in."""
     if isinstance(client, aiohttp.ClientSession):
         raise TypeError(
             "client: an aiohttp.ClientSession belongs to the event loop that made it, and blocking calls "
@@ -166,7 +166,7 @@ def refuse_open_session(client: object) -> None:
         )
 
 
-# Both are the same for call after call, and cost more to make than a cache to ask.
+# Most calls have the same URL and timeout, and making these costs more than a cache look-up.
 @functools.lru_cache(maxsize=256)
 def _parsed(url: str) -> URL:
     return URL(url, encoded=True)
@@ -182,7 +182,7 @@ def _head(response: aiohttp.ClientResponse) -> Reply:
 
 
 class CustomClient:
-    """A user's own `AsyncHttpClient`; makes errors of ours out of the bare ones that it may raise."""
+    """A user's own `AsyncHttpClient`; converts the built-in errors that it may raise to ours."""
 
     def __init__(self, client: AsyncHttpClient) -> None:
         self._client = client
@@ -217,11 +217,11 @@ class CustomClient:
 
 
 ReplyClient: TypeAlias = AiohttpClient | CustomClient
-"""Whose replies are `Reply` and whose errors are ours."""
+"""A client whose replies are `Reply` and whose errors are those of langcache.errors."""
 
 
 def adapt(made: object, *, max_reply_bytes: int | None) -> ReplyClient:
-    """The user's session or client as one that speaks in our replies and errors.
+    """The user's session or client, wrapped so that its replies and errors are ours.
 
     Raises `TypeError` for anything else, and says what to pass instead.
     """
@@ -243,7 +243,7 @@ def adapt(made: object, *, max_reply_bytes: int | None) -> ReplyClient:
 
 
 def _request_error(error: BaseException, timeout: float | None, head: Reply | None) -> RequestError:
-    """The error of ours that says what one of aiohttp's, or of the system's, means."""
+    """Our error for one of aiohttp's or of the operating system's."""
     if isinstance(error, asyncio.TimeoutError | TimeoutError):
         within = "" if timeout is None else f" within {timeout:g} s"
         if isinstance(error, aiohttp.ConnectionTimeoutError):
@@ -265,7 +265,7 @@ def _request_error(error: BaseException, timeout: float | None, head: Reply | No
 
 
 def _forget_request(error: aiohttp.ClientResponseError) -> None:
-    # It stays in the chain below ours, and its repr would show the key, and the password of a proxy's URL.
+    # This error stays the cause of ours, and its repr would show the key and the password of a proxy's URL.
     info = error.request_info
     error.request_info = info._replace(headers=CIMultiDictProxy(CIMultiDict[str]()), real_url=info.url)
     error.args = (error.status, error.message)

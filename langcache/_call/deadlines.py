@@ -25,9 +25,9 @@ def time_until(deadline: float) -> float:
 
 
 def is_over(limit: Any) -> bool:
-    """Whether a `time_limit` has ended what ran within it.
+    """Whether a `time_limit` has expired.
 
-    A `TimeoutError` that comes out of it may as well be one of the code within.
+    A `TimeoutError` that leaves its block may also have been raised by the code in the block.
     """
     expired = limit.expired  # a method of asyncio's, a property of async_timeout's
     return bool(expired() if callable(expired) else expired)

@@ -1,4 +1,4 @@
-"""What the debug logger is told of each try: never the key, and texts only if asked for."""
+"""The debug log of each try. It never has the key, and has texts only if asked for."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class DebugLogger(Protocol):
 def default_logger() -> DebugLogger | None:
     """The logger ``langcache``, printing to standard error, if ``LANGCACHE_DEBUG`` turns it on; else None.
 
-    Any value does but ``0``, ``false``, ``no``, ``off`` and none at all, in either case.
+    Every value turns it on but ``0``, ``false``, ``no``, ``off`` (in any case) and the empty one.
     """
     if os.environ.get("LANGCACHE_DEBUG", "").strip().lower() in _OFF:
         return None
@@ -42,7 +42,7 @@ def default_logger() -> DebugLogger | None:
 
 
 def check_logger(given: object) -> DebugLogger | None:
-    """What ``debug_logger`` gives, or else the default one. Raises `TypeError` for what is no logger."""
+    """The logger given as ``debug_logger``, or the default one. Raises `TypeError` if it is no logger."""
     if given is None:
         return default_logger()
     if not callable(getattr(given, "debug", None)):
@@ -51,7 +51,7 @@ def check_logger(given: object) -> DebugLogger | None:
 
 
 class ExchangeLog:
-    """The lines of one try: what went out, and what came back or went wrong."""
+    """The log lines of one try: one for the request, one for the reply or the failure."""
 
     def __init__(
         self, logger: DebugLogger, request: Request[Any], url: str, nth_try: int, *, bodies: bool

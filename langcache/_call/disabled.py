@@ -1,4 +1,4 @@
-"""What carries the requests of a disabled client: nothing goes out, and every reply is an empty one."""
+"""The HTTP client of a disabled LangCache client: it sends nothing, and every reply is empty."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["DisabledClient"]
 
 
 class DisabledClient:
-    """An `AsyncHttpClient` that sends nothing: searches miss, what is stored is forgotten."""
+    """An `AsyncHttpClient` that sends nothing. Every search is a miss, and nothing is stored."""
 
     async def request(
         self,
@@ -35,7 +35,7 @@ class DisabledClient:
         return Reply(200, {}, msgspec.json.encode(nothing))
 
     async def aclose(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there are no connections."""
 
 
 class _Asked(msgspec.Struct):

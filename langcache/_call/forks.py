@@ -1,4 +1,4 @@
-"""What a forked child does with what it inherits: nothing, for ever."""
+"""Objects that a forked child inherits and must never close or collect."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ _inherited: list[object] = []
 
 
 def leave_to_parent(thing: object) -> None:
-    """Keep a thing from ever being closed or collected in this process.
+    """Keep an object from ever being closed or collected in this process.
 
-    An event loop and its connections share their sockets and their epoll with the parent: whatever is done
-    about them in the child, even to collect them when it exits, would disturb the parent or crash the child.
+    An event loop and its connections share their sockets and their epoll with the parent process. Closing or
+    collecting them in the child, even at its exit, would disturb the parent or crash the child.
     """
     _inherited.append(thing)
     with suppress(ImportError, AttributeError):  # not CPython, or without ctypes
         import ctypes
 
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))  # the list goes when the interpreter exits
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))  # the list is freed when the interpreter exits

@@ -1,4 +1,4 @@
-"""An operation becomes a request, and a reply becomes a model or an error. No I/O."""
+"""Makes the request of each operation, and the model or error of each reply. No I/O."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ USER_AGENT = f"langcache-python/{__version__}"
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _NETLOC = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+(?:%25[\w.-]+)?\])(?::\d+)?", re.ASCII)
-_URL_CHARS = re.compile(r"[!-\[\]-~]+")  # ASCII that can be seen, but for the backslash
+_URL_CHARS = re.compile(r"[!-\[\]-~]+")  # visible ASCII without the backslash
 _SECRET_CHARS = 12
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -44,14 +44,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 def _nothing(content: bytes) -> None:
-    # A service has nothing to say here, or says it in JSON. A page comes from somebody else, a proxy that
-    # asks to sign in for one, and then nothing was deleted.
+    # The service answers with nothing or with JSON. A page comes from something in between, such as a proxy
+    # that asks to sign in, and then nothing was deleted.
     if content.strip():
         msgspec.json.decode(content)
 
 
 def _healthy(content: bytes) -> HealthResponse:
-    # No description says what a healthy service's body holds, but it is not a page.
+    # The body of a healthy service is not specified, but it is not a page.
     if content.lstrip().startswith(b"<"):
         raise msgspec.DecodeError("it is a page, not an answer of the service")
     return HealthResponse()
@@ -155,12 +155,12 @@ def set(
 
 
 def delete_by_id(entry_id: object) -> Request[None]:
-    """The request of ``delete_by_id``. Whatever the id, it reaches no other endpoint."""
+    """The request of ``delete_by_id``. No id makes it reach another endpoint."""
     return Request(_DELETE_BY_ID, None, check_path_segment("entry_id", entry_id))
 
 
 def delete_query(limits: Limits, attributes: object) -> Request[DeleteQueryResponse]:
-    """The request of ``delete_query``, which never goes out without attributes."""
+    """The request of ``delete_query``. Without attributes, it raises `LimitError`."""
     return Request(
         _DELETE_QUERY, _encode(DeleteQueryRequest(attributes=limits.required_attributes(attributes)))
     )
@@ -177,10 +177,10 @@ def health() -> Request[HealthResponse]:
 
 
 def read_reply(request: Request[ModelT], reply: Reply, tries: int) -> ModelT:
-    """What the client's method returns.
+    """The result of the client's method, with its ``tries`` set.
 
-    Raises the `StatusError` that fits any status but a success, and `ResponseValidationError` for a success
-    that can't be read. Either way the result knows how many tries it took.
+    Raises a `StatusError` for a status other than 2xx, and `ResponseValidationError` for a 2xx whose body
+    can't be read; ``tries`` is set on both.
     """
     try:
         if not 200 <= reply.status_code < 300:
@@ -198,9 +198,10 @@ def read_reply(request: Request[ModelT], reply: Reply, tries: int) -> ModelT:
 
 
 def _read_without_nulls(operation: Operation[ModelT], reply: Reply, error: Exception) -> ModelT:
-    """What the reply says if a null stands for what is absent or empty, as many a language writes it.
+    """Read the reply again without its nulls, which services in some languages send for absent fields.
 
-    For a reply that could not be read as it is, so that those that can don't pay for it. The error is why.
+    Called only for a reply that could not be read as it is, so that other replies cost nothing more.
+    ``error`` is the reason that reading it failed.
     """
     if isinstance(error, msgspec.ValidationError):  # it is JSON
         with suppress(*UNREADABLE):
@@ -223,27 +224,27 @@ def _without_nulls(value: Any) -> Any:
 
 
 def base_url(server_url: object, cache_id: str) -> str:
-    """The URL below which a cache's operations live, with a slash at its end.
+    """The URL that the paths of a cache's operations are appended to, with a slash at its end.
 
-    A bare host gets ``https://``. Raises `TypeError` or `ValueError` for what can't be the URL of a service.
-    No message shows it: a password may be in it, or a key that was given in its place.
+    A host without a scheme gets ``https://``. Raises `TypeError` or `ValueError` if it can't be the URL of a
+    service. No message shows the URL: it may have a password, or be a key that was given by mistake.
     """
     url = check_text("server_url", server_url).strip()
     if "://" not in url:
         url = f"https://{url}"
-    if "@" in url:  # wherever: a password with a slash in it ends the host too soon
+    if "@" in url:  # anywhere: a slash in a password would end the host
         raise ValueError("server_url: must not carry a user or password, or any @; the key goes in api_key")
     if "?" in url or "#" in url:
         raise ValueError("server_url: must end before any ? or #; the key goes in api_key")
     if not url.lower().startswith(("https://", "http://")):
         raise ValueError("server_url: must begin with https:// or http://")
     if not url.isascii():
-        # There is more than one way to convert a host, and the key would go wherever ours leads.
+        # There are several ways to convert such a host to ASCII, and the key could go to a wrong one.
         raise ValueError("server_url: must be in ASCII, with a host in its xn-- form perhaps")
     if not _URL_CHARS.fullmatch(url):
         raise ValueError("server_url: has a space, a backslash or another character that no URL has")
     parts = _parts(url)
-    if parts is None:  # raised here, or the parser's error would come along as its context
+    if parts is None:  # raised outside of `_parts`, so that the parser's error is not its context
         raise ValueError(
             "server_url: must be a URL such as https://host[:port]; its host or port can't be one"
         )
@@ -251,9 +252,9 @@ def base_url(server_url: object, cache_id: str) -> str:
 
 
 def _parts(url: str) -> SplitResult | None:
-    """The parts of a URL, None if what stands for its host or port can't be one."""
-    # What this refuses, the resolver or aiohttp would refuse with an exception of its own at every call, or
-    # would read as another host than we do.
+    """The parts of a URL; None if its host or port is not valid."""
+    # For what this refuses, the resolver or aiohttp would raise an exception of its own at every call, or
+    # would connect to another host than the one read here.
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port  # either may raise
@@ -264,7 +265,7 @@ def _parts(url: str) -> SplitResult | None:
 
 
 class _Secret(str):
-    # Tools that show a traceback with its local variables show them by their representation.
+    # Tools that show a traceback with local variables use their repr.
     __slots__ = ()
 
     def __repr__(self) -> str:
@@ -283,7 +284,7 @@ def authorization(api_key: object) -> str:
 
 
 def headers(request: Request[Any], authorization: str, extra: Mapping[str, str] | None) -> Mapping[str, str]:
-    """The headers of a request. Those of the user replace ours, whatever their case."""
+    """The headers of a request. Those of the user replace ours of the same name, in any case."""
     ours = _own_headers(authorization, request.body is not None)
     if extra is None:
         return ours
@@ -296,9 +297,9 @@ def headers(request: Request[Any], authorization: str, extra: Mapping[str, str] 
 
 
 def without_key(reply: Reply, authorization: str) -> Reply:
-    """The reply, with the key masked where a service or a proxy quotes it: an error shows what it says.
+    """The reply with every occurrence of the key masked, since errors show what a reply says.
 
-    A key of a few letters is no secret, and part of many a word.
+    Keys shorter than 12 characters are not masked: they are no secrets, and may be part of ordinary words.
     """
     key = authorization.removeprefix("Bearer ")
     if len(key) < _SECRET_CHARS:
@@ -311,7 +312,7 @@ def without_key(reply: Reply, authorization: str) -> Reply:
 
 @functools.lru_cache(maxsize=64)
 def _own_headers(authorization: str, has_body: bool) -> CIMultiDictProxy[str]:
-    # Made once for each key, and as what aiohttp would make of a dict for each request.
+    # Cached, and of the type that aiohttp would otherwise convert a dict to for each request.
     ours = CIMultiDict(
         {"Authorization": authorization, "Accept": "application/json", "User-Agent": USER_AGENT}
     )

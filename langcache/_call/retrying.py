@@ -1,4 +1,4 @@
-"""One call in several tries, as a `RetryConfig` says. The `backoff` library does the trying."""
+"""Retries of one call, as a `RetryConfig` says. The `backoff` library runs them."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ __all__ = ["retry_after", "with_retries"]
 _DEFAULT_JITTER_MS = 1000
 
 Send = Callable[[int, "float | None"], Awaitable[Reply]]
-"""Sends once: takes the number of the try and the seconds that are left for it (None: no deadline)."""
+"""Sends once. Takes the number of the try, from 1, and the seconds left for it (None: no deadline)."""
 
 UnlessClosed = Callable[[Awaitable[Reply]], Awaitable[Reply]]
 
 
 async def with_retries(send: Send, config: RetryConfig, unless_closed: UnlessClosed) -> tuple[Reply, int]:
-    """Send, again and again if so configured, and say how many tries it took.
+    """Send, with retries as configured. Returns the last reply, whatever its status, and the number of tries.
 
-    ``unless_closed`` awaits what comes after the first try, waits included, and may cut it short.
+    ``unless_closed`` awaits all that follows the first try, waits included; it ends early when the client is
+    closed.
 
-    Returns the last reply, whatever its status. If the last try brought none, raises its error, with
-    ``tries`` set.
+    Raises the error of the last try, with ``tries`` set, if that try got no reply.
     """
     if config.backoff is None or config.strategy == "none":
         return await send(1, None), 1
     seconds = config.backoff.max_elapsed_time / 1000
     deadline = time.monotonic() + seconds
     try:
-        # All the seconds there are, to the digit: the HTTP client has a timeout of that length ready.
+        # The exact number of seconds, since the HTTP client caches its timeouts by their length.
         return await _try(send, config, 1, seconds, deadline), 1
     except _TryAgain as failure:
-        call = _Call(send, config, deadline, failure)  # nearly every call ends above, and never needs backoff
+        call = _Call(send, config, deadline, failure)  # most calls end above, without backoff
     try:
         return await unless_closed(_trying(config.backoff)(call)), call.tries
     except _TryAgain as last:
@@ -53,7 +53,7 @@ async def with_retries(send: Send, config: RetryConfig, unless_closed: UnlessClo
 
 
 async def _try(send: Send, config: RetryConfig, nth_try: int, left: float, deadline: float) -> Reply:
-    """Send once; raise `_TryAgain` for what is worth another try."""
+    """Send once; raise `_TryAgain` if the outcome is to be retried."""
     try:
         reply = await send(nth_try, left)
     except RequestError as error:
@@ -77,7 +77,7 @@ class _Call:
         self.failure: _TryAgain | None = failure
 
     async def go_on(self) -> Reply:
-        """What backoff calls: first it is told of the try that failed, then it may have others."""
+        """Called by backoff: first raises the failure of the first try, then makes one try more each time."""
         if self.failure is not None:
             failure, self.failure = self.failure, None
             raise failure
@@ -87,7 +87,7 @@ class _Call:
 
 
 class _TryAgain(Exception):
-    """What a try came to that is worth another."""
+    """The outcome of a try that is to be retried."""
 
     def __init__(self, outcome: Reply | RequestError, deadline: float) -> None:
         super().__init__(outcome, deadline)
@@ -97,21 +97,21 @@ class _TryAgain(Exception):
 
 @functools.lru_cache(maxsize=64)
 def _trying(strategy: BackoffStrategy) -> Callable[[_Call], Awaitable[Reply]]:
-    # Decorating costs more than all else here, so it is done once for each strategy; and importing backoff
-    # waits for the first call that has retries configured.
+    # Decorating costs more than everything else here, so it is done once for each strategy. backoff is
+    # imported by the first retry, since most programs never need it.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of asyncio.iscoroutinefunction, on Python 3.14
         import backoff
 
-        # backoff's own jitter and max_time would shorten a Retry-After; its logger would log the call's
-        # arguments. The generator of waits decides all of that instead.
+        # backoff's own jitter and max_time would shorten a Retry-After, and its logger would log the call's
+        # arguments. The generator of waits does all of this instead.
         return backoff.on_exception(_waits, _TryAgain, jitter=None, logger=None, strategy=strategy)(
             _Call.go_on
         )
 
 
 def _waits(strategy: BackoffStrategy) -> Generator[float, Any, None]:
-    """The waits, in seconds, each the answer to the failure sent in; ends where one would be too late."""
+    """Yields the wait in seconds for each failure sent in; ends when a wait would pass the deadline."""
     jitter = _DEFAULT_JITTER_MS if strategy.jitter_ms is None else strategy.jitter_ms
     interval = strategy.initial_interval
     failure: _TryAgain = yield 0.0  # backoff discards the first
@@ -126,10 +126,10 @@ def _waits(strategy: BackoffStrategy) -> Generator[float, Any, None]:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """The seconds that the service asks to wait, None if it asks for nothing sensible.
+    """The seconds that the service asks to wait; None if it names no finite time of more than 0.
 
-    Reads ``retry-after-ms`` (milliseconds) and ``Retry-After`` (seconds, or an HTTP date). A wait of nothing
-    or less is no answer: trying again at once is what a service in trouble needs least.
+    Reads ``retry-after-ms`` (milliseconds) and ``Retry-After`` (seconds, or an HTTP date). A time of 0 or
+    less is ignored, since retrying at once would only add load to a service in trouble.
     """
     asked = headers.get("Retry-After", "")
     readings: tuple[Callable[[], float], ...] = (

@@ -1,4 +1,4 @@
-"""One request goes out and its reply comes back, over the right HTTP client for the running event loop."""
+"""Sends one request and returns its reply, over the HTTP client of the running event loop."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _CLOSED_DURING_CALL = "the client was closed during the call"
 
 
 class _Home(NamedTuple):
-    """An HTTP client that we had made, and the scope that closes it."""
+    """An HTTP client made for one event loop, and the generator that closes it."""
 
     client: ReplyClient
     scope: AsyncGenerator[ReplyClient, None]
 
 
 class _Waiting:
-    """A task in one of its waits, which can be cut short without cancelling the task for good."""
+    """A task that waits. The wait can be cut short, and the task then goes on as if it was not cancelled."""
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -42,23 +42,23 @@ class _Waiting:
         self._cancelled_before = _cancellations(self._task)
 
     def cut_short(self) -> None:
-        """End the wait in a cancellation."""
+        """End the wait by cancelling the task."""
         assert self._task is not None
         self._is_cut_short = True
         self._task.cancel()
 
     def is_all_that_was_cancelled(self) -> bool:
-        """Whether the cancellation that ended the wait is ours alone."""
+        """Whether `cut_short` alone, and nobody else, has cancelled the task."""
         return self._is_cut_short and _cancellations(self._task) - 1 <= self._cancelled_before
 
     def take_back(self) -> None:
-        """Uncancel the task, if it was cut short."""
+        """Undo the cancellation by `cut_short`."""
         if self._is_cut_short:
             getattr(self._task, "uncancel", int)()
 
 
 class Transport:
-    """Sends requests over the user's own client, or over one made for each event loop."""
+    """Sends requests, over the user's own client or over one made for each event loop."""
 
     def __init__(
         self,
@@ -73,8 +73,9 @@ class Transport:
         self._closed = False
         self._homes: dict[asyncio.AbstractEventLoop, _Home] = {}
         self._waiting: set[_Waiting] = set()
-        # Keeps what was made alive until this is gone. Were it collected along with this, as part of a cycle,
-        # it would be finalized unclosed; dropped afterwards, its scope closes it.
+        # Keeps the HTTP clients alive until after this object is collected. If both were collected in one
+        # cycle, the clients would be finalized unclosed; freed afterwards, they are closed by their
+        # generators.
         weakref.finalize(self, self._homes.clear).atexit = False
         self._given: ReplyClient | None = None
 
@@ -94,7 +95,7 @@ class Transport:
     ) -> Reply:
         """Send a request once and read its reply, whatever its status.
 
-        Raises `RequestError` or one of its kinds if no reply comes, and `ClosedError`.
+        Raises `RequestError` or a subclass if no reply comes, and `ClosedError`.
         """
         client = self._client() or await self._new_client()
         log = None
@@ -121,9 +122,9 @@ class Transport:
         return reply
 
     async def unless_closed(self, work: Awaitable[T]) -> T:
-        """Await what may be long in coming without a request on its way: a wait before another try, for one.
+        """Await something that can take long while no request is sent, such as the wait before a retry.
 
-        A close ends it at once. Raises `ClosedError` then.
+        Raises `ClosedError` at once when the client is closed.
         """
         waiting = _Waiting()
         self._waiting.add(waiting)
@@ -140,14 +141,14 @@ class Transport:
             waiting.take_back()
 
     async def aclose(self) -> None:
-        """Close what was made for the running event loop; other loops close theirs as soon as they turn."""
+        """Close the HTTP client of the running event loop. Other loops close theirs in their next turn."""
         home = self._homes.pop(asyncio.get_running_loop(), None)
         self.discard()
         if home is not None:
             await home.scope.aclose()
 
     def discard(self) -> None:
-        """Close without waiting, from any thread: each event loop closes its own as soon as it turns."""
+        """Close without waiting, from any thread. Each event loop closes its own client in its next turn."""
         self._closed = True
         self._homes.clear()
         for waiting in list(self._waiting):
@@ -168,7 +169,7 @@ class Transport:
         return None if home is None else home.client
 
     async def _new_client(self) -> ReplyClient:
-        for other in list(self._homes):  # which other threads change too
+        for other in list(self._homes):  # a copy, since other threads change it
             if other.is_closed():
                 self._homes.pop(other, None)
         scope = _scope(self._make)
@@ -179,8 +180,8 @@ class Transport:
 async def _scope(make: Callable[[], ReplyClient]) -> AsyncGenerator[ReplyClient, None]:
     """An HTTP client that is open for as long as this generator is.
 
-    A generator, because its event loop then closes the client for us wherever we cannot: when ``asyncio.run``
-    comes to its end, and when a LangCache client is dropped unclosed, in whichever thread.
+    An event loop closes its async generators at the end of ``asyncio.run`` and when they are collected, in
+    any thread. That closes the HTTP client where nobody could await its ``aclose``.
     """
     client = make()
     try:
@@ -190,20 +191,20 @@ async def _scope(make: Callable[[], ReplyClient]) -> AsyncGenerator[ReplyClient,
 
 
 def _may_repeat(request: Request[Any], error: NoResponseError) -> bool:
-    # The service may have closed an idle connection just as it was used again. aiohttp sends GET and DELETE
-    # once more by itself; it cannot know which POST may be repeated.
+    # The service may have closed an idle connection just as it was used again. aiohttp itself sends a GET or
+    # DELETE again; it can't know which POST may be repeated.
     operation = request.operation
     return operation.method == "POST" and operation.repeatable and error.raw_response is None
 
 
 def _cancelled_from_outside(error: BaseException) -> bool:
-    # A closing connector cancels whoever waits for a connection. Since Python 3.11 a task knows whether
-    # somebody cancelled it; before that a cancellation during a close counts as the close's doing.
+    # A closing connector cancels the tasks that wait for a connection. Since Python 3.11 a task knows whether
+    # its own cancel() was called; before, every cancellation during a close is taken for the connector's.
     return isinstance(error, asyncio.CancelledError) and _cancellations(asyncio.current_task()) > 0
 
 
 def _cancellations(task: asyncio.Task[Any] | None) -> int:
-    # A task counts them since Python 3.11.
+    # Counted since Python 3.11.
     return int(getattr(task, "cancelling", int)())
 
 
