@@ -1,4 +1,4 @@
-"""Everything that can go wrong once a call has left the caller's hands.
+"""The errors that a call can end with.
 
 ::
 
@@ -14,16 +14,16 @@
     │   ├── UnexpectedError             500   UnexpectedErrorResponseContent
     │   └── APIError                    any other status
     │       └── GatewayError            502, 503, 504: from a proxy in front of the service
-    ├── ResponseValidationError         a success whose body is not what it should be
+    ├── ResponseValidationError         a 2xx status, but the body can't be read
     ├── RequestError                    no reply came
     │   ├── ConnectError                no connection (also a ConnectionError)
     │   ├── NoResponseError             the connection ended before the reply did (also a ConnectionError)
     │   └── TimeoutException            out of time (also a TimeoutError)
     └── ClosedError                     the client was closed (also a RuntimeError)
 
-The names on the right are those of the established client; they are the same classes. An argument that
-breaks a rule of the service is a 400 before anything is sent: `langcache.LimitError`, a `BadRequestError`
-that is also a `ValueError`. An argument of a wrong type is a plain `TypeError`.
+The names on the right are those of the established client, for the same classes. An argument that breaks a
+rule of the service raises `langcache.LimitError` before anything is sent: a `BadRequestError` (400) that is
+also a `ValueError`. An argument of a wrong type raises `TypeError`.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ _MESSAGE_CHARS = 500
 
 
 class LangCacheError(Exception):
-    """The root of every error that a call can end with."""
+    """The base class of all errors that a call can end with."""
 
     message: str
     """What happened, in one line."""
@@ -109,11 +109,11 @@ class LangCacheError(Exception):
     """The reply's body as text, empty if no reply came."""
 
     raw_response: Reply | None
-    """The reply as it came, None if none did."""
+    """The reply, None if no reply came."""
 
     data: ProblemDetails
-    """The problem that the body describes: a ``…ErrorResponseContentData`` for a status that has one. What
-    the body does not say is None, but for the status."""
+    """The problem that the body describes: a ``…ErrorResponseContentData`` for a status that has one. Fields
+    that the body does not have are None, except for the status."""
 
     tries: int
     """How many times the request was sent."""
@@ -122,7 +122,7 @@ class LangCacheError(Exception):
         super().__init__(message)
         self.message = message
         self.raw_response = raw_response
-        # Against None, for a program's tests pass replies of other kinds, and an HTTP 400 may count as false.
+        # Compared with None, since the tests of programs pass replies of other types, which may be false.
         self.status_code = 0 if raw_response is None else raw_response.status_code
         self.body = body if body is not None else "" if raw_response is None else raw_response.text
         self.data = ProblemDetails()
@@ -130,14 +130,15 @@ class LangCacheError(Exception):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The reply's headers, empty if no reply came. Keys compare without case."""
+        """The reply's headers, empty if no reply came. Their names are case-insensitive."""
         return _NO_HEADERS if self.raw_response is None else self.raw_response.headers
 
     def __str__(self) -> str:
         return self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # By state, not by arguments: each subclass has its own, and OSError would make an errno of two.
+        # By state, not by arguments: those of the subclasses differ, and OSError takes the first of two for
+        # an errno.
         return _restore, (type(self), self.args), self.__dict__
 
 
@@ -148,10 +149,10 @@ def _restore(kind: type[LangCacheError], args: tuple[Any, ...]) -> LangCacheErro
 
 
 class StatusError(LangCacheError):
-    """The service, or something in front of it, answered with an error status."""
+    """The service, or a proxy in front of it, answered with an error status."""
 
     status: ClassVar[int | None] = None
-    """The status that this class stands for, None if it stands for several."""
+    """The status of this class; None if there are several."""
 
     def __init__(
         self,
@@ -163,7 +164,7 @@ class StatusError(LangCacheError):
     ) -> None:
         super().__init__("", raw_response, body)
         self.data: ProblemDetails = data or ProblemDetails()
-        # A program's tests may give the details in the body alone, or a mock for the data.
+        # The tests of programs may give the details only in the body, or a mock as the data.
         told = isinstance(data, ProblemDetails) and bool(data.detail or not body)
         problem = self.data if told else ProblemDetails()
         self.message: str = message or _describe(self.status_code, problem, self.body)
@@ -195,7 +196,7 @@ class NotFoundError(StatusError):
 
 
 class PayloadTooLargeError(StatusError):
-    """413: the request is larger than the service takes."""
+    """413: the request is larger than the service accepts."""
 
     status: ClassVar[int | None] = 413
 
@@ -230,10 +231,10 @@ class GatewayError(APIError):
 
 
 class ResponseValidationError(LangCacheError):
-    """The service said that all went well, but its body can't be read."""
+    """The service answered with a 2xx status, but the body can't be read."""
 
     cause: Exception
-    """What the decoder said."""
+    """The error of the decoder."""
 
     def __init__(self, message: str, raw_response: Reply, cause: Exception, body: str | None = None) -> None:
         super().__init__(f"{message}: {_one_line(str(cause))}", raw_response, body)
@@ -242,7 +243,7 @@ class ResponseValidationError(LangCacheError):
 
 
 class RequestError(LangCacheError):
-    """The request brought no reply."""
+    """No reply came."""
 
 
 class ConnectError(RequestError, ConnectionError):
@@ -250,7 +251,7 @@ class ConnectError(RequestError, ConnectionError):
 
 
 class NoResponseError(RequestError, ConnectionError):
-    """The connection ended before the reply did. The service may or may not have done what was asked."""
+    """The connection ended before the reply did. Whether the service carried out the request is unknown."""
 
     def __init__(
         self,
@@ -262,7 +263,7 @@ class NoResponseError(RequestError, ConnectionError):
 
 
 class TimeoutException(RequestError, TimeoutError):
-    """The time allowed for the call ran out. The service may or may not have done what was asked."""
+    """The time allowed for the call ran out. Whether the service carried out the request is unknown."""
 
 
 class ClosedError(LangCacheError, RuntimeError):
@@ -285,7 +286,7 @@ _BY_STATUS: dict[int, type[StatusError]] = {
 
 
 def error_from_reply(reply: Reply) -> StatusError:
-    """The error that a reply means. Its class follows from the status alone."""
+    """The error for a reply. Its class depends on the status alone."""
     problem = _problem(reply)
     kind = _BY_STATUS.get(reply.status_code)
     if kind is not None:
@@ -297,7 +298,7 @@ def error_from_reply(reply: Reply) -> StatusError:
 
 
 def _problem(reply: Reply) -> ProblemDetails:
-    """What the body says of the problem, field by field, so that one odd field does not hide the others."""
+    """The problem in the body, read field by field, so that one invalid field does not discard the others."""
     kind = problem_class(reply.status_code)
     try:
         body = msgspec.json.decode(reply.content, type=dict[str, Any])
@@ -331,7 +332,7 @@ def _describe(status: int, problem: ProblemDetails, body: str, location: str | N
 
 
 def _one_line(text: str) -> str:
-    # Unprintable characters could drive a terminal, or be lone surrogates that no log file takes.
+    # Unprintable characters could control a terminal, or be lone surrogates that no log file can store.
     shown = (character if character.isprintable() else " " for character in str(text)[: 2 * _MESSAGE_CHARS])
     line = " ".join("".join(shown).split())
     return line if len(line) <= _MESSAGE_CHARS else f"{line[:_MESSAGE_CHARS]}…"

@@ -1,4 +1,4 @@
-"""What carries a request: the protocol that a client of your own must satisfy."""
+"""The protocol that an HTTP client of your own must satisfy to be passed as ``client=``."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class HttpResponse(Protocol):
 
 @runtime_checkable
 class AsyncHttpClient(Protocol):
-    """Anything that can carry one request.
+    """An HTTP client: it sends a request and reads the reply.
 
-    It raises `langcache.errors.RequestError` or one of its kinds when no reply comes; a bare `TimeoutError`
-    or `OSError` becomes one. It must not follow redirects to another host with the headers it was given.
+    It raises `langcache.errors.RequestError` or a subclass when no reply comes; a built-in `TimeoutError` or
+    `OSError` is converted to one. It must not follow redirects to another host with the headers it was given.
     """
 
     async def request(
@@ -51,24 +51,26 @@ class AsyncHttpClient(Protocol):
 
         Args:
             method: the HTTP method.
-            url: the whole URL, percent-encoded already.
-            headers: every header to send, the API key among them.
+            url: the whole URL, already percent-encoded.
+            headers: every header to send, including the API key.
             content: the body, or None.
-            timeout: seconds for the whole exchange; None for the client's own.
+            timeout: seconds for the whole exchange; None for the client's own timeouts.
         """
         ...
 
     async def aclose(self) -> None:
-        """Let go of connections. Called only on a client made for us (see `ClientSource`)."""
+        """Close all connections. Called only on a client that a callable made (see `ClientSource`)."""
         ...
 
 
 HttpClient: TypeAlias = AsyncHttpClient
-"""What ``client=`` of `langcache.LangCache` takes: there too it runs in an event loop."""
+"""The type of ``client=`` of `langcache.LangCache`, which runs it in an event loop as well."""
 
 ClientSource: TypeAlias = (
     aiohttp.ClientSession | AsyncHttpClient | Callable[[], aiohttp.ClientSession | AsyncHttpClient]
 )
-"""What ``client=`` takes: a session or client of your own, which is never closed for you; or a callable,
-`aiohttp.ClientSession` itself for one, that makes it inside the event loop that will use it, and what it
-made is closed along with the LangCache client."""
+"""What ``client=`` takes: a session or client, or a callable that makes one (the class
+`aiohttp.ClientSession`, for example).
+
+A session or client that you pass is never closed for you. A callable is called inside the event loop that
+will use the session or client, which is closed together with the LangCache client."""

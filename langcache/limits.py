@@ -1,4 +1,4 @@
-"""What the service accepts, and the one place that checks it before anything is sent."""
+"""Checks of arguments: the limits of the service, and the types and bounds of numbers and texts."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ _ATTRIBUTE_NAME = re.compile(r"[a-zA-Z0-9_-]+")
 class LimitError(BadRequestError, ValueError):
     """An argument breaks a rule of the service. ``str(e)`` names the argument, the rule and the value.
 
-    It is raised in place of the 400 that the service would have answered, and passes for one: a program that
-    handles the service's refusals handles it too. Nothing was sent, so ``tries`` is 0.
+    It is raised in place of the 400 that the service would have answered, and is a `BadRequestError` as well,
+    so that a program handles both in the same way. Nothing was sent, so ``tries`` is 0.
     """
 
     def __init__(self, argument: str, rule: str, reason: str, hint: str = "") -> None:
@@ -52,7 +52,7 @@ class LimitError(BadRequestError, ValueError):
         self.rule = rule
         """The rule's short name: ``min``, ``max``, ``pattern``, ``required``, ``oneof``."""
         self.reason = reason
-        """What the rule asks for and what was given instead."""
+        """The rule in words, and the value that was given."""
         self.tries = 0
         self.status_code = 400
         self.data: ProblemDetails = BadRequestErrorResponseContentData(
@@ -66,29 +66,29 @@ class LimitError(BadRequestError, ValueError):
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The limits that LangCache documents (https://redis.io/docs/latest/develop/ai/langcache/).
 
-    The client checks them before it sends anything. For a service that allows more, give the client its
-    own: ``AsyncLangCache(limits=Limits(prompt_chars=8192))``. ``None`` lifts a limit altogether, and
-    ``Limits.none()`` lifts all of them; types are checked all the same.
+    The client checks them before it sends anything. For a service that allows more, pass other limits:
+    ``AsyncLangCache(limits=Limits(prompt_chars=8192))``. ``None`` removes a limit, and ``Limits.none()``
+    removes all of them; types are still checked.
     """
 
     prompt_chars: int | None = 1024
-    """Most characters in a prompt. A prompt always has at least one."""
+    """The most characters in a prompt. The least is always 1."""
 
     attributes: int | None = 5
-    """Most attributes in one call."""
+    """The most attributes in one call."""
 
     attribute_name_chars: int | None = 32
-    """Most characters in an attribute's name; while it is set, names match ``[a-zA-Z0-9_-]+``."""
+    """The most characters in an attribute's name. Unless it is None, names must match ``[a-zA-Z0-9_-]+``."""
 
     attribute_value_chars: int | None = 500
-    """Most characters in an attribute's value; while it is set, values have no comma."""
+    """The most characters in an attribute's value. Unless it is None, values must not have a comma."""
 
     ttl_millis: int | None = _YEAR
-    """Longest time to live in milliseconds: a year."""
+    """The longest time to live, in milliseconds. The default is a year."""
 
     reply_bytes: int | None = 64 * 1024 * 1024
-    """Most bytes in a reply's body, decompressed. Ours, not the service's: it bounds what a broken proxy or a
-    gzip bomb can cost."""
+    """The most bytes in the body of a reply, decompressed. This limit is the client's own: it bounds the
+    memory that a broken proxy or a gzip bomb can take."""
 
     known_strategies: bool = True
     """Whether a search strategy must be one that this client knows."""
@@ -101,7 +101,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def none(cls) -> Limits:
-        """No limits but those of type and of sense (an empty prompt, a negative time)."""
+        """Limits that refuse only wrong types and senseless values (an empty prompt, a negative time)."""
         return cls(
             prompt_chars=None,
             attributes=None,
@@ -152,7 +152,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         return strategies
 
     def attribute_map(self, value: object) -> dict[str, str] | None:
-        """Check attributes: None, or a mapping of names to values. None if there is nothing in it."""
+        """Check attributes: None or a mapping of names to values. Returns None for an empty one."""
         if value is None:
             return None
         if not isinstance(value, Mapping):
@@ -165,7 +165,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         return attributes or None
 
     def required_attributes(self, value: object) -> dict[str, str]:
-        """Check the attributes of ``delete_query``, which without any could empty the whole cache."""
+        """Check the attributes of ``delete_query``. At least one is required: none could mean all entries."""
         attributes = self.attribute_map(value)
         if attributes is None:
             raise LimitError("attributes", "required", "cannot be blank; flush() is what empties a cache")
@@ -176,8 +176,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         return None if value is None else check_int("max_results", value, minimum=1, error=LimitError)
 
     def ttl(self, ttl_millis: object, ttl: object = None) -> int | None:
-        """Check a time to live: None, or 1 to ``ttl_millis`` milliseconds, or as much in ``ttl``, which is
-        seconds or a `timedelta`. Both at once are refused."""
+        """Check a time to live: None, or 1 to ``self.ttl_millis`` milliseconds.
+
+        It is given as ``ttl_millis`` or, in seconds or as a `timedelta`, as ``ttl``; both at once are a
+        `TypeError`. Returns milliseconds.
+        """
         largest = _LARGEST_INT if self.ttl_millis is None else self.ttl_millis
         if ttl is None:
             if ttl_millis is None:
@@ -239,14 +242,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_instance(argument: str, value: object, kind: type[T], name: str) -> T | None:
-    """None or an instance of a class, or an error that names the argument and the class."""
+    """None or an instance of ``kind``. Raises `TypeError` for anything else."""
     if value is not None and not isinstance(value, kind):
         raise wrong_type(argument, f"a {name}", value)
     return value
 
 
 def check_text(argument: str, value: object) -> str:
-    """A string that can be sent as UTF-8, or an error that names the argument."""
+    """A string that can be encoded as UTF-8. Raises `TypeError` or `LimitError`."""
     if not isinstance(value, str):
         raise wrong_type(argument, "str", value)
     if not value.isascii():
@@ -368,9 +371,10 @@ def _millis(ttl: object) -> int:
 
 
 def check_path_segment(argument: str, value: object) -> str:
-    """An opaque id, percent-encoded so that it names one segment of a path and nothing else.
+    """An opaque id, percent-encoded as one segment of a path.
 
-    Refuses what a server or a proxy could read as another path: nothing, ``.``, ``..``, and slashes.
+    Raises `LimitError` for an id that a server or a proxy could read as another path: an empty one, ``.``,
+    ``..``, or one with a slash or backslash.
     """
     text = check_text(argument, value)
     if text in ("", ".", "..") or "/" in text or "\\" in text:
@@ -393,7 +397,7 @@ def _too_many(argument: str, unit: str, limit: int, count: int) -> LimitError:
 
 
 def short(value: object) -> str:
-    """A value as it stands in a message."""
+    """The repr of a value, cut to fit into a message."""
     try:
         text = repr(value)
     except ValueError:  # of an int with more digits than Python is willing to write

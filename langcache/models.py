@@ -1,4 +1,4 @@
-"""What goes over the wire, as msgspec Structs: snake_case in Python, camelCase in JSON."""
+"""The bodies of requests and replies, as msgspec Structs: snake_case in Python, camelCase in JSON."""
 
 from __future__ import annotations
 
@@ -125,9 +125,9 @@ class DeleteQueryRequest(Model, kw_only=True, omit_defaults=True):
 
 
 class ReplyModel(Model, kw_only=True, dict=True):
-    """What every reply has in common: how it was come by."""
+    """The base class of replies: how often the request was sent."""
 
-    # Kept beside the fields: it is not of the wire, nor of what makes two replies equal.
+    # No field: it is not sent by the service, and does not count when replies are compared.
     @property
     def tries(self) -> int:
         """How many times the request was sent: 1 unless it was retried."""
@@ -152,25 +152,25 @@ class ReplyModel(Model, kw_only=True, dict=True):
 
 
 class CacheEntry(Model, kw_only=True):
-    """A stored prompt and response, and how well it matched."""
+    """A stored prompt and response, and how similar the prompt is to the one searched for."""
 
     id: str
-    """What ``delete_by_id`` takes."""
+    """The id, as ``delete_by_id`` takes it."""
 
     prompt: str
-    """The prompt that it was stored under."""
+    """The prompt that was stored."""
 
     response: str
-    """The answer that was stored."""
+    """The response that was stored."""
 
     attributes: dict[str, str] = msgspec.field(default_factory=dict[str, str])
-    """The attributes that it was stored with."""
+    """The attributes that were stored."""
 
     similarity: float
     """Normalised cosine similarity, (1 + cos) / 2: 0 to 1."""
 
     search_strategy: SearchStrategy
-    """The strategy that found it. A plain string becomes a member."""
+    """The strategy that found the entry. A plain string is converted to a member."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.search_strategy, SearchStrategy):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -178,11 +178,11 @@ class CacheEntry(Model, kw_only=True):
 
 
 class _Results(ReplyModel, kw_only=True):
-    """A list of entries that is false when the search missed."""
+    """A list of entries. It is false when the search was a miss."""
 
     data: list[CacheEntry]
-    """The entries found, best first; empty on a miss. Dicts become entries, as `Model.model_validate` makes
-    them."""
+    """The entries found, best first; empty on a miss. Dicts are converted to entries, as by
+    `Model.model_validate`."""
 
     def __post_init__(self) -> None:
         if self.data and isinstance(self.data[0], dict):
@@ -231,32 +231,32 @@ class _Results(ReplyModel, kw_only=True):
 
 
 class SearchResponse(_Results, kw_only=True):
-    """What ``search`` found. False when it missed, iterable, and indexable: ``result[0].response``."""
+    """The result of ``search``: false on a miss, iterable, and indexable as in ``result[0].response``."""
 
 
 class ConversationalSearchResponseContent(_Results, kw_only=True):
-    """What ``conversational_search`` found, and the question that the service made of the conversation."""
+    """The result of ``conversational_search``, with the prompt that the service made of the conversation."""
 
     actual_prompt: str
-    """The prompt that was searched for after the service took the context into account."""
+    """The prompt that was searched for, which the service made of ``prompt`` and ``context``."""
 
 
 class SetResponse(ReplyModel, kw_only=True):
-    """What ``set`` stored."""
+    """The result of ``set``."""
 
     entry_id: str
-    """The new entry's id, which ``delete_by_id`` takes."""
+    """The id of the new entry, as ``delete_by_id`` takes it."""
 
 
 class DeleteQueryResponse(ReplyModel, kw_only=True):
-    """What ``delete_query`` deleted."""
+    """The result of ``delete_query``."""
 
     deleted_entries_count: int
-    """How many entries there were."""
+    """The number of entries that were deleted."""
 
 
 class HealthResponse(ReplyModel, kw_only=True):
-    """A healthy service; an unhealthy one raises instead."""
+    """The result of ``health`` for a healthy service. For an unhealthy one, ``health`` raises."""
 
     status: str = "ok"
     """Always ``"ok"``."""

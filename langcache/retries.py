@@ -1,4 +1,4 @@
-"""What to try again, and how long to wait in between: the settings of retries."""
+"""The settings of retries: which failures to retry, and how long to wait between tries."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class BackoffStrategy(msgspec.Struct, frozen=True):
     """The longest wait, jitter included. A ``Retry-After`` from the service may be longer."""
 
     exponent: float
-    """What each wait is multiplied by to get the next, at least 1."""
+    """The factor from one wait to the next, at least 1."""
 
     max_elapsed_time: float
-    """The deadline over all tries and waits. A try still running then ends in `TimeoutException`, and a wait
-    that would pass it is not begun: the call ends with what it has."""
+    """The time allowed for all tries and waits together. A try that is still running at its end raises
+    `TimeoutException`. A wait that would go beyond it is not begun: the last outcome is the call's."""
 
     jitter_ms: float | None = None
-    """A random addition to each wait, from 0 to this many. None is 1,000, as in the established client."""
+    """The most that is added to each wait at random. None is 1,000, as in the established client."""
 
     def __post_init__(self) -> None:
         for name, minimum in _LEAST.items():
@@ -46,7 +46,7 @@ class BackoffStrategy(msgspec.Struct, frozen=True):
 
 
 class RetryConfig(msgspec.Struct, frozen=True):
-    """Whether and what to try again."""
+    """Whether to retry, and which failures."""
 
     strategy: str
     """``"backoff"``, or ``"none"`` for a single try."""
@@ -55,11 +55,11 @@ class RetryConfig(msgspec.Struct, frozen=True):
     """How long to wait; needed if the strategy is ``"backoff"``."""
 
     retry_connection_errors: bool = False
-    """Whether to try again when no reply came (`RequestError` and its kinds). A ``set`` may then be stored
-    twice, if its reply was what got lost."""
+    """Whether to retry when no reply came (`RequestError` and its subclasses). If only the reply of a ``set``
+    was lost, a retry stores the entry twice."""
 
     status_codes_override: tuple[str, ...] | None = None
-    """The statuses to try again, as ``"503"`` or ``"5XX"``, in place of 429, 500, 502, 503 and 504. Any
+    """The statuses to retry, as ``"503"`` or ``"5XX"``, in place of 429, 500, 502, 503 and 504. Any
     iterable will do, and one status alone."""
 
     def __post_init__(self) -> None:
@@ -71,7 +71,7 @@ class RetryConfig(msgspec.Struct, frozen=True):
         msgspec.structs.force_setattr(self, "status_codes_override", codes or None)
 
     def retries_status(self, status: int) -> bool:
-        """Whether a reply with this status is tried again."""
+        """Whether a reply with this status is retried."""
         return _among(self.status_codes_override or _RETRIED_STATUSES, status)
 
 
@@ -101,6 +101,6 @@ def _among(codes: tuple[str, ...], status: int) -> bool:
 
 
 def check_retries(argument: str, config: object) -> RetryConfig | None:
-    """The config that an argument gives, None for a single try. Raises `TypeError` for anything else."""
+    """The config given as an argument; None for a single try. Raises `TypeError` for anything else."""
     given = None if config is msgspec.UNSET else config
     return check_instance(argument, given, RetryConfig, "langcache.RetryConfig")

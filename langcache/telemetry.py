@@ -54,8 +54,7 @@ class Telemetry:
             from opentelemetry import metrics, trace
         except ImportError as error:
             raise ImportError(
-                "Telemetry needs the package 'opentelemetry-api'; "
-                "install it with: pip install '.[otel]'",
+                "Telemetry needs the package 'opentelemetry-api'; install it with: pip install '.[otel]'",
                 name="opentelemetry",
             ) from error
         self._trace = trace

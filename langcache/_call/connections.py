@@ -53,7 +53,7 @@ class AiohttpClient:
         self._proxies: dict[str, str | None] | None = {} if env_proxies and getproxies() else None
 
     @classmethod
-    def lean(cls, *, max_reply_bytes: int | None) -> AiohttpClient:
+    def with_own_session(cls, *, max_reply_bytes: int | None) -> AiohttpClient:
         """One on a new session, without cookies and other features that a LangCache client does not need."""
         session = aiohttp.ClientSession(
             connector=CheckingConnector(limit=0, keepalive_timeout=_KEEPALIVE),
@@ -250,7 +250,7 @@ def _request_error(error: BaseException, timeout: float | None, head: Reply | No
             return TimeoutException(f"no connection to the service{within}: {error}")
         return TimeoutException(f"no reply from the service{within}", head)
     if isinstance(error, aiohttp.ClientResponseError):
-        _forget_request(error)
+        _redact(error)
         what = " ".join(error.message.split())[:200]
         if isinstance(error, aiohttp.ClientHttpProxyError):
             return ConnectError(f"no connection to the service: the proxy answered {error.status} {what}")
@@ -264,7 +264,7 @@ def _request_error(error: BaseException, timeout: float | None, head: Reply | No
     return NoResponseError(f"the connection ended before the reply did: {what}", head)
 
 
-def _forget_request(error: aiohttp.ClientResponseError) -> None:
+def _redact(error: aiohttp.ClientResponseError) -> None:
     # This error stays the cause of ours, and its repr would show the key and the password of a proxy's URL.
     info = error.request_info
     error.request_info = info._replace(headers=CIMultiDictProxy(CIMultiDict[str]()), real_url=info.url)

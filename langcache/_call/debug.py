@@ -11,13 +11,13 @@ from .._wire.exchange import Request
 from ..httpclient import HttpResponse
 from ..limits import wrong_type
 
-__all__ = ["DebugLogger", "ExchangeLog", "default_logger"]
+__all__ = ["ExchangeLog", "Logger", "default_logger"]
 
 
 _OFF = ("", "0", "false", "no", "off")
 
 
-class DebugLogger(Protocol):
+class Logger(Protocol):
     """Anything with the ``debug`` method of a `logging.Logger`."""
 
     def debug(self, msg: str, /, *args: Any) -> Any:
@@ -25,7 +25,7 @@ class DebugLogger(Protocol):
         ...
 
 
-def default_logger() -> DebugLogger | None:
+def default_logger() -> Logger | None:
     """The logger ``langcache``, printing to standard error, if ``LANGCACHE_DEBUG`` turns it on; else None.
 
     Every value turns it on but ``0``, ``false``, ``no``, ``off`` (in any case) and the empty one.
@@ -41,20 +41,20 @@ def default_logger() -> DebugLogger | None:
     return logger
 
 
-def check_logger(given: object) -> DebugLogger | None:
+def check_logger(given: object) -> Logger | None:
     """The logger given as ``debug_logger``, or the default one. Raises `TypeError` if it is no logger."""
     if given is None:
         return default_logger()
     if not callable(getattr(given, "debug", None)):
         raise wrong_type("debug_logger", "a logger, with a debug method as a logging.Logger has", given)
-    return cast("DebugLogger", given)
+    return cast("Logger", given)
 
 
 class ExchangeLog:
     """The log lines of one try: one for the request, one for the reply or the failure."""
 
     def __init__(
-        self, logger: DebugLogger, request: Request[Any], url: str, nth_try: int, *, bodies: bool
+        self, logger: Logger, request: Request[Any], url: str, nth_try: int, *, bodies: bool
     ) -> None:
         self._logger = logger
         self._bodies = bodies

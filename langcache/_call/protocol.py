@@ -43,14 +43,14 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _encode = msgspec.json.Encoder().encode
 
 
-def _nothing(content: bytes) -> None:
+def _read_nothing(content: bytes) -> None:
     # The service answers with nothing or with JSON. A page comes from something in between, such as a proxy
     # that asks to sign in, and then nothing was deleted.
     if content.strip():
         msgspec.json.decode(content)
 
 
-def _healthy(content: bytes) -> HealthResponse:
+def _read_health(content: bytes) -> HealthResponse:
     # The body of a healthy service is not specified, but it is not a page.
     if content.lstrip().startswith(b"<"):
         raise msgspec.DecodeError("it is a page, not an answer of the service")
@@ -63,21 +63,21 @@ _SEARCH = Operation(
 _SET = Operation(
     name="set", method="POST", path="entries", read=msgspec.json.Decoder(SetResponse).decode, repeatable=False
 )
-_DELETE_BY_ID = Operation(name="delete_by_id", method="DELETE", path="entries/", read=_nothing)
+_DELETE_BY_ID = Operation(name="delete_by_id", method="DELETE", path="entries/", read=_read_nothing)
 _DELETE_QUERY = Operation(
     name="delete_query",
     method="DELETE",
     path="entries",
     read=msgspec.json.Decoder(DeleteQueryResponse).decode,
 )
-_FLUSH = Operation(name="flush", method="POST", path="flush", read=_nothing)
+_FLUSH = Operation(name="flush", method="POST", path="flush", read=_read_nothing)
 _CONVERSATIONAL_SEARCH = Operation(
     name="conversational_search",
     method="POST",
     path="conversations/search",
     read=msgspec.json.Decoder(ConversationalSearchResponseContent).decode,
 )
-_HEALTH = Operation(name="health", method="GET", path="health", read=_healthy)
+_HEALTH = Operation(name="health", method="GET", path="health", read=_read_health)
 
 
 def search(

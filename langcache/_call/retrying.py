@@ -76,7 +76,7 @@ class _Call:
         self.tries = 1
         self.failure: _TryAgain | None = failure
 
-    async def go_on(self) -> Reply:
+    async def next_try(self) -> Reply:
         """Called by backoff: first raises the failure of the first try, then makes one try more each time."""
         if self.failure is not None:
             failure, self.failure = self.failure, None
@@ -106,7 +106,7 @@ def _trying(strategy: BackoffStrategy) -> Callable[[_Call], Awaitable[Reply]]:
         # backoff's own jitter and max_time would shorten a Retry-After, and its logger would log the call's
         # arguments. The generator of waits does all of this instead.
         return backoff.on_exception(_waits, _TryAgain, jitter=None, logger=None, strategy=strategy)(
-            _Call.go_on
+            _Call.next_try
         )
 
 

@@ -15,7 +15,7 @@ from ..errors import ClosedError, NoResponseError
 from ..httpclient import ClientSource
 from .connections import AiohttpClient, ReplyClient, adapt, is_factory
 from .deadlines import time_left
-from .debug import DebugLogger, ExchangeLog
+from .debug import ExchangeLog, Logger
 from .forks import leave_to_parent
 
 __all__ = ["Transport"]
@@ -25,7 +25,7 @@ T = TypeVar("T")
 _CLOSED_DURING_CALL = "the client was closed during the call"
 
 
-class _Home(NamedTuple):
+class _LoopClient(NamedTuple):
     """An HTTP client made for one event loop, and the generator that closes it."""
 
     client: ReplyClient
@@ -65,23 +65,23 @@ class Transport:
         client: ClientSource | None,
         *,
         max_reply_bytes: int | None,
-        logger: DebugLogger | None,
+        logger: Logger | None,
         log_bodies: bool,
     ) -> None:
         self._logger = logger
         self._log_bodies = log_bodies
         self._closed = False
-        self._homes: dict[asyncio.AbstractEventLoop, _Home] = {}
+        self._clients: dict[asyncio.AbstractEventLoop, _LoopClient] = {}
         self._waiting: set[_Waiting] = set()
         # Keeps the HTTP clients alive until after this object is collected. If both were collected in one
         # cycle, the clients would be finalized unclosed; freed afterwards, they are closed by their
         # generators.
-        weakref.finalize(self, self._homes.clear).atexit = False
+        weakref.finalize(self, self._clients.clear).atexit = False
         self._given: ReplyClient | None = None
 
         def make() -> ReplyClient:
             if client is None:
-                return AiohttpClient.lean(max_reply_bytes=max_reply_bytes)
+                return AiohttpClient.with_own_session(max_reply_bytes=max_reply_bytes)
             assert callable(client)
             return adapt(client(), max_reply_bytes=max_reply_bytes)
 
@@ -142,15 +142,15 @@ class Transport:
 
     async def aclose(self) -> None:
         """Close the HTTP client of the running event loop. Other loops close theirs in their next turn."""
-        home = self._homes.pop(asyncio.get_running_loop(), None)
+        owned = self._clients.pop(asyncio.get_running_loop(), None)
         self.discard()
-        if home is not None:
-            await home.scope.aclose()
+        if owned is not None:
+            await owned.scope.aclose()
 
     def discard(self) -> None:
         """Close without waiting, from any thread. Each event loop closes its own client in its next turn."""
         self._closed = True
-        self._homes.clear()
+        self._clients.clear()
         for waiting in list(self._waiting):
             with suppress(RuntimeError):  # the loop is closed
                 waiting.loop.call_soon_threadsafe(self._cut_short, waiting)
@@ -165,16 +165,16 @@ class Transport:
             raise ClosedError("this client is closed; make a new one")
         if self._given is not None:
             return self._given
-        home = self._homes.get(asyncio.get_running_loop())
-        return None if home is None else home.client
+        owned = self._clients.get(asyncio.get_running_loop())
+        return None if owned is None else owned.client
 
     async def _new_client(self) -> ReplyClient:
-        for other in list(self._homes):  # a copy, since other threads change it
+        for other in list(self._clients):  # a copy, since other threads change it
             if other.is_closed():
-                self._homes.pop(other, None)
+                self._clients.pop(other, None)
         scope = _scope(self._make)
-        home = self._homes[asyncio.get_running_loop()] = _Home(await scope.__anext__(), scope)
-        return home.client
+        owned = self._clients[asyncio.get_running_loop()] = _LoopClient(await scope.__anext__(), scope)
+        return owned.client
 
 
 async def _scope(make: Callable[[], ReplyClient]) -> AsyncGenerator[ReplyClient, None]:
@@ -213,9 +213,9 @@ _transports: weakref.WeakSet[Transport] = weakref.WeakSet()
 
 def _start_anew_in_child() -> None:
     for transport in _transports:
-        if transport._homes:
-            leave_to_parent(dict(transport._homes))
-            transport._homes.clear()
+        if transport._clients:
+            leave_to_parent(dict(transport._clients))
+            transport._clients.clear()
         transport._waiting.clear()
 
 

@@ -1,1 +1,1 @@
-"""What serves programs written for the established client: its module paths, and help with wrong names."""
+"""Compatibility with the established client: its module paths, and errors that correct wrong names."""

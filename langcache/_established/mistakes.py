@@ -1,6 +1,6 @@
-"""Names that programs try in vain, and the errors that say what to write instead.
+"""Errors for wrong names of arguments and attributes that say which name to write instead.
 
-Nothing here runs before Python has found a name to be wrong, so that right calls cost next to nothing more.
+Nothing here runs until Python has found that a name is wrong, so correct calls cost almost nothing more.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _ARGUMENTS = {
     "retries=": "retry retry_config max_retries",
     "http_headers=": "headers extra_headers",
 }
-"""What to write, and what is tried in its place. What is before the ``=`` is an argument."""
+"""Maps what to write to the wrong names that it corrects. The text before the ``=`` is an argument."""
 
 _ATTRIBUTES = {
     "search(prompt)": "get check lookup query find retrieve semantic_search search_cache",
@@ -66,13 +66,13 @@ _ATTRIBUTES = {
     "model_dump_json()": "json to_json",
     "model_copy()": "copy",
 }
-"""What to write, and what is tried in its place. What it begins with is an attribute."""
+"""Maps what to write to the wrong names that it corrects. Its first word is an attribute or method."""
 
 _OF_THE_CLIENT = ("api_key", "cache_id", "client", "debug_logger", "limits")
 
 
 def missing_attribute(owner: object, name: str) -> AttributeError:
-    """The error for an attribute that the owner lacks."""
+    """The error for an attribute that an object does not have, with advice if there is any."""
     kind = type(owner)
     message = f"{kind.__name__!r} object has no attribute {name!r}"
     plain = name.removesuffix("_async")
@@ -93,7 +93,7 @@ def missing_attribute(owner: object, name: str) -> AttributeError:
 def explain_operation(
     method: Callable[P, Coroutine[Any, Any, T]],
 ) -> Callable[P, Coroutine[Any, Any, T]]:
-    """The method, with a `TypeError` that says how an argument is called here."""
+    """The method, whose `TypeError` for a wrong argument also names the right one."""
 
     @functools.wraps(method)
     async def call(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -108,7 +108,7 @@ def explain_operation(
 
 
 def explain_arguments(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-    """The same for a method that is not async."""
+    """As `explain_operation`, for a method that is not async."""
 
     @functools.wraps(method)
     def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -130,7 +130,7 @@ def unexpected_arguments(call: str, names: Iterable[str], parameters: Mapping[st
 
 
 def _explain(function: Callable[..., object], arguments: Mapping[str, object], error: TypeError) -> None:
-    """Raise an error with advice on each argument that is not the function's, if there is advice."""
+    """Raise an error with advice on each argument that the function does not have, if there is any advice."""
     parameters = inspect.signature(function).parameters
     advice = [_advice(name, parameters) for name in arguments if name not in parameters]
     if any(advice):

@@ -1,6 +1,6 @@
-"""The paths of the established client's modules, as further names of the modules here.
+"""Makes the module paths of the established client importable.
 
-There each class has a module of its own, and some programs import it from there.
+That client has a module for each class, and some programs import the class from there.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ __all__ = ["alias_modules"]
 
 
 def alias_modules(package: str, names: str, home: str | None = None) -> None:
-    """Make modules of these names importable from below a module, ``langcache.models.cacheentry`` for one.
+    """Make submodules of these names importable from a module, such as ``langcache.models.cacheentry``.
 
-    Each is one more name of the module ``home``; by default, of the package itself.
+    ``names`` are separated by spaces. Each is an alias of the module ``home``, by default of ``package``
+    itself.
     """
     module = sys.modules[home or package]
     for name in names.split():

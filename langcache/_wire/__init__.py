@@ -1,1 +1,1 @@
-"""The values that go over the wire, and what they are made of. No I/O."""
+"""Requests, replies and the base class of models, as plain values. No I/O."""

@@ -1,4 +1,4 @@
-"""What models and enumerations have in common: how they read, and how they get on with newer services."""
+"""The base classes of models and enumerations."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ EnumT = TypeVar("EnumT", bound="OpenEnum")
 
 
 class OpenEnum(str, enum.Enum):
-    """Strings with names. One that has no name yet becomes a member all the same, so that what a newer
-    service sends stays readable."""
+    """An enumeration of strings that accepts unknown ones as well, which a newer service may send."""
 
     @classmethod
     def _missing_(cls: type[EnumT], value: object) -> EnumT | None:
@@ -32,13 +31,13 @@ class OpenEnum(str, enum.Enum):
 
 
 class SearchStrategy(OpenEnum):
-    """How the service looks for an entry."""
+    """How the service compares a prompt with those of stored entries."""
 
     EXACT = "exact"
-    """The prompts are the same but for case."""
+    """The prompts are equal, ignoring case."""
 
     SEMANTIC = "semantic"
-    """The prompts mean the same: their embeddings are similar enough."""
+    """The embeddings of the prompts are at least as similar as ``similarity_threshold`` asks for."""
 
 
 def camel_case(name: str) -> str:
@@ -48,7 +47,7 @@ def camel_case(name: str) -> str:
 
 
 class Model(msgspec.Struct, rename=camel_case):
-    """A struct with camelCase names on the wire that answers to what programs ask of a pydantic model.
+    """A struct with camelCase names on the wire and the usual methods of a pydantic model.
 
     ``dict(model)`` and ``model["field"]`` work too.
     """
@@ -65,8 +64,8 @@ class Model(msgspec.Struct, rename=camel_case):
         """The fields as a dict, nested models included.
 
         ``include`` and ``exclude`` are names of fields of this model. ``by_alias=True`` gives the names on
-        the wire, ``exclude_none=True`` leaves out what is None, and ``mode="json"`` turns enum members into
-        their values.
+        the wire, ``exclude_none=True`` leaves out fields that are None, and ``mode="json"`` converts enum
+        members to their values.
         """
         for names in (include, exclude):
             # A mapping is pydantic's nested form, whose keys would be taken for all of it.
@@ -94,7 +93,7 @@ class Model(msgspec.Struct, rename=camel_case):
         by_alias: bool = False,
         exclude_none: bool = False,
     ) -> str:
-        """The same as JSON text, on one line unless ``indent`` says by how many spaces to indent."""
+        """The same as JSON text: on one line, or indented by ``indent`` spaces."""
         dumped = self.model_dump(
             mode="json", include=include, exclude=exclude, by_alias=by_alias, exclude_none=exclude_none
         )
@@ -111,15 +110,15 @@ class Model(msgspec.Struct, rename=camel_case):
 
     @classmethod
     def model_validate(cls: type[ModelT], obj: object) -> ModelT:
-        """The model that a dict describes, by the names in Python or those on the wire.
+        """A model made from a dict, with names as in Python or as on the wire.
 
-        Raises `msgspec.ValidationError` if it describes none.
+        Raises `msgspec.ValidationError` if the dict does not fit the model.
         """
         return obj if isinstance(obj, cls) else msgspec.convert(_by_alias(obj), cls)
 
     @classmethod
     def model_validate_json(cls: type[ModelT], json_data: str | bytes) -> ModelT:
-        """The same from JSON text. Raises `msgspec.DecodeError` if it is none."""
+        """A model made from JSON text. Raises `msgspec.DecodeError` if it is not JSON or does not fit."""
         return cls.model_validate(msgspec.json.decode(json_data))
 
     def keys(self) -> tuple[str, ...]:
@@ -137,7 +136,7 @@ class Model(msgspec.Struct, rename=camel_case):
     def __iter__(self) -> Iterator[Any]:
         return ((name, getattr(self, name)) for name in self.__struct_fields__)
 
-    if not TYPE_CHECKING:  # so that type checkers go on reporting every wrong name
+    if not TYPE_CHECKING:  # type checkers would otherwise accept every name
 
         def __replace__(self, /, **changes: Any) -> Any:  # what copy.replace calls, since Python 3.13
             return self._with(changes)
@@ -163,7 +162,7 @@ def _by_alias(value: object) -> object:
         return [_by_alias(item) for item in cast("list[object]", value)]
     if isinstance(value, dict):
         return {
-            # The names of attributes are the user's own.
+            # The names of attributes are the user's, and stay as they are.
             camel_case(name): item if name == "attributes" else _by_alias(item)
             for name, item in cast("dict[str, object]", value).items()
         }

@@ -18,29 +18,29 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Operation(msgspec.Struct, Generic[ModelT], frozen=True, kw_only=True):
-    """What is the same for every call of one operation."""
+    """The constants of an operation, shared by all of its calls."""
 
     name: str
     """The name of the client method."""
 
     method: str
     path: str
-    """Below the cache's own URL, percent-encoded, without a leading slash."""
+    """Relative to the cache's URL, percent-encoded, without a leading slash."""
 
     read: Callable[[bytes], ModelT]
-    """Makes what the method returns out of the body of a success; may raise `msgspec.DecodeError`."""
+    """Makes the method's result from the body of a 2xx reply; may raise `msgspec.DecodeError`."""
 
     repeatable: bool = True
     """Whether sending it twice has the same effect as sending it once."""
 
 
-class Request(msgspec.Struct, Generic[ModelT], frozen=True, gc=False):  # in no cycle, ever
+class Request(msgspec.Struct, Generic[ModelT], frozen=True, gc=False):  # never part of a reference cycle
     """One call, ready to be sent."""
 
     operation: Operation[ModelT]
     body: bytes | None = None
     path_suffix: str = ""
-    """Percent-encoded; follows the operation's path."""
+    """Percent-encoded; appended to the operation's path."""
 
     @property
     def path(self) -> str:
@@ -48,31 +48,31 @@ class Request(msgspec.Struct, Generic[ModelT], frozen=True, gc=False):  # in no 
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """An HTTP reply, read to its end. Errors carry it as ``raw_response``."""
+    """A complete HTTP reply. Errors have it as ``raw_response``."""
 
     status_code: int
     """The HTTP status."""
 
     headers: Mapping[str, str]
-    """Keys compare without case."""
+    """The names of headers are case-insensitive."""
 
     content: bytes
     """The body, decompressed."""
 
     @property
     def text(self) -> str:
-        """The body as text, by the charset that the reply names (UTF-8 by default); never raises."""
+        """The body as text, in the charset of the reply (UTF-8 by default). Never raises."""
         content_type = Message()
         content_type["content-type"] = self.headers.get("Content-Type", "")
         try:
             return self.content.decode(content_type.get_content_charset("utf-8"), "replace")
-        except (LookupError, ValueError):  # unknown, or a codec that can't replace what it can't decode
+        except (LookupError, ValueError):  # an unknown charset, or one without error handling
             return self.content.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """The body parsed as JSON. Raises `msgspec.DecodeError` if it is none."""
+        """The body parsed as JSON. Raises `msgspec.DecodeError` if it is not JSON."""
         return msgspec.json.decode(self.content)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # aiohttp's headers can't be pickled, and to copy those of every reply would be a waste.
+        # aiohttp's headers can't be pickled; copying those of every reply would cost more than this.
         return Reply, (self.status_code, CIMultiDict(self.headers), self.content)

@@ -1,7 +1,7 @@
-"""What an error body says: problem details in the manner of RFC 9457, and the types of problem there are.
+"""The bodies of errors: problem details as in RFC 9457, and the types of problem of each status.
 
-The service has had two generations of types. Where they disagree, ``…ErrorURI`` names those of the older and
-``…ErrorType`` those of the newer.
+The service has had two generations of types. Where they differ, ``…ErrorURI`` has the older and
+``…ErrorType`` the newer ones.
 """
 
 from __future__ import annotations
@@ -41,40 +41,40 @@ __all__ = [
 ]
 
 
-_Enumeration: TypeAlias = type[OpenEnum] | None  # named here, for below `type` is a field
+_Enumeration: TypeAlias = type[OpenEnum] | None  # an alias, since below `type` is a field
 
 
 class FieldError(Model, kw_only=True, omit_defaults=True):
-    """What is wrong with one field of a request, in the service's words."""
+    """What the service says is wrong with one field of a request."""
 
     field: str = ""
     """The field's name on the wire."""
 
     rule: str = ""
-    """The short name of the rule that it breaks."""
+    """The short name of the rule that the field breaks."""
 
     message: str = ""
-    """What is wrong with it."""
+    """What is wrong with the field."""
 
 
 class ProblemDetails(Model, kw_only=True, omit_defaults=True):
-    """An error body. What the body lacks is None."""
+    """The body of an error. Fields that the body does not have are None."""
 
     types: ClassVar[_Enumeration] = None
     """The enumeration that ``type`` is a member of, None if it is a plain string."""
 
     title: str | None = None
-    """What kind of problem it is, in some words."""
+    """The kind of problem, in a few words."""
 
     type: str | None = None
-    """What kind of problem it is, as a URI reference. The service changes these; its status is safer to
-    tell problems by."""
+    """The kind of problem, as a URI reference. The service has changed these before; to tell problems apart,
+    the status is more reliable."""
 
     status: int | None = None
     """The HTTP status."""
 
     detail: str | None = None
-    """What happened this time."""
+    """What happened in this case."""
 
     instance: str | None = None
     """Where it happened, as a URI reference."""
@@ -153,7 +153,7 @@ class UnexpectedErrorType(OpenEnum):
     """The types of a 500."""
 
     ROOT_ERRORS_UNEXPECTED_ERROR = "/errors/unexpected-error"
-    # Of the older generation, which the newer took nothing away from:
+    # Of the older generation; the newer one still has them:
     ROOT_ERRORS_CACHE_AUTHENTICATION = "/errors/cache/authentication"
     ROOT_ERRORS_CACHE_UNEXPECTED_ERROR = "/errors/cache/unexpected-error"
     ROOT_ERRORS_EMBEDDINGS_UNEXPECTED_ERROR = "/errors/embeddings/unexpected-error"

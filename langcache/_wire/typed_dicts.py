@@ -1,4 +1,4 @@
-"""The models as dicts with Python names, for annotations: what ``model_dump()`` gives."""
+"""The types of the dicts that ``model_dump()`` returns, for annotations."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, TypeAlias, TypedDict
 import msgspec
 
 from .._established.mistakes import unexpected_arguments
-from ..limits import Limits, check_int, check_seconds, check_text
+from ..limits import Limits, check_duration, check_int, check_text
 from ..models import CacheEntry, SearchStrategy
 
 __all__ = ["Accept", "AsideConfig", "CallOptions", "OnError", "Options", "StoreIf"]
@@ -191,7 +191,7 @@ def _check_callable(name: str, value: object, takes: str) -> None:
 
 
 def _set_seconds(struct: msgspec.Struct, name: str) -> None:
-    msgspec.structs.force_setattr(struct, name, check_seconds(name, getattr(struct, name)))
+    msgspec.structs.force_setattr(struct, name, check_duration(name, getattr(struct, name)))
 
 
 Options.DEFAULT = Options()

@@ -10,7 +10,7 @@ from typing import cast
 import msgspec
 
 from .._call.protocol import authorization
-from ..limits import LimitError, Limits, check_int, check_number, check_path_segment, check_texts
+from ..limits import LimitError, Limits, check_int, check_number, check_path_segment
 
 __all__ = ["DEFAULT_API_KEY", "DEFAULT_CACHE_ID", "DEFAULT_THRESHOLD", "CacheConfig", "ServerConfig"]
 

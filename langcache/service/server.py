@@ -16,7 +16,6 @@ from typing import TypeVar, cast
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from ..limits import check_texts
 from .app import application
 from .config import DEFAULT_API_KEY, DEFAULT_CACHE_ID, DEFAULT_THRESHOLD, CacheConfig, ServerConfig
 from .embedders import Embedder, WordLlamaEmbedder
