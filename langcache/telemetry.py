@@ -54,7 +54,8 @@ class Telemetry:
             from opentelemetry import metrics, trace
         except ImportError as error:
             raise ImportError(
-                "Telemetry needs the package 'opentelemetry-api'; install it with: pip install '.[otel]'",
+                "Telemetry needs the package 'opentelemetry-api', which the extra langcache[otel] brings; "
+                "install it with: pip install '.[otel]' in a checkout of langcache",
                 name="opentelemetry",
             ) from error
         self._trace = trace
