@@ -24,7 +24,6 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import msgspec
 
 from ._established.mistakes import explain_arguments
-from ._portal.loopthread import Call, Outcomes
 from ._portal.tasks import Outcome, outcome_of
 from .limits import check_int
 from .models import SearchResponse, SearchStrategy, SetResponse
@@ -120,17 +119,18 @@ class Batch(AsyncIterable[Result[I, R]], Generic[I, R]):
         return self._all().__await__()
 
     def _run_in_thread(
-        self, begin: Callable[[Callable[[], Coroutine[Any, Any, Any]], Outcomes], Call[Any]]
+        self, begin: Callable[[Callable[[], Coroutine[Any, Any, Any]], SimpleQueue[Any]], Any]
     ) -> list[Result[I, R]]:
         """The list of all results, from a thread, which iterates over the items and calls ``progress``.
 
         Args:
-            begin: begins a coroutine function on an event loop; its outcome goes to the queue.
+            begin: begins a coroutine function on an event loop and returns the call; the call, its result and
+                its error go to the queue (`Portal.begin`).
         """
         if not isinstance(self._items, Iterable):
             raise TypeError("an async iterable needs an event loop; use AsyncLangCache")
-        outcomes: Outcomes = SimpleQueue()
-        running: set[Call[Any]] = set()
+        outcomes: SimpleQueue[tuple[Any, Any, BaseException | None]] = SimpleQueue()
+        running: set[Any] = set()
         results: list[Result[I, R]] = []
         numbered = enumerate(self._items)
         item = next(numbered, None)

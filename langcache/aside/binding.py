@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
-from .scope import AttributeValue
+from .scope import AttributeSource, AttributeValue
 
-__all__ = ["AttributeSource", "Binding", "Bound"]
-
-AttributeSource: TypeAlias = (
-    Mapping[str, AttributeValue] | Iterable[str] | Callable[..., Mapping[str, AttributeValue]]
-)
-"""Attributes for a call: the same ones for all, or the names of the parameters that they are taken from, or a
-function of the arguments."""
+__all__ = ["Binding", "Bound"]
 
 RECEIVERS = ("self", "cls")
 """What the first parameter of a method is called."""

@@ -5,25 +5,25 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any, Literal, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from .answers import Answer
-from .binding import AttributeSource
 from .blocking_streams import BlockingAnswerStream
 from .codecs import TEXT, TEXT_CHUNKS, Codec
 from .computing import compute_blocking, finish, source
 from .core import Aside
-from .decorator import cached
 from .options import CallOptions
 from .question import Question
-from .scope import AttributeValue, Scope
+from .scope import AttributeSource, AttributeValue, Scope
 from .stats import Stats
-from .typed import BlockingDecorator, BlockingMethodDecorator, CachedBlockingFunction, CachedStream
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
 else:
     from typing_extensions import Unpack
+
+if TYPE_CHECKING:
+    from .typed import BlockingDecorator, BlockingMethodDecorator, CachedBlockingFunction, CachedStream
 
 __all__ = ["BlockingAsideMethods"]
 
@@ -161,6 +161,8 @@ class BlockingAsideMethods:
         **options: Unpack[CallOptions],
     ) -> Any:
         """See `AsyncLangCache.cached`; for functions and generator functions that are not async."""
+        from .decorator import cached  # not every program decorates functions
+
         return cached(self._aside, self._scope, undecorated, prompt, key, attributes, ignore, codec, options)
 
     def stats(self) -> Stats:

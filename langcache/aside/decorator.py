@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from .binding import AttributeSource, Binding
+from .binding import Binding
 from .blocking_streams import BlockingAnswerStream
 from .codecs import Codec
 from .computing import NOT_ASYNC, compute_blocking, finish, is_async, is_async_generator
@@ -19,7 +19,7 @@ from .functions import Exactly
 from .options import CallOptions, Options
 from .question import checked_text
 from .returned import returned
-from .scope import Scope
+from .scope import AttributeSource, Scope
 from .streams import AnswerStream
 
 __all__ = ["cached"]

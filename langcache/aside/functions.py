@@ -9,7 +9,6 @@ from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, Final
 
-from .round_trip import first_difference
 from .scope import AttributeValue, encode_attributes
 
 __all__ = ["Exactly", "Functions", "definition", "describe", "identity", "name_of"]
@@ -30,6 +29,8 @@ class Exactly:
         self.thing: object = thing
 
     def __eq__(self, other: object) -> bool:
+        from .round_trip import first_difference  # not before two are compared
+
         return isinstance(other, Exactly) and first_difference(self.thing, other.thing) is None
 
     def __hash__(self) -> int:

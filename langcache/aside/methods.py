@@ -5,25 +5,25 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from functools import partial
-from typing import Any, Literal, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from .answers import Answer
-from .binding import AttributeSource
 from .codecs import TEXT, TEXT_CHUNKS, Codec
 from .computing import compute_in_loop, source
 from .core import Aside
-from .decorator import cached
 from .options import CallOptions
 from .question import Question
-from .scope import AttributeValue, Scope
+from .scope import AttributeSource, AttributeValue, Scope
 from .stats import Stats
 from .streams import AnswerStream
-from .typed import AsyncDecorator, AsyncMethodDecorator, CachedFunction, CachedStream
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
 else:
     from typing_extensions import Unpack
+
+if TYPE_CHECKING:
+    from .typed import AsyncDecorator, AsyncMethodDecorator, CachedFunction, CachedStream
 
 __all__ = ["AsyncAsideMethods"]
 
@@ -231,6 +231,8 @@ class AsyncAsideMethods:
                 function (`langcache.aside.AsideConfig`), a scope for each, or the same ``function="..."`` for
                 both if they may share.
         """
+        from .decorator import cached  # not every program decorates functions
+
         return cached(self._aside, self._scope, undecorated, prompt, key, attributes, ignore, codec, options)
 
     def stats(self) -> Stats:

@@ -19,17 +19,23 @@ import hashlib
 import math
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 from urllib.parse import unquote
 
 from ..limits import LimitError, check_text
 from ..models import CacheEntry
 
-__all__ = ["AttributeValue", "Scope", "encode_attributes", "restore_attributes"]
+__all__ = ["AttributeSource", "AttributeValue", "Scope", "encode_attributes", "restore_attributes"]
 
 AttributeValue: TypeAlias = str | int | float | bool | uuid.UUID
 """What an attribute may be before it is encoded."""
+
+AttributeSource: TypeAlias = (
+    Mapping[str, AttributeValue] | Iterable[str] | Callable[..., Mapping[str, AttributeValue]]
+)
+"""Attributes for a call: the same ones for all, or the names of the parameters that they are taken from, or a
+function of the arguments."""
 
 _MAX_CHARS = 500  # the service's limit, and not a client's setting: all clients must encode alike
 _SPECIAL = re.compile(r"[^\w\-.:@+= ]|^ | \Z")

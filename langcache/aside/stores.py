@@ -13,7 +13,6 @@ from ..errors import ClosedError
 from .entries import Entries
 from .options import StoreIf
 from .question import Question
-from .round_trip import encode_exactly
 from .state import State
 
 __all__ = ["Stores"]
@@ -30,6 +29,8 @@ class Stores:
 
     async def store(self, question: Question[T], value: T) -> Exception | None:
         """Store an answer, and wait as long as the options say. Returns what went wrong, if known."""
+        from .round_trip import encode_exactly  # not every program stores
+
         options, state = question.options, self._state
         if options.no_store:
             return None
