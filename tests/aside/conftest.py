@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import asynccontextmanager
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import RawTestServer
+from broken_services import Broken
 
 from langcache import AsyncLangCache, LangCache
 
@@ -86,35 +84,6 @@ def dead_url():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{free.getsockname()[1]}"
-
-
-class Broken:
-    """A service in this event loop that answers as told, and counts what it is asked."""
-
-    def __init__(self):
-        self.status = 500
-        self.hangs_on = ()
-        self.asked = []
-        self._over = asyncio.Event()
-
-    async def handle(self, request):
-        operation = request.path.rpartition("/")[2]
-        self.asked.append(operation)
-        await request.read()
-        if operation in self.hangs_on:
-            await self._over.wait()
-        body = {"data": [], "entryId": "e1"} if self.status < 300 else {"title": "told to"}
-        return web.json_response(body, status=self.status)
-
-    @asynccontextmanager
-    async def running(self):
-        server = RawTestServer(self.handle)
-        await server.start_server()
-        try:
-            yield str(server.make_url("/"))
-        finally:
-            self._over.set()
-            await server.close()
 
 
 @pytest.fixture

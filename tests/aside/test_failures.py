@@ -7,7 +7,7 @@ import logging
 
 import pytest
 from aiohttp import web
-from conftest import Broken
+from broken_services import Broken
 
 from langcache import AsyncLangCache, LangCache
 from langcache._portal import portal

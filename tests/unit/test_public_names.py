@@ -88,6 +88,8 @@ def callables_of(module):
     """What a module offers to call, and the methods that its classes define, by their names."""
     for name in getattr(module, "__all__", []):
         thing = getattr(module, name)
+        if hasattr(thing, "__origin__"):  # an alias of a type, which Python 3.10 takes for a class
+            continue
         if inspect.isclass(thing) and issubclass(thing, BaseException | msgspec.Struct | AsyncHttpClient):
             yield name, thing
         if inspect.isclass(thing):
