@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import closing, suppress
 from typing import Any, ParamSpec, TypeVar
 
+from .._call.deadlines import time_until
 from .._call.forks import leave_to_parent
 from ..errors import ClosedError, ConnectError
 from .loopthread import Call, LoopThread, Outcomes, running, starting
@@ -202,7 +203,7 @@ def _stop_all() -> None:
     deadline = time.monotonic() + _EXIT_SECONDS
     for thread in threads:
         # One that is still starting must not go on without an interpreter, and ends once it is done with it.
-        seconds = max(deadline - time.monotonic(), 0) if thread.has_loop else _CLOSE_SECONDS
+        seconds = time_until(deadline) if thread.has_loop else _CLOSE_SECONDS
         with suppress(RuntimeError):  # it never started, because somebody was interrupted
             thread.join(seconds)
 
