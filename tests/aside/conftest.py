@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 
 import pytest
 from broken_services import Broken
 
 from langcache import AsyncLangCache, LangCache
+from langcache.aside import AsideConfig
+
+PATIENT = AsideConfig(lookup_timeout=60)
+"""For what must succeed, however busy the machine is."""
 
 NAMES = ("tenant", "model", "user", "language", "plan")
 
@@ -29,13 +34,13 @@ def connection(langcache_server):
 
 @pytest.fixture
 async def cache(connection):
-    async with AsyncLangCache(**connection) as client:
+    async with AsyncLangCache(**connection, aside=PATIENT) as client:
         yield client
 
 
 @pytest.fixture
 def blocking_cache(connection):
-    with LangCache(**connection) as client:
+    with LangCache(**connection, aside=PATIENT) as client:
         yield client
 
 
@@ -67,8 +72,22 @@ def until():
     """Lets the event loop turn until something is so."""
 
     async def wait(condition):
-        while not condition():  # noqa: ASYNC110
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline
             await asyncio.sleep(0)
+
+    return wait
+
+
+@pytest.fixture
+def until_gone():
+    """Waits until a question finds nothing any more."""
+
+    async def wait(cache, question, **options):
+        deadline = time.monotonic() + 60
+        while await cache.search(question, **options):
+            assert time.monotonic() < deadline
 
     return wait
 

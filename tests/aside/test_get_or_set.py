@@ -166,10 +166,9 @@ async def test_no_store_looks_up_and_does_not_store(cache, make):
     assert (await cache.get_or_set(QUESTION, make, no_store=True)).value == "stored"
 
 
-async def test_what_is_stored_lives_as_long_as_asked(cache, make, langcache_server):
+async def test_what_is_stored_lives_as_long_as_asked(cache, make, until_gone):
     await cache.get_or_set(QUESTION, make, ttl_millis=1)
-    while await cache.search(QUESTION):
-        pass
+    await until_gone(cache, QUESTION)
 
 
 async def test_a_disabled_cache_needs_no_server_and_computes(make, monkeypatch):

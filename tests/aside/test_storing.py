@@ -193,10 +193,9 @@ async def test_store_if_says_whether_an_answer_is_stored(cache, make, store_if, 
     assert cache.stats().declined == (not stored)
 
 
-async def test_store_if_may_give_the_time_to_live(cache, make):
+async def test_store_if_may_give_the_time_to_live(cache, make, until_gone):
     await cache.get_or_set(QUESTION, make, store_if=lambda answer: 0.001, ttl=timedelta(days=1))
-    while await cache.search(QUESTION):
-        pass
+    await until_gone(cache, QUESTION)
 
 
 @pytest.mark.parametrize("wrong", [None, "yes", b"", -1, float("nan"), timedelta(days=9999)])
@@ -263,17 +262,15 @@ def test_blocking_streams_take_store_if(blocking_cache):
 # Time to live
 
 
-async def test_ttl_is_given_as_in_set(cache, make):
+async def test_ttl_is_given_as_in_set(cache, make, until_gone):
     for number, ttl in enumerate((0.001, timedelta(milliseconds=1), Decimal("0.001"), np.float64(0.001))):
         await cache.get_or_set(f"{QUESTION} {number}", make, ttl=ttl)
-        while await cache.search(f"{QUESTION} {number}", similarity_threshold=1):
-            pass
+        await until_gone(cache, f"{QUESTION} {number}", similarity_threshold=1)
 
 
-async def test_many_take_a_ttl(cache, blocking_cache):
+async def test_many_take_a_ttl(cache, blocking_cache, until_gone):
     assert (await cache.set_many([(QUESTION, "x")], ttl=0.001))[0].ok
-    while await cache.search(QUESTION):
-        pass
+    await until_gone(cache, QUESTION)
     results = await asyncio.to_thread(blocking_cache.set_many, [(QUESTION, "x")], ttl=timedelta(days=1))
     assert results[0].ok
 
@@ -346,9 +343,14 @@ async def test_only_a_pair_of_texts_is_taken_for_one(cache, item):
     assert not await cache.search("prompt", similarity_threshold=0)
 
 
-@pytest.mark.parametrize("items", [[("q", "a")], [["q", "a"]], {"q": "a"}.items(), (("q", "a") for _ in "x")])
+PAIRS = {"list": [("q", "a")], "of lists": [["q", "a"]], "items": {"q": "a"}.items(), "tuple": (("q", "a"),)}
+
+
+@pytest.mark.parametrize("items", PAIRS.values(), ids=PAIRS)
 async def test_pairs_of_every_collection_are_taken(cache, blocking_cache, items):
     assert [result.ok for result in await cache.set_many(items)] == [True]
+    assert [result.ok for result in await cache.set_many(iter(items))] == [True]
+    assert [result.ok for result in await asyncio.to_thread(blocking_cache.set_many, iter(items))] == [True]
 
 
 @pytest.mark.parametrize("wrong", ["What is DNS?", b"What?", {"q": "a"}, 5, None])
