@@ -6,6 +6,7 @@ import datetime
 import decimal
 import enum
 import functools
+import struct
 import sys
 import uuid
 from collections import OrderedDict, deque
@@ -21,6 +22,8 @@ from .codecs import Codec, TextChunks, TextCodec
 __all__ = ["NotRestored", "encode_exactly", "first_difference"]
 
 T = TypeVar("T")
+
+_POINTER = struct.calcsize("P")
 
 
 class NotRestored(TypeError):
@@ -285,9 +288,10 @@ def _is_compared_by_fields(kind: Any) -> bool:
 def _is_pythons(class_: type) -> bool:
     """Whether a class was made by a class statement, so that all of its state can be seen.
 
-    It may also be of an extension module that makes its classes when it is imported; that is not told apart.
+    The objects of an extension module's class have room for more than slots, `__dict__` and `__weakref__`.
     """
-    return bool(class_.__flags__ & 1 << 9)  # Py_TPFLAGS_HEAPTYPE
+    seen = object.__basicsize__ + _POINTER * (2 + sum(1 for _ in _slots(class_)))
+    return bool(class_.__flags__ & 1 << 9) and class_.__basicsize__ <= seen  # Py_TPFLAGS_HEAPTYPE
 
 
 def _is_fixed_offset(value: object) -> bool:
