@@ -2,8 +2,7 @@
 
 `AsyncLangCache` is for asyncio programs, `LangCache` for scripts and threads.
 
-What is imported from here is loaded when it is asked for: ``import langcache`` alone costs next to nothing,
-and who asks for a client pays for aiohttp.
+Each name is loaded when it is first used: ``import langcache`` is fast, and only the clients load aiohttp.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 from ._lazy import lazy_names
 from ._version import __version__
 
-TYPE_CHECKING = False  # type checkers take it for true; to import typing for it would cost more than the rest
+TYPE_CHECKING = False  # type checkers treat it as true; importing typing would take longer than the rest
 if TYPE_CHECKING:
     from . import errors, httpclient, models, sdk, types, utils
     from ._call.protocol import USER_AGENT
@@ -57,7 +56,7 @@ __all__ = [
 
 VERSION: str = __version__
 
-_HOME = {
+_MODULE_OF = {
     "UNSET": "types",
     "USER_AGENT": "_call.protocol",
     "AsyncHttpClient": "httpclient",
@@ -83,10 +82,10 @@ _MODULES = {
     *("aside", "client", "errors", "httpclient", "limits", "models", "retries", "sdk", "service", "sync"),
     *("telemetry", "types", "utils"),
 }
-"""Those with something in them for a program: ``langcache.errors`` works without an import of its own."""
+"""The public modules: ``langcache.errors``, for example, works without an import of its own."""
 
-if not TYPE_CHECKING:  # so that type checkers go on reporting every wrong name
-    __getattr__ = lazy_names(__name__, _HOME, _MODULES)
+if not TYPE_CHECKING:  # so that type checkers still report wrong names
+    __getattr__ = lazy_names(__name__, _MODULE_OF, _MODULES)
 
 
 def __dir__() -> list[str]:

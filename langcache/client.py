@@ -46,43 +46,48 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods):
     """A client for one cache of a LangCache service, for asyncio programs.
 
     Use it under ``async with``, or call `aclose` at the end; a client that is merely dropped is closed by its
-    event loop. One client serves any number of tasks at once, and event loops one after the other.
+    event loop. Any number of tasks may share a client at once, and it may be used in one event loop after
+    another.
 
     Args:
-        server_url: where the service is; a bare host gets ``https://``. Default: ``LANGCACHE_SERVER_URL``, of
-            which, as of the other variables, white space around the value is no part.
-        api_key: the key, or a sync or async callable that is asked for it before each try, so that a rotated
-            key needs no restart. For a service that checks none, any word. Default: ``LANGCACHE_API_KEY``.
-        cache_id: which cache. Default: ``LANGCACHE_CACHE_ID``.
-        client: an `aiohttp.ClientSession` of your own, which you close; or anything that satisfies
-            `langcache.httpclient.AsyncHttpClient`; or a callable that makes either inside the event loop that
-            will use it, and what it made is closed for you. Default: a session made for what a cache needs,
-            with the proxies that the environment names.
-        retry_config: what to try again, for every call that does not say otherwise. Default: nothing.
-        timeout_ms: milliseconds for one try, from asking a callable for the key to the end of the reply, a
-            wait for one of 256 connections included. Default: 10,000, of which at most 5,000 to connect; with
-            a ``client`` of your own, that client's timeouts, and 10,000 for the key.
-        debug_logger: told of each request and reply: method, URL, sizes, status, time and number of the try,
+        server_url: the URL of the service; ``https://`` is added to a bare host. Default:
+            ``LANGCACHE_SERVER_URL``. White space around the value of an environment variable is ignored.
+        api_key: the key, or a sync or async callable that returns it. The callable is called before each try,
+            so that a rotated key needs no restart. For a service that checks no key, any text. Default:
+            ``LANGCACHE_API_KEY``.
+        cache_id: the id of the cache. Default: ``LANGCACHE_CACHE_ID``.
+        client: an `aiohttp.ClientSession` of your own, or anything that satisfies
+            `langcache.httpclient.AsyncHttpClient`; you close it. Or a callable that makes either, which is
+            called inside the event loop that will use it; what it made is closed for you. Default: a session
+            of the client's own, with the proxies that the environment names.
+        retry_config: which failures to retry, and how; ``retries`` overrides it for one call. Default: no
+            retries.
+        timeout_ms: milliseconds for one try. It includes calling a callable for the key, waiting for one of
+            256 connections, and reading the reply to its end. Default: 10,000, of which at most 5,000 to
+            connect; with a ``client`` of your own, that client's timeouts, and 10,000 for the key.
+        debug_logger: logs each request and reply: method, URL, sizes, status, time and number of the try,
             never the key. Default: the logger ``langcache`` if ``LANGCACHE_DEBUG`` is set, and not to
             ``0``, ``false``, ``no`` or ``off``.
-        debug_bodies: whether the debug logger sees prompts and responses too.
-        limits: what the service accepts, checked before anything is sent. Give another for a service that
-            accepts more. Default: the documented ones.
-        enabled: False for a cache that does nothing: nothing is sent, every search misses, and no server, key
-            or cache id is needed. Default: True.
-        aside: what `get_or_set`, `cached` and the like have in common, a `langcache.aside.AsideConfig`.
+        debug_bodies: whether the debug logger logs prompts and responses too. Default: False.
+        limits: what the service accepts, checked before anything is sent. Pass others for a service that
+            accepts more. Default: the documented limits of LangCache.
+        enabled: False disables the cache: nothing is sent, every search is a miss, and no server, key or
+            cache id is needed. Default: True.
+        aside: a `langcache.aside.AsideConfig`, the settings of `get_or_set`, `get_or_stream` and `cached`.
+            Default: its defaults.
         telemetry: a `langcache.telemetry.Telemetry`, for OpenTelemetry spans and metrics. Default: none.
 
     Every operation also takes, for that call alone: ``retries`` (a `RetryConfig`, or None for a single try),
-    ``server_url`` (where the same key goes along), ``timeout_ms``, and ``http_headers``, which add to the
+    ``server_url`` (which gets the same key), ``timeout_ms``, and ``http_headers``, which are added to the
     headers or replace them.
 
-    Every operation raises `TypeError` for an argument of a wrong type and `langcache.LimitError` (both a
-    `ValueError` and a `BadRequestError`) for one that breaks a rule, before anything is sent, and otherwise
-    only `langcache.errors.LangCacheError` and its kinds, or what a callable for the key raises.
+    Before anything is sent, every operation raises `TypeError` for an argument of the wrong type, and
+    `langcache.LimitError` (both a `ValueError` and a `BadRequestError`) for one that breaks a rule. After
+    that it raises only `langcache.errors.LangCacheError` and its subclasses, or what a callable for the key
+    raises.
 
     Raises:
-        ValueError: a server, key or cache id is missing or can't be one.
+        ValueError: a server URL, key or cache id is missing or invalid.
         TypeError: an argument is of the wrong type.
     """
 
@@ -131,7 +136,7 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods):
             users_own=client is not None,
         )
         self._call = self._caller.call
-        self._aside: Aside = self._aside_for(InLoop(), aside, telemetry, enabled)
+        self._aside: Aside = self._make_aside(InLoop(), aside, telemetry, enabled)
 
     @explain_operation
     async def search(
@@ -147,26 +152,27 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods):
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
     ) -> SearchResponse:
-        """Look for answers to a prompt that means the same.
+        """Search for the answers to prompts that mean the same as this one.
 
         Args:
             prompt: the question, 1 to 1,024 characters.
-            similarity_threshold: how alike the prompts must be, 0 to 1 (normalised cosine similarity).
-                Default: the cache's own, 0.85 unless it was configured otherwise.
-            search_strategies: ``"exact"`` (the same but for case), ``"semantic"``, or both in order of
+            similarity_threshold: how similar the prompts must be at least, 0 to 1 (normalised cosine
+                similarity). Default: the cache's own, 0.85 unless it was configured otherwise.
+            search_strategies: ``"exact"`` (the same text, ignoring case), ``"semantic"``, or both in order of
                 priority. Default: semantic.
-            attributes: only entries that carry all of these. They must have been declared with the cache.
-            max_results: how many entries at most. Default: 1.
+            attributes: find only entries that have all of these. Their names must have been declared with the
+                cache.
+            max_results: how many entries to return at most. Default: 1.
 
         Returns:
-            The entries found, best first. False when there are none.
+            The entries found, best first. It is false if there are none.
         """
-        attributes = self._in_scope(attributes)
+        attributes = self._with_scope(attributes)
         request = protocol.search(
             self._limits, prompt, similarity_threshold, search_strategies, attributes, max_results
         )
         found = await self._call(request, retries, server_url, timeout_ms, http_headers)
-        self._drop_what_is_out_of_scope(found.data)
+        self._drop_out_of_scope(found.data)
         return found
 
     @explain_operation
@@ -188,16 +194,16 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods):
         Args:
             prompt: the question, 1 to 1,024 characters.
             response: the answer.
-            attributes: at most 5, to filter by later; names of 1 to 32 of ``a-z A-Z 0-9 _ -``, values of 1 to
-                500 characters without a comma. They must have been declared with the cache.
+            attributes: at most 5, to filter by later. Names have 1 to 32 characters of ``a-z A-Z 0-9 _ -``,
+                values 1 to 500 characters without a comma. The names must have been declared with the cache.
             ttl_millis: how long to keep it, in milliseconds, 1 to 31,556,952,000 (a year). Default: the
                 cache's own.
-            ttl: the same in seconds, or as a `timedelta`. Give one of the two.
+            ttl: the same in seconds, or as a `timedelta`. Pass one of the two.
 
         Returns:
             The id of the new entry.
         """
-        request = protocol.set(self._limits, prompt, response, self._in_scope(attributes), ttl_millis, ttl)
+        request = protocol.set(self._limits, prompt, response, self._with_scope(attributes), ttl_millis, ttl)
         return await self._call(request, retries, server_url, timeout_ms, http_headers)
 
     @explain_operation
@@ -213,7 +219,7 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods):
         """Delete one entry.
 
         Args:
-            entry_id: its id, as `set` or `search` gave it.
+            entry_id: its id, as returned by `set` or `search`.
 
         Raises:
             NotFoundError: there is no such entry.
@@ -236,15 +242,15 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods):
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
     ) -> DeleteQueryResponse:
-        """Delete every entry that carries all of these attributes.
+        """Delete every entry that has all of these attributes.
 
         Args:
-            attributes: at least one; `flush` is what empties a cache.
+            attributes: at least one; to delete all entries, use `flush`.
 
         Returns:
             How many entries were deleted.
         """
-        request = protocol.delete_query(self._limits, self._in_scope(attributes))
+        request = protocol.delete_query(self._limits, self._with_scope(attributes))
         return await self._call(request, retries, server_url, timeout_ms, http_headers)
 
     @explain_operation
@@ -256,7 +262,7 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods):
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Delete every entry of the cache; of a scoped client, every entry of its scope."""
+        """Delete every entry of the cache; on a scoped client, every entry of its scope."""
         if self._scope is not None:
             in_scope = protocol.delete_query(self._limits, self._scope.attributes)
             await self._call(in_scope, retries, server_url, timeout_ms, http_headers)
@@ -278,26 +284,26 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods):
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
     ) -> ConversationalSearchResponseContent:
-        """Look for answers to a prompt that leans on a conversation. Experimental: few services have it yet.
+        """Search for answers to the latest prompt of a conversation. Experimental: few services support it.
 
         Args:
             prompt: the question as it was asked, 1 to 1,024 characters.
             similarity_threshold, search_strategies, attributes, max_results: as for `search`.
-            context: the questions before it, oldest first. The service makes one self-contained question of
-                them all.
+            context: the earlier questions of the conversation, oldest first. The service rewrites them and
+                the prompt as one self-contained question.
 
         Returns:
             The entries found, and in ``actual_prompt`` the question that was searched for.
 
         Raises:
-            NotFoundError: the service does not have it.
+            NotFoundError: the service does not support this operation.
         """
-        attributes = self._in_scope(attributes)
+        attributes = self._with_scope(attributes)
         request = protocol.conversational_search(
             self._limits, prompt, similarity_threshold, search_strategies, attributes, max_results, context
         )
         found = await self._call(request, retries, server_url, timeout_ms, http_headers)
-        self._drop_what_is_out_of_scope(found.data)
+        self._drop_out_of_scope(found.data)
         return found
 
     @explain_operation
@@ -309,26 +315,27 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods):
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
     ) -> HealthResponse:
-        """Ask whether the cache is up. Returns if it is, raises if it is not.
+        """Check that the cache is up. Returns if it is, raises if it is not.
 
-        Self-managed services have it, and the local one. A managed service may answer `NotFoundError`.
+        Self-managed services and the local one support it. With a managed service it may raise
+        `NotFoundError`.
         """
         return await self._call(protocol.health(), retries, server_url, timeout_ms, http_headers)
 
     def scoped(self: ClientT, **attributes: AttributeValue) -> ClientT:
-        """A client of the same cache whose every operation carries these attributes.
+        """A client of the same cache that adds these attributes to every operation.
 
-        What it stores has them, what it finds has them, and what it deletes has them: `flush` empties the
-        scope and not the cache. `delete_by_id` is refused: an id says nothing of its scope. Scopes nest; none
-        can change a value of the one around it. Connections, statistics and the like are those of this
-        client, and only this client closes them.
+        It stores, finds and deletes only entries that have these attributes: `flush` deletes the entries of
+        the scope, not of the whole cache. `delete_by_id` raises `ValueError`, since an id does not tell the
+        scope of its entry. A scoped client can be scoped further, but can't change the value of an attribute.
+        It shares connections, statistics and settings with this client, and only this client closes them.
 
         Args:
-            **attributes: str, int, float, bool or UUID, encoded as `langcache.aside.encode_attributes` says.
-                With those of the enclosing scopes, no more than the service accepts.
+            **attributes: str, int, float, bool or UUID, encoded by `langcache.aside.encode_attributes`.
+                Together with those of this client's scope, no more than the service accepts.
 
         Raises:
-            TypeError, ValueError: a name or value that can't be an attribute, or too many, or none.
+            TypeError, ValueError: a name or value can't be an attribute, or there are too many or none.
         """
         if not attributes:
             raise ValueError("attributes: a scope needs at least one")
@@ -339,17 +346,17 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods):
         return scoped
 
     async def aclose(self) -> None:
-        """Close the client. Calls in flight end in `ClosedError`, and so do later ones. Twice is fine.
+        """Close the client. Calls in flight and later ones end in `ClosedError`. It may be closed twice.
 
-        Answers that are being stored in the background are waited for first. A scoped client closes nothing:
-        what it uses belongs to the client that it was made from.
+        Waits first for answers that are being stored in the background. On a scoped client this does nothing:
+        its connections belong to the client that it was made from.
         """
         if self._scope is None:
             await self._aside.stores.drain()
             await self._transport.aclose()
 
     def discard(self) -> None:
-        """Close without waiting, from any thread: the event loops that used the client do it as they turn."""
+        """Close without waiting, from any thread. Each event loop closes its connections in its next turn."""
         if self._scope is None:
             self._transport.discard()
 
@@ -367,21 +374,21 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._caller.base_url}>"
 
-    def _aside_for(
+    def _make_aside(
         self, execution: Execution, config: AsideConfig | None, telemetry: Telemetry | None, enabled: bool
     ) -> Aside:
         return Aside(self._caller, self._limits, config, telemetry, execution, enabled=enabled)
 
-    def _in_scope(self, attributes: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    def _with_scope(self, attributes: Mapping[str, str] | None) -> Mapping[str, str] | None:
         if self._scope is None:
             return attributes
         return self._scope.merge(self._limits.attribute_map(attributes))
 
-    def _drop_what_is_out_of_scope(self, entries: list[CacheEntry]) -> None:
+    def _drop_out_of_scope(self, entries: list[CacheEntry]) -> None:
         if self._scope is not None:
-            entries[:] = filter(self._scope.holds, entries)
+            entries[:] = filter(self._scope.contains, entries)
 
-    if not TYPE_CHECKING:  # so that type checkers go on reporting every wrong name
+    if not TYPE_CHECKING:  # so that type checkers still report wrong names
 
         def __getattr__(self, name: str) -> Any:
             raise missing_attribute(self, name)

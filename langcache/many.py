@@ -1,4 +1,4 @@
-"""Many operations at once: bounded, in order or as they come, with the error of each in its place."""
+"""Many operations at once: a limited number run at a time, and each has a result or an error of its own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import msgspec
 
 from ._established.mistakes import explain_arguments
-from ._portal.tasks import Outcome, outcome_of
+from ._portal.tasks import ResultOrExit, result_or_exit
 from .limits import check_int
 from .models import SearchResponse, SearchStrategy, SetResponse
 
@@ -38,14 +38,14 @@ R = TypeVar("R")
 _CONCURRENCY = 16
 
 Progress: TypeAlias = Callable[[int, "int | None"], object]
-"""Called after each operation with how many are done, and how many there are, None if that is unknown."""
+"""Called after each operation with the number done and the total number, None if that is unknown."""
 
 
 class Result(msgspec.Struct, Generic[I_co, R_co], frozen=True, kw_only=True):
     """The result of one item: a ``value`` or an ``error``."""
 
     index: int
-    """The place of the item among all, from 0."""
+    """The position of the item, from 0."""
 
     item: I_co
     value: R_co | None = None
@@ -53,17 +53,17 @@ class Result(msgspec.Struct, Generic[I_co, R_co], frozen=True, kw_only=True):
 
     @property
     def ok(self) -> bool:
-        """Whether it went well."""
+        """Whether the operation succeeded."""
         return self.error is None
 
 
 def _check_items(argument: str, items: object, each: str) -> None:
-    """Raise `TypeError` for what can be iterated over but is not a collection of items.
+    """Raise `TypeError` for one text or a mapping, whose items would be characters or keys, or no iterable.
 
     Args:
         argument: the name of the argument.
-        items: what was given for it.
-        each: what an item is.
+        items: its value.
+        each: what the items must be.
     """
     if isinstance(items, str | bytes | bytearray):
         raise TypeError(f"{argument}: must be an iterable of {each}, but is one {type(items).__name__}")
@@ -77,8 +77,8 @@ def _check_items(argument: str, items: object, each: str) -> None:
 def _pair(item: object) -> tuple[str, str]:
     """The prompt and the response of an item of ``set_many``.
 
-    Raises `TypeError` for what is no tuple or list of two texts. Other things with two parts, such as the row
-    of a CSV file, would be taken apart into something else.
+    Raises `TypeError` unless it is a tuple or list of two texts. Other iterables of two, such as a dict or a
+    str, would unpack into something else.
     """
     if isinstance(item, tuple | list):
         parts: tuple[Any, ...] = tuple(item)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
@@ -90,9 +90,10 @@ def _pair(item: object) -> tuple[str, str]:
 
 
 class Batch(AsyncIterable[Result[I, R]], Generic[I, R]):
-    """Many operations, begun by awaiting it or by iterating over it, once.
+    """Many operations. They start when the batch is awaited or iterated over, which may be done once.
 
-    ``await batch`` gives the list of all results; ``async for result in batch`` gives each as soon as it may.
+    ``await batch`` returns the list of all results; ``async for result in batch`` gives each result as soon
+    as it is there (if ordered, as soon as those before it are there too).
     """
 
     def __init__(
@@ -116,16 +117,18 @@ class Batch(AsyncIterable[Result[I, R]], Generic[I, R]):
         return self._run()
 
     def __await__(self) -> Generator[Any, None, list[Result[I, R]]]:
-        return self._all().__await__()
+        return self._collect().__await__()
 
     def _run_in_thread(
         self, begin: Callable[[Callable[[], Coroutine[Any, Any, Any]], SimpleQueue[Any]], Any]
     ) -> list[Result[I, R]]:
-        """The list of all results, from a thread, which iterates over the items and calls ``progress``.
+        """Run all operations from a thread, and return the list of results.
+
+        The calling thread iterates over the items and calls ``progress``.
 
         Args:
-            begin: begins a coroutine function on an event loop and returns the call; the call, its result and
-                its error go to the queue (`Portal.begin`).
+            begin: starts a coroutine function on an event loop and returns the call. The call, its result and
+                its error are then put into the queue (see `Portal.begin`).
         """
         if not isinstance(self._items, Iterable):
             raise TypeError("an async iterable needs an event loop; use AsyncLangCache")
@@ -137,12 +140,12 @@ class Batch(AsyncIterable[Result[I, R]], Generic[I, R]):
         try:
             while item is not None or running:
                 if item is not None and len(running) < self._concurrency:
-                    running.add(begin(partial(_result, self._operation, *item), outcomes))
+                    running.add(begin(partial(_result_of, self._operation, *item), outcomes))
                     item = next(numbered, None)
                     continue
                 call, result, error = outcomes.get()
                 if call not in running:
-                    continue  # the event loop ended after the call was done
+                    continue  # a second outcome: the event loop was ended after the call was done
                 running.discard(call)
                 if error is not None:
                     raise error
@@ -155,21 +158,21 @@ class Batch(AsyncIterable[Result[I, R]], Generic[I, R]):
             raise
         return sorted(results, key=lambda result: result.index) if self._ordered else results
 
-    async def _all(self) -> list[Result[I, R]]:
+    async def _collect(self) -> list[Result[I, R]]:
         return [result async for result in self]
 
     async def _run(self) -> AsyncGenerator[Result[I, R], None]:
         loop = asyncio.get_running_loop()
-        running: deque[asyncio.Task[Outcome[Result[I, R]]]] = deque()
-        items = _each(self._items)
+        running: deque[asyncio.Task[ResultOrExit[Result[I, R]]]] = deque()
+        items = _iterate(self._items)
         fetch: asyncio.Task[Any] | None = None
         index = 0
         more = True
         try:
             while True:
                 if fetch is None and more and len(running) < self._concurrency:
-                    # A task as well: a source that is slow to give holds up no result.
-                    fetch = loop.create_task(_next(items))
+                    # In a task, so that waiting for a slow source of items does not delay results.
+                    fetch = loop.create_task(_next_item(items))
                 awaited = [running[0]] if self._ordered and running else [*running]
                 if fetch is None and not awaited:
                     return
@@ -182,9 +185,9 @@ class Batch(AsyncIterable[Result[I, R]], Generic[I, R]):
                     if item is _END:
                         more = False
                     else:
-                        running.append(loop.create_task(outcome_of(self._one, index, item)))
+                        running.append(loop.create_task(result_or_exit(self._run_item, index, item)))
                         index += 1
-                for result in self._finished(running):
+                for result in self._take_finished(running):
                     yield result
         finally:
             left = [*running, fetch] if fetch else [*running]
@@ -194,8 +197,8 @@ class Batch(AsyncIterable[Result[I, R]], Generic[I, R]):
                 await asyncio.wait(left)
             await items.aclose()
 
-    def _finished(self, running: deque[asyncio.Task[Outcome[Result[I, R]]]]) -> list[Result[I, R]]:
-        """Take out what is done; if ordered, only from the front."""
+    def _take_finished(self, running: deque[asyncio.Task[ResultOrExit[Result[I, R]]]]) -> list[Result[I, R]]:
+        """Remove the tasks that are done, if ordered only up to one that is not, and return their results."""
         results: list[Result[I, R]] = []
         for task in list(running):
             if task.done():
@@ -205,18 +208,18 @@ class Batch(AsyncIterable[Result[I, R]], Generic[I, R]):
                 break
         return results
 
-    async def _one(self, index: int, item: I) -> Result[I, R]:
-        result = await _result(self._operation, index, item)
+    async def _run_item(self, index: int, item: I) -> Result[I, R]:
+        result = await _result_of(self._operation, index, item)
         self._done += 1
         if self._progress is not None:
-            told = self._progress(self._done, self._total)
-            if isawaitable(told):
-                await told
+            returned = self._progress(self._done, self._total)
+            if isawaitable(returned):
+                await returned
         return result
 
 
 class AsyncManyMethods:
-    """Many operations at once, for a client with these operations."""
+    """``set_many`` and ``search_many``, for a client with ``set`` and ``search``."""
 
     search: Callable[..., Awaitable[SearchResponse]]
     set: Callable[..., Awaitable[SetResponse]]
@@ -233,20 +236,21 @@ class AsyncManyMethods:
         ordered: bool = True,
         progress: Progress | None = None,
     ) -> Batch[tuple[str, str], SetResponse]:
-        """Store many answers: ``await`` it for the list of results, or iterate with ``async for``.
+        """Store many answers. ``await`` it for the list of results, or iterate with ``async for``.
 
         Args:
-            items: tuples, or lists, of prompt and response.
-            attributes, ttl_millis, ttl: of each, as for `set`.
-            concurrency: how many at once at most, at least 1. Default: 16.
-            ordered: results in the order of the items; False for as they come.
-            progress: called after each with how many are done and how many there are (None if unknown).
+            items: tuples or lists of a prompt and a response.
+            attributes, ttl_millis, ttl: as for `set`; used for each item.
+            concurrency: how many operations run at once at most; at least 1. Default: 16.
+            ordered: True for results in the order of the items, False in the order in which they are done.
+                Default: True.
+            progress: called after each operation with the number done and the total number (None if unknown).
 
         Returns:
             A `langcache.many.Result` for each item, with the `SetResponse` or the error.
 
         Raises:
-            TypeError, ValueError: an argument breaks a rule. What is wrong with an item is in its result.
+            TypeError, ValueError: an argument breaks a rule. The error of an item is in its result.
         """
         _check_items("items", items, "(prompt, response) pairs")
 
@@ -269,22 +273,23 @@ class AsyncManyMethods:
         ordered: bool = True,
         progress: Progress | None = None,
     ) -> Batch[str, SearchResponse]:
-        """Search for many prompts: ``await`` it for the list of results, or iterate with ``async for``.
+        """Search for many prompts. ``await`` it for the list of results, or iterate with ``async for``.
 
         Args:
             prompts: the questions.
-            similarity_threshold, search_strategies, attributes, max_results: of each, as for `search`.
+            similarity_threshold, search_strategies, attributes, max_results: as for `search`; used for each
+                prompt.
             concurrency, ordered, progress: as for `set_many`.
 
         Returns:
             A `langcache.many.Result` for each prompt, with the `SearchResponse` or the error.
 
         Raises:
-            TypeError, ValueError: an argument breaks a rule. What is wrong with a prompt is in its result.
+            TypeError, ValueError: an argument breaks a rule. The error of a prompt is in its result.
         """
         _check_items("prompts", prompts, "questions")
         if search_strategies is not None and not isinstance(search_strategies, str):
-            search_strategies = tuple(search_strategies)  # it is used for each prompt
+            search_strategies = tuple(search_strategies)  # an iterator could be used for one prompt only
 
         async def search(prompt: str) -> SearchResponse:
             return await self.search(
@@ -298,7 +303,7 @@ class AsyncManyMethods:
         return Batch(prompts, search, concurrency=concurrency, ordered=ordered, progress=progress)
 
 
-async def _result(operation: Callable[[I], Awaitable[R]], index: int, item: I) -> Result[I, R]:
+async def _result_of(operation: Callable[[I], Awaitable[R]], index: int, item: I) -> Result[I, R]:
     try:
         return Result(index=index, item=item, value=await operation(item))
     except Exception as error:
@@ -308,11 +313,11 @@ async def _result(operation: Callable[[I], Awaitable[R]], index: int, item: I) -
 _END = object()
 
 
-async def _next(items: AsyncGenerator[Any, None]) -> Any:
+async def _next_item(items: AsyncGenerator[Any, None]) -> Any:
     return await anext(items, _END)
 
 
-async def _each(items: Iterable[I] | AsyncIterable[I]) -> AsyncGenerator[I, None]:
+async def _iterate(items: Iterable[I] | AsyncIterable[I]) -> AsyncGenerator[I, None]:
     if isinstance(items, AsyncIterable):
         async for item in items:
             yield item

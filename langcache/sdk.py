@@ -1,4 +1,4 @@
-"""The import path where the established client has its class."""
+"""The import path that the established client uses for its class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`LangCache`: the operations of `AsyncLangCache`, from any thread, and under the established names."""
+"""`LangCache`: the operations of `AsyncLangCache` as blocking methods, and as ``..._async`` methods."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ __all__ = ["LangCache"]
 P = ParamSpec("P")
 R = TypeVar("R")
 I = TypeVar("I")  # noqa: E741
-F = TypeVar("F")  # without a bound, which pyright would read the result of a method by
+F = TypeVar("F")  # without a bound, which pyright would take for the type of the method
 ClientT = TypeVar("ClientT", bound="LangCache")
 
 
 def _blocking(
     method: Callable[Concatenate[AsyncLangCache, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate[LangCache, P], R]:
-    """The method as a blocking one, run on the client's portal."""
+    """Make a blocking method of an async one. It runs on the client's portal."""
     name = method.__name__
     advice = f"use AsyncLangCache, or await {name}_async()"
 
     @functools.wraps(method)
     def call(self: LangCache, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self._portal.call(name, advice, method, self._on_portal, *args, **kwargs)
+        return self._portal.call(name, advice, method, self._portal_client, *args, **kwargs)
 
     return call
 
@@ -57,36 +57,36 @@ def _blocking(
 def _awaitable(
     method: Callable[Concatenate[AsyncLangCache, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate[LangCache, P], Coroutine[Any, Any, R]]:
-    """The method as it is, run in the caller's own event loop."""
+    """Make an ``..._async`` method, which runs in the event loop that awaits it."""
 
     @functools.wraps(method)
     async def call(self: LangCache, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return await method(self._in_place, *args, **kwargs)
+        return await method(self._async_client, *args, **kwargs)
 
     call.__name__ += "_async"
     call.__qualname__ += "_async"
     return call
 
 
-def _in_thread(
+def _blocking_batch(
     method: Callable[Concatenate[AsyncLangCache, P], Batch[I, R]],
 ) -> Callable[Concatenate[LangCache, P], list[Result[I, R]]]:
-    """The method for many operations as a blocking one: the items are used in the calling thread."""
+    """Make a blocking method of one that returns a `Batch`. It reads the items in the calling thread."""
     name = method.__name__
 
     @functools.wraps(method)
     def call(self: LangCache, /, *args: P.args, **kwargs: P.kwargs) -> list[Result[I, R]]:
-        batch = method(self._on_portal, *args, **kwargs)
+        batch = method(self._portal_client, *args, **kwargs)
         return batch._run_in_thread(functools.partial(self._portal.begin, name, "use AsyncLangCache"))
 
     return call
 
 
-def _is(made: F) -> Callable[[Callable[..., Any]], F]:
-    """Replaces a stub by this method.
+def _replaced_by(made: F) -> Callable[[Callable[..., Any]], F]:
+    """A decorator that replaces a stub by this method.
 
-    Were it assigned to a name, type checkers would have to guess its type and editors call it a variable. The
-    stub takes whatever there is, and returns, for linters that look at it.
+    If the method were assigned to a name, type checkers would have to infer its type, and editors would show
+    a variable. The stub takes any arguments and returns a value, as linters expect.
     """
     return lambda stub: made
 
@@ -97,18 +97,18 @@ class LangCache(BlockingAsideMethods):
     Any number of threads may share one. The first blocking call starts an event loop on a thread of the
     client's own, and each blocking call runs there; each ``..._async`` method runs in the event loop that
     awaits it. Use the client under ``with`` or ``async with``, or call `close`; one that is merely dropped is
-    closed by the garbage collector, and all that are left are closed when the interpreter exits. After a fork
-    the child makes connections of its own.
+    closed by the garbage collector, or when the interpreter exits. After a fork the child makes its own
+    connections.
 
-    The arguments are those of `AsyncLangCache`, but for these:
+    The arguments are those of `AsyncLangCache`, except for these:
 
     Args:
-        client: for the blocking methods: an `langcache.httpclient.AsyncHttpClient`, or a callable that makes
-            one, or an `aiohttp.ClientSession`, inside the client's event loop.
-        async_client: for the ``..._async`` methods: what ``client`` is to `AsyncLangCache`.
+        client: for the blocking methods: a `langcache.httpclient.AsyncHttpClient`, or a callable that makes
+            one or an `aiohttp.ClientSession`, and is called inside the client's event loop.
+        async_client: for the ``..._async`` methods: the same as ``client`` of `AsyncLangCache`.
 
     Raises:
-        ValueError: a server, key or cache id is missing or can't be one.
+        ValueError: a server URL, key or cache id is missing or invalid.
         TypeError: an argument is of the wrong type.
     """
 
@@ -132,7 +132,7 @@ class LangCache(BlockingAsideMethods):
     ) -> None:
         refuse_open_session(client)
 
-        def over(http_client: ClientSource | None) -> AsyncLangCache:
+        def make_client(http_client: ClientSource | None) -> AsyncLangCache:
             return AsyncLangCache(
                 server_url,
                 api_key,
@@ -148,103 +148,104 @@ class LangCache(BlockingAsideMethods):
                 telemetry=telemetry,
             )
 
-        self._on_portal = over(client)
-        self._in_place = over(async_client)
-        self._portal = Portal(self._on_portal)
+        self._portal_client = make_client(client)
+        self._async_client = make_client(async_client)
+        self._portal = Portal(self._portal_client)
         self._scope: Scope | None = None
-        self._aside: Aside = self._on_portal._aside_for(
+        self._aside: Aside = self._portal_client._make_aside(
             InThread(self._portal.call), aside, telemetry, enabled
         )
-        self._made_from: LangCache | None = None  # keeps a scoped client's portal from being collected
-        weakref.finalize(self, self._portal.stop_soon).atexit = False
+        # Set in a scoped client. It keeps the client that owns the portal from being collected.
+        self._parent: LangCache | None = None
+        weakref.finalize(self, self._portal.discard).atexit = False
 
-    @_is(_blocking(AsyncLangCache.search))
+    @_replaced_by(_blocking(AsyncLangCache.search))
     def search(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_is(_blocking(AsyncLangCache.set))
+    @_replaced_by(_blocking(AsyncLangCache.set))
     def set(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_is(_blocking(AsyncLangCache.delete_by_id))
+    @_replaced_by(_blocking(AsyncLangCache.delete_by_id))
     def delete_by_id(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_is(_blocking(AsyncLangCache.delete_query))
+    @_replaced_by(_blocking(AsyncLangCache.delete_query))
     def delete_query(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_is(_blocking(AsyncLangCache.flush))
+    @_replaced_by(_blocking(AsyncLangCache.flush))
     def flush(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_is(_blocking(AsyncLangCache.conversational_search))
+    @_replaced_by(_blocking(AsyncLangCache.conversational_search))
     def conversational_search(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_is(_blocking(AsyncLangCache.health))
+    @_replaced_by(_blocking(AsyncLangCache.health))
     def health(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_is(_awaitable(AsyncLangCache.search))
+    @_replaced_by(_awaitable(AsyncLangCache.search))
     def search_async(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_is(_awaitable(AsyncLangCache.set))
+    @_replaced_by(_awaitable(AsyncLangCache.set))
     def set_async(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_is(_awaitable(AsyncLangCache.delete_by_id))
+    @_replaced_by(_awaitable(AsyncLangCache.delete_by_id))
     def delete_by_id_async(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_is(_awaitable(AsyncLangCache.delete_query))
+    @_replaced_by(_awaitable(AsyncLangCache.delete_query))
     def delete_query_async(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_is(_awaitable(AsyncLangCache.flush))
+    @_replaced_by(_awaitable(AsyncLangCache.flush))
     def flush_async(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_is(_awaitable(AsyncLangCache.conversational_search))
+    @_replaced_by(_awaitable(AsyncLangCache.conversational_search))
     def conversational_search_async(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_is(_awaitable(AsyncLangCache.health))
+    @_replaced_by(_awaitable(AsyncLangCache.health))
     def health_async(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
     def scoped(self: ClientT, **attributes: AttributeValue) -> ClientT:
         """See `AsyncLangCache.scoped`."""
         scoped = copy.copy(self)
-        scoped._on_portal = self._on_portal.scoped(**attributes)
-        scoped._in_place = self._in_place.scoped(**attributes)
-        scoped._scope = scoped._on_portal._scope
-        scoped._made_from = self
+        scoped._portal_client = self._portal_client.scoped(**attributes)
+        scoped._async_client = self._async_client.scoped(**attributes)
+        scoped._scope = scoped._portal_client._scope
+        scoped._parent = self
         return scoped
 
-    @_is(_in_thread(AsyncLangCache.set_many))
+    @_replaced_by(_blocking_batch(AsyncLangCache.set_many))
     def set_many(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_is(_in_thread(AsyncLangCache.search_many))
+    @_replaced_by(_blocking_batch(AsyncLangCache.search_many))
     def search_many(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Close the client. Calls in flight end in `ClosedError`, and so do later ones. Twice is fine.
+        """Close the client. Calls in flight and later ones end in `ClosedError`. It may be closed twice.
 
-        Answers that are being stored in the background are waited for first. A scoped client closes nothing:
-        what it uses belongs to the client that it was made from.
+        Waits first for answers that are being stored in the background. On a scoped client this does nothing:
+        its connections belong to the client that it was made from.
         """
-        if self._made_from is None:
-            self._in_place.discard()
+        if self._parent is None:
+            self._async_client.discard()
             self._close_portal()
 
     async def aclose(self) -> None:
-        """Close the client, and wait for it without blocking the running event loop."""
-        if self._made_from is None:
-            await self._in_place.aclose()
+        """Like `close`, without blocking the running event loop."""
+        if self._parent is None:
+            await self._async_client.aclose()
             await asyncio.get_running_loop().run_in_executor(None, self._close_portal)
 
     def _close_portal(self) -> None:
@@ -278,9 +279,9 @@ class LangCache(BlockingAsideMethods):
         await self.aclose()
 
     def __repr__(self) -> str:
-        return repr(self._on_portal).replace("AsyncLangCache", type(self).__name__)
+        return repr(self._portal_client).replace("AsyncLangCache", type(self).__name__)
 
-    if not TYPE_CHECKING:  # so that type checkers go on reporting every wrong name
+    if not TYPE_CHECKING:  # so that type checkers still report wrong names
 
         def __getattr__(self, name: str) -> Any:
             raise missing_attribute(self, name)

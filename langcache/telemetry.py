@@ -1,4 +1,4 @@
-"""OpenTelemetry spans and metrics, for those who turn them on. Needs the extra ``langcache[otel]``."""
+"""OpenTelemetry spans and metrics, if turned on. Needs the extra ``langcache[otel]``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .models import SearchResponse
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Span, TracerProvider
-else:  # for those who look at the hints of a signature while a program runs
+else:  # so that the type hints can be evaluated at run time
     MeterProvider = Span = TracerProvider = Any
 
 __all__ = ["Telemetry"]
@@ -29,15 +29,16 @@ _SYSTEM = "langcache"
 class Telemetry:
     """Spans and metrics of a client: ``AsyncLangCache(..., telemetry=Telemetry())``.
 
-    Each operation is a CLIENT span, ``search my-cache``, with the attributes of OpenTelemetry's semantic
-    conventions for database clients, and a point of the histogram ``db.client.operation.duration``. Each
-    answer of `get_or_set` or of a cached function is an INTERNAL span around its operations, counted in
-    ``langcache.answers`` by ``langcache.status``; the similarities of hits are in ``langcache.similarity``.
+    Each operation has a CLIENT span, such as ``search my-cache``, with the attributes of OpenTelemetry's
+    semantic conventions for database clients, and is recorded in the histogram
+    ``db.client.operation.duration``, in seconds. Each answer of `get_or_set` or of a cached function has an
+    INTERNAL span around its operations, and is counted in ``langcache.answers`` by ``langcache.status``; the
+    similarities of hits, 0 to 1, are recorded in the histogram ``langcache.similarity``.
 
     Args:
-        tracer_provider, meter_provider: default: the global ones.
-        capture_content: whether spans hold prompts, as ``db.query.text``, and responses, as
-            ``langcache.response``. Metrics never do.
+        tracer_provider, meter_provider: where spans and metrics go. Default: the global ones.
+        capture_content: whether spans contain prompts, as ``db.query.text``, and responses, as
+            ``langcache.response``. Metrics never do. Default: False.
 
     Raises:
         ImportError: ``opentelemetry-api`` is not installed.
@@ -74,7 +75,7 @@ class Telemetry:
     def operation(
         self, request: Request[Any], url: str, cache_id: str
     ) -> Generator[OperationSpan, None, None]:
-        """The span and the duration of one operation, its retries included."""
+        """Record the span and the duration of one operation, its retries included."""
         parts = urlsplit(url)
         attributes: dict[str, Any] = {
             "db.system.name": _SYSTEM,
@@ -88,15 +89,15 @@ class Telemetry:
             f"{request.operation.name} {cache_id}",
             kind=self._trace.SpanKind.CLIENT,
             attributes=attributes,
-            record_exception=False,  # a message of the service may quote a prompt
+            record_exception=False,  # the service's error message may quote a prompt
             set_status_on_exception=False,
         ) as span:
             if self._capture_content:
-                _show_request(span, request)
+                _add_content(span, request)
             try:
                 yield OperationSpan(span, self._capture_content)
             except Exception as error:
-                failure = _failure(error)
+                failure = _error_attributes(error)
                 attributes |= failure
                 span.set_attributes(failure)
                 span.set_status(self._trace.StatusCode.ERROR)
@@ -106,27 +107,27 @@ class Telemetry:
 
     @contextmanager
     def question(self, cache_id: str) -> Generator[QuestionSpan, None, None]:
-        """The span of one answer, however it is obtained."""
+        """Record the span of one answer, from the cache or computed."""
         with self._tracer.start_as_current_span(
             f"get_or_set {cache_id}", record_exception=False, set_status_on_exception=False
         ) as span:
             try:
                 yield QuestionSpan(span, self._answers.add, self._similarity.record, cache_id)
             except Exception as error:
-                span.set_attributes(_failure(error))
+                span.set_attributes(_error_attributes(error))
                 span.set_status(self._trace.StatusCode.ERROR)
                 raise
 
 
 class OperationSpan:
-    """A span under way, to be told what the operation returned."""
+    """The span of an operation; `returned` records its result."""
 
     def __init__(self, span: Span, capture_content: bool) -> None:
         self._span = span
         self._capture_content = capture_content
 
     def returned(self, result: object) -> None:
-        """Note what came back."""
+        """Record the result of the operation."""
         if isinstance(result, SearchResponse):
             self._span.set_attribute("db.response.returned_rows", len(result))
             if self._capture_content and result.response is not None:
@@ -134,7 +135,7 @@ class OperationSpan:
 
 
 class QuestionSpan:
-    """A span under way, to be told what the answer is like."""
+    """The span of an answer; `answered` records how it was obtained."""
 
     def __init__(self, span: Span, count: Any, record_similarity: Any, cache_id: str) -> None:
         self._span = span
@@ -150,7 +151,7 @@ class QuestionSpan:
         similarity: float | None,
         error: Exception | None,
     ) -> None:
-        """Note how the answer was obtained: the fields of a `langcache.aside.Answer`."""
+        """Record how the answer was obtained. The arguments are fields of a `langcache.aside.Answer`."""
         known: dict[str, Any] = {"langcache.status": status, "langcache.shared": shared}
         if reason is not None:
             known["langcache.reason"] = reason
@@ -159,11 +160,11 @@ class QuestionSpan:
             self._record_similarity(similarity, self._common)
             known["langcache.similarity"] = similarity
         if error is not None:
-            known |= _failure(error)
+            known |= _error_attributes(error)
         self._span.set_attributes({**self._common, **known})
 
 
-def _failure(error: Exception) -> dict[str, str]:
+def _error_attributes(error: Exception) -> dict[str, str]:
     if isinstance(error, StatusError):
         status = str(error.status_code)
         return {"error.type": status, "db.response.status_code": status}
@@ -175,7 +176,7 @@ class _Content(msgspec.Struct):
     response: str | None = None
 
 
-def _show_request(span: Span, request: Request[Any]) -> None:
+def _add_content(span: Span, request: Request[Any]) -> None:
     if request.body is not None:
         content = msgspec.json.decode(request.body, type=_Content)
         if content.prompt is not None:

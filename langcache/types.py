@@ -1,4 +1,4 @@
-"""The import path that programs use for what a signature like ours is spelled with."""
+"""The import path that programs use for `UNSET` and the types in signatures."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ T = TypeVar("T")
 
 Nullable: TypeAlias = T | None
 OptionalNullable: TypeAlias = T | UnsetType | None
-"""A value, or None for none, or `UNSET` for the default."""
+"""A value; or None, for no value; or `UNSET`, for the default."""

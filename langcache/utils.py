@@ -12,7 +12,7 @@ __all__ = ["BackoffStrategy", "Logger", "RetryConfig", "get_default_logger"]
 
 
 def get_default_logger() -> Logger:
-    """The logger ``langcache``, set up to print debug lines if ``LANGCACHE_DEBUG`` turns it on."""
+    """The logger ``langcache``, set up to print debug messages if ``LANGCACHE_DEBUG`` turns it on."""
     return default_logger() or logging.getLogger("langcache")
 
 

@@ -1,1 +1,1 @@
-"""An event loop on a thread of its own, for the client that blocks."""
+"""The event loop of the blocking client, on a thread of its own."""

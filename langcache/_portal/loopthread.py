@@ -1,4 +1,4 @@
-"""One event loop on a thread of its own, and the calls that other threads make into it."""
+"""A thread that runs one event loop, and the calls that other threads submit to it."""
 
 from __future__ import annotations
 
@@ -18,92 +18,98 @@ from ..errors import ClosedError, ConnectError, LangCacheError, NoResponseError
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
-__all__ = ["Call", "LoopThread", "Outcomes", "running", "starting"]
+__all__ = ["Call", "LoopThread", "OutcomeQueue", "live_threads", "start_lock"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-running: set[LoopThread] = set()
-"""Those that are to start or have, and have not ended."""
+live_threads: set[LoopThread] = set()
+"""The threads that were told to start and have not ended."""
 
-starting: threading.Lock = threading.Lock()
-"""Held while one starts. A fork waits for it: in the child, what was half imported would stay locked."""
+start_lock: threading.Lock = threading.Lock()
+"""Held while a thread starts. A fork waits for it: in the child, the import lock of a module that was being
+imported would never be released."""
 
 
-Outcomes: TypeAlias = "SimpleQueue[tuple[Call[Any], Any, BaseException | None]]"
-"""Of each call its result, or the error that it ended in."""
+OutcomeQueue: TypeAlias = "SimpleQueue[tuple[Call[Any], Any, BaseException | None]]"
+"""Receives the outcome of each call: the call, its result and its error, of which one is None."""
 
 
 class Call(Generic[T]):
-    """One run of a coroutine function, between the thread that waits for it and the loop that runs it.
+    """One run of a coroutine function, which the loop runs and another thread waits for.
 
     Args:
         function: the coroutine function.
-        outcomes: where the outcome goes: the call, its result and its error. Default: a queue of its own.
+        outcomes: receives the outcome. Default: a new queue, which `wait` reads.
     """
 
     def __init__(
         self,
         function: Callable[[], Coroutine[Any, Any, T]],
-        outcomes: Outcomes | None = None,
+        outcomes: OutcomeQueue | None = None,
     ) -> None:
         self.function = function
-        self._outcomes: Outcomes = SimpleQueue() if outcomes is None else outcomes
+        self._outcomes: OutcomeQueue = SimpleQueue() if outcomes is None else outcomes
         self._context = copy_context()
         self._abandoned = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> None:
-        """On the loop: do the work in the caller's context."""
+        """On the loop: run ``work`` in a task, with the context variables of the calling thread."""
         self._loop = loop
         self._task = self._context.run(loop.create_task, work)
-        if self._abandoned:  # looked at after the task is there; `abandon` does it the other way round
+        if self._abandoned:  # read after `_task` is set; `abandon` sets it before it reads `_task`
             loop.call_soon(self._task.cancel)
 
     def abandon(self) -> None:
-        """On the caller's thread: nobody waits any longer."""
+        """On the calling thread: cancel the call, since nobody waits for it any longer."""
         self._abandoned = True
         if self._loop is not None and self._task is not None:
-            _soon(self._loop, self._task.cancel)
+            _call_soon(self._loop, self._task.cancel)
 
     def succeed(self, result: T) -> None:
-        """End with this result. What is said of an end after the first, nobody hears."""
+        """Set the result. Only the first result or error counts."""
         self._outcomes.put((self, result, None))
 
     def fail(self, error: BaseException) -> None:
-        """End in this error."""
+        """Set the error. Only the first result or error counts."""
         self._outcomes.put((self, None, error))
 
-    def outcome(self) -> T:
-        """On the caller's thread: wait for the end, and give the result or raise the error."""
-        # The first is the one that counts. A queue, because a Future has locks to make and to take, which are
-        # felt when many threads wait at once.
+    def wait(self) -> T:
+        """On the calling thread: wait for the outcome, and return the result or raise the error."""
+        # A queue, because the locks of a Future cost noticeable time when many threads wait at once.
         _, result, error = self._outcomes.get()
         if error is None:
             return cast("T", result)
         try:
             raise error
         finally:
-            del error  # or it would be in a cycle: its traceback, this frame, the error
+            del error  # breaks a reference cycle: the error, its traceback, this frame
 
 
 class LoopThread(threading.Thread):
-    """One event loop, from its start to its end.
+    """A thread that runs one event loop.
 
-    No call is left waiting, and no lock is needed for it: `submit` queues the call before it looks at
-    ``ended``, and the thread sets ``ended`` before it looks at the queue for the last time.
+    Every call gets an outcome, without a lock: `submit` queues the call before it reads ``ended``, and the
+    thread sets ``ended`` before it empties the queue for the last time.
+
+    Args:
+        keep_alive: an object that is kept alive until the loop has ended: if another thread collected it, it
+            could not close its connections on the loop.
     """
 
-    def __init__(self, tenant: object) -> None:
-        # A daemon, or the interpreter would wait for it before it ran the exit handler that stops it.
+    def __init__(self, keep_alive: object) -> None:
+        # A daemon: the interpreter would wait for any other thread before it runs the handler that stops it.
         super().__init__(name="langcache-portal", daemon=True)
         self.ended: bool = False
-        self._tenant = tenant  # to the end: collected by another thread, it could not close its connections
+        self._keep_alive = keep_alive
         self._queue: deque[Call[Any]] = deque()
-        self._begun: set[Call[Any]] = set()
-        self._turn = 0  # how often the loop has looked at the queue
-        self._told = -1  # before which turn it was told to: to wake it is dear, and once is enough for all
+        self._begun: set[Call[Any]] = set()  # the calls that run on the loop
+        self._checks = 0  # how many times the loop has read the queue
+        # The value of `_checks` when the loop was last woken. Waking it is slow; once is enough for all calls
+        # in the queue.
+        self._woken_at = -1
         self._stopping = False
         self._failure: BaseException | None = None
         self._stop_task: asyncio.Task[None] | None = None
@@ -111,31 +117,34 @@ class LoopThread(threading.Thread):
         self._portal: BlockingPortal | None = None
 
     def submit(self, call: Call[Any]) -> None:
-        """Have the loop run it as soon as there is one. If the loop has ended, so does the call."""
+        """Run a call on the loop, as soon as there is a loop. If the loop has ended, the call fails."""
         self._queue.append(call)
         if self.ended:
-            self._end_all()
-        elif self._loop is not None and self._told != (turn := self._turn):
-            _soon(self._loop, self._begin_queued)
-            self._told = turn  # only now: an interrupt, or a signal handler's call, may come in between
+            self._end_calls()
+        elif self._loop is not None and self._woken_at != (checks := self._checks):
+            _call_soon(self._loop, self._begin_queued)
+            self._woken_at = checks  # last, since an interrupt or a signal handler may come before it
 
     def stop(self) -> None:
-        """End the calls in flight, at once, and the loop, as soon as it turns; whether it runs yet or not."""
+        """End the calls at once with `ClosedError`, and the loop as soon as it can. Returns without waiting.
+
+        May be called before the loop runs.
+        """
         self._stopping = True
-        self._end_all()
+        self._end_calls()
         if self._loop is not None:
-            _soon(self._loop, self._stop_portal)
+            _call_soon(self._loop, self._stop_portal)
 
     @property
     def has_loop(self) -> bool:
-        """Whether it is done with starting."""
+        """Whether the thread has started its event loop."""
         return self._loop is not None
 
     def run(self) -> None:
-        starting.acquire()
+        start_lock.acquire()
         try:
-            # Imported late: it costs more than the rest of this package, and async programs do without.
-            # Not on the loop, which would complain of it in asyncio's debug mode.
+            # Imported late: it takes longer than the rest of this package, and async programs don't need it.
+            # Before the loop runs, since asyncio's debug mode warns about slow steps.
             import anyio
             from anyio.from_thread import BlockingPortal
 
@@ -145,16 +154,16 @@ class LoopThread(threading.Thread):
             self._failure = error
         finally:
             if self._loop is None:
-                starting.release()
+                start_lock.release()
             self.ended = True
-            self._end_all()
-            running.discard(self)
+            self._end_calls()
+            live_threads.discard(self)
 
     async def _serve(self, make_portal: Callable[[], Any]) -> None:
         async with make_portal() as portal:
             self._portal = portal
             self._loop = asyncio.get_running_loop()
-            starting.release()
+            start_lock.release()
             self._loop.set_default_executor(_Executor())
             if self._stopping:
                 self._stop_portal()
@@ -169,34 +178,34 @@ class LoopThread(threading.Thread):
 
     def _begin_queued(self) -> None:
         assert self._loop
-        self._turn += 1  # before it looks at the queue; `submit` does it the other way round
-        with suppress(IndexError):  # `stop` empties the queue too
+        self._checks += 1  # before it reads the queue; `submit` queues the call before it reads `_checks`
+        with suppress(IndexError):  # `stop` may have emptied the queue
             while not self._stopping:
                 call = self._queue.popleft()
                 self._begun.add(call)
                 call.begin(self._loop, self._perform(call))
 
     async def _perform(self, call: Call[Any]) -> None:
-        # Nothing is raised out of the task: SystemExit and KeyboardInterrupt would end the loop with it.
+        # The task raises nothing: SystemExit and KeyboardInterrupt would stop the loop.
         try:
             result = await call.function()
         except asyncio.CancelledError:
-            call.fail(self._why_ended())
+            call.fail(self._end_error())
         except BaseException as error:
             call.fail(error)
         else:
             call.succeed(result)
         finally:
             self._begun.discard(call)
-            del call  # or an error would be in a cycle: its traceback, this frame, the call, the error
+            del call  # breaks a reference cycle: the error, its traceback, this frame, the call
 
-    def _end_all(self) -> None:
+    def _end_calls(self) -> None:
         for calls in (self._queue, self._begun):
-            with suppress(IndexError, KeyError):  # several threads may be here at once
+            with suppress(IndexError, KeyError):  # several threads may do this at once
                 while True:
-                    calls.pop().fail(self._why_ended())
+                    calls.pop().fail(self._end_error())
 
-    def _why_ended(self) -> LangCacheError:
+    def _end_error(self) -> LangCacheError:
         if self._stopping:
             return ClosedError("the client was closed during the call")
         if self._loop is None:
@@ -208,7 +217,7 @@ class LoopThread(threading.Thread):
 
 
 class _Executor(ThreadPoolExecutor):
-    """Looks up host names, also for a thread that outlives main, when executors take no more work."""
+    """Looks up host names. At exit, when executors take no more work, it does so in the calling thread."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         with suppress(RuntimeError):
@@ -221,6 +230,6 @@ class _Executor(ThreadPoolExecutor):
         return future
 
 
-def _soon(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
-    with suppress(RuntimeError):  # the loop is closed, and the thread's last acts make up for it
+def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
+    with suppress(RuntimeError):  # the loop is closed, and the thread ends the remaining calls
         loop.call_soon_threadsafe(function)

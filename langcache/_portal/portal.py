@@ -1,4 +1,4 @@
-"""Blocking calls into an event loop on a thread of its own; safe at exit, Ctrl-C and fork."""
+"""Runs coroutine functions for blocking code on another thread; safe at exit, Ctrl-C and fork."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 from .._call.deadlines import time_until
 from .._call.forks import leave_to_parent
 from ..errors import ClosedError, ConnectError
-from .loopthread import Call, LoopThread, Outcomes, running, starting
+from .loopthread import Call, LoopThread, OutcomeQueue, live_threads, start_lock
 
 __all__ = ["Portal"]
 
@@ -26,31 +26,31 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _CLOSE_SECONDS = 5.0
-"""How long `Portal.close` waits for the thread to end."""
+"""How long `Portal.close` waits at most for the thread to end."""
 
 _EXIT_SECONDS = 0.25
-"""How long the interpreter's exit waits for all of them together."""
+"""How long the interpreter's exit waits at most for all portals' threads together."""
 
 
 class Portal:
-    """Runs coroutine functions on an event loop for threads that have none.
+    """Runs coroutine functions on an event loop of its own, for threads that have none.
 
     The loop's thread starts with the first call.
 
     Args:
-        tenant: is kept until the loop has ended: collected in another thread, it could not close what it has
-            opened on the loop. It must not refer to the portal's owner, who could not be collected while the
-            thread runs.
+        keep_alive: an object that is kept alive until the loop has ended: if another thread collected it, it
+            could not close its connections on the loop. It must not refer to the portal's owner, which
+            otherwise could not be collected while the thread runs.
     """
 
-    def __init__(self, tenant: object) -> None:
-        self._tenant = tenant
+    def __init__(self, keep_alive: object) -> None:
+        self._keep_alive = keep_alive
         self._closed = False
         self._reset()
         _portals.add(self)
 
     def _reset(self) -> None:
-        self._lock = threading.RLock()  # re-entrant: a signal handler may call while its thread holds it
+        self._lock = threading.RLock()  # re-entrant: a signal handler may interrupt the thread that holds it
         self._thread: LoopThread | None = None
 
     def call(
@@ -62,42 +62,43 @@ class Portal:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Run a coroutine function on the portal's loop, in the caller's context, and wait for it.
+        """Run a coroutine function on the portal's loop, and wait for its result.
 
-        Whatever interrupts the wait, Ctrl-C for one, cancels the coroutine.
+        It sees the context variables of the calling thread. An exception that interrupts the wait, such as
+        KeyboardInterrupt, cancels it.
 
         Args:
-            name: what the caller calls, for messages.
-            advice: what to write in async code instead.
-            function, args, kwargs: what to run.
+            name: the client's method, for messages.
+            advice: what to write in async code instead, for messages.
+            function, args, kwargs: the coroutine function and its arguments.
 
         Raises:
-            ClosedError: the portal is closed, before or meanwhile.
-            ConnectError: there is no thread or no event loop to be had.
-            RuntimeError: the call comes from the portal's own thread.
+            ClosedError: the portal is closed, or was closed during the call.
+            ConnectError: the thread or its event loop could not be started.
+            RuntimeError: it was called on the portal's own thread.
         """
         self._check_thread(name, advice)
         call = Call(lambda: function(*args, **kwargs))
         try:
             self._running_thread().submit(call)
-            return call.outcome()
+            return call.wait()
         except ClosedError:
-            _sit_out_exit()
+            _sleep_until_exit()
             raise
         except BaseException:
             call.abandon()
             raise
         finally:
-            del call  # or an error would be in a cycle: its traceback, this frame, the call, the error
+            del call  # breaks a reference cycle: the error, its traceback, this frame, the call
 
     def begin(
         self,
         name: str,
         advice: str,
         function: Callable[[], Coroutine[Any, Any, T]],
-        outcomes: Outcomes,
+        outcomes: OutcomeQueue,
     ) -> Call[T]:
-        """The same without waiting: the outcome goes to a queue. Raises as `call` does."""
+        """Like `call`, without waiting: the outcome is put into ``outcomes``."""
         self._check_thread(name, advice)
         call = Call(function, outcomes)
         self._running_thread().submit(call)
@@ -111,8 +112,8 @@ class Portal:
             )
         _warn_if_blocking(name, advice)
 
-    def stop_soon(self) -> threading.Thread | None:
-        """Close without waiting; calls in flight end in `ClosedError`. Returns the thread that is ending."""
+    def discard(self) -> threading.Thread | None:
+        """Close without waiting. Calls in flight end in `ClosedError`. Returns the thread, if any."""
         with self._lock:
             self._closed = True
             if self._thread is not None:
@@ -120,8 +121,8 @@ class Portal:
             return self._thread
 
     def close(self) -> None:
-        """Close, and wait for the thread to end. Twice is fine."""
-        thread = self.stop_soon()
+        """Close, and wait for the thread to end, for at most 5 seconds. May be called more than once."""
+        thread = self.discard()
         if thread is not None and thread is not threading.current_thread():
             thread.join(_CLOSE_SECONDS)
 
@@ -131,27 +132,27 @@ class Portal:
                 raise ClosedError("this client is closed; make a new one")
             _refuse_at_exit()
             if self._thread is None or self._thread.ended:
-                thread = _started(LoopThread(self._tenant))
+                thread = _start_thread(LoopThread(self._keep_alive))
                 if self._thread is None or self._thread.ended:
                     self._thread = thread
                 else:
-                    thread.stop()  # a signal handler's call has started another meanwhile
+                    thread.stop()  # a call from a signal handler has started another
             return self._thread
 
 
-def _started(thread: LoopThread) -> LoopThread:
-    # Whether the interpreter is exiting can't change meanwhile. A thread that came to life when it has gone
-    # on would run into what is no longer there, and crash it.
-    with _start_or_exit:
+def _start_thread(thread: LoopThread) -> LoopThread:
+    # The lock keeps the exit handler from running meanwhile. A thread that started after it would use parts
+    # of the interpreter that are gone, and crash it.
+    with _exit_lock:
         _refuse_at_exit()
-        running.add(thread)
+        live_threads.add(thread)
         try:
             thread.start()
         except RuntimeError as error:
-            running.discard(thread)
+            live_threads.discard(thread)
             raise ConnectError(f"no thread for the client's event loop: {error}") from error
         except BaseException:
-            thread.stop()  # interrupted: whether it started or not
+            thread.stop()  # interrupted: it may have started
             raise
     return thread
 
@@ -162,7 +163,7 @@ def _refuse_at_exit() -> None:
 
 
 def _warn_if_blocking(name: str, advice: str) -> None:
-    """Say once if a blocking call is about to hold up a running event loop."""
+    """Warn, once in each process, that a blocking call is about to block a running event loop."""
     global _warned
     if _warned:
         return
@@ -174,12 +175,12 @@ def _warn_if_blocking(name: str, advice: str) -> None:
     warnings.warn(
         f"LangCache.{name}() blocks the running event loop; in async code {advice}",
         RuntimeWarning,
-        stacklevel=_level_of_program(),
+        stacklevel=_stacklevel_of_program(),
     )
 
 
-def _level_of_program() -> int:
-    """The stack level, for `_warn_if_blocking`, of the program that called this package."""
+def _stacklevel_of_program() -> int:
+    """The ``stacklevel``, for `_warn_if_blocking`, of the code that called this package."""
     package = __name__.partition(".")[0]
     level, frame = 0, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
@@ -189,55 +190,55 @@ def _level_of_program() -> int:
 
 _warned = False
 _exiting = False
-_start_or_exit = threading.RLock()  # re-entrant: a signal handler may call while its thread holds it
+_exit_lock = threading.RLock()  # re-entrant: a signal handler may interrupt the thread that holds it
 _portals: weakref.WeakSet[Portal] = weakref.WeakSet()
 
 
-def _stop_all() -> None:
+def _stop_at_exit() -> None:
     global _exiting
-    with _start_or_exit:
+    with _exit_lock:
         _exiting = True
-    threads = list(running)
+    threads = list(live_threads)
     for thread in threads:
         thread.stop()
     deadline = time.monotonic() + _EXIT_SECONDS
     for thread in threads:
-        # One that is still starting must not go on without an interpreter, and ends once it is done with it.
+        # A thread that is still starting must end before the interpreter does; it ends once it has started.
         seconds = time_until(deadline) if thread.has_loop else _CLOSE_SECONDS
-        with suppress(RuntimeError):  # it never started, because somebody was interrupted
+        with suppress(RuntimeError):  # it never started, because its start was interrupted
             thread.join(seconds)
 
 
-def _sit_out_exit() -> None:
-    """Keep a daemon thread whose call was cut off by the interpreter's exit from printing a traceback."""
+def _sleep_until_exit() -> None:
+    """Keep a daemon thread whose call was ended by the interpreter's exit from printing a traceback."""
     if _exiting and threading.current_thread().daemon:
-        time.sleep(_CLOSE_SECONDS)  # the interpreter is gone before, unless an exit handler waits for us
+        time.sleep(_CLOSE_SECONDS)  # the process ends sooner, unless an exit handler waits for this thread
 
 
 def _start_anew_in_child() -> None:
-    global _start_or_exit
-    _start_or_exit = threading.RLock()
-    starting.release()
-    for thread in running:
+    global _exit_lock
+    _exit_lock = threading.RLock()
+    start_lock.release()
+    for thread in live_threads:
         leave_to_parent(thread)
-    if running and "uvloop" in sys.modules:
-        atexit.register(_revive_libuv)
-    running.clear()
+    if live_threads and "uvloop" in sys.modules:
+        atexit.register(_restart_libuv_threads)
+    live_threads.clear()
     for portal in list(_portals):
         portal._reset()
 
 
-def _revive_libuv() -> None:
-    # libuv, at exit, joins the threads of its pool, which a forked child does not have, and crashes on it;
-    # unless the pool has been used in the child, and so been started anew.
+def _restart_libuv_threads() -> None:
+    # At exit, libuv joins the threads of its pool. A forked child does not have them, and would crash, unless
+    # it has used the pool, which starts new threads.
     import uvloop
 
     with closing(uvloop.new_event_loop()) as loop:
         loop.run_until_complete(loop.getnameinfo(("127.0.0.1", 0), socket.NI_NUMERICHOST))
 
 
-atexit.register(_stop_all)
+atexit.register(_stop_at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=starting.acquire, after_in_parent=starting.release, after_in_child=_start_anew_in_child
+        before=start_lock.acquire, after_in_parent=start_lock.release, after_in_child=_start_anew_in_child
     )

@@ -1,6 +1,6 @@
 """Tasks that return a SystemExit or KeyboardInterrupt instead of stopping their event loop.
 
-asyncio stops the loop when a task ends in one of the two, and the portal's loop works for many callers.
+asyncio stops the loop when a task raises one of the two, and other calls may be running on that loop.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, ParamSpec, TypeVar
 
-__all__ = ["Outcome", "outcome_of"]
+__all__ = ["ResultOrExit", "result_or_exit"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Outcome(Generic[T]):
-    """The result of a task: a value, or SystemExit or KeyboardInterrupt."""
+class ResultOrExit(Generic[T]):
+    """The result of a task, or the SystemExit or KeyboardInterrupt that it raised."""
 
     __slots__ = ("_exit", "_value")
 
@@ -25,25 +25,28 @@ class Outcome(Generic[T]):
         self._exit = exit_
 
     @property
-    def exits(self) -> bool:
-        """Whether it is SystemExit or KeyboardInterrupt."""
+    def is_exit(self) -> bool:
+        """Whether the task raised SystemExit or KeyboardInterrupt."""
         return self._exit is not None
 
     def get(self) -> T:
-        """The value. Raises SystemExit or KeyboardInterrupt if that is what the task ended in."""
+        """Return the result, or raise the SystemExit or KeyboardInterrupt."""
         if self._exit is not None:
             raise self._exit
         value: T = self._value
         return value
 
 
-async def outcome_of(
+async def result_or_exit(
     work: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
-) -> Outcome[T]:
-    """Do the work, for a task whose loop is not to be stopped. Other errors are raised as they are."""
+) -> ResultOrExit[T]:
+    """Await ``work``, and return its result, or the SystemExit or KeyboardInterrupt that it raised.
+
+    Other errors are raised. In the main thread these two are raised as well.
+    """
     try:
-        return Outcome(await work(*args, **kwargs))
+        return ResultOrExit(await work(*args, **kwargs))
     except (SystemExit, KeyboardInterrupt) as error:
         if threading.current_thread() is threading.main_thread():
-            raise  # a loop of the program's own, which is to end: by Ctrl-C, perhaps
-        return Outcome(exit_=error)
+            raise  # the program's own loop, which must stop, on Ctrl-C for example
+        return ResultOrExit(exit_=error)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Hashable
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from .._portal.tasks import Outcome, outcome_of
+from .._portal.tasks import ResultOrExit, result_or_exit
 
 __all__ = ["CannotFollow", "Flight", "LeaderLeft", "TaskFlight", "TaskFlights"]
 
@@ -159,7 +159,7 @@ class TaskFlight(Flight):
 
     async def lead(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Do the second part of the work in a task of its own, and wait for it."""
-        self._task = task = asyncio.get_running_loop().create_task(outcome_of(work))
+        self._task = task = asyncio.get_running_loop().create_task(result_or_exit(work))
         task.add_done_callback(self._finish_with)
         return (await asyncio.shield(task)).get()
 
@@ -187,12 +187,12 @@ class TaskFlight(Flight):
         if flight is not None and flight is not self:
             self._flights[self._key] = flight
 
-    def _finish_with(self, task: asyncio.Task[Outcome[Any]]) -> None:
+    def _finish_with(self, task: asyncio.Task[ResultOrExit[Any]]) -> None:
         if task.cancelled():  # by a close of the loop, or because the work itself raised CancelledError
             self.finish(error=LeaderLeft())
         elif (error := task.exception()) is not None:
             self.finish(error=error)
-        elif task.result().exits:
+        elif task.result().is_exit:
             self.finish(error=LeaderLeft())
         else:
             self.finish(task.result().get())

@@ -137,7 +137,7 @@ class Scope:
                 )
         return {**(attributes or {}), **self.attributes}
 
-    def holds(self, entry: CacheEntry) -> bool:
+    def contains(self, entry: CacheEntry) -> bool:
         """Whether an entry is of this scope.
 
         Asked of every entry found, though the service was told to filter: it may be one that does not, or

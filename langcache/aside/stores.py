@@ -8,7 +8,7 @@ from datetime import timedelta
 from inspect import isawaitable
 from typing import Any, TypeVar
 
-from .._portal.tasks import Outcome, outcome_of
+from .._portal.tasks import ResultOrExit, result_or_exit
 from ..errors import ClosedError
 from .entries import Entries
 from .options import StoreIf
@@ -103,8 +103,8 @@ class Stores:
                 pending,
             )
             return None
-        task: asyncio.Task[Outcome[Exception | None]] = asyncio.get_running_loop().create_task(
-            outcome_of(self._store, question, text, ttl_millis)
+        task: asyncio.Task[ResultOrExit[Exception | None]] = asyncio.get_running_loop().create_task(
+            result_or_exit(self._store, question, text, ttl_millis)
         )
         state.pending_stores.add(task)
         task.add_done_callback(state.pending_stores.discard)

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from inspect import isawaitable
 from typing import Any, Generic, TypeVar
 
-from .._portal.tasks import Outcome, outcome_of
+from .._portal.tasks import ResultOrExit, result_or_exit
 from ..errors import TimeoutException
 from .answers import CacheStatus, Lookup
 from .core import Aside
@@ -159,7 +159,7 @@ class _SharedStream(Flight, Generic[C]):
         self._key = key
         self._wanted = asyncio.Event()
         self._changed = asyncio.Event()
-        self._produced: asyncio.Task[Outcome[None]]
+        self._produced: asyncio.Task[ResultOrExit[None]]
 
     @property
     def is_open(self) -> bool:
@@ -171,14 +171,14 @@ class _SharedStream(Flight, Generic[C]):
         streams = self._aside.state.streams
         streams[stream_key] = self
 
-        def ended(task: asyncio.Task[Outcome[None]]) -> None:
+        def ended(task: asyncio.Task[ResultOrExit[None]]) -> None:
             self._changed.set()
             if streams.get(stream_key) is self:
                 del streams[stream_key]
             if not task.cancelled():
                 task.exception()  # the readers raise it; if none is left, nobody wants it
 
-        self._produced = asyncio.get_running_loop().create_task(outcome_of(self._produce))
+        self._produced = asyncio.get_running_loop().create_task(result_or_exit(self._produce))
         self._produced.add_done_callback(ended)
 
     async def looked_up(self, timeout: float | None) -> Lookup:
@@ -217,7 +217,7 @@ class _SharedStream(Flight, Generic[C]):
 
     def _raise_end(self) -> None:
         """Raise what the source or the lookup ended in; nothing if all went well."""
-        if self._produced.cancelled() or (not self._produced.exception() and self._produced.result().exits):
+        if self._produced.cancelled() or (not self._produced.exception() and self._produced.result().is_exit):
             raise LeaderLeft
         self._produced.result()
 

@@ -291,7 +291,7 @@ def test_scopes_keep_apart_and_keep_their_client(connection):
         acme.delete_by_id("e1")
     acme.flush()
     assert not acme.search(QUESTION)
-    acme._made_from.close()
+    acme._parent.close()
 
 
 async def test_awaited_operations_are_scoped_too(connection):

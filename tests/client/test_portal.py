@@ -15,28 +15,28 @@ from langcache._portal import loopthread, portal
 from langcache._portal.portal import Portal
 from langcache.errors import ClosedError, ConnectError, NoResponseError
 
-TENANT = "what lives on the loop"
+KEPT_ALIVE = "what lives on the loop"
 
 
 @pytest.fixture
 def a_portal():
-    a_portal = Portal(TENANT)
+    a_portal = Portal(KEPT_ALIVE)
     yield a_portal
     a_portal.close()
 
 
 def call(a_portal, function, *args, **kwargs):
     name = function.__name__
-    return a_portal.call(name, f"await {name}_async()", function, TENANT, *args, **kwargs)
+    return a_portal.call(name, f"await {name}_async()", function, KEPT_ALIVE, *args, **kwargs)
 
 
-async def answer(tenant, value=42):
-    assert tenant is TENANT
+async def answer(kept_alive, value=42):
+    assert kept_alive is KEPT_ALIVE
     await asyncio.sleep(0)
     return value
 
 
-async def fail(tenant, error):
+async def fail(kept_alive, error):
     raise error
 
 
@@ -157,44 +157,44 @@ async def test_a_blocking_call_warns_once_that_it_blocks_the_running_loop(monkey
 
 def test_a_signal_handlers_call_is_not_left_waiting_when_it_comes_before_the_wake_up(a_portal, monkeypatch):
     assert call(a_portal, answer) == 42
-    soon = loopthread._soon
+    call_soon = loopthread._call_soon
 
     def handle_signal_first(loop, function):
-        monkeypatch.setattr(loopthread, "_soon", soon)
+        monkeypatch.setattr(loopthread, "_call_soon", call_soon)
         assert call(a_portal, answer, 1) == 1
-        soon(loop, function)
+        call_soon(loop, function)
 
-    monkeypatch.setattr(loopthread, "_soon", handle_signal_first)
+    monkeypatch.setattr(loopthread, "_call_soon", handle_signal_first)
     assert call(a_portal, answer, 2) == 2
 
 
 def test_an_interrupt_before_the_wake_up_leaves_no_later_call_waiting(a_portal, monkeypatch):
     assert call(a_portal, answer) == 42
-    soon = loopthread._soon
+    call_soon = loopthread._call_soon
 
     def interrupt(loop, function):
-        monkeypatch.setattr(loopthread, "_soon", soon)
+        monkeypatch.setattr(loopthread, "_call_soon", call_soon)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loopthread, "_soon", interrupt)
+    monkeypatch.setattr(loopthread, "_call_soon", interrupt)
     with pytest.raises(KeyboardInterrupt):
         call(a_portal, answer)
     assert call(a_portal, answer) == 42
 
 
 def test_a_signal_handlers_call_during_the_start_leaves_one_thread(a_portal, monkeypatch):
-    started = portal._started
+    start = portal._start_thread
 
     def handle_signal_first(thread):
-        monkeypatch.setattr(portal, "_started", started)
+        monkeypatch.setattr(portal, "_start_thread", start)
         assert call(a_portal, answer, 1) == 1
-        return started(thread)
+        return start(thread)
 
-    monkeypatch.setattr(portal, "_started", handle_signal_first)
+    monkeypatch.setattr(portal, "_start_thread", handle_signal_first)
     assert call(a_portal, answer, 2) == 2
     kept = a_portal._thread
-    for thread in list(loopthread.running):
-        if thread._tenant is TENANT and thread is not kept:
+    for thread in list(loopthread.live_threads):
+        if thread._keep_alive is KEPT_ALIVE and thread is not kept:
             thread.join(60)
             assert not thread.is_alive()
     a_portal.close()

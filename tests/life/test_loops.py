@@ -39,7 +39,7 @@ def test_a_blocking_call_from_the_portals_own_thread_says_so(service: str) -> No
     with LangCache(service, ask_for_key, "cache") as client:
         with pytest.raises(RuntimeError, match="await search_async"):
             client.search("hi")
-        client._on_portal._caller._key_source = lambda: "key"
+        client._portal_client._caller._key_source = lambda: "key"
         assert client.search("hi").response == "HI"
 
 

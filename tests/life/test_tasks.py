@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from langcache._portal.tasks import outcome_of
+from langcache._portal.tasks import result_or_exit
 
 
 def run(work):
     """As the first step of a task would."""
     with pytest.raises(StopIteration) as returned:
-        outcome_of(work).send(None)
+        result_or_exit(work).send(None)
     return returned.value.value
 
 
@@ -29,11 +29,11 @@ def test_an_interrupt_is_handed_on_in_a_thread_and_let_through_in_the_main_one(t
         raise interrupt("while working")
 
     outcome = thread.submit(run, work).result()
-    assert outcome.exits
+    assert outcome.is_exit
     with pytest.raises(interrupt, match="while working"):
         outcome.get()
     with pytest.raises(interrupt, match="while working"):
-        outcome_of(work).send(None)
+        result_or_exit(work).send(None)
 
 
 @pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError, GeneratorExit])
@@ -42,7 +42,7 @@ def test_other_errors_are_as_they_are(thread, error):
         raise error("while working")
 
     with pytest.raises(error):
-        thread.submit(outcome_of(work).send, None).result()
+        thread.submit(result_or_exit(work).send, None).result()
 
 
 def test_a_value_is_a_value(thread):
@@ -50,4 +50,4 @@ def test_a_value_is_a_value(thread):
         return "done"
 
     outcome = thread.submit(run, work).result()
-    assert (outcome.exits, outcome.get()) == (False, "done")
+    assert (outcome.is_exit, outcome.get()) == (False, "done")

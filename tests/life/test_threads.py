@@ -158,7 +158,7 @@ def test_a_call_is_ended_by_close_even_if_a_callback_blocks_the_loop(service: st
     with ThreadPoolExecutor(1) as pool:
         call = pool.submit(client.search, "hi")
         blocked.wait()
-        client._portal.stop_soon()
+        client._portal.discard()
         with pytest.raises(ClosedError):
             call.result(timeout=60)
         release.set()

@@ -73,9 +73,9 @@ def test_the_front_door_names_everything_once_for_each_kind_of_visitor():
         alias.name: node.module for node in block.body for alias in node.names if node.module is not None
     }
     modules = {alias.name for node in block.body for alias in node.names if node.module is None}
-    assert for_type_checkers == langcache._HOME
+    assert for_type_checkers == langcache._MODULE_OF
     assert modules <= langcache._MODULES
-    assert {*langcache._HOME, *modules, "VERSION", "__version__"} == {*langcache.__all__}
+    assert {*langcache._MODULE_OF, *modules, "VERSION", "__version__"} == {*langcache.__all__}
     assert {*langcache.__all__} <= {*dir(langcache)}
 
 
