@@ -1,6 +1,6 @@
-"""Cache-aside on top of the operations: what `get_or_set`, `cached` and `get_or_stream` work with.
+"""Cache-aside: the types and options of `get_or_set`, `get_or_stream` and `cached`.
 
-What is imported from here is loaded when it is asked for: programs that don't use it don't pay for it.
+Each name is loaded when it is first used, so that programs that don't use it don't load it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = [
     "restore_attributes",
 ]
 
-_HOME = {
+_MODULE_OF = {
     "Accept": "options",
     "Answer": "answers",
     "AnswerStream": "streams",
@@ -70,5 +70,5 @@ _HOME = {
     "restore_attributes": "scope",
 }
 
-if not TYPE_CHECKING:  # so that type checkers go on reporting every wrong name
-    __getattr__ = lazy_names(__name__, _HOME)
+if not TYPE_CHECKING:  # so that type checkers still report wrong names
+    __getattr__ = lazy_names(__name__, _MODULE_OF)

@@ -1,4 +1,4 @@
-"""What cache-aside calls return."""
+"""The results of cache-aside calls."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class CacheStatus(str, enum.Enum):
     """How an answer was obtained."""
 
     HIT = "hit"
-    """From the cache."""
+    """The answer comes from the cache."""
 
     MISS = "miss"
-    """Computed: the cache had none, or was told to refresh."""
+    """It was computed: the cache had no answer, or ``refresh`` was given."""
 
     BYPASS = "bypass"
-    """Computed: the cache was not asked."""
+    """It was computed: the cache was not asked."""
 
     ERROR = "error"
-    """Computed: the cache failed to say."""
+    """It was computed: the lookup failed."""
 
     def __str__(self) -> str:
         return self.value
@@ -43,25 +43,26 @@ class _Obtained(msgspec.Struct, frozen=True, kw_only=True):
     """The entry of a hit, as the service sent it."""
 
     reason: str | None = None
-    """Why the cache was bypassed: ``"asked"``, ``"disabled"``, ``"no question"``, ``"long prompt"``,
-    ``"circuit open"`` or ``"another function"``, whose answers are stored with the same attributes."""
+    """Why the cache was not asked: ``"asked"`` (by ``bypass``), ``"disabled"``, ``"no question"`` (from
+    ``key``), ``"long prompt"``, ``"circuit open"``, or ``"another function"`` (whose answers are stored with
+    the same attributes). None for another status."""
 
     error: Exception | None = None
-    """What kept the cache from being asked, or the answer from being stored, as far as it was waited for."""
+    """Why the lookup failed or the answer was not stored; None if the call did not wait for the error."""
 
     @property
     def hit(self) -> bool:
-        """Whether it came from the cache."""
+        """Whether the answer comes from the cache."""
         return self.status is CacheStatus.HIT
 
     @property
     def similarity(self) -> float | None:
-        """How alike the prompts of a hit are, 0 to 1; None if it is none."""
+        """How similar the prompts of a hit are, 0 to 1; None if it is no hit."""
         return None if self.entry is None else self.entry.similarity
 
     @property
     def attributes(self) -> dict[str, AttributeValue]:
-        """The attributes of the entry of a hit, as they were before they were encoded."""
+        """The attributes of the entry of a hit, decoded; empty if it is no hit."""
         return {} if self.entry is None else restore_attributes(self.entry.attributes)
 
 
@@ -69,7 +70,7 @@ class Lookup(_Obtained, frozen=True, kw_only=True):
     """The outcome of a lookup."""
 
     value: Any = None
-    """The answer of a hit."""
+    """The answer of a hit, else None."""
 
 
 class Answer(_Obtained, Generic[T], frozen=True, kw_only=True):
@@ -79,4 +80,4 @@ class Answer(_Obtained, Generic[T], frozen=True, kw_only=True):
     """The answer itself."""
 
     shared: bool = False
-    """Whether another call of the same moment got it for this one too. The value is then the same object."""
+    """Whether a concurrent call obtained it, and both share it. Their values are then the same object."""

@@ -1,4 +1,4 @@
-"""Which of a decorated function's arguments are the question, and which are attributes."""
+"""Takes the question and the attributes from the arguments of a decorated function."""
 
 from __future__ import annotations
 
@@ -11,36 +11,35 @@ from .scope import AttributeSource, AttributeValue
 __all__ = ["Binding", "Bound"]
 
 RECEIVERS = ("self", "cls")
-"""What the first parameter of a method is called."""
+"""The names that the first parameter of a method has by convention."""
 
 
 class Bound(NamedTuple):
-    """What one call asks."""
+    """The question and the attributes of one call."""
 
     text: str | None
-    """The question; None if ``key`` says that there is none."""
+    """The question; None if ``key`` returned None."""
 
     attributes: Mapping[str, AttributeValue] | None
 
     others: tuple[object, ...] | None
-    """The arguments that count but are neither the question nor attributes by themselves; None if there are
-    none."""
+    """The arguments that are neither the question, nor attributes, nor ignored; None if there are none."""
 
 
 class Binding:
-    """Takes the question and the attributes out of the arguments of a call.
+    """Takes the question and the attributes from the arguments of each call of one function.
 
     Args:
         function: the decorated function.
-        prompt: the name of the parameter that is the question. Default: the first, but for ``self``, ``cls``.
-        key: makes the question of all arguments instead.
+        prompt: the name of the parameter that is the question. Default: the first except ``self``, ``cls``.
+        key: called with all arguments instead; returns the question.
         attributes: see `AttributeSource`.
         ignore: the names of parameters that don't change the answer.
 
     Raises:
-        TypeError: a parameter does not exist; or the answer may depend on one that is neither the question
-            nor an attribute nor ignored by name: a forgotten ``language`` would answer in the wrong one, and
-            a forgotten ``self`` for another object.
+        TypeError: a parameter does not exist; or one is neither the question, nor an attribute, nor ignored,
+            so that a call might get an answer for another value of it: in another ``language``, for example,
+            or for another ``self``.
     """
 
     def __init__(
@@ -53,21 +52,21 @@ class Binding:
     ) -> None:
         self._signature = inspect.signature(function)
         self._key = key
-        self.names: tuple[str, ...] = ()
-        """The parameters that are attributes."""
-        self.fixed: Mapping[str, AttributeValue] | None = None
-        """The attributes of all calls."""
-        self._computed: Callable[..., Mapping[str, AttributeValue]] | None = None
+        self.attribute_names: tuple[str, ...] = ()
+        """The names of the parameters that are attributes."""
+        self.fixed_attributes: Mapping[str, AttributeValue] | None = None
+        """The attributes that are the same for all calls."""
+        self._compute_attributes: Callable[..., Mapping[str, AttributeValue]] | None = None
         if isinstance(attributes, Mapping):
-            self.fixed = attributes
+            self.fixed_attributes = attributes
         elif callable(attributes):
-            self._computed = attributes
+            self._compute_attributes = attributes
         elif attributes is not None:
-            self.names = _names("attributes", attributes)
+            self.attribute_names = _names("attributes", attributes)
         ignored = _names("ignore", ignore)
         parameters = list(self._signature.parameters)
         self.receiver: str | None = parameters[0] if parameters and parameters[0] in RECEIVERS else None
-        """``self`` or ``cls``, if the function is a method."""
+        """``self`` or ``cls`` if the function is a method, else None."""
         if prompt is not None and key is not None:
             raise TypeError("prompt, key: give one of the two; key is called with the arguments instead")
         if prompt is None and key is None:
@@ -78,33 +77,33 @@ class Binding:
         self._prompt = prompt
         used = () if prompt is None else (prompt,)
         name = getattr(function, "__qualname__", None) or repr(function)
-        for argument, given in (("prompt", used), ("attributes", self.names), ("ignore", ignored)):
+        for argument, given in (("prompt", used), ("attributes", self.attribute_names), ("ignore", ignored)):
             for parameter in given:
                 if parameter not in parameters:
                     raise TypeError(f"{argument}: {name} has no parameter {parameter!r}")
-        self._others = [each for each in parameters if each not in {*used, *self.names, *ignored}]
-        if self._others and key is None and self._computed is None:
+        self._others = [each for each in parameters if each not in {*used, *self.attribute_names, *ignored}]
+        if self._others and key is None and self._compute_attributes is None:
             raise TypeError(
                 f"{name}: the answer may depend on {', '.join(self._others)}, which is no part of the "
                 "question; take it into attributes= or key=, or, if it changes nothing, into ignore="
             )
 
     @property
-    def open_ended(self) -> bool:
-        """Whether a function makes the attributes of each call."""
-        return self._computed is not None
+    def computes_attributes(self) -> bool:
+        """Whether a function computes the attributes of each call."""
+        return self._compute_attributes is not None
 
     def read(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Bound:
-        """What a call asks. Raises `TypeError` for arguments that don't fit."""
+        """The question and the attributes of a call. Raises `TypeError` for arguments that don't fit."""
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
         arguments = bound.arguments
         text = self._key(*args, **kwargs) if self._key is not None else arguments[self._prompt or ""]
-        attributes = self.fixed
-        if self._computed is not None:
-            attributes = self._computed(*args, **kwargs)
-        elif self.names:
-            attributes = {name: arguments[name] for name in self.names}
+        attributes = self.fixed_attributes
+        if self._compute_attributes is not None:
+            attributes = self._compute_attributes(*args, **kwargs)
+        elif self.attribute_names:
+            attributes = {name: arguments[name] for name in self.attribute_names}
         return Bound(text, attributes, tuple(arguments[name] for name in self._others) or None)
 
 

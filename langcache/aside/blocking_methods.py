@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 from .answers import Answer
 from .blocking_streams import BlockingAnswerStream
 from .codecs import TEXT, TEXT_CHUNKS, Codec
-from .computing import compute_blocking, finish, source
+from .computing import chunk_source, compute_blocking, run_to_end
 from .core import Aside
 from .options import CallOptions
 from .question import Question
@@ -35,7 +35,7 @@ P = ParamSpec("P")
 
 
 class BlockingAsideMethods:
-    """What `LangCache` offers on top of the operations: the same, for functions that are not async."""
+    """Cache-aside methods of `LangCache`, for functions that are not async."""
 
     _aside: Aside
     _scope: Scope | None
@@ -72,15 +72,15 @@ class BlockingAsideMethods:
         attributes: Mapping[str, AttributeValue] | None = None,
         **options: Unpack[CallOptions],
     ) -> Answer[Any]:
-        """See `AsyncLangCache.get_or_set`. Whatever function is given runs in the calling thread.
+        """See `AsyncLangCache.get_or_set`. All functions passed to it run in the calling thread.
 
-        Threads that ask the same thing at once share one lookup and one ``make``, which runs in the thread
-        that was first. If that thread is interrupted, another takes over.
+        Threads that ask the same question at once share one lookup and one call of ``make``, which runs in
+        the first of them. If that thread is interrupted, another computes the answer.
         """
-        question: Question[Any] = self._aside.asked(
+        question: Question[Any] = self._aside.question_from_call(
             "get_or_set", self._scope, prompt, make, key, codec or TEXT, attributes, options
         )
-        return finish(self._aside.answer(question, partial(compute_blocking, source(make, prompt))))
+        return run_to_end(self._aside.answer(question, partial(compute_blocking, chunk_source(make, prompt))))
 
     def get_or_stream(
         self,
@@ -92,16 +92,17 @@ class BlockingAsideMethods:
         attributes: Mapping[str, AttributeValue] | None = None,
         **options: Unpack[CallOptions],
     ) -> BlockingAnswerStream[C]:
-        """See `AsyncLangCache.get_or_stream`; the chunks are for ``for``.
+        """See `AsyncLangCache.get_or_stream`; iterate over the chunks with ``for``.
 
-        Threads that ask the same thing while a stream is under way share it: each step of the source runs in
-        the thread that wants the next chunk first, with the context variables of the one that began. If a
-        thread is interrupted at that, the others begin anew, or get `RuntimeError` if chunks had come.
+        Threads that ask the same question while a stream is being produced share it. Each step of the source
+        runs in the thread that first needs the next chunk, with the context variables of the thread that
+        began the stream. If that thread is interrupted in a step, the others begin a new stream; those that
+        have received chunks raise `RuntimeError`.
         """
-        question: Question[Any] = self._aside.asked(
+        question: Question[Any] = self._aside.question_from_call(
             "get_or_stream", self._scope, prompt, make, key, codec or TEXT_CHUNKS, attributes, options
         )
-        return BlockingAnswerStream(self._aside, question, source(make, prompt))
+        return BlockingAnswerStream(self._aside, question, chunk_source(make, prompt))
 
     @overload
     def cached(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]

@@ -1,4 +1,4 @@
-"""Streams of the blocking client: threads that ask the same thing at once share one lookup and one source."""
+"""Streams of the blocking client: threads that ask the same question share one lookup and one source."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import TimeoutException
 from .answers import CacheStatus, Lookup
-from .computing import finish
+from .computing import run_to_end
 from .core import Aside
 from .flight import CannotFollow, Flight, LeaderLeft
 from .question import Question
 from .streams import StreamStatus
-from .thread_flight import joining
+from .thread_flight import flights_lock
 
 __all__ = ["BlockingAnswerStream"]
 
@@ -22,15 +22,16 @@ C = TypeVar("C")
 
 
 class BlockingAnswerStream(Iterator[C], StreamStatus, Generic[C]):
-    """The chunks of an answer, for one ``for``. One that is not wanted to its end should be closed."""
+    """The chunks of an answer, to be iterated over once. Call `close` if they are not read to the end."""
 
     def __init__(self, aside: Aside, question: Question[list[C]], source: Callable[[], Iterable[C]]) -> None:
         self._items = _read(aside, question, source)
 
     def look_up(self) -> Lookup:
-        """Ask the cache, before the first chunk is read or computed. To ask twice is fine.
+        """Look the question up, before the first chunk is read or computed.
 
-        A web handler can then say in a header whether the answer is a hit. Raises what the first chunk would.
+        A web handler can then set a header that says whether the answer is a hit. Raises the errors that the
+        first chunk would raise. A second call returns the same outcome.
         """
         if self._lookup is None:
             lookup: Lookup = next(self._items)
@@ -44,79 +45,81 @@ class BlockingAnswerStream(Iterator[C], StreamStatus, Generic[C]):
         return chunk
 
     def close(self) -> None:
-        """Stop reading. When nobody reads any more, the source is closed and nothing is stored."""
+        """Stop reading. If no reader is left, the source is closed and an incomplete answer is not stored."""
         self._items.close()
 
 
 def _read(
     aside: Aside, question: Question[list[C]], source: Callable[[], Iterable[C]]
 ) -> Generator[Any, None, None]:
-    """For one reader: the outcome of the lookup, then the chunks."""
+    """Yield, for one reader, the outcome of the lookup, then the chunks."""
     state = aside.state
     lookup = question.outcome
-    key: str | None = None
+    authorization: str | None = None
     if lookup is None and aside.lookups.asks_for_key:
-        key, lookup = finish(aside.lookups.key(question))
-    looked_up = given = counted = False
+        authorization, lookup = run_to_end(aside.lookups.authorization(question))
+    lookup_yielded = chunk_yielded = counted = False
     while True:
-        stream, caller, follows = _joined(aside, question, source, key, lookup)
+        stream, outer, follows = _join(aside, question, source, authorization, lookup)
         try:
-            lookup = stream.looked_up()
-            if not looked_up:
-                looked_up = True
+            lookup = stream.wait_for_lookup()
+            if not lookup_yielded:
+                lookup_yielded = True
                 yield lookup
-            at, more = 0, True
+            index, more = 0, True
             while more:
-                more = stream.has_chunk(at)
+                more = stream.has_chunk(index)
                 if not counted:
                     counted = True
-                    state.count(lookup.status, shared=follows)
+                    state.count_answer(lookup.status, shared=follows)
                 if more:
-                    given = True
-                    yield stream.chunks[at]
-                    at += 1
+                    chunk_yielded = True
+                    yield stream.chunks[index]
+                    index += 1
             return
         except LeaderLeft as error:
-            if given:
+            if chunk_yielded:
                 raise RuntimeError("the stream was interrupted in a thread that shared it") from error
             lookup = None
         except CannotFollow as error:
-            state.cannot_follow(question, error)
-            if given:
+            state.record_cannot_follow(question, error)
+            if chunk_yielded:
                 raise TimeoutException(
                     f"the stream that several share gave nothing for {state.config.flight_timeout:g} s"
                 ) from error
-            lookup = lookup or finish(aside.lookups.look_up(question, key))  # and then compute alone
+            # With the outcome of its own lookup it shares no stream, and so computes alone.
+            lookup = lookup or run_to_end(aside.lookups.look_up(question, authorization))
         finally:
-            stream.leave(caller)
+            stream.leave(outer)
 
 
-def _joined(
+def _join(
     aside: Aside,
     question: Question[list[C]],
     source: Callable[[], Iterable[C]],
-    key: str | None,
+    authorization: str | None,
     lookup: Lookup | None,
 ) -> tuple[_SharedStream[C], Flight | None, bool]:
-    """The stream to read, what `_SharedStream.leave` takes, and whether another reader began it."""
+    """The stream to read, the argument for `_SharedStream.leave`, and whether another reader began it."""
     streams = aside.state.streams
-    stream_key = object() if lookup else question.flight_key(aside.state.execution.place(), key)
-    with joining:
-        theirs: _SharedStream[C] | None = streams.get(stream_key)
-        if theirs is not None and theirs.callers and not theirs.ended:
-            caller = theirs.add_caller()
-            if not theirs.would_deadlock():
-                return theirs, caller, True
-            theirs.remove_caller(caller)
-        mine = streams[stream_key] = _SharedStream(aside, question, source, key, lookup, stream_key)
-        return mine, mine.add_caller(), False
+    domain = aside.state.execution.flight_domain()
+    stream_key = object() if lookup else question.flight_key(domain, authorization)
+    with flights_lock:
+        existing: _SharedStream[C] | None = streams.get(stream_key)
+        if existing is not None and existing.participants and not existing.ended:
+            outer = existing.add_participant()
+            if not existing.would_deadlock():
+                return existing, outer, True
+            existing.remove_participant(outer)
+        new = streams[stream_key] = _SharedStream(aside, question, source, authorization, lookup, stream_key)
+        return new, new.add_participant(), False
 
 
 class _SharedStream(Flight, Generic[C]):
-    """One source, read once for all readers, and never ahead of the fastest of them.
+    """One source, read once for all readers, no further than the fastest reader has read.
 
-    Each step is done by a thread that wants it, while the others wait for it: so a thread that is slow to
-    read holds up nobody. Every step sees the context variables of the thread that began.
+    The thread that needs the next chunk runs the next step of the source; others that need it wait. So a slow
+    reader delays nobody. Every step sees the context variables of the thread that began the stream.
     """
 
     def __init__(
@@ -124,7 +127,7 @@ class _SharedStream(Flight, Generic[C]):
         aside: Aside,
         question: Question[list[C]],
         source: Callable[[], Iterable[C]],
-        key: str | None,
+        authorization: str | None,
         lookup: Lookup | None,
         stream_key: Hashable,
     ) -> None:
@@ -135,39 +138,39 @@ class _SharedStream(Flight, Generic[C]):
         self._aside = aside
         self._question = question
         self._source = source
-        self._key = key
+        self._authorization = authorization
         self._stream_key = stream_key
-        self._error: Exception | None = LeaderLeft()  # unless it ends otherwise
+        self._error: Exception | None = LeaderLeft()  # replaced when the source ends or raises
         self._context = copy_context()
         self._context.run(self.enter)
         self._steps = self._produce()
-        # Re-entrant: an error is better than a thread that waits for itself.
-        self._stepping = threading.RLock()
+        # Re-entrant, so that a source that reads its own stream gets an error instead of a deadlock.
+        self._step_lock = threading.RLock()
 
-    def looked_up(self) -> Lookup:
-        """The outcome of the lookup, which is done or waited for. Raises `CannotFollow`."""
+    def wait_for_lookup(self) -> Lookup:
+        """Do the lookup or wait for it, and return its outcome. Raises `CannotFollow` as `has_chunk` does."""
         self._step_until(lambda: self.lookup is not None)
         if self.lookup is None:
             raise self._error or LeaderLeft()
         return self.lookup
 
-    def has_chunk(self, at: int) -> bool:
-        """Whether there is a chunk at this place, the next one or one before; produces the next.
+    def has_chunk(self, index: int) -> bool:
+        """Whether there is a chunk at this index, at most one past the last; produces it if it is the next.
 
-        Raises `CannotFollow` if another thread is producing it and does not for too long.
+        Raises `CannotFollow` if another thread takes longer than ``flight_timeout`` to produce it.
         """
-        self._step_until(lambda: at < len(self.chunks))
-        if at < len(self.chunks):
+        self._step_until(lambda: index < len(self.chunks))
+        if index < len(self.chunks):
             return True
         if self._error is not None:
             raise self._error
         return False
 
-    def leave(self, caller: Flight | None) -> None:
-        """One reader less; the last closes the source."""
-        with joining:
-            self.remove_caller(caller)
-            last = not self.callers
+    def leave(self, outer: Flight | None) -> None:
+        """Remove a reader; the last one closes the source."""
+        with flights_lock:
+            self.remove_participant(outer)
+            last = not self.participants
             if last and self._aside.state.streams.get(self._stream_key) is self:
                 del self._aside.state.streams[self._stream_key]
         if last:
@@ -176,13 +179,13 @@ class _SharedStream(Flight, Generic[C]):
     def _step_until(self, is_done: Callable[[], bool]) -> None:
         if is_done():
             return
-        if not self._stepping.acquire(timeout=self._aside.state.config.flight_timeout):
+        if not self._step_lock.acquire(timeout=self._aside.state.config.flight_timeout):
             raise CannotFollow(timed_out=True)
         try:
             while not is_done() and not self.ended:
                 self._step()
         finally:
-            self._stepping.release()
+            self._step_lock.release()
 
     def _step(self) -> None:
         try:
@@ -192,12 +195,12 @@ class _SharedStream(Flight, Generic[C]):
         except BaseException as error:
             self.ended = True
             if not isinstance(error, Exception):
-                raise  # here alone: to the others, this thread has left
+                raise  # in this thread alone; the others get LeaderLeft
             self._error = error
 
     def _produce(self) -> Generator[None, None, None]:
         if self.lookup is None:
-            self.lookup = finish(self._aside.lookups.look_up(self._question, self._key))
+            self.lookup = run_to_end(self._aside.lookups.look_up(self._question, self._authorization))
             yield
         if self.lookup.status is CacheStatus.HIT:
             self.chunks.extend(self.lookup.value)
@@ -214,4 +217,4 @@ class _SharedStream(Flight, Generic[C]):
                 close()
         self._error = None
         if self.lookup.status is CacheStatus.MISS:
-            finish(self._aside.stores.store(self._question, list(self.chunks)))
+            run_to_end(self._aside.stores.store(self._question, list(self.chunks)))

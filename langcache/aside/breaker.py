@@ -1,4 +1,4 @@
-"""A circuit breaker: after failures in a row nothing is tried for a while, and then one try decides."""
+"""A circuit breaker: after failures in a row, no requests are made until one probe succeeds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ __all__ = ["CircuitBreaker"]
 
 
 class CircuitBreaker:
-    """Closed at first. ``failures`` in a row open it for ``cooldown`` seconds; then one try decides."""
+    """Closed at first. ``failures`` in a row open it.
+
+    After ``cooldown`` seconds one request, the probe, is allowed. If it succeeds, the breaker closes, else it
+    stays open for another ``cooldown``.
+    """
 
     def __init__(self, failures: int, cooldown: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._threshold = failures
@@ -21,18 +25,18 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether it has had enough failures and no success since."""
+        """Whether it has opened, and no request has succeeded since."""
         return self._opened_at is not None
 
     @property
     def blocks(self) -> bool:
-        """Whether nothing may be tried now. Unlike `allows` it takes no probe."""
-        # A probe whose outcome never came must not be the last.
+        """Whether no request may be made now. Unlike `allows` it does not start a probe."""
+        # If the outcome of a probe is never reported, another is allowed after the cooldown.
         since = self._opened_at if self._probing_since is None else self._probing_since
         return since is not None and self._opened_at is not None and self._clock() - since < self._cooldown
 
     def allows(self) -> bool:
-        """Whether to try. A yes while it is open is the one probe, and must be followed by its outcome."""
+        """Whether to make a request. If it is open, True starts the probe, whose outcome must be reported."""
         if self._opened_at is None:
             return True
         if self.blocks:
@@ -41,21 +45,21 @@ class CircuitBreaker:
         return True
 
     def succeeded(self) -> None:
-        """The service answered."""
+        """Report that the service answered."""
         self._failures = 0
         self._opened_at = self._probing_since = None
 
     def failed(self) -> bool:
-        """The service did not answer, or could not. True if that opened the breaker, or opened it again."""
+        """Report that the service failed or did not answer. Returns whether that opened the breaker."""
         self._failures += 1
         if self._opened_at is None and self._failures < self._threshold:
             return False
         if self._opened_at is not None and self._probing_since is None:
-            return False  # a call from before it opened
+            return False  # a request that was made before it opened
         self._opened_at = self._clock()
         self._probing_since = None
         return True
 
     def abandoned(self) -> None:
-        """The try was cancelled before it had an outcome, so another may probe at once."""
+        """Report that a request was cancelled before it had an outcome, so that the next may be a probe."""
         self._probing_since = None

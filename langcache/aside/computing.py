@@ -1,4 +1,4 @@
-"""The ``make`` argument: what computes an answer, checked and called."""
+"""Checks and calls the ``make`` argument, which computes an answer."""
 
 from __future__ import annotations
 
@@ -11,63 +11,65 @@ from typing import Any, TypeVar, cast
 __all__ = [
     "NOT_ASYNC",
     "check_make",
+    "chunk_source",
     "compute_blocking",
     "compute_in_loop",
-    "finish",
-    "gives_stream",
     "is_async",
     "is_async_generator",
-    "source",
+    "returns_generator",
+    "run_to_end",
 ]
 
 T = TypeVar("T")
 
 NOT_ASYNC = "LangCache takes functions that are not async; for async ones use AsyncLangCache"
 
-_GENERATES = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
-_NO_BLOCKING_FUNCTION = _GENERATES | inspect.CO_COROUTINE
+_GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+_NOT_BLOCKING = _GENERATOR | inspect.CO_COROUTINE
 
 
 def is_async(function: object) -> bool:
-    """Whether calling it gives a coroutine."""
-    return _is(inspect.iscoroutinefunction, function)
+    """Whether calling it returns a coroutine."""
+    return _matches(inspect.iscoroutinefunction, function)
 
 
-def gives_stream(function: object) -> bool:
-    """Whether calling it gives a generator, async or not."""
-    return _is(inspect.isasyncgenfunction, function) or _is(inspect.isgeneratorfunction, function)
+def returns_generator(function: object) -> bool:
+    """Whether calling it returns a generator, async or not."""
+    return _matches(inspect.isasyncgenfunction, function) or _matches(inspect.isgeneratorfunction, function)
 
 
 def is_async_generator(function: object) -> bool:
-    """Whether calling it gives an async generator."""
-    return _is(inspect.isasyncgenfunction, function)
+    """Whether calling it returns an async generator."""
+    return _matches(inspect.isasyncgenfunction, function)
 
 
-def _is(kind: Callable[[Any], bool], function: object) -> bool:
-    return kind(function) or kind(getattr(function, "__call__", None))  # noqa: B004  # how, not whether
+def _matches(kind: Callable[[Any], bool], function: object) -> bool:
+    return kind(function) or kind(getattr(function, "__call__", None))  # noqa: B004  # not for callable()
 
 
-def check_make(call: str, make: object, *, blocking: bool) -> None:
-    """Raise `TypeError` for what can't compute the answers of this call.
+def check_make(method: str, make: object, *, blocking: bool) -> None:
+    """Raise `TypeError` if ``make`` can't compute the answers of this method.
 
     Args:
         call: the name of the method.
-        make: a function, or a ready answer.
-        blocking: whether the client is the one for threads.
+        make: a function, or the answer itself.
+        blocking: whether the client is the blocking one.
     """
     if isinstance(make, FunctionType) and not make.__code__.co_flags & (
-        _NO_BLOCKING_FUNCTION if blocking else _GENERATES
+        _NOT_BLOCKING if blocking else _GENERATOR
     ):
-        return  # nearly always
+        return  # the usual case, decided fast
     if inspect.isawaitable(make):
         close = getattr(make, "close", None)
         if close is not None:
-            close()  # a coroutine, which nobody awaits
+            close()  # or Python would warn that the coroutine was never awaited
         raise TypeError(
             f"make: is a {type(make).__name__}, which computes an answer whether or not there is one in the "
-            f"cache; pass the function itself, say {call}(prompt, llm)"
+            f"cache; pass the function itself, say {method}(prompt, llm)"
         )
-    if call == "get_or_set" and (gives_stream(make) or inspect.isasyncgen(make) or inspect.isgenerator(make)):
+    if method == "get_or_set" and (
+        returns_generator(make) or inspect.isasyncgen(make) or inspect.isgenerator(make)
+    ):
         raise TypeError("make: gives an answer in chunks; use get_or_stream, or cached")
     if blocking and (is_async(make) or is_async_generator(make) or inspect.isasyncgen(make)):
         raise TypeError(
@@ -76,7 +78,7 @@ def check_make(call: str, make: object, *, blocking: bool) -> None:
 
 
 async def compute_in_loop(make: Any, prompt: Any) -> Any:
-    """The answer of ``make``, for the asyncio client; a function that is not async runs in another thread."""
+    """Call ``make``, for the asyncio client. A function that is not async runs in another thread."""
     if not callable(make):
         return make
     function = cast("Callable[[Any], Any]", make)
@@ -84,7 +86,7 @@ async def compute_in_loop(make: Any, prompt: Any) -> Any:
         return await function(prompt)
 
     def outcome() -> tuple[Any, Exception | None]:
-        # An exception that leaves a worker thread may not be StopIteration, or its future never ends.
+        # The exception is returned: a future can't hold a StopIteration, and would never be done.
         try:
             return function(prompt), None
         except Exception as error:
@@ -97,7 +99,7 @@ async def compute_in_loop(make: Any, prompt: Any) -> Any:
 
 
 async def compute_blocking(function: Callable[[], Any]) -> Any:
-    """The answer of a function, called in this thread. The coroutine never suspends."""
+    """Call a function in this thread, for the blocking client. The coroutine never suspends."""
     value = function()
     if inspect.isawaitable(value):
         close = getattr(value, "close", None)
@@ -107,13 +109,13 @@ async def compute_blocking(function: Callable[[], Any]) -> Any:
     return value
 
 
-def source(make: Any, prompt: Any) -> Callable[[], Any]:
-    """What gives the chunks of a stream when it is called, out of a function of the prompt or an iterable."""
+def chunk_source(make: Any, prompt: Any) -> Callable[[], Any]:
+    """A function without arguments that returns the iterable of chunks which ``make`` is or returns."""
     return (lambda: make(prompt)) if callable(make) else (lambda: make)
 
 
-def finish(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that never suspends, to its end."""
+def run_to_end(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never suspends, and return its result. Raises `RuntimeError` if it suspends."""
     try:
         coroutine.send(None)
     except StopIteration as returned:

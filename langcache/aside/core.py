@@ -1,4 +1,4 @@
-"""Cache-aside: look an answer up, or compute and store it. One implementation for both clients."""
+"""Cache-aside: looks an answer up, or computes and stores it, for both clients."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from .computing import check_make
 from .entries import Entries
 from .execution import Execution
 from .flight import CannotFollow, LeaderLeft
-from .functions import Exactly, definition, identity
+from .functions import ByExactValue, computation_key, definition
 from .lookups import BYPASS, Lookups
 from .options import AsideConfig, CallOptions, Options
-from .question import Question, checked_text
+from .question import Question, question_text
 from .scope import AttributeValue, Scope, encode_attributes
 from .state import State
 from .stores import Stores
@@ -31,19 +31,19 @@ __all__ = ["Aside"]
 
 T = TypeVar("T")
 
-_HIT = CacheStatus.HIT  # up to Python 3.11, each look-up of a member runs some Python code
+_HIT = CacheStatus.HIT  # looked up once: up to Python 3.11, getting a member of an enum is slow
 
 
 class Aside:
     """Cache-aside for one client and its scopes.
 
     Args:
-        caller: makes the client's calls.
+        caller: makes the client's HTTP calls.
         limits: what the service accepts.
         config: the client's settings; None for the defaults.
         telemetry: spans and metrics; None for none.
         execution: where the parts of a call run.
-        enabled: False for a cache that is never asked.
+        enabled: False to never ask the cache.
     """
 
     def __init__(
@@ -64,9 +64,9 @@ class Aside:
         self._telemetry = telemetry
         self._enabled = enabled
 
-    def asked(
+    def question_from_call(
         self,
-        call: str,
+        method: str,
         scope: Scope | None,
         prompt: Any,
         make: object,
@@ -75,22 +75,22 @@ class Aside:
         attributes: Mapping[str, AttributeValue] | None,
         options: CallOptions,
     ) -> Question[Any]:
-        """The question of a call of `get_or_set` or `get_or_stream`. Raises as `question` does."""
-        check_make(call, make, blocking=self.state.execution.is_blocking)
+        """Make the question of a call of `get_or_set` or `get_or_stream`. Raises as `question` does."""
+        check_make(method, make, blocking=self.state.execution.is_blocking)
         return self.question(
-            call,
+            method,
             scope,
-            checked_text(prompt if key is None else key(prompt), by_key=key is not None),
+            question_text(prompt if key is None else key(prompt), by_key=key is not None),
             make,
             codec,
             attributes,
-            Options.of(call, options, self.state.limits),
-            None if key is None else Exactly(prompt),
+            Options.of(method, options, self.state.limits),
+            None if key is None else ByExactValue(prompt),
         )
 
     def question(
         self,
-        call: str,
+        method: str,
         scope: Scope | None,
         text: str | None,
         make: object,
@@ -100,27 +100,28 @@ class Aside:
         arguments: Hashable = None,
         refusal: TypeError | None = None,
     ) -> Question[T]:
-        """The question of one call, checked: all of `get_or_set`, `cached` and `get_or_stream` begin here.
+        """Check the arguments of a `get_or_set`, `get_or_stream` or `cached` call and make its question.
 
         Args:
-            call: the name of the method.
-            scope: the client's.
-            text: what to look up, None for nothing.
-            make: what computes the answer.
+            method: the name of the method.
+            scope: the client's scope, or None.
+            text: the text to look up; None bypasses the cache.
+            make: the function that computes the answer, or the answer itself.
             codec, attributes, options: those of the call.
-            arguments: what ``make`` is called with, if that may differ for one text.
-            refusal: why it would get another function's answers, if that is known already.
+            arguments: the arguments of ``make``, if they may differ for the same text.
+            refusal: why the function must not use the cache, if that is already known: it would get another
+                function's answers.
 
         Raises:
-            TypeError, ValueError: an argument breaks a rule. A text that the service would not take is an
-                argument like any other only if errors are to be raised.
+            TypeError, ValueError: an argument breaks a rule. A text that is too long raises only with
+                ``on_long_prompt="raise"``, one that is otherwise invalid only with ``on_error="raise"``.
         """
         config = self.state.config
-        computation = options.function or identity(make)
+        computation = options.function or computation_key(make)
         question = Question(
-            call,
+            method,
             text or "",
-            self._encoded(scope, attributes, make, options),
+            self._encode_attributes(scope, attributes, make, options),
             codec,
             options,
             make,
@@ -129,11 +130,11 @@ class Aside:
             (options.on_error or config.on_error) == "raise",
             options.lookup_timeout or config.lookup_timeout,
         )
-        question.outcome = self._outcome_unasked(question, text)
+        question.outcome = self._outcome_without_lookup(question, text)
         if question.outcome is None:
-            refusal = refusal or self.state.functions.check(make, question.name, question.attributes)
+            refusal = refusal or self.state.functions.check(make, question.function_name, question.attributes)
             if refusal is not None:
-                question.outcome = self._refused(question, refusal)
+                question.outcome = self._refused_outcome(question, refusal)
         return question
 
     def answer(
@@ -155,13 +156,13 @@ class Aside:
     async def _answer(self, question: Question[T], compute: Callable[[], Awaitable[T]]) -> Answer[T]:
         if question.outcome is not None:
             return self._counted(await self._computed(question, question.outcome, compute))
-        key = None
+        authorization = None
         if self.lookups.asks_for_key:
-            key, failed = await self.lookups.key(question)
+            authorization, failed = await self.lookups.authorization(question)
             if failed is not None:
                 return self._counted(await self._computed(question, failed, compute))
         execution = self.state.execution
-        flight_key = question.flight_key(execution.place(), key)
+        flight_key = question.flight_key(execution.flight_domain(), authorization)
         while True:
             flight, leads = execution.flights.join(flight_key)
             if leads:
@@ -171,12 +172,12 @@ class Aside:
             except LeaderLeft:
                 continue
             except CannotFollow as error:
-                self.state.cannot_follow(question, error)
-                lookup = await self.lookups.look_up(question, key)
+                self.state.record_cannot_follow(question, error)
+                lookup = await self.lookups.look_up(question, authorization)
                 return self._counted(_hit(lookup) or await self._computed(question, lookup, compute))
             return self._counted(msgspec.structs.replace(shared, shared=True))
         with flight:
-            lookup = await self.lookups.look_up(question, key)
+            lookup = await self.lookups.look_up(question, authorization)
             hit = _hit(lookup)
             if hit is not None:
                 flight.finish(hit)
@@ -198,10 +199,10 @@ class Aside:
         return Answer(value=value, status=lookup.status, reason=lookup.reason, error=error)
 
     def _counted(self, answer: Answer[T]) -> Answer[T]:
-        self.state.count(answer.status, shared=answer.shared)
+        self.state.count_answer(answer.status, shared=answer.shared)
         return answer
 
-    def _encoded(
+    def _encode_attributes(
         self,
         scope: Scope | None,
         attributes: Mapping[str, AttributeValue] | None,
@@ -219,15 +220,15 @@ class Aside:
         checked = self.state.limits.attribute_map(encoded)
         return None if checked is None else frozenset(checked.items())
 
-    def _refused(self, question: Question[Any], refusal: TypeError) -> Lookup:
-        """The outcome for a function that would get another one's answers."""
-        if question.raising:
+    def _refused_outcome(self, question: Question[Any], refusal: TypeError) -> Lookup:
+        """The outcome for a function that would get another function's answers."""
+        if question.raises_errors:
             raise refusal
         self.state.log.warn(("refused", str(question)), "the cache is not asked: %s", refusal)
         return Lookup(status=CacheStatus.BYPASS, reason="another function", error=refusal)
 
-    def _outcome_unasked(self, question: Question[Any], text: str | None) -> Lookup | None:
-        """The outcome, if the cache must not be asked; else None, and the question has its request."""
+    def _outcome_without_lookup(self, question: Question[Any], text: str | None) -> Lookup | None:
+        """The outcome, if the cache must not be asked; else None, and ``question.request`` is set."""
         options = question.options
         if options.bypass:
             return BYPASS["asked"]
@@ -248,9 +249,9 @@ class Aside:
             too_long = isinstance(error, LimitError) and (error.argument, error.rule) == ("prompt", "max")
             if too_long and options.on_long_prompt == "bypass":
                 return BYPASS["long prompt"]
-            if too_long or question.raising:
+            if too_long or question.raises_errors:
                 raise
-            self.state.failed(question, error)
+            self.state.record_failure(question, error)
             return Lookup(status=CacheStatus.ERROR, error=error)
         return None
 

@@ -1,4 +1,4 @@
-"""``@cache.cached(...)``: makes of a function one of the same kind with a cache in front of it."""
+"""``@cache.cached(...)``: wraps a function in one of the same kind that asks the cache first."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import msgspec
 from .binding import Binding
 from .blocking_streams import BlockingAnswerStream
 from .codecs import Codec
-from .computing import NOT_ASYNC, compute_blocking, finish, is_async, is_async_generator
+from .computing import NOT_ASYNC, compute_blocking, is_async, is_async_generator, run_to_end
 from .core import Aside
-from .functions import Exactly
+from .functions import ByExactValue
 from .options import CallOptions, Options
-from .question import checked_text
-from .returned import returned
+from .question import question_text
+from .returned import return_spec
 from .scope import AttributeSource, Scope
 from .streams import AnswerStream
 
@@ -26,9 +26,9 @@ __all__ = ["cached"]
 
 
 class _Ask(Protocol):
-    """Puts one call of the function to the cache.
+    """Answers one call of the decorated function, from the cache or by calling it.
 
-    Gives an `Answer`, a coroutine of one, or a stream, as the kind of the function is.
+    Returns an `Answer`, a coroutine of one, or a stream, depending on the kind of the function.
     """
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any], **changes: bool) -> Any: ...
@@ -45,60 +45,60 @@ def cached(
     codec: Codec[Any] | None,
     options: CallOptions,
 ) -> Any:
-    """What ``cached`` of both clients returns: the decorated function, or the decorator if none is given."""
+    """The ``cached`` method of both clients: the decorated function, or a decorator if none is given."""
     defaults = Options.of("cached", options, aside.state.limits)
     blocking = aside.state.execution.is_blocking
 
     def wrap(function: Any) -> Any:
         _check_kind(function, blocking=blocking)
         binding = Binding(function, prompt, key, attributes, ignore)
-        gives = returned(function, (Iterator,) if blocking else (AsyncIterable,), codec)
+        spec = return_spec(function, (Iterator,) if blocking else (AsyncIterable,), codec)
         declare = functools.partial(
             aside.state.functions.declare,
             function,
             defaults.function,
             scope.attributes if scope is not None else {},
-            binding.fixed,
+            binding.fixed_attributes,
         )
-        declared: set[frozenset[str]] = set()  # the names of attributes that calls were seen to have
-        if not binding.open_ended and (refusal := declare(binding.names)) is not None:
+        declared: set[frozenset[str]] = set()  # the sets of attribute names that calls have had so far
+        if not binding.computes_attributes and (refusal := declare(binding.attribute_names)) is not None:
             raise refusal
 
         def ask(args: tuple[Any, ...], kwargs: dict[str, Any], **changes: bool) -> Any:
             bound = binding.read(args, kwargs)
             refusal = None
-            if binding.open_ended and (names := frozenset(bound.attributes or ())) not in declared:
+            if binding.computes_attributes and (names := frozenset(bound.attributes or ())) not in declared:
                 refusal = declare(names)
                 if refusal is None:
                     declared.add(names)
             question = aside.question(
                 "cached",
                 scope,
-                checked_text(bound.text, by_key=key is not None),
+                question_text(bound.text, by_key=key is not None),
                 function,
-                gives.codec,
+                spec.codec,
                 bound.attributes,
                 msgspec.structs.replace(defaults, **changes) if changes else defaults,
-                None if bound.others is None else Exactly(bound.others),
+                None if bound.others is None else ByExactValue(bound.others),
                 refusal,
             )
             compute = functools.partial(function, *args, **kwargs)
-            if gives.stream:
+            if spec.stream:
                 return (BlockingAnswerStream if blocking else AnswerStream)(aside, question, compute)
             if blocking:
-                return finish(aside.answer(question, functools.partial(compute_blocking, compute)))
+                return run_to_end(aside.answer(question, functools.partial(compute_blocking, compute)))
             return aside.answer(question, compute)
 
-        return _with_variants(function, ask, stream=gives.stream)
+        return _with_variants(function, ask, stream=spec.stream)
 
     def decorate(function: Any) -> Any:
         if isinstance(function, staticmethod):
             return staticmethod(wrap(function.__func__))  # pyright: ignore[reportUnknownMemberType]
         if isinstance(function, classmethod):
             return _CachedMethod(wrap(function.__func__), of_class=True)  # pyright: ignore[reportUnknownMemberType]
-        made = wrap(function)
+        cached_function = wrap(function)
         is_method = [*inspect.signature(function).parameters][:1] == ["self"]
-        return _CachedMethod(made, of_class=False) if is_method else made
+        return _CachedMethod(cached_function, of_class=False) if is_method else cached_function
 
     return decorate if function is None else decorate(function)
 
@@ -119,16 +119,16 @@ def _check_kind(function: Any, *, blocking: bool) -> None:
 
 
 def _with_variants(function: Any, ask: _Ask, *, stream: bool) -> Any:
-    """A function that asks the cache, with ``answer``, ``refresh`` and ``bypass`` as its attributes."""
-    made = _variant(function, ask, "", stream)
-    made.answer = _variant(function, ask, "answer", stream)
-    made.refresh = _variant(function, ask, "refresh", stream, refresh=True)
-    made.bypass = _variant(function, ask, "bypass", stream, bypass=True)
-    return made
+    """The cached function, which has the functions ``answer``, ``refresh`` and ``bypass`` as attributes."""
+    cached_function = _variant(function, ask, "", stream)
+    cached_function.answer = _variant(function, ask, "answer", stream)
+    cached_function.refresh = _variant(function, ask, "refresh", stream, refresh=True)
+    cached_function.bypass = _variant(function, ask, "bypass", stream, bypass=True)
+    return cached_function
 
 
 def _variant(function: Any, ask: _Ask, name: str, stream: bool, **changes: bool) -> Any:
-    whole = stream or name == "answer"  # or else the value alone
+    whole = stream or name == "answer"  # else it returns the value alone
 
     async def call_async(*args: Any, **kwargs: Any) -> Any:
         asked = ask(args, kwargs, **changes)
@@ -139,20 +139,20 @@ def _variant(function: Any, ask: _Ask, name: str, stream: bool, **changes: bool)
         answer = ask(args, kwargs, **changes)
         return answer if whole else answer.value
 
-    made: Any = call_async if is_async(function) else call
-    if getattr(function, "__name__", None) is None:  # a partial, or an object
-        functools.update_wrapper(made, getattr(function, "func", function.__class__))
-    functools.update_wrapper(made, function)
+    cached_function: Any = call_async if is_async(function) else call
+    if getattr(function, "__name__", None) is None:  # a functools.partial, or a callable object
+        functools.update_wrapper(cached_function, getattr(function, "func", function.__class__))
+    functools.update_wrapper(cached_function, function)
     if name:
-        made.__qualname__ = f"{made.__qualname__}.{name}"  # where pickle finds it
-    return made
+        cached_function.__qualname__ = f"{cached_function.__qualname__}.{name}"  # where pickle finds it
+    return cached_function
 
 
 class _CachedMethod:
     """A cached function in the body of a class.
 
-    Looked up through an object, it gives a bound method whose ``answer``, ``refresh`` and ``bypass`` are
-    bound as well, which those of a plain function would not be. In all else it passes for the function.
+    Accessed on an object, it returns a bound method whose ``answer``, ``refresh`` and ``bypass`` are bound
+    too; those of a plain function would not be. In every other way it behaves like the function.
     """
 
     def __init__(self, function: Any, *, of_class: bool) -> None:

@@ -1,4 +1,4 @@
-"""The entries of a cache: the one way in which cache-aside reaches the service."""
+"""Looks up, stores and replaces the entries of a cache. All requests of cache-aside are made here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Entries:
     """Looks up, stores and replaces entries with the settings of a client.
 
     Args:
-        caller: makes the calls.
+        caller: makes the HTTP calls.
         limits: what the service accepts.
     """
 
@@ -35,22 +35,24 @@ class Entries:
         self._limits = limits
 
     def find(
-        self, request: Request[SearchResponse], timeout: float, key: str | None
+        self, request: Request[SearchResponse], timeout: float, authorization: str | None
     ) -> Coroutine[Any, Any, SearchResponse]:
-        """What a search finds, within ``timeout`` seconds.
+        """Search, within ``timeout`` seconds.
 
         Args:
             request: the search.
             timeout: seconds.
-            key: the authorization to use, as `ask_for_key` gave it; None for the client's own.
+            authorization: what `ask_for_key` returned; None for the client's own key.
         """
-        caller = self._caller if key is None else self._caller.with_authorization(key)
-        each = timeout if caller.timeout is None or timeout < caller.timeout else caller.timeout
-        found = caller.call(request, timeout_ms=1000 * each)
-        return found if caller.timeout_bounds_call else _within(timeout, found)  # which saves a second timer
+        caller = self._caller if authorization is None else self._caller.with_authorization(authorization)
+        try_timeout = timeout if caller.timeout is None or timeout < caller.timeout else caller.timeout
+        found = caller.call(request, timeout_ms=1000 * try_timeout)
+        return (
+            found if caller.timeout_bounds_call else _with_timeout(timeout, found)
+        )  # which saves a second timer
 
     async def ask_for_key(self, timeout: float) -> str:
-        """The authorization that the client's callable for the key gives now, within ``timeout`` seconds."""
+        """Call the client's callable for the key, within ``timeout`` seconds. Returns the authorization."""
         return await self._caller.ask_for_key(timeout)
 
     async def store(
@@ -62,22 +64,22 @@ class Entries:
         *,
         replace: bool,
     ) -> None:
-        """Store an answer; if told to replace, then delete those that were stored for the same before.
+        """Store an answer. The service only adds entries; with ``replace``, the older ones are then deleted.
 
-        The service itself only ever adds entries.
+        Those are the entries with the same prompt and the same attributes.
         """
         request = protocol.set(self._limits, prompt, response, attributes, ttl_millis)
-        # Looked for before: of two calls that replace at once, neither must delete what the other stores.
-        older = await self._equal(prompt, dict(attributes or {})) if replace else []
+        # Searched before storing: of two calls that replace at once, neither may delete the other's entry.
+        older = await self._entries_to_replace(prompt, dict(attributes or {})) if replace else []
         await self._caller.call(request)
         for entry in older:
             with suppress(NotFoundError):
                 await self._caller.call(protocol.delete_by_id(entry.id))
 
-    async def _equal(self, prompt: str, attributes: dict[str, str]) -> list[CacheEntry]:
-        """All entries of this very prompt with these very attributes."""
-        # An exact search is without case, and finds entries that carry further attributes too. So it is asked
-        # for more until it has given all there are.
+    async def _entries_to_replace(self, prompt: str, attributes: dict[str, str]) -> list[CacheEntry]:
+        """All entries with exactly this prompt and exactly these attributes."""
+        # An exact search ignores case, and also finds entries that have further attributes. So it is repeated
+        # with a larger limit until it returns all there are.
         count = _FIRST_PAGE
         while True:
             request = protocol.search(self._limits, prompt, None, ["exact"], attributes or None, count)
@@ -87,12 +89,12 @@ class Entries:
             count *= 4
 
 
-async def _within(timeout: float, work: Awaitable[T]) -> T:
+async def _with_timeout(timeout: float, work: Awaitable[T]) -> T:
     limit = time_limit(timeout)
     try:
         async with limit:
             return await work
     except (asyncio.TimeoutError, TimeoutError) as error:  # two classes before Python 3.11
         if not is_over(limit):
-            raise  # it is one of the callable for the key, say
+            raise  # raised by the work itself
         raise TimeoutException(f"the lookup took more than {timeout:g} s") from error

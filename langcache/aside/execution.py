@@ -1,9 +1,9 @@
-"""Where the parts of a cache-aside call run: on one event loop, or in a thread and on the portal's loop.
+"""Where the parts of a cache-aside call run: in an event loop, or in a thread and on the portal's loop.
 
 The code of cache-aside is written once, as coroutines. `InLoop` is for the asyncio client, whose coroutines
-suspend as usual. `InThread` is for the blocking client: its coroutines never suspend, but block the thread
-that runs them to their end (``finish`` in computing.py). So what the user gives (``make``, ``accept``,
-``store_if``, codecs) runs in the thread that called, and only the requests run on the portal's event loop.
+suspend as usual. `InThread` is for the blocking client, whose coroutines block the calling thread and never
+suspend (see ``run_to_end`` in computing.py). So the user's functions (``make``, ``accept``, ``store_if``,
+codecs) run in the calling thread, and only the requests run on the portal's event loop.
 """
 
 from __future__ import annotations
@@ -22,36 +22,36 @@ T = TypeVar("T")
 
 
 class PortalCall(Protocol):
-    """Runs a coroutine function on the portal's event loop and blocks until it is done."""
+    """Runs a coroutine function on the portal's event loop, and blocks until it returns its result."""
 
     def __call__(
-        self, call: str, advice: str, function: Callable[..., Coroutine[Any, Any, T]], /, *args: Any
+        self, method: str, advice: str, function: Callable[..., Coroutine[Any, Any, T]], /, *args: Any
     ) -> T: ...
 
 
 class InLoop:
-    """All in the event loop that awaits the call."""
+    """Everything runs in the event loop that awaits the call."""
 
     is_blocking: bool = False
 
     def __init__(self) -> None:
         self.flights: TaskFlights = TaskFlights()
 
-    def place(self) -> Hashable:
-        """Where calls can wait for each other: a task can't be awaited from another loop."""
+    def flight_domain(self) -> Hashable:
+        """Equal for calls that may share a flight: the event loop, as no other loop can await its tasks."""
         return asyncio.get_running_loop()
 
-    def run(self, call: str, function: Callable[..., Awaitable[T]], *args: Any) -> Awaitable[T]:
+    def run(self, method: str, function: Callable[..., Awaitable[T]], *args: Any) -> Awaitable[T]:
         """Run a coroutine function that makes requests."""
         return function(*args)
 
-    async def resolve(self, call: str, value: Awaitable[T]) -> T:
-        """Await what a function of the user's returned."""
+    async def resolve(self, method: str, value: Awaitable[T]) -> T:
+        """Await an awaitable that one of the user's functions returned."""
         return await value
 
 
 class InThread:
-    """The user's functions in the thread that calls, requests on the portal's event loop."""
+    """The user's functions run in the calling thread, requests on the portal's event loop."""
 
     is_blocking: bool = True
 
@@ -59,21 +59,21 @@ class InThread:
         self.flights: ThreadFlights = ThreadFlights()
         self._portal_call = portal_call
 
-    def place(self) -> Hashable:
-        """Where calls can wait for each other: what was under way at a fork never ends in the child."""
+    def flight_domain(self) -> Hashable:
+        """Equal for calls that may share a flight: the process id, since flights don't go on in a fork."""
         return os.getpid()
 
-    async def run(self, call: str, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+    async def run(self, method: str, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
         """Run a coroutine function that makes requests. Blocks instead of suspending."""
-        return self._portal_call(call, "", function, *args)
+        return self._portal_call(method, "", function, *args)
 
-    async def resolve(self, call: str, value: Awaitable[T]) -> T:
-        """Await, on the portal's loop, what a function of the user's returned."""
+    async def resolve(self, method: str, value: Awaitable[T]) -> T:
+        """Await, on the portal's loop, an awaitable that one of the user's functions returned."""
 
         async def awaited() -> T:
             return await value
 
-        return self._portal_call(call, "", awaited)
+        return self._portal_call(method, "", awaited)
 
 
 Execution: TypeAlias = InLoop | InThread

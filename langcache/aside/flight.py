@@ -1,4 +1,4 @@
-"""Single flight for tasks: calls that ask for the same thing at once share one lookup and one computation."""
+"""Single flight for tasks: concurrent calls with the same question share one lookup and one computation."""
 
 from __future__ import annotations
 
@@ -15,53 +15,57 @@ T = TypeVar("T")
 
 
 class LeaderLeft(Exception):
-    """The leader was cancelled or interrupted before it had a result, so a follower has to lead."""
+    """The leader was cancelled or interrupted before it had a result, so a follower must lead."""
 
 
 class CannotFollow(Exception):
-    """The result is not waited for: the call has to compute alone."""
+    """The call can't follow the flight, and must compute the answer itself."""
 
     def __init__(self, *, timed_out: bool) -> None:
         super().__init__(timed_out)
         self.timed_out = timed_out
-        """Whether it was waited for as long as allowed. Otherwise the wait would be a deadlock."""
+        """Whether it waited for the flight for as long as allowed. If not, following it would deadlock."""
 
 
 class Flight:
-    """Work that several callers may wait for: a leader, who does it, and followers."""
+    """Work that is done once for several calls.
 
-    __slots__ = ("_waits_for", "callers")
+    Its participants are the leader, which does the work, and followers, which wait for the result. If the
+    work itself participates in another flight, then this flight is the outer flight of that participant.
+    """
+
+    __slots__ = ("_waits_for", "participants")
 
     def __init__(self) -> None:
-        self.callers: int = 0
+        self.participants: int = 0
         self._waits_for: list[Flight] = []
 
     def enter(self) -> None:
-        """Make the code that runs in this context part of this flight's work."""
-        _current.set(self)
+        """Mark the code that runs in this context as work of this flight."""
+        _current_flight.set(self)
 
     @staticmethod
-    def exit_to(caller: Flight | None) -> None:
-        """Make the code that runs in this context part of the caller's work again."""
-        _current.set(caller)
+    def exit_to(outer: Flight | None) -> None:
+        """Mark the code that runs in this context as work of the outer flight again."""
+        _current_flight.set(outer)
 
-    def add_caller(self) -> Flight | None:
-        """Count a caller in. Returns the flight whose work the caller is part of, for `remove_caller`."""
-        caller = _current.get()
-        if caller is not None:
-            caller._waits_for.append(self)
-        self.callers += 1
-        return caller
+    def add_participant(self) -> Flight | None:
+        """Add a participant. Returns its outer flight, the argument for `remove_participant`."""
+        outer = _current_flight.get()
+        if outer is not None:
+            outer._waits_for.append(self)
+        self.participants += 1
+        return outer
 
-    def remove_caller(self, caller: Flight | None) -> None:
-        """Count a caller out again."""
-        self.callers -= 1
-        if caller is not None:
-            caller._waits_for.remove(self)
+    def remove_participant(self, outer: Flight | None) -> None:
+        """Remove a participant."""
+        self.participants -= 1
+        if outer is not None:
+            outer._waits_for.remove(self)
 
     def would_deadlock(self) -> bool:
-        """Whether this flight waits, perhaps by way of others, for the work that would wait for it here."""
-        ours = _current.get()
+        """Whether following this flight would deadlock: it waits, directly or not, for the current flight."""
+        ours = _current_flight.get()
         seen: set[int] = set()
         ahead: list[Flight] = [self] if ours is not None else []
         while ahead:
@@ -75,43 +79,43 @@ class Flight:
 
 
 class TaskFlights:
-    """The flights under way on event loops, by key.
+    """The current flights on event loops, by key.
 
-    A leader works in two parts. The first is quick and can be done again: it runs in the leader's own task,
-    which saves the event loop three turns, and if the leader is cancelled, a follower leads. The second is a
-    task of its own: a caller who is cancelled leaves the others theirs, and when the last is gone, the task
-    is cancelled. An error is the error of all callers; a cancellation, SystemExit and KeyboardInterrupt are
-    the leader's alone.
+    The work has two parts. The first, the lookup, is quick and can be repeated. It runs in the leader's own
+    task, which saves three turns of the event loop; if the leader is cancelled, a follower leads and repeats
+    it. The second, the computation, runs in a separate task. It goes on if a participant is cancelled, and is
+    cancelled with the last participant. All participants get the error of the work, but only the leader gets
+    a cancellation, SystemExit or KeyboardInterrupt; a follower then leads.
     """
 
     def __init__(self) -> None:
         self._flights: dict[Hashable, TaskFlight] = {}
 
     def join(self, key: Hashable) -> tuple[TaskFlight, bool]:
-        """The flight of this key, and whether the caller leads it: then it is to be used under ``with``."""
+        """The flight of this key, and whether this call leads it. A leader uses it under ``with``."""
         ours = TaskFlight(self._flights, key)
         flight = self._flights.setdefault(key, ours)
         if flight is ours:
             return ours, True
-        if flight.is_open:
+        if flight.is_joinable:
             return flight, False
         self._flights[key] = ours
         return ours, True
 
     def clear(self) -> None:
-        """Forget all flights, in a forked child: their leaders are in the parent."""
+        """Forget all flights, in a forked child: their leaders run only in the parent."""
         self._flights.clear()
 
     @property
-    def waiting(self) -> int:
-        """How many callers there are at this moment, leaders included."""
-        return sum(flight.callers for flight in list(self._flights.values()))
+    def participants(self) -> int:
+        """How many participants all flights have now."""
+        return sum(flight.participants for flight in list(self._flights.values()))
 
 
 class TaskFlight(Flight):
     """A flight of `TaskFlights`."""
 
-    __slots__ = ("_caller", "_finished", "_flights", "_key", "_result", "_task")
+    __slots__ = ("_finished", "_flights", "_key", "_outer", "_result", "_task")
 
     def __init__(self, flights: dict[Hashable, TaskFlight], key: Hashable) -> None:
         super().__init__()
@@ -122,27 +126,27 @@ class TaskFlight(Flight):
         self._result: asyncio.Future[Any] | None = None
 
     @property
-    def is_open(self) -> bool:
-        """Whether one more caller may follow."""
-        return not self._finished and self.callers > 0
+    def is_joinable(self) -> bool:
+        """Whether another call may follow."""
+        return not self._finished and self.participants > 0
 
     def __enter__(self) -> TaskFlight:
-        self._caller = self.add_caller()
-        _current.set(self)
+        self._outer = self.add_participant()
+        _current_flight.set(self)
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        _current.set(self._caller)
+        _current_flight.set(self._outer)
         if isinstance(error, Exception):
             self.finish(error=error)
         elif error is not None and self._task is None:
             self.finish(error=LeaderLeft())
-        self.remove_caller(self._caller)
+        self.remove_participant(self._outer)
 
-    def remove_caller(self, caller: Flight | None) -> None:
-        """Count a caller out again; the last one out cancels the work."""
-        Flight.remove_caller(self, caller)  # super() costs more
-        if self._task is not None and not self.callers:
+    def remove_participant(self, outer: Flight | None) -> None:
+        """Remove a participant. Removing the last one cancels the work."""
+        Flight.remove_participant(self, outer)  # faster than super()
+        if self._task is not None and not self.participants:
             self._task.cancel()
 
     def finish(self, result: object = None, error: BaseException | None = None) -> None:
@@ -150,25 +154,26 @@ class TaskFlight(Flight):
         self._finished = True
         self._close()
         if self._result is None or self._result.done():
-            return  # nearly always: most flights have no followers
+            return  # most flights have no followers
         if error is None:
             self._result.set_result(result)
         else:
             self._result.set_exception(error)
-            self._result.exception()  # or the loop would complain if all followers are gone
+            self._result.exception()  # or, without followers, the loop would log it as never retrieved
 
     async def lead(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Do the second part of the work in a task of its own, and wait for it."""
+        """As the leader, do the second part of the work in a separate task, and return its result."""
         self._task = task = asyncio.get_running_loop().create_task(result_or_exit(work))
-        task.add_done_callback(self._finish_with)
+        task.add_done_callback(self._on_task_done)
         return (await asyncio.shield(task)).get()
 
     async def follow(self, timeout: float) -> Any:
         """Wait for the leader's result, at most ``timeout`` seconds.
 
-        Raises `LeaderLeft` if the leader has left, and `CannotFollow` if the result is not waited for.
+        Raises the error of the work; `LeaderLeft`; or `CannotFollow`, after the timeout or if it would
+        deadlock.
         """
-        caller = self.add_caller()
+        outer = self.add_participant()
         try:
             if self.would_deadlock():
                 raise CannotFollow(timed_out=False)
@@ -176,19 +181,19 @@ class TaskFlight(Flight):
                 self._result = asyncio.get_running_loop().create_future()
             await asyncio.wait([self._result], timeout=timeout)
             if not self._result.done():
-                self._close()  # whoever comes now need not wait for it as well
+                self._close()  # so that later calls don't wait for it too
                 raise CannotFollow(timed_out=True)
             return self._result.result()
         finally:
-            self.remove_caller(caller)
+            self.remove_participant(outer)
 
     def _close(self) -> None:
         flight = self._flights.pop(self._key, None)
         if flight is not None and flight is not self:
             self._flights[self._key] = flight
 
-    def _finish_with(self, task: asyncio.Task[ResultOrExit[Any]]) -> None:
-        if task.cancelled():  # by a close of the loop, or because the work itself raised CancelledError
+    def _on_task_done(self, task: asyncio.Task[ResultOrExit[Any]]) -> None:
+        if task.cancelled():  # its loop is being closed, or the work itself raised CancelledError
             self.finish(error=LeaderLeft())
         elif (error := task.exception()) is not None:
             self.finish(error=error)
@@ -198,5 +203,5 @@ class TaskFlight(Flight):
             self.finish(task.result().get())
 
 
-_current: ContextVar[Flight | None] = ContextVar("langcache_flight", default=None)
-"""The flight whose work is being done here."""
+_current_flight: ContextVar[Flight | None] = ContextVar("langcache_flight", default=None)
+"""The flight whose work the current code is part of."""

@@ -1,4 +1,4 @@
-"""Which function computes an answer: what tells two apart, what they are called, and who may share."""
+"""Identifies the functions that compute answers, and checks which of them may share answers."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any, Final
 
 from .scope import AttributeValue, encode_attributes
 
-__all__ = ["Exactly", "Functions", "definition", "describe", "identity", "name_of"]
+__all__ = ["ByExactValue", "Functions", "computation_key", "definition", "describe", "name_of"]
 
-_DEPTH = 4  # of functions within functions: one that is part of its own closure has no end
-_MOST_NOTED = 1024
+_DEPTH = 4  # of nested functions: a function may be in its own closure
+_MAX_NOTED = 1024
 
 _ANY: Final = object()
-"""Stands for the value of an attribute that each call gives anew."""
+"""Stands for the value of an attribute that may differ from call to call."""
 
 
-class Exactly:
-    """Compares as equal what is the same down to each type, and hashes whatever there is."""
+class ByExactValue:
+    """A hashable wrapper, equal if the values are equal and of the same types at every depth."""
 
     __slots__ = ("thing",)
 
@@ -29,16 +29,16 @@ class Exactly:
         self.thing: object = thing
 
     def __eq__(self, other: object) -> bool:
-        from .round_trip import first_difference  # not before two are compared
+        from .round_trip import first_difference  # imported late, since few programs compare two
 
-        return isinstance(other, Exactly) and first_difference(self.thing, other.thing) is None
+        return isinstance(other, ByExactValue) and first_difference(self.thing, other.thing) is None
 
     def __hash__(self) -> int:
         return hash(type(self.thing))
 
 
-class _Itself:
-    """Compares as equal only one and the same object, and keeps it alive."""
+class _ByIdentity:
+    """A hashable wrapper, equal only if it wraps the same object, which it keeps alive."""
 
     __slots__ = ("_thing",)
 
@@ -46,49 +46,49 @@ class _Itself:
         self._thing = thing
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Itself) and self._thing is other._thing
+        return isinstance(other, _ByIdentity) and self._thing is other._thing
 
     def __hash__(self) -> int:
         return id(self._thing)
 
 
-def identity(make: object, depth: int = _DEPTH) -> Hashable:
-    """Equal for functions that would do the same: the same code, with the same values bound to it.
+def computation_key(make: object, depth: int = _DEPTH) -> Hashable:
+    """A key that is equal for functions that compute the same: the same code, with the same bound values.
 
-    Two lambdas of one place in a program are the same unless a variable that they hold differs; two objects
-    are never the same, and neither are methods of two objects. Values are the same if they are equal and of
-    one type. To be compared only while both are in use.
+    Two lambdas from the same place in a program are equal unless the value of a variable in their closures or
+    of a default differs. Values are equal if they are equal and of the same type. Two objects are never
+    equal, nor are the methods of two objects. Compare keys only while both functions exist.
     """
     if isinstance(make, FunctionType):
         code = (id(make.__code__), id(make.__globals__))
         if make.__closure__ is None and make.__defaults__ is None and make.__kwdefaults__ is None:
             return code
         if depth:
-            bound = [_contents(cell) for cell in make.__closure__ or ()]
+            bound = [_cell_value(cell) for cell in make.__closure__ or ()]
             bound += [*(make.__defaults__ or ()), *(make.__kwdefaults__ or {}).values()]
-            return (*code, *(identity(value, depth - 1) for value in bound))
+            return (*code, *(computation_key(value, depth - 1) for value in bound))
     elif isinstance(make, functools.partial) and depth:
         parts: functools.partial[Any] = make  # pyright: ignore[reportUnknownVariableType]
         arguments = [parts.func, *parts.args, *parts.keywords.values()]
-        return (*parts.keywords, *(identity(value, depth - 1) for value in arguments))
+        return (*parts.keywords, *(computation_key(value, depth - 1) for value in arguments))
     elif isinstance(make, str | bytes | int | float | None):
-        return Exactly(make)
+        return ByExactValue(make)
     elif isinstance(make, MethodType | BuiltinFunctionType):
-        return make  # equal if they are of one function and one object
-    return _Itself(make)  # pyright: ignore[reportUnknownArgumentType]
+        return make  # equal if function and object are the same
+    return _ByIdentity(make)  # pyright: ignore[reportUnknownArgumentType]
 
 
-def _contents(cell: Any) -> object:
+def _cell_value(cell: Any) -> object:
     try:
         return cell.cell_contents
-    except ValueError:  # it is empty: the variable has no value yet
-        return _Itself(cell)
+    except ValueError:  # the variable has no value yet
+        return _ByIdentity(cell)
 
 
 def definition(make: object) -> tuple[str, str] | None:
-    """Where in a program a function is defined: its module and qualified name.
+    """Where a function is defined: its module and qualified name.
 
-    None for what has no such name: lambdas, methods of objects, partials, callable objects, values.
+    None for lambdas, bound methods, partials, callable objects and values.
     """
     if not isinstance(make, (FunctionType, BuiltinFunctionType)) or make.__name__ == "<lambda>":
         return None
@@ -96,7 +96,7 @@ def definition(make: object) -> tuple[str, str] | None:
 
 
 def name_of(make: object) -> str | None:
-    """The name of a function that is the same in every process; None if `definition` is."""
+    """A name of a function that is the same in every process; None if `definition` is None."""
     defined = definition(make)
     return None if defined is None else f"{_module(defined[0])}.{defined[1]}"
 
@@ -105,13 +105,13 @@ def _module(name: str | None) -> str:
     main = sys.modules.get("__main__")
     if name != "__main__" or main is None:
         return name or "builtins"
-    # Two scripts are two programs, and both are called __main__.
+    # Every script is called __main__, so the name of its file is used.
     spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
     return spec.name if spec is not None else Path(file).stem if file else name
 
 
 def describe(make: object) -> str:
-    """What a message calls a function."""
+    """A description of a function, for messages."""
     if isinstance(make, functools.partial):
         parts: functools.partial[Any] = make  # pyright: ignore[reportUnknownVariableType]
         return f"a partial of {describe(parts.func)}"
@@ -122,14 +122,14 @@ def describe(make: object) -> str:
 
 
 class Functions:
-    """The functions that one client computes answers with, over all of its scopes.
+    """The functions that compute answers for one client and all of its scopes.
 
-    What one stored, another must not find, unless the program says that they may share. Where the cache has
-    an attribute for the function's name, that keeps them apart; where it has none, a second function can't
-    use the same entries.
+    A function must not find the answers of another, unless the program says that they share them. If the
+    cache has an attribute for the function's name, it separates them. If not, a second function with the same
+    attributes is refused.
 
     Args:
-        attribute: the name of that attribute, None if there is none.
+        attribute: the name of that attribute; None if the cache has none.
     """
 
     def __init__(self, attribute: str | None) -> None:
@@ -145,14 +145,14 @@ class Functions:
         fixed: Mapping[str, AttributeValue] | None,
         names: Iterable[str],
     ) -> TypeError | None:
-        """Take note of a decorated function. Returns an error if it would get another one's answers.
+        """Register a decorated function. Returns an error if it and another one would share answers.
 
         Args:
             function: the function itself.
-            given_name: what the program calls it, None if it does not.
-            scope: the attributes, encoded, of the client's scope.
-            fixed: attributes of all of its calls.
-            names: names of attributes that each call gives.
+            given_name: its ``function=`` option, or None.
+            scope: the encoded attributes of the client's scope.
+            fixed: attributes that are the same for all of its calls.
+            names: names of attributes whose values differ from call to call.
         """
         attributes: dict[str, object] = {**encode_attributes(fixed or {}), **dict.fromkeys(names, _ANY)}
         attributes.update(scope)
@@ -169,7 +169,7 @@ class Functions:
         return None
 
     def name_for(self, function: object, given_name: str | None) -> str:
-        """The value of the attribute. Raises `TypeError` for a function without a name of its own."""
+        """The value of the function attribute. Raises `TypeError` for a function that has no name."""
         name = given_name or name_of(function)
         if name is None:
             raise TypeError(
@@ -181,12 +181,12 @@ class Functions:
     def check(
         self, function: object, name: Hashable, attributes: frozenset[tuple[str, str]] | None
     ) -> TypeError | None:
-        """An error if an answer of another named function is stored with these attributes.
+        """An error if another function's answer is known to be stored with these attributes; else None.
 
         Args:
             function: the function itself.
-            name: what the program calls it, or else its `definition`.
-            attributes: of the call.
+            name: its ``function=`` option, or else its `definition`; None is not checked.
+            attributes: the encoded attributes of the call.
         """
         noted = self._noted.get(attributes)
         if noted is None or name is None or name == noted[0]:
@@ -194,15 +194,15 @@ class Functions:
         return _refusal(describe(function), describe(noted[1]), self.attribute)
 
     def note(self, function: object, name: Hashable, attributes: frozenset[tuple[str, str]] | None) -> None:
-        """Take note of whose answer is stored with these attributes: of the latest 1,024 at least."""
+        """Record whose answer is stored with these attributes. The latest 1,024 sets of them are kept."""
         if name is not None and attributes not in self._noted:
-            if len(self._noted) >= _MOST_NOTED:
+            if len(self._noted) >= _MAX_NOTED:
                 del self._noted[next(iter(self._noted))]
             self._noted[attributes] = name, function
 
 
 class _Declared:
-    """A decorated function, and the attributes that its calls have."""
+    """A decorated function and the attributes of its calls."""
 
     def __init__(
         self, function: Callable[..., Any], given_name: str | None, attributes: Mapping[str, object]
@@ -212,16 +212,16 @@ class _Declared:
         self.attributes = attributes
 
     def is_same_function(self, other: _Declared) -> bool:
-        """Whether the program runs the same thing, has defined it anew, or says that they may share."""
+        """Whether both are the same function, one redefines the other, or both have the same given name."""
         if self.given_name is not None or other.given_name is not None:
             return self.given_name == other.given_name
         ours, theirs = name_of(self.function), name_of(other.function)
         if ours is not None and ours == theirs and "<locals>" not in ours:
-            return True  # a module loaded again, a cell of a notebook run again
-        return identity(self.function) == identity(other.function)
+            return True  # redefined: its module was reloaded, or a notebook cell run again
+        return computation_key(self.function) == computation_key(other.function)
 
     def may_find_answers_of(self, other: _Declared) -> bool:
-        """Whether an entry of the other may carry all attributes that ours look for."""
+        """Whether an entry of the other may have all attributes that our calls search for."""
         return self.attributes.keys() <= other.attributes.keys() and all(
             value is _ANY or other.attributes[name] is _ANY or value == other.attributes[name]
             for name, value in self.attributes.items()

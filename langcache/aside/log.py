@@ -1,4 +1,4 @@
-"""The log of cache-aside: what can be wrong with each call is said once in a while."""
+"""The log of cache-aside, which limits how often a warning is repeated."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["RateLimitedLog"]
 _log = logging.getLogger("langcache.aside")
 
 _INTERVAL = 60.0
-_MOST_KINDS = 1024
+_MAX_KINDS = 1024
 
 
 class RateLimitedLog:
-    """Warnings to the logger ``langcache.aside``, each kind of them at most once a minute.
+    """Logs warnings to the logger ``langcache.aside``, each kind at most once a minute.
 
     Args:
-        clock: gives seconds.
+        clock: returns the time in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -26,11 +26,11 @@ class RateLimitedLog:
         self._last: dict[tuple[object, ...], float] = {}
 
     def warn(self, kind: tuple[object, ...], message: str, *args: object) -> None:
-        """Log a warning, unless one of its kind was logged within the last minute."""
+        """Log a warning, unless one of the same kind was logged within the last minute."""
         now = self._clock()
         if now - self._last.get(kind, now - _INTERVAL) < _INTERVAL:
             return
-        if len(self._last) >= _MOST_KINDS:
+        if len(self._last) >= _MAX_KINDS:
             self._last.clear()
         self._last[kind] = now
         _log.warning(message, *args)

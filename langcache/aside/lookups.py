@@ -1,4 +1,4 @@
-"""Looking up: from a question to a hit that is accepted, or to why there is none."""
+"""Lookups: from a question to the first entry that is accepted, or to the reason why there is none."""
 
 from __future__ import annotations
 
@@ -19,56 +19,56 @@ __all__ = ["BYPASS", "Lookups"]
 
 _log = logging.getLogger("langcache.aside")
 
-_HIT = CacheStatus.HIT  # up to Python 3.11, each look-up of a member runs some Python code
+_HIT = CacheStatus.HIT  # looked up once: up to Python 3.11, getting a member of an enum is slow
 _MISS = Lookup(status=CacheStatus.MISS)
 
 BYPASS = {
     reason: Lookup(status=CacheStatus.BYPASS, reason=reason)
     for reason in ("asked", "disabled", "no question", "long prompt", "circuit open")
 }
-"""The outcomes of a cache that is not asked, by reason."""
+"""The outcome for each reason not to ask the cache."""
 
 
 class Lookups:
-    """Looks up answers, as the circuit breaker allows and within the time of the question."""
+    """Looks up answers, if the circuit breaker allows it, within the question's timeout."""
 
     def __init__(self, state: State, entries: Entries, *, asks_for_key: bool) -> None:
         self._state = state
         self._entries = entries
         self.asks_for_key: bool = asks_for_key
-        """Whether `key` has to be asked; a client with one key for all calls needs not."""
+        """Whether the client's key comes from a callable, so that `authorization` must be called first."""
 
-    async def key(self, question: Question[Any]) -> tuple[str | None, Lookup | None]:
-        """The authorization that the client's callable for the key gives; or the outcome if it gives none.
+    async def authorization(self, question: Question[Any]) -> tuple[str | None, Lookup | None]:
+        """Call the client's callable for the key. Returns the authorization, or the outcome if it fails.
 
-        Two calls share an answer only if they have the same key, so it is asked for before.
+        It comes before joining a flight, since calls share an answer only if they have the same key.
         """
         state = self._state
-        if not question.raising and state.breaker.blocks:
+        if not question.raises_errors and state.breaker.blocks:
             return None, BYPASS["circuit open"]
         try:
             ask = self._entries.ask_for_key
-            return await state.execution.run(question.call, ask, question.timeout), None
+            return await state.execution.run(question.method, ask, question.timeout), None
         except Exception as error:
             return None, self._failed(question, error)
 
-    async def look_up(self, question: Question[Any], key: str | None) -> Lookup:
-        """Ask the cache. Raises its errors only if the question says so.
+    async def look_up(self, question: Question[Any], authorization: str | None) -> Lookup:
+        """Ask the cache. Raises its errors only if ``question.raises_errors``.
 
         Args:
-            question: with a request.
-            key: the authorization, as `key` gave it.
+            question: a question whose ``request`` is set.
+            authorization: what `authorization` returned.
         """
         state = self._state
-        refresh = question.options.refresh  # then nothing is asked here, and no probe used up
-        if not question.raising and (state.breaker.blocks if refresh else not state.breaker.allows()):
+        refresh = question.options.refresh  # the cache is then not asked, so no probe starts here
+        if not question.raises_errors and (state.breaker.blocks if refresh else not state.breaker.allows()):
             return BYPASS["circuit open"]
         if refresh:
             return _MISS
         started = time.monotonic()
         try:
             found = await state.execution.run(
-                question.call, self._entries.find, question.request, question.timeout, key
+                question.method, self._entries.find, question.request, question.timeout, authorization
             )
         except Exception as error:
             return self._failed(question, error)
@@ -77,28 +77,28 @@ class Lookups:
             raise
         finally:
             elapsed = time.monotonic() - started
-            state.stats.lookup_seconds += elapsed  # no call in between, so that no thread's share is lost
+            state.stats.lookup_seconds += elapsed  # no call on this line, or threads could lose updates
         state.breaker.succeeded()
         return await self._first_accepted(question, found.data) if found.data else _MISS
 
     def _failed(self, question: Question[Any], error: Exception) -> Lookup:
-        self._state.failed(question, error)
-        if question.raising:
+        self._state.record_failure(question, error)
+        if question.raises_errors:
             raise error
         return Lookup(status=CacheStatus.ERROR, error=error)
 
     async def _first_accepted(self, question: Question[Any], entries: Iterable[CacheEntry]) -> Lookup:
-        """The hit that the first entry makes that is not turned down."""
+        """The hit for the first entry that is accepted, or a miss."""
         stats, accept = self._state.stats, question.options.accept
         for entry in entries:
             stats.found(entry.similarity)
             try:
-                if question.may_be_answered_by(entry) and (
+                if question.attributes_match(entry) and (
                     accept is None or await self._is_accepted(question, accept, entry)
                 ):
                     return Lookup(status=_HIT, value=question.codec.decode(entry.response), entry=entry)
             except Exception as error:
-                # Not what it says, which may quote the answer.
+                # Without the error's message, which may quote the answer.
                 name, kind = str(question), type(error).__name__
                 self._state.log.warn(
                     ("turned down", name, kind),
@@ -114,5 +114,5 @@ class Lookups:
     async def _is_accepted(self, question: Question[Any], accept: Accept, entry: CacheEntry) -> bool:
         verdict = accept(question.text, entry)
         if isawaitable(verdict):
-            verdict = await self._state.execution.resolve(question.call, verdict)
+            verdict = await self._state.execution.resolve(question.method, verdict)
         return bool(verdict)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from .answers import Answer
 from .codecs import TEXT, TEXT_CHUNKS, Codec
-from .computing import compute_in_loop, source
+from .computing import chunk_source, compute_in_loop
 from .core import Aside
 from .options import CallOptions
 from .question import Question
@@ -35,7 +35,7 @@ P = ParamSpec("P")
 
 
 class AsyncAsideMethods:
-    """What `AsyncLangCache` offers on top of the operations."""
+    """Cache-aside methods of `AsyncLangCache`."""
 
     _aside: Aside
     _scope: Scope | None
@@ -83,32 +83,34 @@ class AsyncAsideMethods:
         attributes: Mapping[str, AttributeValue] | None = None,
         **options: Unpack[CallOptions],
     ) -> Answer[Any]:
-        """The cached answer to a prompt; or the one that ``make`` computes, which is then stored.
+        """Return the cached answer to a prompt, or compute it by ``make`` and store it.
 
-        Calls that ask the same thing at once, with the same attributes and options, of the same function,
-        share one lookup and one ``make``. A cache that is down, slow or wrongly set up does not stop the
-        answer, unless ``on_error="raise"``. A named function never gets the answers of another one: if those
-        of another are stored with the same attributes, the cache is not asked, and a warning says what to do.
+        Concurrent calls with the same question, attributes, options and function share one lookup and one
+        call of ``make``. If the cache is down, slow or wrongly configured, the answer is computed, unless
+        ``on_error="raise"``. A named function never gets another function's answers: if those are stored with
+        the same attributes, the cache is not asked, and a warning says what to do.
 
         Args:
-            prompt: the question, or anything that ``key`` makes a question of.
-            make: called with ``prompt`` if the cache has no answer; a function that is not async runs in a
-                worker thread. Or the answer itself. What it raises is raised here, and nothing is stored.
-                To mypy the answer of a lambda is Any; annotate it, ``answer: Answer[str] = await ...``.
-            key: makes the text to look up of ``prompt``. None bypasses the cache: for a follow-up question,
-                say, that means nothing without what came before it.
-            codec: what is stored of the answer. Default: text, and the answer must be str. An answer that
-                would not come back as it is, equal and of the same type, is not stored, and the
-                ``error`` of the answer says why.
-            attributes: only answers that carry all of these, and what is stored carries them. Values of any
-                sort are encoded, see `langcache.aside.encode_attributes`.
+            prompt: the question; or, with ``key``, anything that contains it.
+            make: a function of ``prompt``, called if the cache has no answer; one that is not async runs in a
+                worker thread. Or the answer itself. An error that it raises is raised here, and nothing is
+                stored. For a lambda, mypy infers Any; annotate the result: ``answer: Answer[str] = await
+                ...``.
+            key: a function of ``prompt`` that returns the text to look up, or None to bypass the cache: for
+                example for a follow-up question, which has no meaning without the questions before it.
+                Default: ``prompt`` is the text.
+            codec: converts the answer to the text that is stored, and back. Default: the answer must be str.
+                An answer that would not come back equal and of the same type is not stored, and the
+                ``error`` of the result says why.
+            attributes: find only answers that have all of these, and store them with the answer. Values are
+                encoded by `langcache.aside.encode_attributes`. Default: none.
             **options: see `langcache.aside.Options`.
 
         Raises:
             TypeError, ValueError: an argument breaks a rule.
             LangCacheError: only with ``on_error="raise"``.
         """
-        question: Question[Any] = self._aside.asked(
+        question: Question[Any] = self._aside.question_from_call(
             "get_or_set", self._scope, prompt, make, key, codec or TEXT, attributes, options
         )
         return await self._aside.answer(question, partial(compute_in_loop, make, prompt))
@@ -125,24 +127,25 @@ class AsyncAsideMethods:
     ) -> AnswerStream[C]:
         """Like `get_or_set`, for answers that come in chunks.
 
-        On a miss the chunks pass through as they come, and the whole is stored if the stream ends normally;
-        if it fails or is left before its end, nothing is. A hit is replayed as a stream. Calls that ask the
-        same thing while a stream is under way get its chunks from the first on.
+        On a miss, each chunk is passed on when it comes, and the answer is stored when the stream ends. If it
+        fails or is closed before its end, nothing is stored. A hit is replayed as a stream. Calls that ask
+        the same question while the stream is being produced share it, and get all its chunks.
 
         Args:
             prompt, key, attributes, options: as for `get_or_set`.
-            make: called with ``prompt`` if the cache has no answer: an async generator function, or a
-                function, async or not, that gives an async iterable. Or the async iterable itself.
-            codec: what is stored of the list of all chunks. Default: the text, replayed as one chunk.
+            make: a function of ``prompt``, called if the cache has no answer: an async generator function, or
+                a function, async or not, that returns an async iterable. Or the async iterable itself.
+            codec: converts the list of all chunks to the text that is stored, and back. Default: the chunks
+                must be str; they are joined, and a hit is one chunk.
 
         Returns:
-            The chunks, for ``async for``. ``await stream.look_up()`` says before the first whether it is a
-            hit.
+            The chunks, for ``async for``. ``(await stream.look_up()).hit`` says before the first chunk whether
+            it is a hit.
         """
-        question: Question[Any] = self._aside.asked(
+        question: Question[Any] = self._aside.question_from_call(
             "get_or_stream", self._scope, prompt, make, key, codec or TEXT_CHUNKS, attributes, options
         )
-        return AnswerStream(self._aside, question, source(make, prompt))
+        return AnswerStream(self._aside, question, chunk_source(make, prompt))
 
     @overload
     def cached(
@@ -205,36 +208,37 @@ class AsyncAsideMethods:
         codec: Codec[Any] | None = None,
         **options: Unpack[CallOptions],
     ) -> Any:
-        """A decorator that puts this cache in front of a coroutine function or an async generator function.
+        """A decorator that caches the answers of a coroutine function or an async generator function.
 
-        ``@cache.cached`` or ``@cache.cached(...)``. The function keeps its signature and its types: what it
-        is annotated to return comes back from a hit. ``f.answer(...)`` says how an answer was obtained,
-        ``f.refresh(...)`` computes and stores it anew, and ``f.bypass(...)`` is the function itself.
+        Use it as ``@cache.cached`` or ``@cache.cached(...)``. The decorated function keeps its signature, and
+        a hit has the type that the return annotation names. ``f.answer(...)`` returns the answer with how it
+        was obtained, ``f.refresh(...)`` computes it and replaces the stored one, and ``f.bypass(...)`` calls
+        the function without the cache.
 
         Args:
-            prompt: the name of the parameter that is the question. Default: the first, but for ``self`` and
+            prompt: the name of the parameter that is the question. Default: the first one except ``self`` and
                 ``cls``.
-            key: makes the question of all arguments instead. None bypasses the cache.
-            attributes: the same for all calls; or the names of parameters, each an attribute of that name; or
-                a function of all arguments.
-            ignore: the names of parameters that don't change the answer. Those that are neither the question
-                nor an attribute must be named here, ``self`` and ``cls`` included, unless ``key`` or
-                ``attributes`` is a function.
-            codec: what is stored of what it returns, for a stream of the list of all chunks. Default: by its
-                return annotation, text for str and JSON for other types. An answer that would not come back
-                as it is, is not stored.
+            key: a function of all arguments that returns the question instead, or None to bypass the cache.
+            attributes: a mapping that is the same for all calls; or the names of parameters, each of which
+                becomes an attribute of that name; or a function of all arguments that returns a mapping.
+            ignore: the names of parameters that don't change the answer. Every parameter that is neither the
+                question nor an attribute must be named here, ``self`` and ``cls`` included, unless ``key`` is
+                given or ``attributes`` is a function.
+            codec: converts what the function returns, or the list of all chunks of a stream, to the text that
+                is stored, and back. Default: by its return annotation, text for str and JSON for other types.
+                An answer that would not come back equal and of the same type is not stored.
             **options: see `langcache.aside.Options`.
 
         Raises:
-            TypeError, ValueError: an argument does not fit the function or breaks a rule; or another function
-                is decorated already whose answers this one would get. Three ways out: an attribute for the
-                function (`langcache.aside.AsideConfig`), a scope for each, or the same ``function="..."`` for
-                both if they may share.
+            TypeError, ValueError: an argument does not fit the function or breaks a rule; or the function
+                would get the answers of one that is decorated already. To avoid that, declare an attribute
+                for the function (`langcache.aside.AsideConfig`), use a scope for each, or, if they may share
+                answers, give both the same ``function="..."``.
         """
         from .decorator import cached  # not every program decorates functions
 
         return cached(self._aside, self._scope, undecorated, prompt, key, attributes, ignore, codec, options)
 
     def stats(self) -> Stats:
-        """What the cache-aside calls of this client and of its scopes came to so far."""
+        """Counts and times of the cache-aside calls of this client and its scopes so far, as a copy."""
         return self._aside.state.stats.copy()

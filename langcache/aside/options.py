@@ -1,4 +1,4 @@
-"""The options of cache-aside calls, and what a client's calls have in common."""
+"""The options of cache-aside calls, and the settings of a client for all of them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ..models import CacheEntry, SearchStrategy
 __all__ = ["Accept", "AsideConfig", "CallOptions", "OnError", "Options", "StoreIf"]
 
 Accept: TypeAlias = Callable[[str, CacheEntry], "bool | Awaitable[bool]"]
-"""Called with the question and an entry that was found; False turns the entry down."""
+"""Called with the question and an entry that was found. If it returns False, the entry is rejected."""
 
 StoreIf: TypeAlias = Callable[[Any], "bool | float | timedelta | Awaitable[bool | float | timedelta]"]
-"""Called with an answer that was computed, for a stream with the list of its chunks. False: it is not stored.
-True: it is. A number of seconds, or a `timedelta`: it is stored and lives for that long."""
+"""Called with a computed answer; for a stream, with the list of its chunks. It returns False not to store it,
+True to store it, or a number of seconds or a `timedelta` to store it for that long."""
 
 OnError: TypeAlias = Literal["compute", "raise"]
 
 
 class CallOptions(TypedDict, total=False):
-    """What every cache-aside call takes. `Options` says what each one does."""
+    """The options that every cache-aside call takes. `Options` documents them."""
 
     similarity_threshold: float | None
     search_strategies: Iterable[SearchStrategy | str] | None
@@ -48,7 +48,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """The options of one cache-aside call."""
 
     DEFAULT: ClassVar[Options]
-    """Those of a call that names none."""
+    """The options of a call that is given none."""
 
     similarity_threshold: float | None = None
     """As for `search`, 0 to 1. Default: the cache's own."""
@@ -57,63 +57,66 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """As for `search`. Default: semantic."""
 
     max_results: int | None = None
-    """How many entries to look at until one is accepted. Default: 1."""
+    """How many entries to search for at most, of which the first accepted one is used. Default: 1."""
 
     ttl_millis: int | None = None
-    """How long an answer is kept, in milliseconds; as ``ttl=``, in seconds or as a `timedelta`. Default: the
-    cache's own."""
+    """How long an answer is kept, in milliseconds. Or pass ``ttl=``, in seconds or as a `timedelta`. Default:
+    the cache's own."""
 
     accept: Accept | None = None
-    """Has the last word on each entry found. What it raises is logged, and turns the entry down."""
+    """Called with the question and each entry found; if it returns False, the entry is rejected. If it
+    raises, the error is logged and the entry is rejected. Default: every entry is accepted."""
 
     store_if: StoreIf | None = None
-    """Whether, and for how long, an answer that was computed may be stored. Default: every answer may. If it
-    raises, the answer is returned and not stored."""
+    """Called with a computed answer; returns whether to store it, or for how long, in seconds or as a
+    `timedelta`. If it raises, the answer is returned and not stored. Default: every answer is stored."""
 
     function: str | None = None
-    """A name for what computes the answer, which is part of what is asked. Functions that are given the same
-    name share their answers. Default: the function's own name (see `AsideConfig.function_attribute`)."""
+    """A name for the function that computes the answer. Functions that are given the same name share their
+    answers. Default: the function's own name (see `AsideConfig.function_attribute`)."""
 
     on_error: OnError | None = None
-    """``"compute"``: a cache that fails never stops the answer. ``"raise"``: its errors are raised, and the
-    circuit breaker is not asked. Default: the client's (`AsideConfig`), ``"compute"``."""
+    """``"compute"``: if the cache fails, the answer is computed. ``"raise"``: the error is raised, and the
+    circuit breaker is ignored. Default: the client's (`AsideConfig`), ``"compute"``."""
 
     lookup_timeout: float | None = None
-    """Seconds that a lookup may take, and that a call waits for its answer to be stored. Default: the
-    client's (`AsideConfig`), 1.0."""
+    """Seconds that a lookup may take at most, and that a call waits at most for its answer to be stored.
+    Default: the client's (`AsideConfig`), 1.0."""
 
     on_long_prompt: Literal["bypass", "raise"] = "bypass"
-    """What to do with a prompt that is longer than the service takes. It is never cut."""
+    """What to do with a prompt that is longer than the service accepts: compute the answer without the cache,
+    or raise `langcache.LimitError`. It is never shortened. Default: ``"bypass"``."""
 
     store: Literal["wait", "background"] = "wait"
-    """Whether to wait, up to ``lookup_timeout``, until the answer is stored. Storing goes on after that."""
+    """Whether to wait until the answer is stored, for at most ``lookup_timeout``; storing goes on after that.
+    Default: ``"wait"``."""
 
     bypass: bool = False
-    """Neither look up nor store."""
+    """Neither look up nor store. Default: False."""
 
     refresh: bool = False
-    """Don't look up; store, and replace what was stored under the same prompt and attributes."""
+    """Don't look up; store, and replace entries with the same prompt and attributes. Default: False."""
 
     no_store: bool = False
-    """Look up, but don't store."""
+    """Look up, but don't store. Default: False."""
 
     @classmethod
-    def of(cls, call: str, options: CallOptions, limits: Limits) -> Options:
-        """Checked options of a call.
+    def of(cls, method: str, options: CallOptions, limits: Limits) -> Options:
+        """Check the options of a call.
 
         Args:
-            call: the name of the method, for the message of an error.
+            method: the name of the method, for error messages.
             limits: what the service accepts.
 
         Raises:
-            TypeError, LimitError: an option that does not exist or breaks a rule. The error says what to
-                write instead.
+            TypeError, LimitError: an option does not exist or breaks a rule. The error says what to write
+                instead.
         """
         if not options:
             return cls.DEFAULT
         wrong = [name for name in options if name not in CallOptions.__annotations__]
         if wrong:
-            raise unexpected_arguments(call, wrong, CallOptions.__annotations__)
+            raise unexpected_arguments(method, wrong, CallOptions.__annotations__)
         given: dict[str, Any] = dict(options)
         strategies = limits.search_strategies(given.get("search_strategies"))
         given["search_strategies"] = None if strategies is None else tuple(strategies)
@@ -139,35 +142,37 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AsideConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client's cache-aside calls have in common. Raises `ValueError` or `TypeError`."""
+    """The settings of a client for all its cache-aside calls. Raises `ValueError` or `TypeError`."""
 
     on_error: OnError = "compute"
-    """For calls that don't say."""
+    """The default of the option ``on_error`` (see `Options`)."""
 
     lookup_timeout: float = 1.0
-    """Seconds, for calls that don't say."""
+    """The default of the option ``lookup_timeout`` (see `Options`), in seconds."""
 
     function_attribute: str | None = None
-    """An attribute, declared with the cache, for the name of the function that computes an answer: its
-    module and qualified name, or what ``function=`` says. Answers of different functions are then kept apart.
-    Default: none. Then a client answers, within one scope, for one function only: `cached` refuses a second,
-    and `get_or_set` does not ask the cache for it."""
+    """The name of an attribute, declared with the cache, that holds the name of the function that computes an
+    answer: its module and qualified name, or the option ``function``. It separates the answers of different
+    functions. Default: None. Then only one function may use the cache in each scope: for a second one,
+    `cached` raises `TypeError`, and `get_or_set` does not ask the cache."""
 
     flight_timeout: float = 30.0
-    """Seconds that a call waits for another call that is computing the same answer, and for the next chunk
-    of a stream that it shares. After that it computes alone."""
+    """Seconds that a call waits at most for a concurrent call that computes the same answer, or for the next
+    chunk of a stream that it shares. After that it computes the answer itself, or, if it has received chunks
+    of the stream, raises `langcache.errors.TimeoutException`."""
 
     breaker_failures: int = 5
-    """How many lookups or stores in a row must fail for the cache to be left alone."""
+    """How many lookups or stores in a row must fail to open the circuit breaker. While it is open, the cache
+    is not asked."""
 
     breaker_cooldown: float = 30.0
-    """For how many seconds; then one call tries again."""
+    """Seconds for which the circuit breaker stays open. After that, one call asks the cache again."""
 
     max_pending_stores: int = 100
-    """How many answers may be on their way to the cache. Beyond that, answers are not stored."""
+    """How many answers may be being stored at once. Beyond that, answers are not stored."""
 
     close_timeout: float = 5.0
-    """Seconds that closing the client waits for answers that are on their way to the cache."""
+    """Seconds that closing the client waits at most for answers that are being stored."""
 
     def __post_init__(self) -> None:
         _check_choice("on_error", self.on_error, ("compute", "raise"))

@@ -1,4 +1,4 @@
-"""A question as it is put to a cache: what is asked, with which attributes, and what computes the answer."""
+"""A question to a cache: the text, the attributes, and the function that computes the answer."""
 
 from __future__ import annotations
 
@@ -13,77 +13,85 @@ from .codecs import TEXT, Codec
 from .functions import describe
 from .options import Options
 
-__all__ = ["Question", "checked_text"]
+__all__ = ["Question", "question_text"]
 
 T = TypeVar("T")
 
 
 class Question(Generic[T]):
-    """One question to one cache. Made by `Aside.question`, which checks what is in it.
+    """One question to one cache. `Aside.question` makes it, and checks the arguments.
 
     Args:
-        call: the name of the method.
-        text: what is looked up.
-        attributes: encoded, those of the scope included; None for none.
-        codec: makes text of the answer.
-        options: those of the call.
-        make: what computes the answer.
-        name: what the program calls that function, or else where it is defined; None if that is nowhere.
-        computation: equal for questions whose answers are computed alike.
-        raising: whether errors of the cache are raised.
-        timeout: seconds for a lookup.
+        method: the name of the client's method.
+        text: the text to look up.
+        attributes: the encoded attributes, including those of the scope; None for none.
+        codec: converts the answer to text and back.
+        options: the options of the call.
+        make: the function that computes the answer, or the answer itself.
+        function_name: the option ``function``, or else the `definition` of ``make``.
+        computation: equal for questions whose answers are computed by the same function and arguments.
+        raises_errors: whether errors of the cache are raised.
+        timeout: seconds that a lookup may take, and that a call waits for its answer to be stored.
     """
 
     __slots__ = (
-        *("attributes", "call", "codec", "computation", "make", "name", "options", "outcome", "raising"),
-        *("request", "text", "timeout"),
+        *("attributes", "codec", "computation", "function_name", "make", "method", "options", "outcome"),
+        *("raises_errors", "request", "text", "timeout"),
     )
 
     def __init__(
         self,
-        call: str,
+        method: str,
         text: str,
         attributes: frozenset[tuple[str, str]] | None,
         codec: Codec[T],
         options: Options,
         make: object,
-        name: Hashable,
+        function_name: Hashable,
         computation: Hashable,
-        raising: bool,
+        raises_errors: bool,
         timeout: float,
     ) -> None:
-        self.call = call
+        self.method = method
         self.text = text
         self.attributes = attributes
         self.codec = codec
         self.options = options
         self.make = make
-        self.name = name
+        self.function_name = function_name
         self.computation = computation
-        self.raising = raising
+        self.raises_errors = raises_errors
         self.timeout = timeout
         self.request: Request[SearchResponse] | None = None
-        """The search, None if the cache must not be asked."""
+        """The search; None if the cache must not be asked."""
         self.outcome: Lookup | None = None
         """The outcome, if the cache must not be asked; else None."""
 
-    def flight_key(self, place: Hashable, key: str | None) -> Hashable:
+    def flight_key(self, domain: Hashable, authorization: str | None) -> Hashable:
         """Equal for questions that may share one answer.
 
         Args:
-            place: where they can wait for each other: an event loop, say.
-            key: the authorization of the call, if it differs from call to call.
+            domain: what `flight_domain` of the execution returned.
+            authorization: that of the call, if the client's key comes from a callable; else None.
         """
         text = self.text if self.text.isascii() else unicodedata.normalize("NFC", self.text)
         given: object = self.codec
         codec = None if given is TEXT else _hashable(given)
         options = None if self.options is Options.DEFAULT else _hashable(self.options)
-        return place, " ".join(text.split()), self.attributes, codec, options, self.computation, key
+        return (
+            domain,
+            " ".join(text.split()),
+            self.attributes,
+            codec,
+            options,
+            self.computation,
+            authorization,
+        )
 
-    def may_be_answered_by(self, entry: CacheEntry) -> bool:
-        """Whether an entry carries the attributes asked for.
+    def attributes_match(self, entry: CacheEntry) -> bool:
+        """Whether an entry has all attributes of the question.
 
-        Asked of every entry found, though the service was told to filter: it may be one that does not.
+        Checked for every entry found, in case the service does not filter by attributes as requested.
         """
         return self.attributes is None or self.attributes <= entry.attributes.items()
 
@@ -91,8 +99,8 @@ class Question(Generic[T]):
         return self.options.function or describe(self.make)
 
 
-def checked_text(text: object, *, by_key: bool) -> str | None:
-    """The text to look up. None, which only ``key`` may return, if there is nothing to look up.
+def question_text(text: object, *, by_key: bool) -> str | None:
+    """The text to look up, checked. None, which only ``key`` may return, bypasses the cache.
 
     Raises `TypeError` for anything else.
     """
@@ -106,7 +114,7 @@ def checked_text(text: object, *, by_key: bool) -> str | None:
 
 
 def _hashable(thing: object) -> Hashable:
-    """Stand in for ``thing`` in a key: itself if it can be hashed, else its identity while it is in use."""
+    """A key for ``thing``: itself if it is hashable, else its id, which is valid only while it exists."""
     try:
         hash(thing)
     except TypeError:

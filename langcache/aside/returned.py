@@ -1,4 +1,4 @@
-"""What a function's annotation says that it returns."""
+"""Reads from a function's return annotation whether it returns a stream, and how to store what it returns."""
 
 from __future__ import annotations
 
@@ -12,51 +12,53 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from .codecs import TEXT, TEXT_CHUNKS, Codec, JsonCodec, codec_for
-from .computing import gives_stream
+from .computing import returns_generator
 
-__all__ = ["Returned", "returned"]
+__all__ = ["ReturnSpec", "return_spec"]
 
 
-class Returned(msgspec.Struct, frozen=True):
-    """What a function returns, and how it is stored."""
+class ReturnSpec(msgspec.Struct, frozen=True):
+    """Whether a function returns a stream, and the codec for what it returns."""
 
     stream: bool
     codec: Codec[Any]
 
 
-def returned(function: Callable[..., Any], iterators: tuple[type, ...], codec: Codec[Any] | None) -> Returned:
-    """Whether a function gives a stream, and the codec for what it gives; text if it does not say.
+def return_spec(
+    function: Callable[..., Any], iterators: tuple[type, ...], codec: Codec[Any] | None
+) -> ReturnSpec:
+    """The return spec of a function. Without an annotation, it returns text.
 
     Args:
         function: the decorated function.
-        iterators: what a stream is annotated with.
-        codec: the codec to use, None to find it.
+        iterators: the types that annotate a stream.
+        codec: the codec to use; None to choose one by the annotation.
 
     Raises:
-        TypeError: the annotation can't be understood, or JSON can't be read as it.
+        TypeError: the annotation can't be evaluated, or no value of it can be read from JSON.
     """
-    generates = gives_stream(function)
+    generates = returns_generator(function)
     try:
         annotation = _return_annotation(function)
     except Exception as error:
         if codec is not None:
-            return Returned(generates, codec)
+            return ReturnSpec(generates, codec)
         name = getattr(function, "__qualname__", None) or repr(function)
         raise TypeError(f"{name}: its return annotation can't be read ({error}); pass codec=") from error
     origin = getattr(annotation, "__origin__", annotation)
     stream = generates or (isinstance(origin, type) and issubclass(origin, iterators))
     if codec is not None:
-        return Returned(stream, codec)
+        return ReturnSpec(stream, codec)
     if not stream:
-        return Returned(False, TEXT if annotation is Any else codec_for(annotation))
+        return ReturnSpec(False, TEXT if annotation is Any else codec_for(annotation))
     chunk = next(iter(get_args(annotation)), str)
-    return Returned(True, TEXT_CHUNKS if chunk in (str, Any) else JsonCodec(list[chunk]))  # type: ignore[valid-type]
+    return ReturnSpec(True, TEXT_CHUNKS if chunk in (str, Any) else JsonCodec(list[chunk]))  # type: ignore[valid-type]
 
 
 def _return_annotation(function: Any) -> Any:
-    """The type that a function is annotated to return; str if it is not annotated.
+    """The return annotation of a function; str if it has none.
 
-    Only this annotation is read: those of parameters may name what is imported for type checkers alone.
+    Only this annotation is evaluated: those of parameters may use names imported only for type checkers.
     """
     while isinstance(function, functools.partial):
         function = function.func  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]

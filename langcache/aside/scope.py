@@ -1,16 +1,15 @@
-"""Attribute values of any kind as the text that the service can hold and filter by, and back.
+"""Encodes attribute values as text that the service can store and filter by, and decodes them.
 
-The encoding is part of what is stored, so it never changes:
+Stored entries contain the encoding, so it must never change:
 
-- Text stays as it is, but each character other than letters, digits and ``- _ . : @ + =`` and the space is
-  written as its UTF-8 bytes in percent-encoding: ``openai/gpt-5`` becomes ``openai%2Fgpt-5``. A space at
-  either end is written ``%20``.
-- An int, a float, a bool or a UUID is written after the name of its type and a tilde: ``int~42``,
-  ``float~0.5``, ``bool~true``, ``uuid~…``. No text is ever encoded to something with a tilde.
-- What would be longer than 500 characters is written as ``sha256~`` and the digest of its encoding. It can be
-  filtered by, but not be read back.
+- In text, letters, digits, spaces and ``- _ . : @ + =`` stay as they are. Any other character, and a space at
+  either end, is percent-encoded as UTF-8: ``openai/gpt-5`` becomes ``openai%2Fgpt-5``.
+- An int, float, bool or UUID is written as the name of its type, a tilde and the value: ``int~42``,
+  ``float~0.5``, ``bool~true``, ``uuid~…``. Encoded text never contains a tilde.
+- An encoding of more than 500 characters is replaced by ``sha256~`` and its SHA-256 digest. It can be used to
+  filter, but not be decoded.
 
-Different values are never encoded alike: ``42`` and ``"42"``, ``1`` and ``True`` stay apart.
+Different values have different encodings, also ``42`` and ``"42"``, or ``1`` and ``True``.
 """
 
 from __future__ import annotations
@@ -29,23 +28,24 @@ from ..models import CacheEntry
 __all__ = ["AttributeSource", "AttributeValue", "Scope", "encode_attributes", "restore_attributes"]
 
 AttributeValue: TypeAlias = str | int | float | bool | uuid.UUID
-"""What an attribute may be before it is encoded."""
+"""The types of values that can be encoded."""
 
 AttributeSource: TypeAlias = (
     Mapping[str, AttributeValue] | Iterable[str] | Callable[..., Mapping[str, AttributeValue]]
 )
-"""Attributes for a call: the same ones for all, or the names of the parameters that they are taken from, or a
+"""The attributes of a call: a mapping that is the same for all calls, or the names of parameters, or a
 function of the arguments."""
 
-_MAX_CHARS = 500  # the service's limit, and not a client's setting: all clients must encode alike
+_MAX_CHARS = 500  # the service's limit, fixed, since all clients must encode a value in the same way
 _SPECIAL = re.compile(r"[^\w\-.:@+= ]|^ | \Z")
 
 
 def encode_attributes(attributes: Mapping[str, AttributeValue]) -> dict[str, str]:
-    """The attributes as text that the service accepts.
+    """Encode attributes as text that the service accepts.
 
     Raises `TypeError` for a value of another type, and `LimitError` for one that is empty or not finite. None
-    and the empty text are refused because a scope that was left blank by mistake would be shared.
+    and the empty text are refused, since a missing value, of a user id for example, would be one scope for
+    all.
     """
     if not isinstance(attributes, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"attributes: must be a mapping, but is {type(attributes).__name__}")
@@ -53,10 +53,10 @@ def encode_attributes(attributes: Mapping[str, AttributeValue]) -> dict[str, str
 
 
 def restore_attributes(attributes: Mapping[str, str]) -> dict[str, AttributeValue]:
-    """An entry's attributes as they were before `encode_attributes`.
+    """Decode the attributes of an entry, the reverse of `encode_attributes`.
 
-    Values that were too long come back as their digest, and text that `encode_attributes` never wrote comes
-    back as it is.
+    A value that was too long is returned as its digest, and text that `encode_attributes` did not write is
+    returned as it is.
     """
     return {name: _restore(text) for name, text in attributes.items()}
 
@@ -94,7 +94,7 @@ def _encode_text(name: str, text: str) -> str:
 
 
 def _percent(match: re.Match[str]) -> str:
-    # Not urllib's quote(), which leaves the tilde alone: to us it marks what was not text.
+    # Not urllib's quote(), which does not encode the tilde, our mark of a value that is not text.
     return "".join(f"%{byte:02X}" for byte in match[0].encode())
 
 
@@ -117,17 +117,17 @@ def _restore(text: str) -> AttributeValue:
 
 
 class Scope:
-    """The attributes, encoded, that every operation of a scoped client carries."""
+    """The encoded attributes that a scoped client adds to every operation."""
 
     def __init__(self, attributes: Mapping[str, str]) -> None:
         self.attributes: dict[str, str] = dict(attributes)
 
     def narrowed(self, attributes: Mapping[str, AttributeValue]) -> Scope:
-        """This scope with more attributes. Raises `ValueError` for one that would change a value."""
+        """This scope with more attributes. Raises `ValueError` if one of them would change a value."""
         return Scope(self.merge(encode_attributes(attributes)))
 
     def merge(self, attributes: Mapping[str, str] | None) -> dict[str, str]:
-        """The attributes of one call, the scope's included. Raises `ValueError` for one that contradicts."""
+        """The attributes of a call and of the scope. Raises `ValueError` if they contradict each other."""
         for name, value in (attributes or {}).items():
             if self.attributes.get(name, value) != value:
                 ours = self.attributes[name]
@@ -138,9 +138,9 @@ class Scope:
         return {**(attributes or {}), **self.attributes}
 
     def contains(self, entry: CacheEntry) -> bool:
-        """Whether an entry is of this scope.
+        """Whether an entry is in this scope.
 
-        Asked of every entry found, though the service was told to filter: it may be one that does not, or
-        that compares without case.
+        Checked for every entry found, in case the service does not filter by attributes as requested, or
+        ignores case.
         """
         return self.attributes.items() <= entry.attributes.items()

@@ -1,4 +1,4 @@
-"""What the cache-aside calls of one client and of its scopes share: settings, figures, breaker, log."""
+"""The state of one client and its scopes for cache-aside: settings, statistics, breaker, log."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ __all__ = ["State"]
 
 _log = logging.getLogger("langcache.aside")
 
-_HIT = CacheStatus.HIT  # up to Python 3.11, each look-up of a member runs some Python code
-_UNAVAILABLE = frozenset({424, 429})
+_HIT = CacheStatus.HIT  # looked up once: up to Python 3.11, getting a member of an enum is slow
+_UNAVAILABLE_STATUSES = frozenset({424, 429})
 
 
 class State:
-    """What the calls of a client share. Made with the client.
+    """The state that all cache-aside calls of a client share.
 
     Args:
         limits: what the service accepts.
@@ -46,12 +46,12 @@ class State:
         self.functions: Functions = Functions(config.function_attribute)
         self.log: RateLimitedLog = RateLimitedLog()
         self.streams: dict[Hashable, Any] = {}
-        """The streams under way, by key."""
+        """The streams that are being produced, by key."""
         self.pending_stores: set[Any] = set()
         """The tasks that are storing answers."""
         _states.add(self)
 
-    def count(self, status: CacheStatus, *, shared: bool) -> None:
+    def count_answer(self, status: CacheStatus, *, shared: bool) -> None:
         """Count an answer."""
         stats = self.stats
         if status is _HIT:
@@ -64,8 +64,8 @@ class State:
             stats.errors += 1
         stats.shared += shared
 
-    def cannot_follow(self, question: Question[Any], error: CannotFollow) -> None:
-        """Take note of a call that computes alone, though another is computing the same."""
+    def record_cannot_follow(self, question: Question[Any], error: CannotFollow) -> None:
+        """Record a call that computes an answer alone, though another call is computing the same."""
         if error.timed_out:
             self.stats.flight_timeouts += 1
             self.log.warn(
@@ -75,11 +75,11 @@ class State:
                 self.config.flight_timeout,
             )
 
-    def failed(self, question: Question[Any], error: Exception) -> None:
-        """Take note of what went wrong with the cache: an outage, or something to be put right."""
+    def record_failure(self, question: Question[Any], error: Exception) -> None:
+        """Record an error of the cache: an outage, or a mistake in the program or the configuration."""
         kind = type(error).__name__
         if not _is_outage(error):
-            if isinstance(error, StatusError) and error.tries:  # a LimitError was never sent
+            if isinstance(error, StatusError) and error.tries:  # a LimitError has no tries: it was never sent
                 self.breaker.succeeded()
             else:
                 self.breaker.abandoned()
@@ -95,14 +95,14 @@ class State:
         else:
             _log.debug("the cache failed: %s: %s", kind, error)
 
-    def not_stored(self, question: Question[Any], error: BaseException) -> None:
-        """Take note of an answer that can't be stored."""
+    def record_not_stored(self, question: Question[Any], error: BaseException) -> None:
+        """Record an answer that can't be stored."""
         self.stats.store_errors += 1
         name, kind = str(question), type(error).__name__
         self.log.warn(("not stored", name, kind), "%s: its answers are not stored: %s: %s", name, kind, error)
 
     def start_anew_in_child(self) -> None:
-        """Forget, in a forked child, what was under way: it goes on in the parent."""
+        """In a forked child, forget streams, stores, flights and probes: they go on only in the parent."""
         self.pending_stores.clear()
         self.streams.clear()
         self.execution.flights.clear()
@@ -110,9 +110,9 @@ class State:
 
 
 def _is_outage(error: Exception) -> bool:
-    """Whether the service was out of reach, slow or broken, as against refusing what it was asked."""
+    """Whether the service was unreachable, slow or broken, rather than refusing the request."""
     if isinstance(error, StatusError):
-        return error.status_code in _UNAVAILABLE or error.status_code >= 500
+        return error.status_code in _UNAVAILABLE_STATUSES or error.status_code >= 500
     return not isinstance(error, ClosedError | ValueError | TypeError)
 
 

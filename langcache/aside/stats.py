@@ -1,4 +1,4 @@
-"""The figures of a cache so far: what ``cache.stats()`` gives."""
+"""Statistics of cache-aside calls, as returned by ``cache.stats()``."""
 
 from __future__ import annotations
 
@@ -10,66 +10,66 @@ _BUCKETS = 100
 
 
 class Stats(msgspec.Struct, kw_only=True):
-    """Figures since the client was made, over all of its scopes.
+    """Statistics since the client was made, over all of its scopes.
 
-    Each call of `get_or_set`, of a cached function or of a cached stream is one of ``hits``, ``misses``,
-    ``bypasses`` and ``errors``, unless its function raised.
+    Each call of `get_or_set`, `get_or_stream` or a cached function is counted as one of ``hits``, ``misses``,
+    ``bypasses`` and ``errors``, unless the function that computes the answer raised.
     """
 
     hits: int = 0
-    """Answered from the cache."""
+    """Calls answered from the cache."""
 
     misses: int = 0
-    """Computed, because the cache had no answer or none that was accepted."""
+    """Calls whose answer was computed because the cache had none, or none that was accepted."""
 
     bypasses: int = 0
-    """Computed without asking the cache: asked for, disabled, a long prompt, or an open circuit."""
+    """Calls whose answer was computed without asking the cache. ``Answer.reason`` says why."""
 
     errors: int = 0
-    """Computed, because the lookup failed or took too long."""
+    """Calls whose answer was computed because the lookup failed or took too long."""
 
     shared: int = 0
-    """Calls among these that got what another call of the same moment was getting."""
+    """Calls, among those above, that shared the answer of a concurrent call."""
 
     rejected: int = 0
-    """Entries found and turned down: by ``accept``, by the scope, or because they did not decode."""
+    """Entries found and rejected: by ``accept``, for their attributes, or since they could not be decoded."""
 
     stores: int = 0
     """Answers stored."""
 
     store_errors: int = 0
-    """Answers that could not be stored: the service failed, or the value did not encode."""
+    """Answers that could not be stored: the service failed, or the value could not be encoded."""
 
     stores_dropped: int = 0
-    """Answers not stored because too many were waiting to be, or because the cache was left alone."""
+    """Answers not stored because too many were being stored, or because the circuit breaker was open."""
 
     declined: int = 0
-    """Answers not stored because ``store_if`` said so."""
+    """Answers not stored because ``store_if`` returned False."""
 
     flight_timeouts: int = 0
-    """Calls that computed alone, because another was computing the same answer for too long."""
+    """Times that a call stopped waiting for a concurrent call, after ``flight_timeout``."""
 
     lookup_seconds: float = 0.0
-    """Time spent in lookups."""
+    """Total seconds spent in lookups."""
 
     make_seconds: float = 0.0
-    """Time spent in the functions that compute answers, streams apart."""
+    """Total seconds spent in the functions that compute answers, without those of streams."""
 
     store_seconds: float = 0.0
-    """Time spent in storing."""
+    """Total seconds spent storing answers."""
 
     similarities: list[int] = msgspec.field(default_factory=lambda: [0] * _BUCKETS)
-    """How many entries were found, accepted or not, with a similarity from n to n + 1 hundredths; 1.0 counts
-    as 99 hundredths."""
+    """A histogram of 100 buckets: item n is the number of entries found, accepted or not, with a similarity
+    from n / 100 to (n + 1) / 100. 1.0 is counted in the last one."""
 
     @property
     def calls(self) -> int:
-        """How many answers were given."""
+        """How many calls were answered."""
         return self.hits + self.misses + self.bypasses + self.errors
 
     @property
     def hit_rate(self) -> float:
-        """The hits among the answers that the cache was asked for, 0 to 1; 0 if there were none."""
+        """The share of hits among the calls that were not bypasses, 0 to 1; 0 if there were none."""
         asked = self.calls - self.bypasses
         return self.hits / asked if asked else 0.0
 
@@ -77,7 +77,7 @@ class Stats(msgspec.Struct, kw_only=True):
         """Count an entry found."""
         if 0.0 <= similarity < 1.0:
             self.similarities[int(similarity * _BUCKETS)] += 1
-        else:  # whatever a service sends
+        else:  # outside of 0 to 1, which a service might send
             self.similarities[_BUCKETS - 1 if similarity >= 1.0 else 0] += 1
 
     def __str__(self) -> str:
@@ -99,7 +99,7 @@ class Stats(msgspec.Struct, kw_only=True):
         return "\n".join(lines)
 
     def copy(self) -> Stats:
-        """These figures as they are now."""
+        """A copy, which does not change any more."""
         snapshot = msgspec.structs.replace(self)
         snapshot.similarities = list(self.similarities)
         return snapshot

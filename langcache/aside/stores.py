@@ -1,4 +1,4 @@
-"""Storing: whether an answer may be stored, and tasks that store while the call may go on."""
+"""Stores answers: decides whether an answer is stored, and stores it in a separate task."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ T = TypeVar("T")
 
 
 class Stores:
-    """Stores answers. No answer is stored that would not come back as it is."""
+    """Stores answers. An answer that would not come back equal and of the same type is not stored."""
 
     def __init__(self, state: State, entries: Entries) -> None:
         self._state = state
         self._entries = entries
 
     async def store(self, question: Question[T], value: T) -> Exception | None:
-        """Store an answer, and wait as long as the options say. Returns what went wrong, if known."""
-        from .round_trip import encode_exactly  # not every program stores
+        """Store an answer, and wait as long as the options say. Returns the error if it failed by then."""
+        from .round_trip import encode_exactly  # imported late, since some programs store nothing
 
         options, state = question.options, self._state
         if options.no_store:
@@ -45,30 +45,30 @@ class Stores:
                     ttl_millis = state.limits.ttl(None, verdict)
             text = encode_exactly(question.codec, value)
         except Exception as error:
-            state.not_stored(question, error)
-            if question.raising:
+            state.record_not_stored(question, error)
+            if question.raises_errors:
                 raise
             return error
-        if options.refresh and not question.raising and not state.breaker.allows():
-            state.stats.stores_dropped += 1  # another call is probing, since the lookup
+        if options.refresh and not question.raises_errors and not state.breaker.allows():
+            state.stats.stores_dropped += 1  # a probe of another call has started since the lookup
             return None
         try:
-            failure = await state.execution.run(question.call, self._begin, question, text, ttl_millis)
+            failure = await state.execution.run(question.method, self._begin, question, text, ttl_millis)
         except Exception as error:  # the blocking client is closed, or has no event loop
             state.stats.store_errors += 1
-            state.failed(question, error)
+            state.record_failure(question, error)
             failure = error
-        if failure is not None and question.raising:
+        if failure is not None and question.raises_errors:
             raise failure
         return failure
 
     @property
     def pending(self) -> bool:
-        """Whether answers are on their way to the cache."""
+        """Whether answers are being stored."""
         return bool(self._state.pending_stores)
 
     async def drain(self) -> None:
-        """Wait for what is being stored on this event loop, for as long as the configuration allows."""
+        """Wait for the stores of this event loop; cancel those that are not done after ``close_timeout``."""
         loop = asyncio.get_running_loop()
         pending = [task for task in self._state.pending_stores if task.get_loop() is loop]
         if pending:
@@ -79,7 +79,7 @@ class Stores:
     async def _verdict(self, question: Question[T], store_if: StoreIf, value: T) -> bool | float | timedelta:
         verdict: Any = store_if(value)
         if isawaitable(verdict):
-            verdict = await self._state.execution.resolve(question.call, verdict)
+            verdict = await self._state.execution.resolve(question.method, verdict)
         if isinstance(verdict, bool | int | float | timedelta):
             return verdict
         raise TypeError(
@@ -88,10 +88,10 @@ class Stores:
         )
 
     async def _begin(self, question: Question[Any], text: str, ttl_millis: int | None) -> Exception | None:
-        """Store in a task of its own, and wait for it if the options say so."""
+        """Store in a separate task, and wait for it if the options say so. Returns as `store` does."""
         state = self._state
         if len(state.pending_stores) >= state.config.max_pending_stores:
-            # An event loop that was closed with tasks left never ends them.
+            # Tasks of an event loop that was closed never end.
             for left in [task for task in state.pending_stores if task.get_loop().is_closed()]:
                 state.pending_stores.discard(left)
         if (pending := len(state.pending_stores)) >= state.config.max_pending_stores:
@@ -124,15 +124,15 @@ class Stores:
             )
         except Exception as error:
             state.stats.store_errors += 1
-            state.failed(question, error)
+            state.record_failure(question, error)
             return error
-        except (SystemExit, KeyboardInterrupt) as error:  # logged, since perhaps nobody waits for it
-            state.not_stored(question, error)
+        except (SystemExit, KeyboardInterrupt) as error:  # logged, since the call may have stopped waiting
+            state.record_not_stored(question, error)
             raise
         finally:
             elapsed = time.monotonic() - started
             state.stats.store_seconds += elapsed
         state.stats.stores += 1
         state.breaker.succeeded()
-        state.functions.note(question.make, question.name, question.attributes)
+        state.functions.note(question.make, question.function_name, question.attributes)
         return None

@@ -1,4 +1,4 @@
-"""Answers that come in chunks: passed through as they come, stored when complete, replayed from the cache."""
+"""Answers in chunks: passed on as they come, stored when complete, and replayed on a hit."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ C = TypeVar("C")
 
 
 class StreamStatus:
-    """How the answer of a stream was obtained: known after ``look_up()``, or with the first chunk."""
+    """How the answer of a stream was obtained. It is known after ``look_up()`` or the first chunk."""
 
     _lookup: Lookup | None = None
 
     @property
     def lookup(self) -> Lookup | None:
-        """The entry of a hit, the reason of a bypass, the error of a failure; None until it is known."""
+        """The outcome of the lookup; None until it is known."""
         return self._lookup
 
     @property
@@ -36,24 +36,24 @@ class StreamStatus:
 
     @property
     def hit(self) -> bool | None:
-        """Whether it comes from the cache; None until it is known."""
+        """Whether the answer comes from the cache; None until it is known."""
         return None if self._lookup is None else self._lookup.hit
 
 
 class AnswerStream(AsyncIterator[C], StreamStatus, Generic[C]):
-    """The chunks of an answer, for one ``async for``.
+    """The chunks of an answer, to be iterated over once.
 
-    A stream that was begun and is not wanted to its end should be closed with `aclose`, as
-    ``async with contextlib.aclosing(stream)`` does.
+    Call `aclose` if they are not read to the end, as ``async with contextlib.aclosing(stream)`` does.
     """
 
     def __init__(self, aside: Aside, question: Question[list[C]], source: Callable[[], Any]) -> None:
         self._items = _read(aside, question, source)
 
     async def look_up(self) -> Lookup:
-        """Ask the cache, before the first chunk is read or computed. To ask twice is fine.
+        """Look the question up, before the first chunk is read or computed.
 
-        A web handler can then say in a header whether the answer is a hit. Raises what the first chunk would.
+        A web handler can then set a header that says whether the answer is a hit. Raises the errors that the
+        first chunk would raise. A second call returns the same outcome.
         """
         if self._lookup is None:
             lookup: Lookup = await anext(self._items)
@@ -67,87 +67,89 @@ class AnswerStream(AsyncIterator[C], StreamStatus, Generic[C]):
         return chunk
 
     async def aclose(self) -> None:
-        """Stop reading. When nobody reads any more, the source is closed and nothing is stored."""
+        """Stop reading. If no reader is left, the source is closed and an incomplete answer is not stored."""
         await self._items.aclose()
 
 
-# No async generator may iterate over another one here: if both are garbage, the event loop closes both, each
-# in a task of its own, and the outer fails on the inner.
+# No async generator here may iterate over another one: when both are garbage, the event loop closes each in a
+# separate task, and the outer one fails because the inner one is already running.
 async def _read(
     aside: Aside, question: Question[list[C]], source: Callable[[], Any]
 ) -> AsyncGenerator[Any, None]:
-    """For one reader: the outcome of the lookup, then the chunks."""
+    """Yield, for one reader, the outcome of the lookup, then the chunks."""
     state = aside.state
     lookup = question.outcome
-    key: str | None = None
+    authorization: str | None = None
     if lookup is None and aside.lookups.asks_for_key:
-        key, lookup = await aside.lookups.key(question)
-    looked_up = given = counted = False
+        authorization, lookup = await aside.lookups.authorization(question)
+    lookup_yielded = chunk_yielded = counted = False
     while True:
-        # Without an await up to `add_caller`, or the stream might end in between.
-        stream, follows = _joined(aside, question, source, key, lookup)
-        caller = stream.add_caller()
+        # No await until `add_participant`, or the stream might end in between.
+        stream, follows = _join(aside, question, source, authorization, lookup)
+        outer = stream.add_participant()
         timeout = state.config.flight_timeout if follows else None
         try:
-            lookup = await stream.looked_up(timeout)
-            if not looked_up:
-                looked_up = True
+            lookup = await stream.wait_for_lookup(timeout)
+            if not lookup_yielded:
+                lookup_yielded = True
                 yield lookup
-            at, more = 0, True
+            index, more = 0, True
             while more:
-                more = await stream.has_chunk(at, timeout)
+                more = await stream.has_chunk(index, timeout)
                 if not counted:
                     counted = True
-                    state.count(lookup.status, shared=follows)
+                    state.count_answer(lookup.status, shared=follows)
                 if more:
-                    given = True
-                    yield stream.chunks[at]
-                    at += 1
+                    chunk_yielded = True
+                    yield stream.chunks[index]
+                    index += 1
             return
         except LeaderLeft as error:
             if not follows:
                 raise stream.interruption() from None
-            if given:
+            if chunk_yielded:
                 raise RuntimeError("the stream was interrupted in a task that shared it") from error
             lookup = question.outcome
         except CannotFollow as error:
-            state.cannot_follow(question, error)
-            if given:
+            state.record_cannot_follow(question, error)
+            if chunk_yielded:
                 raise TimeoutException(
                     f"the stream that several share gave nothing for {state.config.flight_timeout:g} s"
                 ) from error
-            lookup = lookup or await aside.lookups.look_up(question, key)  # and then compute alone
+            # With the outcome of its own lookup it shares no stream, and so computes alone.
+            lookup = lookup or await aside.lookups.look_up(question, authorization)
         finally:
-            await stream.leave(caller)
+            await stream.leave(outer)
 
 
-def _joined(
+def _join(
     aside: Aside,
     question: Question[list[C]],
     source: Callable[[], Any],
-    key: str | None,
+    authorization: str | None,
     lookup: Lookup | None,
 ) -> tuple[_SharedStream[C], bool]:
-    """The stream to read, and whether another reader began it. It is shared unless the lookup is done."""
+    """The stream to read, and whether another reader began it. With a lookup outcome it is not shared."""
     streams = aside.state.streams
-    stream_key = object() if lookup else question.flight_key(aside.state.execution.place(), key)
+    domain = aside.state.execution.flight_domain()
+    stream_key = object() if lookup else question.flight_key(domain, authorization)
     stream: _SharedStream[C] | None = streams.get(stream_key)
-    if stream is not None and stream.is_open and not stream.would_deadlock():
+    if stream is not None and stream.is_joinable and not stream.would_deadlock():
         return stream, True
-    stream = _SharedStream(aside, question, source, key, lookup)
+    stream = _SharedStream(aside, question, source, authorization, lookup)
     stream.begin(stream_key)
     return stream, False
 
 
 class _SharedStream(Flight, Generic[C]):
-    """One source, read once for all readers, and never ahead of the fastest of them."""
+    """One source, read once for all readers, no further than the fastest reader has read."""
 
     def __init__(
         self,
         aside: Aside,
         question: Question[list[C]],
         source: Callable[[], Any],
-        key: str | None,
+        authorization: str | None,
         lookup: Lookup | None,
     ) -> None:
         super().__init__()
@@ -156,18 +158,18 @@ class _SharedStream(Flight, Generic[C]):
         self._aside = aside
         self._question = question
         self._source = source
-        self._key = key
-        self._wanted = asyncio.Event()
+        self._authorization = authorization
+        self._chunk_wanted = asyncio.Event()
         self._changed = asyncio.Event()
-        self._produced: asyncio.Task[ResultOrExit[None]]
+        self._producer: asyncio.Task[ResultOrExit[None]]
 
     @property
-    def is_open(self) -> bool:
-        """Whether one more may read."""
-        return self.callers > 0 and not self._produced.done()
+    def is_joinable(self) -> bool:
+        """Whether another reader may join."""
+        return self.participants > 0 and not self._producer.done()
 
     def begin(self, stream_key: object) -> None:
-        """Start the lookup, where other readers find the stream and the task is not collected."""
+        """Start the task that produces the stream, and make the stream known to other readers."""
         streams = self._aside.state.streams
         streams[stream_key] = self
 
@@ -176,55 +178,55 @@ class _SharedStream(Flight, Generic[C]):
             if streams.get(stream_key) is self:
                 del streams[stream_key]
             if not task.cancelled():
-                task.exception()  # the readers raise it; if none is left, nobody wants it
+                task.exception()  # marks it as retrieved: the readers raise it, if there are any left
 
-        self._produced = asyncio.get_running_loop().create_task(result_or_exit(self._produce))
-        self._produced.add_done_callback(ended)
+        self._producer = asyncio.get_running_loop().create_task(result_or_exit(self._produce))
+        self._producer.add_done_callback(ended)
 
-    async def looked_up(self, timeout: float | None) -> Lookup:
-        """The outcome of the lookup, which is waited for. Raises `CannotFollow` after ``timeout`` seconds."""
+    async def wait_for_lookup(self, timeout: float | None) -> Lookup:
+        """Wait for the outcome of the lookup. Raises `CannotFollow` after ``timeout`` seconds."""
         while self.lookup is None:
-            await self._change(timeout)
+            await self._wait_for_change(timeout)
         return self.lookup
 
-    async def has_chunk(self, at: int, timeout: float | None) -> bool:
-        """Whether there is a chunk at this place, the next one or one before; waits for the next.
+    async def has_chunk(self, index: int, timeout: float | None) -> bool:
+        """Whether there is a chunk at this index, at most one past the last; waits for it if it is the next.
 
         Raises `CannotFollow` if none comes within ``timeout`` seconds.
         """
-        while at >= len(self.chunks):
-            if self._produced.done():
-                self._raise_end()
+        while index >= len(self.chunks):
+            if self._producer.done():
+                self._raise_failure()
                 return False
-            self._wanted.set()
-            await self._change(timeout)
+            self._chunk_wanted.set()
+            await self._wait_for_change(timeout)
         return True
 
-    async def leave(self, caller: Flight | None) -> None:
-        """One reader less; the last closes the source."""
-        self.remove_caller(caller)
-        if not self.callers:
-            self._produced.cancel()
-            await asyncio.wait([self._produced])
+    async def leave(self, outer: Flight | None) -> None:
+        """Remove a reader; the last one closes the source."""
+        self.remove_participant(outer)
+        if not self.participants:
+            self._producer.cancel()
+            await asyncio.wait([self._producer])
 
-    async def _change(self, timeout: float | None) -> None:
-        if self._produced.done():
-            self._raise_end()
+    async def _wait_for_change(self, timeout: float | None) -> None:
+        if self._producer.done():
+            self._raise_failure()
         try:
             await asyncio.wait_for(self._changed.wait(), timeout)
         except (asyncio.TimeoutError, TimeoutError) as error:
             raise CannotFollow(timed_out=True) from error
 
-    def _raise_end(self) -> None:
-        """Raise what the source or the lookup ended in; nothing if all went well."""
-        if self._produced.cancelled() or (not self._produced.exception() and self._produced.result().is_exit):
+    def _raise_failure(self) -> None:
+        """Raise the error of the source or the lookup, or `LeaderLeft`; do nothing if they succeeded."""
+        if self._producer.cancelled() or (not self._producer.exception() and self._producer.result().is_exit):
             raise LeaderLeft
-        self._produced.result()
+        self._producer.result()
 
     def interruption(self) -> BaseException:
-        """The cancellation, SystemExit or KeyboardInterrupt of the source, for the reader who began it."""
+        """The cancellation, SystemExit or KeyboardInterrupt of the source, for the reader that began it."""
         try:
-            self._produced.result().get()
+            self._producer.result().get()
         except BaseException as error:
             return error
         return asyncio.CancelledError()
@@ -232,12 +234,12 @@ class _SharedStream(Flight, Generic[C]):
     async def _produce(self) -> None:
         self.enter()
         if self.lookup is None:
-            self.lookup = await self._aside.lookups.look_up(self._question, self._key)
+            self.lookup = await self._aside.lookups.look_up(self._question, self._authorization)
             self._notify()
-        await self._wanted.wait()
+        await self._chunk_wanted.wait()
         if self.lookup.status is CacheStatus.HIT:
             for chunk in self.lookup.value:
-                await self._hand_out(chunk)
+                await self._publish(chunk)
             return
         begun = self._source()
         chunks = await begun if isawaitable(begun) else begun
@@ -245,17 +247,17 @@ class _SharedStream(Flight, Generic[C]):
             raise TypeError(f"make: must give an async iterable of chunks, but gave {type(chunks).__name__}")
         try:
             async for chunk in chunks:
-                await self._hand_out(chunk)
+                await self._publish(chunk)
         finally:
             await _close(chunks)
         if self.lookup.status is CacheStatus.MISS:
             await self._aside.stores.store(self._question, list(self.chunks))
 
-    async def _hand_out(self, chunk: C) -> None:
+    async def _publish(self, chunk: C) -> None:
         self.chunks.append(chunk)
-        self._wanted.clear()
+        self._chunk_wanted.clear()
         self._notify()
-        await self._wanted.wait()
+        await self._chunk_wanted.wait()
 
     def _notify(self) -> None:
         self._changed.set()
@@ -263,7 +265,7 @@ class _SharedStream(Flight, Generic[C]):
 
 
 async def _close(chunks: object) -> None:
-    # A generator that is left in the middle would otherwise be closed when it is collected, sometime.
+    # Otherwise a generator that is not read to its end is closed only when it is collected.
     close = getattr(chunks, "aclose", None) or getattr(chunks, "close", None)
     closing = close() if close is not None else None
     if isawaitable(closing):

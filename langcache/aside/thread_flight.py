@@ -1,4 +1,4 @@
-"""Single flight for threads: the same as for tasks, with the leader's work done in its own thread."""
+"""Single flight for threads: as for tasks, but the leader does all the work in its own thread."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from typing import Any, TypeVar
 
 from .flight import CannotFollow, Flight, LeaderLeft
 
-__all__ = ["ThreadFlights", "joining"]
+__all__ = ["ThreadFlights", "flights_lock"]
 
 T = TypeVar("T")
 
-joining: Any = threading.RLock()
-"""Held while callers of any flight of threads come and go, so that one who looks for a deadlock sees all of
-them. Re-entrant, since a stream may be closed by the garbage collector, anywhere."""
+flights_lock: Any = threading.RLock()
+"""Held to add and remove participants of any flight of threads, so that the check for a deadlock sees all of
+them. Re-entrant, since the garbage collector may close a stream at any time."""
 
 
 class ThreadFlights:
-    """The flights under way in threads, by key.
+    """The current flights in threads, by key.
 
-    The coroutines here never suspend: they block their thread instead. So the code around them is the same
-    for tasks and for threads. If the leader is interrupted, by Ctrl-C for one, a follower leads.
+    The coroutines here block their thread and never suspend, so that the code that awaits them is the same
+    for tasks and for threads. If the leader is interrupted, for example by Ctrl-C, a follower leads.
     """
 
     def __init__(self) -> None:
         self._flights: dict[Hashable, ThreadFlight] = {}
 
     def join(self, key: Hashable) -> tuple[ThreadFlight, bool]:
-        """The flight of this key, and whether the caller leads it: then it is to be used under ``with``."""
-        with joining:
+        """The flight of this key, and whether this call leads it. A leader uses it under ``with``."""
+        with flights_lock:
             flight = self._flights.get(key)
             if flight is not None:
                 return flight, False
@@ -38,20 +38,20 @@ class ThreadFlights:
             return flight, True
 
     def clear(self) -> None:
-        """Forget all flights, in a forked child: their leaders are in the parent."""
+        """Forget all flights, in a forked child: their leaders run only in the parent."""
         self._flights.clear()
 
     @property
-    def waiting(self) -> int:
-        """How many callers there are at this moment, leaders included."""
-        with joining:
-            return sum(flight.callers for flight in self._flights.values())
+    def participants(self) -> int:
+        """How many participants all flights have now."""
+        with flights_lock:
+            return sum(flight.participants for flight in self._flights.values())
 
 
 class ThreadFlight(Flight):
     """A flight of `ThreadFlights`."""
 
-    __slots__ = ("_caller", "_error", "_finished", "_flights", "_key", "_result")
+    __slots__ = ("_error", "_finished", "_flights", "_key", "_outer", "_result")
 
     def __init__(self, flights: dict[Hashable, ThreadFlight], key: Hashable) -> None:
         super().__init__()
@@ -62,17 +62,17 @@ class ThreadFlight(Flight):
         self._error: BaseException | None = None
 
     def __enter__(self) -> ThreadFlight:
-        with joining:
-            self._caller = self.add_caller()
+        with flights_lock:
+            self._outer = self.add_participant()
         self.enter()
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        self.exit_to(self._caller)
+        self.exit_to(self._outer)
         if error is not None:
             self.finish(error=error if isinstance(error, Exception) else LeaderLeft())
-        with joining:
-            self.remove_caller(self._caller)
+        with flights_lock:
+            self.remove_participant(self._outer)
 
     def finish(self, result: object = None, error: BaseException | None = None) -> None:
         """Give the followers this result, or this error."""
@@ -81,12 +81,12 @@ class ThreadFlight(Flight):
         self._finished.set()
 
     def _close(self) -> None:
-        with joining:
+        with flights_lock:
             if self._flights.get(self._key) is self:
                 del self._flights[self._key]
 
     async def lead(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Do the second part of the work."""
+        """As the leader, do the second part of the work, and return its result."""
         result = await work()
         self.finish(result)
         return result
@@ -94,26 +94,27 @@ class ThreadFlight(Flight):
     async def follow(self, timeout: float) -> Any:
         """Wait for the leader's result, at most ``timeout`` seconds.
 
-        Raises `LeaderLeft` if the leader has left, and `CannotFollow` if the result is not waited for.
+        Raises the error of the work; `LeaderLeft`; or `CannotFollow`, after the timeout or if it would
+        deadlock.
         """
-        with joining:
-            caller = self.add_caller()
+        with flights_lock:
+            outer = self.add_participant()
             deadlock = self.would_deadlock()
         try:
             if deadlock:
                 raise CannotFollow(timed_out=False)
             if not self._finished.wait(timeout):
-                self._close()  # whoever comes now need not wait for it as well
+                self._close()  # so that later calls don't wait for it too
                 raise CannotFollow(timed_out=True)
             if self._error is not None:
                 raise self._error
             return self._result
         finally:
-            with joining:
-                self.remove_caller(caller)
+            with flights_lock:
+                self.remove_participant(outer)
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=joining.acquire, after_in_parent=joining.release, after_in_child=joining.release
+        before=flights_lock.acquire, after_in_parent=flights_lock.release, after_in_child=flights_lock.release
     )

@@ -1,4 +1,4 @@
-"""What type checkers know of cached functions."""
+"""The types of cached functions, for type checkers."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ S_contra = TypeVar("S_contra", contravariant=True)
 
 
 class CachedFunction(Protocol[P, R]):
-    """A_co coroutine function behind an `AsyncLangCache`."""
+    """A coroutine function cached by an `AsyncLangCache`."""
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
     async def answer(self, *args: P.args, **kwargs: P.kwargs) -> Answer[R]:
-        """Call it, and say how the answer was obtained."""
+        """Call it, and return the answer with how it was obtained."""
         ...
 
     async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the function itself, and store what it returns in place of what is stored."""
+        """Call the function itself, and replace the stored answer by what it returns."""
         ...
 
     async def bypass(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -56,16 +56,16 @@ class CachedFunction(Protocol[P, R]):
 
 
 class CachedBlockingFunction(Protocol[P, R]):
-    """A_co function behind a `LangCache`."""
+    """A function cached by a `LangCache`."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
     def answer(self, *args: P.args, **kwargs: P.kwargs) -> Answer[R]:
-        """Call it, and say how the answer was obtained."""
+        """Call it, and return the answer with how it was obtained."""
         ...
 
     def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the function itself, and store what it returns in place of what is stored."""
+        """Call the function itself, and replace the stored answer by what it returns."""
         ...
 
     def bypass(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -81,10 +81,10 @@ class CachedBlockingFunction(Protocol[P, R]):
 
 
 class CachedMethod(Protocol[S_contra, Q, R]):
-    """A cached coroutine function in the body of a class, which ignores its object.
+    """A cached coroutine function in the body of a class, which ignores ``self``.
 
-    ``__call__`` is that of a bound method: so pyright, which looks at nothing else, sees that a class with
-    such a method satisfies a protocol.
+    ``__call__`` has the signature of the bound method: pyright looks only at it to decide whether a class
+    with this method satisfies a protocol.
     """
 
     async def __call__(self, *args: Q.args, **kwargs: Q.kwargs) -> R: ...
@@ -96,7 +96,7 @@ class CachedMethod(Protocol[S_contra, Q, R]):
 
 
 class CachedBlockingMethod(Protocol[S_contra, Q, R]):
-    """A cached function in the body of a class, which ignores its object. See `CachedMethod`."""
+    """A cached function in the body of a class, which ignores ``self``. See `CachedMethod`."""
 
     def __call__(self, *args: Q.args, **kwargs: Q.kwargs) -> R: ...
 
@@ -109,20 +109,20 @@ class CachedBlockingMethod(Protocol[S_contra, Q, R]):
 
 
 class CachedStream(Protocol[P, R_co, A_co]):
-    """A function that gives a stream of chunks, async or not. Called, it gives a stream in the same way."""
+    """A cached function that returns a stream of chunks, async or not."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
     def answer(self, *args: P.args, **kwargs: P.kwargs) -> A_co:
-        """The stream, which says how the answer was obtained: an `AnswerStream` or `BlockingAnswerStream`."""
+        """The stream, with how the answer was obtained: an `AnswerStream` or `BlockingAnswerStream`."""
         ...
 
     def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """The function's own stream, stored in place of what is stored."""
+        """Call the function itself, and replace the stored answer by its stream."""
         ...
 
     def bypass(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """The function's own stream; nothing is stored."""
+        """Call the function itself, and store nothing."""
         ...
 
     @overload
@@ -134,7 +134,7 @@ class CachedStream(Protocol[P, R_co, A_co]):
 
 
 class AsyncDecorator(Protocol):
-    """What `AsyncLangCache.cached` returns."""
+    """The decorator that `AsyncLangCache.cached` returns."""
 
     @overload
     def __call__(
@@ -149,7 +149,7 @@ class AsyncDecorator(Protocol):
 
 
 class BlockingDecorator(Protocol):
-    """What `LangCache.cached` returns."""
+    """The decorator that `LangCache.cached` returns."""
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
@@ -160,7 +160,7 @@ class BlockingDecorator(Protocol):
 
 
 class AsyncMethodDecorator(Protocol):
-    """What `AsyncLangCache.cached` returns if it ignores ``self``."""
+    """The decorator that `AsyncLangCache.cached` returns if it ignores ``self``."""
 
     def __call__(
         self, function: Callable[Concatenate[S, Q], Coroutine[Any, Any, R]], /
@@ -168,6 +168,6 @@ class AsyncMethodDecorator(Protocol):
 
 
 class BlockingMethodDecorator(Protocol):
-    """What `LangCache.cached` returns if it ignores ``self``."""
+    """The decorator that `LangCache.cached` returns if it ignores ``self``."""
 
     def __call__(self, function: Callable[Concatenate[S, Q], R], /) -> CachedBlockingMethod[S, Q, R]: ...

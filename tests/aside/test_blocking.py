@@ -21,7 +21,7 @@ variable: ContextVar[str] = ContextVar("variable", default="unset")
 
 
 def until_waiting(cache, number):
-    while cache._aside.state.execution.flights.waiting < number:
+    while cache._aside.state.execution.flights.participants < number:
         threading.Event().wait(0.001)
 
 

@@ -50,7 +50,7 @@ class Searches:
 
 def until_listening(cache, number):
     streams = cache._aside.state.streams
-    while sum(stream.callers for stream in list(streams.values())) < number:
+    while sum(stream.participants for stream in list(streams.values())) < number:
         threading.Event().wait(0.001)
 
 

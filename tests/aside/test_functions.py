@@ -13,7 +13,7 @@ import pytest
 
 from langcache import AsyncLangCache, LangCache
 from langcache.aside import AsideConfig
-from langcache.aside.functions import describe, identity, name_of
+from langcache.aside.functions import computation_key, describe, name_of
 
 QUESTION = "How do I reset my password?"
 
@@ -173,7 +173,7 @@ async def test_one_function_that_is_asked_twice_at_once_is_asked_once(cache, mak
 
     tasks = [asyncio.create_task(ask()) for _ in range(3)]
     await make.begun.wait()
-    await until(lambda: cache._aside.state.execution.flights.waiting == 3)
+    await until(lambda: cache._aside.state.execution.flights.participants == 3)
     make.go_on.set()
     assert sum(answer.shared for answer in await asyncio.gather(*tasks)) == 2
     assert make.calls == 1
@@ -419,14 +419,14 @@ def test_identities():
     recursive.__closure__[
         0
     ].cell_contents = recursive  # a function in its own closure has an end all the same
-    assert identity(recursive) == identity(recursive)
-    assert identity(closure("a")) == identity(closure("a")) != identity(closure("b"))
-    assert identity(1) != identity(1.0)
-    assert identity(True) != identity(1)
-    assert identity([1]) != identity([1]), "they may change"
+    assert computation_key(recursive) == computation_key(recursive)
+    assert computation_key(closure("a")) == computation_key(closure("a")) != computation_key(closure("b"))
+    assert computation_key(1) != computation_key(1.0)
+    assert computation_key(True) != computation_key(1)
+    assert computation_key([1]) != computation_key([1]), "they may change"
     bot = Bot("x")
-    assert identity(bot.ask) == identity(bot.ask) != identity(Bot("x").ask)
-    assert hash(identity(functools.partial(given, [])))
+    assert computation_key(bot.ask) == computation_key(bot.ask) != computation_key(Bot("x").ask)
+    assert hash(computation_key(functools.partial(given, [])))
 
 
 async def test_a_warning_names_the_function_and_comes_again_after_a_minute(cache, caplog):

@@ -40,7 +40,7 @@ async def test_a_caller_whose_key_is_refused_gets_nobody_elses_answer(connection
             return await cache.get_or_set(QUESTION, make)
 
         tasks = [asyncio.create_task(ask(name)) for name in ("good", "bad", "good")]
-        await until(lambda: make.calls == 2 and cache._aside.state.execution.flights.waiting == 3)
+        await until(lambda: make.calls == 2 and cache._aside.state.execution.flights.participants == 3)
         make.go_on.set()
         good, bad, also_good = await asyncio.gather(*tasks)
     assert [answer.shared for answer in (good, bad, also_good)] == [False, False, True]
@@ -115,7 +115,7 @@ def test_the_first_use_by_many_threads_is_one_use(connection):
 
         def make(prompt, calls=calls):
             calls.append(prompt)
-            while cache._aside.state.execution.flights.waiting < 8:
+            while cache._aside.state.execution.flights.participants < 8:
                 threading.Event().wait(0.001)
             return "made"
 
@@ -244,7 +244,7 @@ async def test_a_make_that_raises_cancelled_error_cancels_nobody_else(cache, unt
         return "made"
 
     leader, *followers = (asyncio.create_task(cache.get_or_set(QUESTION, make)) for _ in range(3))
-    await until(lambda: calls and cache._aside.state.execution.flights.waiting == 3)
+    await until(lambda: calls and cache._aside.state.execution.flights.participants == 3)
     go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await leader
@@ -266,7 +266,9 @@ async def test_a_source_that_raises_cancelled_error_cancels_nobody_else(cache, u
         return [chunk async for chunk in cache.get_or_stream(QUESTION, source)]
 
     leader, *followers = (asyncio.create_task(read()) for _ in range(3))
-    await until(lambda: sum(stream.callers for stream in cache._aside.state.streams.values()) == 3 and calls)
+    await until(
+        lambda: sum(stream.participants for stream in cache._aside.state.streams.values()) == 3 and calls
+    )
     go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await leader

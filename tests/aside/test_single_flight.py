@@ -151,7 +151,10 @@ async def test_nothing_is_left_of_a_flight(cache, make):
     await asyncio.gather(*others)
     for options in ({"attributes": {"tenant": "a"}}, {}, {}):
         await cache.get_or_set(QUESTION, make, **options)
-    assert (cache._aside.state.execution.flights._flights, cache._aside.state.execution.flights.waiting) == (
+    assert (
+        cache._aside.state.execution.flights._flights,
+        cache._aside.state.execution.flights.participants,
+    ) == (
         {},
         0,
     )
@@ -185,7 +188,7 @@ async def test_whatever_ends_the_caller_who_looks_up_another_does(cache, make, u
         return True
 
     leader, follower = (asyncio.create_task(cache.get_or_set(QUESTION, make, accept=accept)) for _ in "ab")
-    await until(lambda: cache._aside.state.execution.flights.waiting == 2 and begun.is_set())
+    await until(lambda: cache._aside.state.execution.flights.participants == 2 and begun.is_set())
     go_on.set()
     assert (await asyncio.wait_for(follower, 5)).value == "stored"
     with pytest.raises(Interrupt):
