@@ -111,6 +111,7 @@ class Batch(AsyncIterable[Result[I, R]], Generic[I, R]):
         self._ordered = ordered
         self._progress = progress
         self._done = 0
+        self._begun = False
         self._total = len(items) if isinstance(items, Sized) else None
 
     def __aiter__(self) -> AsyncGenerator[Result[I, R], None]:
@@ -158,10 +159,16 @@ class Batch(AsyncIterable[Result[I, R]], Generic[I, R]):
             raise
         return sorted(results, key=lambda result: result.index) if self._ordered else results
 
+    def _begin(self) -> None:
+        if self._begun:
+            raise RuntimeError("a batch runs once; call set_many or search_many again")
+        self._begun = True
+
     async def _collect(self) -> list[Result[I, R]]:
         return [result async for result in self]
 
     async def _run(self) -> AsyncGenerator[Result[I, R], None]:
+        self._begin()
         loop = asyncio.get_running_loop()
         running: deque[asyncio.Task[ResultOrExit[Result[I, R]]]] = deque()
         items = _iterate(self._items)

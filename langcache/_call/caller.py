@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from inspect import isawaitable
 from typing import Any, TypeAlias, TypeVar
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from .._wire.exchange import Reply, Request
@@ -141,6 +142,15 @@ class Caller:
         headers = protocol.headers(request, authorization, http_headers)
         reply = await self._transport.exchange(request, url, headers, within, nth_try)
         return reply if reply.status_code < 300 else protocol.without_key(reply, authorization)
+
+    def retries_within(self, seconds: float) -> RetryConfig | None:
+        """The client's `RetryConfig`, with tries and waits that take no longer than this in all."""
+        config = self._retry_config
+        if config is None or config.backoff is None:
+            return config
+        most = min(config.backoff.max_elapsed_time, max(1000 * seconds, 1))
+        backoff = msgspec.structs.replace(config.backoff, max_elapsed_time=most)
+        return msgspec.structs.replace(config, backoff=backoff)
 
     def with_authorization(self, authorization: str) -> Caller:
         """A caller that uses this authorization, as `ask_for_key` gave it, for each try."""

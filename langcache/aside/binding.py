@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from .computing import close_coroutine
+from .functions import describe
 from .scope import AttributeSource, AttributeValue
 
 __all__ = ["Binding", "Bound"]
@@ -57,6 +59,11 @@ class Binding:
         self.fixed_attributes: Mapping[str, AttributeValue] | None = None
         """The attributes that are the same for all calls."""
         self._compute_attributes: Callable[..., Mapping[str, AttributeValue]] | None = None
+        if key is not None and not callable(key):
+            raise TypeError(f"key: must be a function of the arguments, but is {type(key).__name__}")
+        for argument, given in (("key", key), ("attributes", attributes)):
+            if inspect.iscoroutinefunction(given):
+                raise TypeError(f"{argument}: may not be an async function")
         if isinstance(attributes, Mapping):
             self.fixed_attributes = attributes
         elif callable(attributes):
@@ -76,9 +83,9 @@ class Binding:
             prompt = candidates[0]
         self._prompt = prompt
         used = () if prompt is None else (prompt,)
-        name = getattr(function, "__qualname__", None) or repr(function)
-        for argument, given in (("prompt", used), ("attributes", self.attribute_names), ("ignore", ignored)):
-            for parameter in given:
+        name = self._name = describe(function)
+        for argument, taken in (("prompt", used), ("attributes", self.attribute_names), ("ignore", ignored)):
+            for parameter in taken:
                 if parameter not in parameters:
                     raise TypeError(f"{argument}: {name} has no parameter {parameter!r}")
         self._others = [each for each in parameters if each not in {*used, *self.attribute_names, *ignored}]
@@ -95,13 +102,22 @@ class Binding:
 
     def read(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Bound:
         """The question and the attributes of a call. Raises `TypeError` for arguments that don't fit."""
-        bound = self._signature.bind(*args, **kwargs)
+        try:
+            bound = self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self._name}(): {error}") from None
         bound.apply_defaults()
         arguments = bound.arguments
         text = self._key(*args, **kwargs) if self._key is not None else arguments[self._prompt or ""]
         attributes = self.fixed_attributes
         if self._compute_attributes is not None:
             attributes = self._compute_attributes(*args, **kwargs)
+            if not isinstance(attributes, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+                close_coroutine(attributes)
+                kind = type(attributes).__name__
+                raise TypeError(
+                    f"attributes: the function must return a mapping ({{}} for none), but returned {kind}"
+                )
         elif self.attribute_names:
             attributes = {name: arguments[name] for name in self.attribute_names}
         return Bound(text, attributes, tuple(arguments[name] for name in self._others) or None)

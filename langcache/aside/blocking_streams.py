@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
 from contextvars import copy_context
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from ..errors import TimeoutException
@@ -25,7 +26,10 @@ class BlockingAnswerStream(Iterator[C], StreamStatus, Generic[C]):
     """The chunks of an answer, to be iterated over once. Call `close` if they are not read to the end."""
 
     def __init__(self, aside: Aside, question: Question[list[C]], source: Callable[[], Iterable[C]]) -> None:
-        self._items = _read(aside, question, source)
+        self._read = partial(_read, aside, question, source)
+        self._items: Generator[Any, None, None] | None = None
+        self._chunk_yielded = False
+        self._closed = False
 
     def look_up(self) -> Lookup:
         """Look the question up, before the first chunk is read or computed.
@@ -33,20 +37,46 @@ class BlockingAnswerStream(Iterator[C], StreamStatus, Generic[C]):
         A web handler can then set a header that says whether the answer is a hit. Raises the errors that the
         first chunk would raise. A second call returns the same outcome.
         """
+        if self._closed:
+            raise RuntimeError("the stream is closed")
         if self._lookup is None:
-            lookup: Lookup = next(self._items)
-            self._lookup = lookup
+            self._begin()
+        assert self._lookup is not None
         return self._lookup
 
     def __next__(self) -> C:
-        if self._lookup is None:
-            self.look_up()
-        chunk: C = next(self._items)
+        if self._closed:
+            raise StopIteration
+        items = self._items or self._begin()
+        try:
+            chunk: C = next(items)
+        except StopIteration:
+            raise
+        except BaseException:
+            if not self._chunk_yielded:
+                self._items = None  # so that it begins anew, and does not seem to be empty
+            raise
+        self._chunk_yielded = True
         return chunk
+
+    def _begin(self) -> Generator[Any, None, None]:
+        """Start to read. If it is interrupted, or the lookup raises an error, it can be started again."""
+        items = self._read()
+        lookup: Lookup = next(items)
+        self._lookup, self._items = lookup, items
+        return items
 
     def close(self) -> None:
         """Stop reading. If no reader is left, the source is closed and an incomplete answer is not stored."""
-        self._items.close()
+        self._closed = True
+        if self._items is not None:
+            self._items.close()
+
+    def __enter__(self) -> BlockingAnswerStream[C]:
+        return self
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        self.close()
 
 
 def _read(
@@ -82,11 +112,11 @@ def _read(
                 raise RuntimeError("the stream was interrupted in a thread that shared it") from error
             lookup = None
         except CannotFollow as error:
-            state.record_cannot_follow(question, error)
             if chunk_yielded:
                 raise TimeoutException(
                     f"the stream that several share gave nothing for {state.config.flight_timeout:g} s"
                 ) from error
+            state.record_cannot_follow(question, error)
             # With the outcome of its own lookup it shares no stream, and so computes alone.
             lookup = lookup or run_to_end(aside.lookups.look_up(question, authorization))
         finally:

@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, get_origin
 import msgspec
 import msgspec.inspect
 
-__all__ = ["Codec", "JsonCodec", "TextCodec", "codec_for"]
+__all__ = ["Codec", "JsonCodec", "TextCodec", "UnsuitableAnswer", "check_codec", "codec_for"]
 
 T = TypeVar("T")
 
@@ -32,13 +32,17 @@ class Codec(Protocol[T]):
         ...
 
 
+class UnsuitableAnswer(TypeError):
+    """An answer that its codec can't store. The message quotes nothing of it."""
+
+
 class TextCodec:
     """Text as it is."""
 
     def encode(self, value: str) -> str:
         """The text itself. Raises `TypeError` for what is no text."""
         if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(
+            raise UnsuitableAnswer(
                 f"the answer is {type(value).__name__}, not str; pass codec=JsonCodec(...) to store it"
             )
         return value
@@ -96,6 +100,13 @@ class JsonCodec(Generic[T]):
 
 TEXT = TextCodec()
 TEXT_CHUNKS = TextChunks()
+
+
+def check_codec(codec: object) -> None:
+    """Raise `TypeError` for what can't encode and decode."""
+    if isinstance(codec, type) or not (hasattr(codec, "encode") and hasattr(codec, "decode")):
+        kind = f"the class {codec.__name__}" if isinstance(codec, type) else type(codec).__name__
+        raise TypeError(f"codec: must have encode and decode, but is {kind}; write codec=JsonCodec(Type)")
 
 
 def codec_for(type_: Any) -> Codec[Any]:

@@ -12,6 +12,7 @@ __all__ = [
     "NOT_ASYNC",
     "check_make",
     "chunk_source",
+    "close_coroutine",
     "compute_blocking",
     "compute_in_loop",
     "is_async",
@@ -60,9 +61,7 @@ def check_make(method: str, make: object, *, blocking: bool) -> None:
     ):
         return  # the usual case, decided fast
     if inspect.isawaitable(make):
-        close = getattr(make, "close", None)
-        if close is not None:
-            close()  # or Python would warn that the coroutine was never awaited
+        close_coroutine(make)
         raise TypeError(
             f"make: is a {type(make).__name__}, which computes an answer whether or not there is one in the "
             f"cache; pass the function itself, say {method}(prompt, llm)"
@@ -102,11 +101,15 @@ async def compute_blocking(function: Callable[[], Any]) -> Any:
     """Call a function in this thread, for the blocking client. The coroutine never suspends."""
     value = function()
     if inspect.isawaitable(value):
-        close = getattr(value, "close", None)
-        if close is not None:
-            close()
+        close_coroutine(value)
         raise TypeError(f"make: returned a {type(value).__name__}; {NOT_ASYNC}")
     return value
+
+
+def close_coroutine(awaitable: object) -> None:
+    """Close a coroutine that will not be awaited, of which Python would warn. Other things are left."""
+    if inspect.iscoroutine(awaitable):
+        awaitable.close()
 
 
 def chunk_source(make: Any, prompt: Any) -> Callable[[], Any]:
@@ -121,5 +124,11 @@ def run_to_end(coroutine: Coroutine[Any, Any, T]) -> T:
     except StopIteration as returned:
         value: T = returned.value
         return value
+    except RuntimeError as error:
+        if isinstance(
+            error.__cause__, StopIteration
+        ):  # which a coroutine can't raise, and the user's function did
+            raise error.__cause__ from None
+        raise
     coroutine.close()
-    raise RuntimeError("a coroutine of the blocking client suspended; accept= and store_if= may not be async")
+    raise RuntimeError("a coroutine of the blocking client suspended")

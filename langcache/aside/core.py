@@ -14,12 +14,12 @@ from .._call.caller import Caller
 from ..limits import LimitError, Limits
 from ..telemetry import Telemetry
 from .answers import Answer, CacheStatus, Lookup
-from .codecs import Codec
+from .codecs import TEXT, Codec, check_codec
 from .computing import check_make
 from .entries import Entries
 from .execution import Execution
 from .flight import CannotFollow, LeaderLeft
-from .functions import ByExactValue, computation_key, definition
+from .functions import ByExactValue, computation_key
 from .lookups import BYPASS, Lookups
 from .options import AsideConfig, CallOptions, Options
 from .question import Question, question_text
@@ -77,6 +77,8 @@ class Aside:
     ) -> Question[Any]:
         """Make the question of a call of `get_or_set` or `get_or_stream`. Raises as `question` does."""
         check_make(method, make, blocking=self.state.execution.is_blocking)
+        if key is not None and not callable(key):
+            raise TypeError(f"key: must be a function of the prompt, but is {type(key).__name__}")
         return self.question(
             method,
             scope,
@@ -117,6 +119,9 @@ class Aside:
                 ``on_long_prompt="raise"``, one that is otherwise invalid only with ``on_error="raise"``.
         """
         config = self.state.config
+        given: object = codec
+        if given is not TEXT:
+            check_codec(codec)
         computation = options.function or computation_key(make)
         question = Question(
             method,
@@ -125,14 +130,13 @@ class Aside:
             codec,
             options,
             make,
-            options.function or definition(make),
             computation if arguments is None else (computation, arguments),
             (options.on_error or config.on_error) == "raise",
             options.lookup_timeout or config.lookup_timeout,
         )
         question.outcome = self._outcome_without_lookup(question, text)
         if question.outcome is None:
-            refusal = refusal or self.state.functions.check(make, question.function_name, question.attributes)
+            refusal = refusal or self.state.claims.check(make, options.function, codec, question.attributes)
             if refusal is not None:
                 question.outcome = self._refused_outcome(question, refusal)
         return question
@@ -164,8 +168,8 @@ class Aside:
         execution = self.state.execution
         flight_key = question.flight_key(execution.flight_domain(), authorization)
         while True:
-            flight, leads = execution.flights.join(flight_key)
-            if leads:
+            flight, leader = execution.flights.join(flight_key)
+            if flight is None:
                 break
             try:
                 shared: Answer[T] = await flight.follow(self.state.config.flight_timeout)
@@ -176,13 +180,14 @@ class Aside:
                 lookup = await self.lookups.look_up(question, authorization)
                 return self._counted(_hit(lookup) or await self._computed(question, lookup, compute))
             return self._counted(msgspec.structs.replace(shared, shared=True))
-        with flight:
+        assert leader is not None
+        with leader:
             lookup = await self.lookups.look_up(question, authorization)
             hit = _hit(lookup)
             if hit is not None:
-                flight.finish(hit)
+                leader.finish(hit)
                 return self._counted(hit)
-            return self._counted(await flight.lead(partial(self._computed, question, lookup, compute)))
+            return self._counted(await leader.lead(partial(self._computed, question, lookup, compute)))
 
     async def _computed(
         self, question: Question[T], lookup: Lookup, compute: Callable[[], Awaitable[T]]
@@ -209,12 +214,12 @@ class Aside:
         make: object,
         options: Options,
     ) -> frozenset[tuple[str, str]] | None:
-        functions = self.state.functions
-        if not attributes and scope is None and functions.attribute is None:
+        claims = self.state.claims
+        if not attributes and scope is None and claims.attribute is None:
             return None
         encoded = encode_attributes(attributes or {})
-        if functions.attribute is not None:
-            encoded[functions.attribute] = functions.name_for(make, options.function)
+        if claims.attribute is not None:
+            encoded[claims.attribute] = claims.name_for(make, options.function)
         if scope is not None:
             encoded = scope.merge(encoded)
         checked = self.state.limits.attribute_map(encoded)

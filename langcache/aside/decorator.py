@@ -15,7 +15,7 @@ from .blocking_streams import BlockingAnswerStream
 from .codecs import Codec
 from .computing import NOT_ASYNC, compute_blocking, is_async, is_async_generator, run_to_end
 from .core import Aside
-from .functions import ByExactValue
+from .functions import ByExactValue, describe
 from .options import CallOptions, Options
 from .question import question_text
 from .returned import return_spec
@@ -54,22 +54,24 @@ def cached(
         binding = Binding(function, prompt, key, attributes, ignore)
         spec = return_spec(function, (Iterator,) if blocking else (AsyncIterable,), codec)
         declare = functools.partial(
-            aside.state.functions.declare,
+            aside.state.claims.declare,
             function,
             defaults.function,
+            spec.codec,
             scope.attributes if scope is not None else {},
             binding.fixed_attributes,
         )
         declared: set[frozenset[str]] = set()  # the sets of attribute names that calls have had so far
-        if not binding.computes_attributes and (refusal := declare(binding.attribute_names)) is not None:
+        refusal = declare(binding.attribute_names, open_ended=binding.computes_attributes)
+        if refusal is not None:
             raise refusal
 
         def ask(args: tuple[Any, ...], kwargs: dict[str, Any], **changes: bool) -> Any:
             bound = binding.read(args, kwargs)
-            refusal = None
+            conflict = None
             if binding.computes_attributes and (names := frozenset(bound.attributes or ())) not in declared:
-                refusal = declare(names)
-                if refusal is None:
+                conflict = declare(names)
+                if conflict is None:
                     declared.add(names)
             question = aside.question(
                 "cached",
@@ -80,7 +82,7 @@ def cached(
                 bound.attributes,
                 msgspec.structs.replace(defaults, **changes) if changes else defaults,
                 None if bound.others is None else ByExactValue(bound.others),
-                refusal,
+                conflict,
             )
             compute = functools.partial(function, *args, **kwargs)
             if spec.stream:
@@ -97,7 +99,10 @@ def cached(
         if isinstance(function, classmethod):
             return _CachedMethod(wrap(function.__func__), of_class=True)  # pyright: ignore[reportUnknownMemberType]
         cached_function = wrap(function)
-        is_method = [*inspect.signature(function).parameters][:1] == ["self"]
+        # Of a class body: a function of a module may as well have a parameter of that name.
+        outer = getattr(function, "__qualname__", "").rpartition(".")[0]
+        in_class = bool(outer) and not outer.endswith("<locals>")
+        is_method = in_class and [*inspect.signature(function).parameters][:1] == ["self"]
         return _CachedMethod(cached_function, of_class=False) if is_method else cached_function
 
     return decorate if function is None else decorate(function)
@@ -114,7 +119,7 @@ def _check_kind(function: Any, *, blocking: bool) -> None:
         raise TypeError(f"cached: {NOT_ASYNC}")
     if not blocking and not runs_in_loop:
         raise TypeError(
-            f"{function!r}: AsyncLangCache.cached is for async functions; for others use LangCache"
+            f"{describe(function)}: AsyncLangCache.cached is for async functions; for others use LangCache"
         )
 
 
@@ -174,11 +179,16 @@ class _CachedMethod:
         bound.__kwdefaults__ = function.__kwdefaults__
         bound.__wrapped__ = function.__wrapped__  # type: ignore[attr-defined]
         for name in ("answer", "refresh", "bypass"):
-            setattr(bound, name, MethodType(getattr(function, name), receiver))
+            variant = functools.partial(getattr(function, name), receiver)  # which is pickled by its parts
+            functools.update_wrapper(variant, function, updated=())
+            variant.__signature__ = inspect.signature(variant.func.__wrapped__.__get__(receiver))  # type: ignore[attr-defined]
+            setattr(bound, name, variant)
         return MethodType(bound, receiver)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.__wrapped__(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__wrapped__":  # not there yet, in a copy that is being made
+            raise AttributeError(name)
         return getattr(self.__wrapped__, name)

@@ -46,10 +46,12 @@ class Entries:
         """
         caller = self._caller if authorization is None else self._caller.with_authorization(authorization)
         try_timeout = timeout if caller.timeout is None or timeout < caller.timeout else caller.timeout
-        found = caller.call(request, timeout_ms=1000 * try_timeout)
-        return (
-            found if caller.timeout_bounds_call else _with_timeout(timeout, found)
-        )  # which saves a second timer
+        if caller.timeout_bounds_call:  # which saves a second timer
+            return caller.call(request, timeout_ms=1000 * try_timeout)
+        # Tries end at a deadline of their own: aiohttp, whose timer ends at the same moment, may take the
+        # cancellation by the second timer for its own, and then another try would follow.
+        found = caller.call(request, caller.retries_within(timeout), timeout_ms=1000 * try_timeout)
+        return _with_timeout(timeout, found)
 
     async def ask_for_key(self, timeout: float) -> str:
         """Call the client's callable for the key, within ``timeout`` seconds. Returns the authorization."""
@@ -58,7 +60,7 @@ class Entries:
     async def store(
         self,
         prompt: str,
-        response: str,
+        response: str | None,
         attributes: Mapping[str, str] | None,
         ttl_millis: int | None,
         *,
@@ -68,10 +70,13 @@ class Entries:
 
         Those are the entries with the same prompt and the same attributes.
         """
-        request = protocol.set(self._limits, prompt, response, attributes, ttl_millis)
+        request = None
+        if response is not None:
+            request = protocol.set(self._limits, prompt, response, attributes, ttl_millis)
         # Searched before storing: of two calls that replace at once, neither may delete the other's entry.
         older = await self._entries_to_replace(prompt, dict(attributes or {})) if replace else []
-        await self._caller.call(request)
+        if request is not None:
+            await self._caller.call(request)
         for entry in older:
             with suppress(NotFoundError):
                 await self._caller.call(protocol.delete_by_id(entry.id))

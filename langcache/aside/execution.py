@@ -20,6 +20,8 @@ __all__ = ["Execution", "InLoop", "InThread", "PortalCall"]
 
 T = TypeVar("T")
 
+_ADVICE = "use AsyncLangCache"
+
 
 class PortalCall(Protocol):
     """Runs a coroutine function on the portal's event loop, and blocks until it returns its result."""
@@ -65,7 +67,7 @@ class InThread:
 
     async def run(self, method: str, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
         """Run a coroutine function that makes requests. Blocks instead of suspending."""
-        return self._portal_call(method, "", function, *args)
+        return self._portal_call(method, _ADVICE, function, *args)
 
     async def resolve(self, method: str, value: Awaitable[T]) -> T:
         """Await, on the portal's loop, an awaitable that one of the user's functions returned."""
@@ -73,7 +75,7 @@ class InThread:
         async def awaited() -> T:
             return await value
 
-        return self._portal_call(method, "", awaited)
+        return self._portal_call(method, _ADVICE, awaited)
 
 
 Execution: TypeAlias = InLoop | InThread

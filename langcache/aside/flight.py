@@ -91,16 +91,19 @@ class TaskFlights:
     def __init__(self) -> None:
         self._flights: dict[Hashable, TaskFlight] = {}
 
-    def join(self, key: Hashable) -> tuple[TaskFlight, bool]:
-        """The flight of this key, and whether this call leads it. A leader uses it under ``with``."""
+    def join(self, key: Hashable) -> tuple[TaskFlight | None, TaskFlight | None]:
+        """The flight of this key, to follow; or, if there is none, None and a new one to lead.
+
+        A leader uses it under ``with``.
+        """
         ours = TaskFlight(self._flights, key)
         flight = self._flights.setdefault(key, ours)
         if flight is ours:
-            return ours, True
+            return None, ours
         if flight.is_joinable:
-            return flight, False
+            return flight, None
         self._flights[key] = ours
-        return ours, True
+        return None, ours
 
     def clear(self) -> None:
         """Forget all flights, in a forked child: their leaders run only in the parent."""
@@ -139,7 +142,7 @@ class TaskFlight(Flight):
         _current_flight.set(self._outer)
         if isinstance(error, Exception):
             self.finish(error=error)
-        elif error is not None and self._task is None:
+        elif error is not None and self._task is None and not self._finished:
             self.finish(error=LeaderLeft())
         self.remove_participant(self._outer)
 
@@ -153,6 +156,7 @@ class TaskFlight(Flight):
         """Give the followers this result, or this error."""
         self._finished = True
         self._close()
+        self._key = None  # connections may keep this flight, by way of the context that they were opened in
         if self._result is None or self._result.done():
             return  # most flights have no followers
         if error is None:
@@ -188,9 +192,8 @@ class TaskFlight(Flight):
             self.remove_participant(outer)
 
     def _close(self) -> None:
-        flight = self._flights.pop(self._key, None)
-        if flight is not None and flight is not self:
-            self._flights[self._key] = flight
+        if self._flights.get(self._key) is self:
+            del self._flights[self._key]
 
     def _on_task_done(self, task: asyncio.Task[ResultOrExit[Any]]) -> None:
         if task.cancelled():  # its loop is being closed, or the work itself raised CancelledError
@@ -201,6 +204,7 @@ class TaskFlight(Flight):
             self.finish(error=LeaderLeft())
         else:
             self.finish(task.result().get())
+        self._task = None
 
 
 _current_flight: ContextVar[Flight | None] = ContextVar("langcache_flight", default=None)

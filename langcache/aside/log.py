@@ -6,12 +6,23 @@ import logging
 import time
 from collections.abc import Callable
 
-__all__ = ["RateLimitedLog"]
+from ..errors import LangCacheError
+from .claims import FunctionConflict
+from .codecs import UnsuitableAnswer
+
+__all__ = ["RateLimitedLog", "error_text"]
 
 _log = logging.getLogger("langcache.aside")
 
 _INTERVAL = 60.0
 _MAX_KINDS = 1024
+
+
+def error_text(error: BaseException) -> str:
+    """What a warning says of an error: the message only of our own, since others may quote an answer."""
+    kind = type(error).__name__
+    is_ours = isinstance(error, LangCacheError | UnsuitableAnswer | FunctionConflict)
+    return f"{kind}: {error}" if is_ours else kind
 
 
 class RateLimitedLog:

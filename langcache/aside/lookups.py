@@ -60,12 +60,12 @@ class Lookups:
             authorization: what `authorization` returned.
         """
         state = self._state
+        started = question.started = time.monotonic()
         refresh = question.options.refresh  # the cache is then not asked, so no probe starts here
         if not question.raises_errors and (state.breaker.blocks if refresh else not state.breaker.allows()):
             return BYPASS["circuit open"]
         if refresh:
             return _MISS
-        started = time.monotonic()
         try:
             found = await state.execution.run(
                 question.method, self._entries.find, question.request, question.timeout, authorization
@@ -89,22 +89,27 @@ class Lookups:
 
     async def _first_accepted(self, question: Question[Any], entries: Iterable[CacheEntry]) -> Lookup:
         """The hit for the first entry that is accepted, or a miss."""
-        stats, accept = self._state.stats, question.options.accept
+        stats, accept, claims = self._state.stats, question.options.accept, self._state.claims
         for entry in entries:
             stats.found(entry.similarity)
             try:
                 if question.attributes_match(entry) and (
                     accept is None or await self._is_accepted(question, accept, entry)
                 ):
-                    return Lookup(status=_HIT, value=question.codec.decode(entry.response), entry=entry)
+                    value = question.codec.decode(entry.response)
+                    function = question.options.function
+                    refusal = claims.claim(question.make, function, question.codec, question.attributes)
+                    if refusal is None:
+                        return Lookup(status=_HIT, value=value, entry=entry)
             except Exception as error:
                 # Without the error's message, which may quote the answer.
                 name, kind = str(question), type(error).__name__
                 self._state.log.warn(
                     ("turned down", name, kind),
-                    "%s: entry %s was turned down: to check or read it raised %s",
+                    "%s: entry %s was turned down: %s raised %s",
                     name,
                     entry.id,
+                    "to decode it" if accept is None else "accept=, or to decode it,",
                     kind,
                 )
                 _log.debug("entry %s was turned down", entry.id, exc_info=True)

@@ -139,8 +139,8 @@ class AsyncAsideMethods:
                 must be str; they are joined, and a hit is one chunk.
 
         Returns:
-            The chunks, for ``async for``. ``(await stream.look_up()).hit`` says before the first chunk whether
-            it is a hit.
+            The chunks, for ``async for``. ``(await stream.look_up()).hit`` says before the first chunk
+            whether it is a hit.
         """
         question: Question[Any] = self._aside.question_from_call(
             "get_or_stream", self._scope, prompt, make, key, codec or TEXT_CHUNKS, attributes, options

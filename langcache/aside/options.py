@@ -69,7 +69,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     store_if: StoreIf | None = None
     """Called with a computed answer; returns whether to store it, or for how long, in seconds or as a
-    `timedelta`. If it raises, the answer is returned and not stored. Default: every answer is stored."""
+    `timedelta`. If it raises, the answer is returned and not stored, unless errors are raised (``on_error``).
+    Default: every answer is stored."""
 
     function: str | None = None
     """A name for the function that computes the answer. Functions that are given the same name share their
@@ -136,6 +137,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         _check_callable("store_if", self.store_if, "the answer")
         if self.function is not None and not check_text("function", self.function):
             raise ValueError("function: must name what computes the answer, but is empty")
+        if self.refresh and self.no_store:
+            raise ValueError(
+                "refresh, no_store: give one of the two; bypass=True neither looks up nor stores"
+            )
         for name in ("bypass", "refresh", "no_store"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name}: must be bool, but is {type(getattr(self, name)).__name__}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import unicodedata
 from collections.abc import Hashable
 from typing import Generic, TypeVar
@@ -10,6 +11,7 @@ from .._wire.exchange import Request
 from ..models import CacheEntry, SearchResponse
 from .answers import Lookup
 from .codecs import TEXT, Codec
+from .computing import close_coroutine
 from .functions import describe
 from .options import Options
 
@@ -28,15 +30,14 @@ class Question(Generic[T]):
         codec: converts the answer to text and back.
         options: the options of the call.
         make: the function that computes the answer, or the answer itself.
-        function_name: the option ``function``, or else the `definition` of ``make``.
         computation: equal for questions whose answers are computed by the same function and arguments.
         raises_errors: whether errors of the cache are raised.
         timeout: seconds that a lookup may take, and that a call waits for its answer to be stored.
     """
 
     __slots__ = (
-        *("attributes", "codec", "computation", "function_name", "make", "method", "options", "outcome"),
-        *("raises_errors", "request", "text", "timeout"),
+        *("attributes", "codec", "computation", "make", "method", "options", "outcome", "raises_errors"),
+        *("request", "started", "text", "timeout"),
     )
 
     def __init__(
@@ -47,7 +48,6 @@ class Question(Generic[T]):
         codec: Codec[T],
         options: Options,
         make: object,
-        function_name: Hashable,
         computation: Hashable,
         raises_errors: bool,
         timeout: float,
@@ -58,10 +58,11 @@ class Question(Generic[T]):
         self.codec = codec
         self.options = options
         self.make = make
-        self.function_name = function_name
         self.computation = computation
         self.raises_errors = raises_errors
         self.timeout = timeout
+        self.started: float = 0.0
+        """When the lookup began, by `time.monotonic`."""
         self.request: Request[SearchResponse] | None = None
         """The search; None if the cache must not be asked."""
         self.outcome: Lookup | None = None
@@ -74,19 +75,13 @@ class Question(Generic[T]):
             domain: what `flight_domain` of the execution returned.
             authorization: that of the call, if the client's key comes from a callable; else None.
         """
-        text = self.text if self.text.isascii() else unicodedata.normalize("NFC", self.text)
+        text = self.text
+        if not self.options.refresh:  # which replaces the entry of the very text
+            text = " ".join((text if text.isascii() else unicodedata.normalize("NFC", text)).split())
         given: object = self.codec
         codec = None if given is TEXT else _hashable(given)
         options = None if self.options is Options.DEFAULT else _hashable(self.options)
-        return (
-            domain,
-            " ".join(text.split()),
-            self.attributes,
-            codec,
-            options,
-            self.computation,
-            authorization,
-        )
+        return domain, text, self.attributes, codec, options, self.computation, authorization
 
     def attributes_match(self, entry: CacheEntry) -> bool:
         """Whether an entry has all attributes of the question.
@@ -106,6 +101,9 @@ def question_text(text: object, *, by_key: bool) -> str | None:
     """
     if isinstance(text, str) or (text is None and by_key):
         return text
+    if by_key and inspect.isawaitable(text):
+        close_coroutine(text)
+        raise TypeError("key: must return the text itself, so it may not be async")
     if by_key:
         raise TypeError(
             f"key: must return str, or None to bypass the cache, but returned {type(text).__name__}"

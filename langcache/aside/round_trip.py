@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 
-from .codecs import Codec, TextChunks, TextCodec
+from .codecs import Codec, TextChunks, TextCodec, UnsuitableAnswer
 
 __all__ = ["NotRestored", "encode_exactly", "first_difference"]
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 _POINTER = struct.calcsize("P")
 
 
-class NotRestored(TypeError):
+class NotRestored(UnsuitableAnswer):
     """A value that its codec does not give back as it was. Says where and how, and quotes nothing of it."""
 
 

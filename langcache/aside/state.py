@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import weakref
 from collections.abc import Hashable
 from typing import Any
@@ -12,10 +13,10 @@ from ..errors import ClosedError, StatusError
 from ..limits import Limits
 from .answers import CacheStatus
 from .breaker import CircuitBreaker
+from .claims import Claims
 from .execution import Execution
 from .flight import CannotFollow
-from .functions import Functions
-from .log import RateLimitedLog
+from .log import RateLimitedLog, error_text
 from .options import AsideConfig
 from .question import Question
 from .stats import Stats
@@ -25,6 +26,7 @@ __all__ = ["State"]
 _log = logging.getLogger("langcache.aside")
 
 _HIT = CacheStatus.HIT  # looked up once: up to Python 3.11, getting a member of an enum is slow
+_MAX_REFRESHED = 1024
 _UNAVAILABLE_STATUSES = frozenset({424, 429})
 
 
@@ -43,8 +45,9 @@ class State:
         self.execution: Execution = execution
         self.stats: Stats = Stats()
         self.breaker: CircuitBreaker = CircuitBreaker(config.breaker_failures, config.breaker_cooldown)
-        self.functions: Functions = Functions(config.function_attribute)
+        self.claims: Claims = Claims(config.function_attribute)
         self.log: RateLimitedLog = RateLimitedLog()
+        self._refreshed: dict[Hashable, float] = {}
         self.streams: dict[Hashable, Any] = {}
         """The streams that are being produced, by key."""
         self.pending_stores: set[Any] = set()
@@ -84,13 +87,12 @@ class State:
             else:
                 self.breaker.abandoned()
             name = str(question)
-            self.log.warn(("unused", name, kind), "%s: the cache is not used: %s: %s", name, kind, error)
+            self.log.warn(("unused", name, kind), "%s: the cache is not used: %s", name, error_text(error))
         elif self.breaker.failed():
             _log.warning(
-                "the cache is left alone for %g s after failures in a row; the last: %s: %s",
+                "the cache is left alone for %g s after failures in a row; the last: %s",
                 self.config.breaker_cooldown,
-                kind,
-                error,
+                error_text(error),
             )
         else:
             _log.debug("the cache failed: %s: %s", kind, error)
@@ -99,7 +101,24 @@ class State:
         """Record an answer that can't be stored."""
         self.stats.store_errors += 1
         name, kind = str(question), type(error).__name__
-        self.log.warn(("not stored", name, kind), "%s: its answers are not stored: %s: %s", name, kind, error)
+        self.log.warn(
+            ("not stored", name, kind), "%s: its answers are not stored: %s", name, error_text(error)
+        )
+        _log.debug("an answer is not stored", exc_info=error)
+
+    def record_refresh(self, question: Question[Any]) -> None:
+        """Record that an entry was replaced just now. The latest 1,024 are kept."""
+        key = question.text, question.attributes
+        self._refreshed.pop(key, None)
+        if len(self._refreshed) >= _MAX_REFRESHED:
+            del self._refreshed[next(iter(self._refreshed))]
+        self._refreshed[key] = time.monotonic()
+
+    def is_outdated(self, question: Question[Any]) -> bool:
+        """Whether the answer has been replaced since its lookup began, and so must not be stored."""
+        if not self._refreshed or question.options.refresh:
+            return False
+        return self._refreshed.get((question.text, question.attributes), 0.0) > question.started
 
     def start_anew_in_child(self) -> None:
         """In a forked child, forget streams, stores, flights and probes: they go on only in the parent."""

@@ -23,7 +23,7 @@ class Stats(msgspec.Struct, kw_only=True):
     """Calls whose answer was computed because the cache had none, or none that was accepted."""
 
     bypasses: int = 0
-    """Calls whose answer was computed without asking the cache. ``Answer.reason`` says why."""
+    """Computed without asking the cache; `Answer.reason` says why."""
 
     errors: int = 0
     """Calls whose answer was computed because the lookup failed or took too long."""

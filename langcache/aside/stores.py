@@ -34,24 +34,35 @@ class Stores:
         options, state = question.options, self._state
         if options.no_store:
             return None
+        text: str | None = None
+        ttl_millis = options.ttl_millis
+        problem: Exception | None = None
         try:
-            ttl_millis = options.ttl_millis
-            if options.store_if is not None:
-                verdict = await self._verdict(question, options.store_if, value)
-                if verdict is False:
-                    state.stats.declined += 1
-                    return None
+            verdict = (
+                True if options.store_if is None else await self._verdict(question, options.store_if, value)
+            )
+            if verdict is False:
+                state.stats.declined += 1
+            else:
                 if verdict is not True:
                     ttl_millis = state.limits.ttl(None, verdict)
-            text = encode_exactly(question.codec, value)
+                text = encode_exactly(question.codec, value)
+                conflict = state.claims.claim(
+                    question.make, options.function, question.codec, question.attributes
+                )
+                if conflict is not None:
+                    raise conflict
         except Exception as error:
             state.record_not_stored(question, error)
             if question.raises_errors:
                 raise
-            return error
-        if options.refresh and not question.raises_errors and not state.breaker.allows():
-            state.stats.stores_dropped += 1  # a probe of another call has started since the lookup
-            return None
+            text, problem = None, error
+        if text is None and not options.refresh:  # which deletes what is stored all the same
+            return problem
+        blocked = options.refresh and not question.raises_errors and not state.breaker.allows()
+        if blocked or state.is_outdated(question):
+            state.stats.stores_dropped += 1
+            return problem
         try:
             failure = await state.execution.run(question.method, self._begin, question, text, ttl_millis)
         except Exception as error:  # the blocking client is closed, or has no event loop
@@ -60,7 +71,7 @@ class Stores:
             failure = error
         if failure is not None and question.raises_errors:
             raise failure
-        return failure
+        return problem or failure
 
     @property
     def pending(self) -> bool:
@@ -76,10 +87,14 @@ class Stores:
             for task in late:
                 task.cancel()
 
-    async def _verdict(self, question: Question[T], store_if: StoreIf, value: T) -> bool | float | timedelta:
-        verdict: Any = store_if(value)
+    async def _verdict(
+        self, question: Question[T], store_if: StoreIf | None, value: T
+    ) -> bool | float | timedelta:
+        verdict: Any = True if store_if is None else store_if(value)
         if isawaitable(verdict):
             verdict = await self._state.execution.resolve(question.method, verdict)
+        if type(verdict).__module__ == "numpy":
+            verdict = verdict.item()
         if isinstance(verdict, bool | int | float | timedelta):
             return verdict
         raise TypeError(
@@ -87,7 +102,9 @@ class Stores:
             f"returned {type(verdict).__name__}"
         )
 
-    async def _begin(self, question: Question[Any], text: str, ttl_millis: int | None) -> Exception | None:
+    async def _begin(
+        self, question: Question[Any], text: str | None, ttl_millis: int | None
+    ) -> Exception | None:
         """Store in a separate task, and wait for it if the options say so. Returns as `store` does."""
         state = self._state
         if len(state.pending_stores) >= state.config.max_pending_stores:
@@ -96,6 +113,7 @@ class Stores:
                 state.pending_stores.discard(left)
         if (pending := len(state.pending_stores)) >= state.config.max_pending_stores:
             state.stats.stores_dropped += 1
+            state.breaker.abandoned()
             state.log.warn(
                 ("dropped",),
                 "%s: answers are not stored: %d are on their way to the cache",
@@ -115,7 +133,9 @@ class Stores:
             return ClosedError("the client was closed while the answer was being stored")
         return task.result().get() if done else None
 
-    async def _store(self, question: Question[Any], text: str, ttl_millis: int | None) -> Exception | None:
+    async def _store(
+        self, question: Question[Any], text: str | None, ttl_millis: int | None
+    ) -> Exception | None:
         state, started = self._state, time.monotonic()
         attributes = None if question.attributes is None else dict(question.attributes)
         try:
@@ -132,7 +152,8 @@ class Stores:
         finally:
             elapsed = time.monotonic() - started
             state.stats.store_seconds += elapsed
-        state.stats.stores += 1
+        state.stats.stores += text is not None
         state.breaker.succeeded()
-        state.functions.note(question.make, question.function_name, question.attributes)
+        if question.options.refresh:
+            state.record_refresh(question)
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from functools import partial
 from inspect import isawaitable
 from typing import Any, Generic, TypeVar
 
@@ -43,11 +44,14 @@ class StreamStatus:
 class AnswerStream(AsyncIterator[C], StreamStatus, Generic[C]):
     """The chunks of an answer, to be iterated over once.
 
-    Call `aclose` if they are not read to the end, as ``async with contextlib.aclosing(stream)`` does.
+    Use it under ``async with``, or call `aclose`, if they are not read to the end.
     """
 
     def __init__(self, aside: Aside, question: Question[list[C]], source: Callable[[], Any]) -> None:
-        self._items = _read(aside, question, source)
+        self._read = partial(_read, aside, question, source)
+        self._items: AsyncGenerator[Any, None] | None = None
+        self._chunk_yielded = False
+        self._closed = False
 
     async def look_up(self) -> Lookup:
         """Look the question up, before the first chunk is read or computed.
@@ -55,20 +59,46 @@ class AnswerStream(AsyncIterator[C], StreamStatus, Generic[C]):
         A web handler can then set a header that says whether the answer is a hit. Raises the errors that the
         first chunk would raise. A second call returns the same outcome.
         """
+        if self._closed:
+            raise RuntimeError("the stream is closed")
         if self._lookup is None:
-            lookup: Lookup = await anext(self._items)
-            self._lookup = lookup
+            await self._begin()
+        assert self._lookup is not None
         return self._lookup
 
     async def __anext__(self) -> C:
-        if self._lookup is None:
-            await self.look_up()
-        chunk: C = await anext(self._items)
+        if self._closed:
+            raise StopAsyncIteration
+        items = self._items or await self._begin()
+        try:
+            chunk: C = await anext(items)
+        except StopAsyncIteration:
+            raise
+        except BaseException:
+            if not self._chunk_yielded:
+                self._items = None  # so that it begins anew, and does not seem to be empty
+            raise
+        self._chunk_yielded = True
         return chunk
+
+    async def _begin(self) -> AsyncGenerator[Any, None]:
+        """Start to read. If it is interrupted, or the lookup raises an error, it can be started again."""
+        items = self._read()
+        lookup: Lookup = await anext(items)
+        self._lookup, self._items = lookup, items
+        return items
 
     async def aclose(self) -> None:
         """Stop reading. If no reader is left, the source is closed and an incomplete answer is not stored."""
-        await self._items.aclose()
+        self._closed = True
+        if self._items is not None:
+            await self._items.aclose()
+
+    async def __aenter__(self) -> AnswerStream[C]:
+        return self
+
+    async def __aexit__(self, kind: object, error: object, traceback: object) -> None:
+        await self.aclose()
 
 
 # No async generator here may iterate over another one: when both are garbage, the event loop closes each in a
@@ -111,11 +141,11 @@ async def _read(
                 raise RuntimeError("the stream was interrupted in a task that shared it") from error
             lookup = question.outcome
         except CannotFollow as error:
-            state.record_cannot_follow(question, error)
             if chunk_yielded:
                 raise TimeoutException(
                     f"the stream that several share gave nothing for {state.config.flight_timeout:g} s"
                 ) from error
+            state.record_cannot_follow(question, error)
             # With the outcome of its own lookup it shares no stream, and so computes alone.
             lookup = lookup or await aside.lookups.look_up(question, authorization)
         finally:
@@ -254,6 +284,8 @@ class _SharedStream(Flight, Generic[C]):
             await self._aside.stores.store(self._question, list(self.chunks))
 
     async def _publish(self, chunk: C) -> None:
+        if not self.participants:
+            raise asyncio.CancelledError  # the source caught the one that told it to stop
         self.chunks.append(chunk)
         self._chunk_wanted.clear()
         self._notify()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Coroutine, Hashable
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from .flight import CannotFollow, Flight, LeaderLeft
@@ -28,14 +29,18 @@ class ThreadFlights:
     def __init__(self) -> None:
         self._flights: dict[Hashable, ThreadFlight] = {}
 
-    def join(self, key: Hashable) -> tuple[ThreadFlight, bool]:
-        """The flight of this key, and whether this call leads it. A leader uses it under ``with``."""
+    def join(self, key: Hashable) -> tuple[ThreadFlight | None, ThreadLeader | None]:
+        """The flight of this key, to follow; or, if there is none, None and the leader of a new one.
+
+        A leader is used under ``with``.
+        """
         with flights_lock:
             flight = self._flights.get(key)
             if flight is not None:
-                return flight, False
-            flight = self._flights[key] = ThreadFlight(self._flights, key)
-            return flight, True
+                return flight, None
+            leader = ThreadLeader(ThreadFlight(self._flights, key))
+            self._flights[key] = leader.flight
+            return None, leader
 
     def clear(self) -> None:
         """Forget all flights, in a forked child: their leaders run only in the parent."""
@@ -49,47 +54,24 @@ class ThreadFlights:
 
 
 class ThreadFlight(Flight):
-    """A flight of `ThreadFlights`."""
+    """A flight of `ThreadFlights`, as its followers see it."""
 
-    __slots__ = ("_error", "_finished", "_flights", "_key", "_outer", "_result")
+    __slots__ = ("_error", "_finished", "_flights", "_key", "_result")
 
     def __init__(self, flights: dict[Hashable, ThreadFlight], key: Hashable) -> None:
         super().__init__()
         self._flights = flights
         self._key = key
-        self._finished = threading.Event()
+        # Has an item once the work is done. Not an Event, whose lock an interrupt might leave locked.
+        self._finished: SimpleQueue[None] = SimpleQueue()
         self._result: Any = None
         self._error: BaseException | None = None
 
-    def __enter__(self) -> ThreadFlight:
-        with flights_lock:
-            self._outer = self.add_participant()
-        self.enter()
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        self.exit_to(self._outer)
-        if error is not None:
-            self.finish(error=error if isinstance(error, Exception) else LeaderLeft())
-        with flights_lock:
-            self.remove_participant(self._outer)
-
-    def finish(self, result: object = None, error: BaseException | None = None) -> None:
+    def finish(self, result: object, error: BaseException | None) -> None:
         """Give the followers this result, or this error."""
-        self._close()
         self._result, self._error = result, error
-        self._finished.set()
-
-    def _close(self) -> None:
-        with flights_lock:
-            if self._flights.get(self._key) is self:
-                del self._flights[self._key]
-
-    async def lead(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """As the leader, do the second part of the work, and return its result."""
-        result = await work()
-        self.finish(result)
-        return result
+        self._close()
+        self._finished.put(None)
 
     async def follow(self, timeout: float) -> Any:
         """Wait for the leader's result, at most ``timeout`` seconds.
@@ -103,15 +85,59 @@ class ThreadFlight(Flight):
         try:
             if deadlock:
                 raise CannotFollow(timed_out=False)
-            if not self._finished.wait(timeout):
+            try:
+                self._finished.get(timeout=timeout)
+            except Empty:
                 self._close()  # so that later calls don't wait for it too
-                raise CannotFollow(timed_out=True)
+                raise CannotFollow(timed_out=True) from None
+            self._finished.put(None)  # for the next follower
             if self._error is not None:
                 raise self._error
             return self._result
         finally:
             with flights_lock:
                 self.remove_participant(outer)
+
+    def _close(self) -> None:
+        with flights_lock:
+            if self._flights.get(self._key) is self:
+                del self._flights[self._key]
+
+
+class ThreadLeader:
+    """The leader of a flight. If it is dropped before it is done, however it was interrupted, it has left."""
+
+    def __init__(self, flight: ThreadFlight) -> None:
+        self.flight = flight
+        self._done = False
+
+    def __enter__(self) -> ThreadLeader:
+        with flights_lock:
+            self._outer = self.flight.add_participant()
+        self.flight.enter()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self.flight.exit_to(self._outer)
+        if error is not None:
+            self.finish(error=error if isinstance(error, Exception) else LeaderLeft())
+        with flights_lock:
+            self.flight.remove_participant(self._outer)
+
+    def __del__(self) -> None:
+        if not self._done:
+            self.flight.finish(None, LeaderLeft())
+
+    def finish(self, result: object = None, error: BaseException | None = None) -> None:
+        """Give the followers this result, or this error."""
+        self.flight.finish(result, error)
+        self._done = True
+
+    async def lead(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do the second part of the work, and return its result."""
+        result = await work()
+        self.finish(result)
+        return result
 
 
 if hasattr(os, "register_at_fork"):

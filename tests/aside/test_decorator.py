@@ -358,3 +358,26 @@ def test_one_name_may_be_given_without_a_tuple():
     for argument in ("attributes", "ignore"):
         with pytest.raises(TypeError, match=f"{argument}: must be names"):
             cache.cached(**{argument: [5]})(plain.__wrapped__)
+
+
+@pytest.mark.parametrize("variant", ["answer", "refresh", "bypass"])
+def test_a_variant_of_a_bound_method_is_pickled_as_itself(variant):
+    bound = getattr(Overridden().greet, variant)
+    restored = pickle.loads(pickle.dumps(bound))
+    result = asyncio.run(restored("Q"))
+    assert (result.value if variant == "answer" else result) == "base"
+    assert inspect.iscoroutinefunction(bound)
+    assert list(inspect.signature(bound).parameters) == ["question"]
+
+
+@cache.scoped(tenant="task").cached(ignore="self")
+async def task(self, question: str) -> str:
+    """A function with a parameter of that name, as of Celery's bound tasks."""
+    return f"{self} {question}"
+
+
+def test_a_function_of_a_module_is_no_method():
+    assert inspect.isfunction(task)
+    assert pickle.loads(pickle.dumps(task)) is task
+    assert copy.deepcopy(task) is task
+    assert asyncio.run(task.refresh("self", "Q")) == "self Q"

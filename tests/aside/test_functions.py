@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import logging
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from langcache import AsyncLangCache, LangCache
-from langcache.aside import AsideConfig
+from langcache.aside import AsideConfig, JsonCodec
+from langcache.aside.codecs import TEXT
 from langcache.aside.functions import computation_key, describe, name_of
 
 QUESTION = "How do I reset my password?"
@@ -133,18 +136,16 @@ async def test_two_that_are_asked_at_once_are_both_asked(connection, pair):
 def test_two_that_threads_ask_at_once_are_both_asked(connection, pair):
     both = threading.Barrier(2, timeout=60)
 
-    def key():
+    def wait():
         with contextlib.suppress(threading.BrokenBarrierError):
             both.wait()  # until both lookups have begun
+
+    async def key():
+        await asyncio.to_thread(wait)
         return connection["api_key"]
 
     patient = AsideConfig(lookup_timeout=60)
     with LangCache(**connection | {"api_key": key}, aside=patient) as cache, ThreadPoolExecutor(2) as pool:
-
-        async def key_in_thread():
-            return await asyncio.to_thread(key)
-
-        cache._on_portal._caller._key_source = key_in_thread
         answers = list(pool.map(lambda make: cache.get_or_set(QUESTION, make, no_store=True), pair))
     assert [answer.value for answer in answers] == ["first", "second"]
     assert not any(answer.shared for answer in answers)
@@ -268,7 +269,8 @@ def test_one_function_may_be_decorated_again_and_in_every_scope():
     for tenant in "abcabc":
         cache.scoped(tenant=tenant).cached()(first)
         cache.cached()(first)
-    assert len(cache._aside.state.functions._declared) == 4
+    (known,) = cache._aside.state.claims._known.values()
+    assert len(known._patterns) == 4
 
 
 def test_closures_that_hold_something_else_are_two_functions():
@@ -285,6 +287,14 @@ def test_partials_and_objects_are_functions_too(function):
     cache.cached()(first)
     with pytest.raises(TypeError, match="would get answers"):
         cache.cached()(function)
+
+
+def test_a_function_that_looks_for_nothing_finds_those_of_open_ended_ones():
+    cache = AsyncLangCache(enabled=False)
+    cache.cached(attributes=lambda question: {"user": question})(first)
+    with pytest.raises(TypeError, match="would get answers"):
+        cache.cached()(second)
+    cache.cached(attributes={"plan": "p"})(second)
 
 
 async def test_an_attribute_for_the_function_keeps_them_apart(connection):
@@ -321,7 +331,6 @@ async def test_a_named_function_does_not_get_the_stored_answers_of_another(cache
     with pytest.raises(TypeError, match="would get answers"):
         await cache.get_or_set(QUESTION, second, on_error="raise")
     assert (await cache.get_or_set(QUESTION, first)).hit
-    assert (await cache.get_or_set(QUESTION, second, attributes={"model": "b"})).status == "miss"
 
 
 async def test_nothing_is_kept_from_a_function_by_one_that_never_stored(cache):
@@ -333,12 +342,116 @@ async def test_nothing_is_kept_from_a_function_by_one_that_never_stored(cache):
     assert (await cache.get_or_set(QUESTION, first)).status == "miss"
 
 
-def test_which_functions_store_is_remembered_within_bounds(blocking_cache):
-    functions = blocking_cache._aside.state.functions
+STORED_APART = {
+    "other attributes": [(first, {"model": "a"}, {}), (second, {"model": "b"}, {})],
+    "names": [(first, None, {"function": "faq"}), (second, None, {"function": "faq"})],
+    "the same lambda": [(lambda question: "x", None, {}), (lambda question: "x", None, {})],
+    "a value": [("x", None, {}), (first, None, {})],
+}
+
+STORED_TOGETHER = {
+    "lambdas": [(lambda question: "A", None, {}), (lambda question: "B", None, {})],
+    "a lambda and a function": [(lambda question: "A", None, {}), (first, None, {})],
+    "partials": [(functools.partial(given, "A"), None, {}), (functools.partial(given, "B"), None, {})],
+    "closures": [(closure("A"), None, {}), (closure("B"), None, {})],
+    "objects": [(Bot("A"), None, {}), (Bot("B"), None, {})],
+    "methods of objects": [(Bot("A").ask, None, {}), (Bot("B").ask, None, {})],
+    "methods of C": [({QUESTION: "A"}.get, None, {}), ({QUESTION: "B"}.get, None, {})],
+    "fewer attributes": [(first, {"user": "ada"}, {}), (second, None, {})],
+    "more attributes": [(first, None, {}), (second, {"user": "ada"}, {})],
+    "another codec": [(first, None, {}), (first, None, {"codec": JsonCodec(str)})],
+}
+
+
+@pytest.mark.parametrize("calls", STORED_TOGETHER.values(), ids=STORED_TOGETHER)
+@pytest.mark.parametrize("through", ["get_or_set", "a filled cache"])
+async def test_a_stored_answer_is_never_another_functions(connection, calls, through):
+    (one, ours, first_options), (other, theirs, options) = calls
+    async with AsyncLangCache(**connection) as cache:
+        stored = await cache.get_or_set(QUESTION, one, attributes=ours, **first_options)
+        assert stored.status == "miss"
+        if through == "get_or_set":
+            answer = await cache.get_or_set(QUESTION, other, attributes=theirs, **options)
+            assert (answer.status, answer.reason) == ("bypass", "another function")
+    async with AsyncLangCache(**connection) as cache:  # which knows from a hit whose answers they are
+        assert (await cache.get_or_set(QUESTION, one, attributes=ours, **first_options)).hit
+        answer = await cache.get_or_set(QUESTION, other, attributes=theirs, **options)
+        assert (answer.status, answer.reason) == ("bypass", "another function")
+
+
+@pytest.mark.parametrize("calls", STORED_APART.values(), ids=STORED_APART)
+async def test_functions_that_are_kept_apart_or_share_by_name_use_the_cache(cache, calls):
+    for make, attributes, options in calls:
+        answer = await cache.get_or_set(QUESTION, make, attributes=attributes, **options)
+        assert answer.reason is None
+
+
+async def test_of_two_that_compute_at_once_only_one_is_stored(cache, until):
+    begun, go_on = [], asyncio.Event()
+
+    def makes(answer):
+        async def make(question):
+            begun.append(answer)
+            await go_on.wait()
+            return answer
+
+        return make
+
+    tasks = [asyncio.create_task(cache.get_or_set(QUESTION, makes(answer))) for answer in ("A", "B")]
+    await until(lambda: len(begun) == 2)
+    go_on.set()
+    one, other = await asyncio.gather(*tasks)
+    assert [one.value, other.value] == ["A", "B"]
+    assert [one.error is None, other.error is None].count(True) == 1
+    assert len(await cache.search(QUESTION, max_results=9)) == 1
+
+
+def test_two_functions_of_one_name_are_two():
+    cache = AsyncLangCache(enabled=False)
+    namespace = {"cache": cache, "__name__": "handlers"}
+    define = "@cache.cached()\nasync def _(question: str) -> str:\n    return {!r}\n"
+    exec(define.format("one"), namespace)
+    exec(define.format("one"), namespace)  # as a module that is loaded again
+    with pytest.raises(TypeError, match=r"another handlers\._, or the same with another codec, would get"):
+        exec(define.format("two"), namespace)
+
+
+async def test_what_a_function_holds_is_not_kept_alive(cache):
+    class Held:
+        pass
+
+    async def ask(held):
+        async def make(question):
+            return f"{held and 'held'}"
+
+        await cache.get_or_set(QUESTION, make, no_store=True)
+        await cache.get_or_set(f"Something else {id(held)}", make, attributes={"user": id(held)})
+
+    alive = []
+    for _ in range(5):
+        held = Held()
+        alive.append(weakref.ref(held))
+        await ask(held)
+        del held
+    gc.collect()
+    assert [reference() for reference in alive] == [None] * 5
+
+
+def test_what_is_known_stays_within_bounds_and_right(blocking_cache):
+    claims = blocking_cache._aside.state.claims
     for number in range(3000):
-        functions.note(first, "name", frozenset({("user", str(number))}))
-    assert len(functions._noted) == 1024
-    assert functions.check(first, "other", frozenset({("user", "2999")})) is not None
+        assert claims.claim(first, None, TEXT, frozenset({("user", str(number))})) is None
+    (known,) = claims._known.values()
+    assert len(known._patterns) <= 1024
+    for number in (0, 1500, 2999):
+        assert claims.check(second, None, TEXT, frozenset({("user", str(number))})) is not None
+    assert claims.check(second, None, TEXT, frozenset({("plan", "p")})) is None
+
+
+def test_a_scope_for_each_of_many_tenants_costs_no_more_for_the_last():
+    cache = AsyncLangCache(enabled=False)
+    for number in range(5000):
+        cache.scoped(tenant=f"t{number}").cached()(first)
 
 
 # Methods

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,10 @@ import pytest
 
 from langcache import AsyncLangCache, LangCache
 from langcache.aside import AsideConfig
-from langcache.errors import AuthenticationError, TimeoutException
+from langcache.aside.computing import run_to_end
+from langcache.aside.flight import LeaderLeft
+from langcache.aside.thread_flight import ThreadFlights
+from langcache.errors import AuthenticationError, ConnectError, TimeoutException, UnexpectedError
 
 QUESTION = "How do I reset my password?"
 SOON = AsideConfig(flight_timeout=0.05)
@@ -323,3 +327,157 @@ def test_what_was_being_stored_on_a_loop_that_is_closed_does_not_count(connectio
             return cache.stats().stores
 
     assert asyncio.run(again()) == 2
+
+
+# Interruptions and streams that are left
+
+
+def test_a_leader_that_is_dropped_has_left():
+    flights = ThreadFlights()
+    _, leader = flights.join("key")
+    flight, _ = flights.join("key")
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(lambda: run_to_end(flight.follow(60)))
+        while flight.participants < 1:
+            threading.Event().wait(0.001)
+        del leader
+        with pytest.raises(LeaderLeft):
+            following.result(60)
+    assert flights.join("key")[0] is None
+
+
+def test_a_leader_that_finishes_twice_hangs_nobody():
+    flights = ThreadFlights()
+    _, leader = flights.join("key")
+    flight, _ = flights.join("key")
+    leader.finish("made")
+    leader.finish("made")
+    assert [run_to_end(flight.follow(60)) for _ in range(3)] == ["made"] * 3
+
+
+@pytest.mark.parametrize("step", ["look_up", "first chunk"])
+async def test_a_stream_that_was_interrupted_begins_anew_and_is_not_empty(cache, until, step):
+    calls, never = [], asyncio.Event()
+
+    async def source(prompt):
+        calls.append(prompt)
+        if len(calls) == 1:
+            await never.wait()
+        yield "made"
+
+    async def accept(question, entry):
+        calls.append(question)
+        await never.wait()
+
+    if step == "look_up":
+        await cache.set(QUESTION, "stored")
+        stream = cache.get_or_stream(
+            QUESTION, source, accept=lambda *args: accept(*args) if not calls else False
+        )
+        task = asyncio.create_task(stream.look_up())
+    else:
+        stream = cache.get_or_stream(QUESTION, source)
+        task = asyncio.create_task(anext(stream))
+    await until(lambda: calls)
+    task.cancel()
+    await asyncio.wait([task])
+    assert (await stream.look_up()).status == "miss"
+    assert [chunk async for chunk in stream] == ["made"]
+
+
+async def test_a_stream_whose_lookup_failed_fails_again(broken, until):
+    async def source(prompt):
+        yield "made"
+
+    async with AsyncLangCache(broken.url, "key", "cache") as cache:
+        stream = cache.get_or_stream(QUESTION, source, on_error="raise")
+        for _ in range(2):
+            with pytest.raises(UnexpectedError):
+                await stream.look_up()
+            with pytest.raises(UnexpectedError):
+                await anext(stream)
+        broken.status = 200
+        assert [chunk async for chunk in stream] == ["made"]
+        await stream.aclose()
+        with pytest.raises(RuntimeError, match="closed"):
+            await stream.look_up()
+        assert [chunk async for chunk in stream] == []
+
+
+def test_a_blocking_stream_whose_lookup_failed_fails_again(dead_url):
+    with LangCache(dead_url, "key", "cache") as cache:
+        with cache.get_or_stream(QUESTION, lambda prompt: iter("x"), on_error="raise") as stream:
+            for _ in range(2):
+                with pytest.raises(ConnectError):
+                    stream.look_up()
+                with pytest.raises(ConnectError):
+                    next(stream)
+        with pytest.raises(RuntimeError, match="closed"):
+            stream.look_up()
+        assert list(stream) == []
+
+
+async def test_a_source_that_does_not_stop_holds_up_nobody(cache):
+    async def stubborn(prompt):
+        yield "a"
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        yield "b"
+
+    async with cache.get_or_stream(QUESTION, stubborn) as stream:
+        assert await anext(stream) == "a"
+        task = asyncio.create_task(anext(stream))
+        await asyncio.sleep(0)
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=60)
+        assert done
+
+
+# Refresh beside others
+
+
+async def test_a_miss_that_began_before_a_refresh_does_not_store_its_older_answer(cache, until):
+    answers, begun, go_on = ["old", "new"], asyncio.Event(), asyncio.Event()
+
+    @cache.cached()
+    async def ask(question: str) -> str:
+        answer = answers.pop(0)
+        if answer == "old":
+            begun.set()
+            await go_on.wait()
+        return answer
+
+    slow = asyncio.create_task(ask(QUESTION))
+    await begun.wait()
+    assert await ask.refresh(QUESTION) == "new"
+    go_on.set()
+    assert await slow == "old"
+    assert await ask(QUESTION) == "new"
+
+
+async def test_a_refresh_that_is_not_stored_leaves_nothing_stale(cache):
+    answers = ["stale", "refused", "fresh"]
+
+    @cache.cached(store_if=lambda answer: answer != "refused")
+    async def ask(question: str) -> str:
+        return answers.pop(0)
+
+    assert await ask(QUESTION) == "stale"
+    assert await ask.refresh(QUESTION) == "refused"
+    assert await ask(QUESTION) == "fresh"
+
+
+async def test_prompts_that_differ_in_white_space_are_refreshed_each(cache):
+    versions = iter(range(9))
+    one, other = "What is alpha beta?", "What is alpha  beta?"
+
+    @cache.cached()
+    async def ask(question: str) -> str:
+        return f"v{next(versions)}"
+
+    await ask.refresh(one)
+    await ask.refresh(other)
+    await asyncio.gather(ask.refresh(one), ask.refresh(other))
+    found = await cache.search(one, search_strategies=["exact"], max_results=9)
+    assert {entry.prompt: entry.response for entry in found}.keys() <= {one, other}
+    assert {entry.response for entry in found} <= {"v2", "v3"}

@@ -1,0 +1,207 @@
+"""Which functions have which entries, so that none finds the answers of another."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, Final, TypeAlias
+
+from .functions import computation_key, describe, function_key, has_plain_key, name_of
+from .scope import AttributeValue, encode_attributes
+
+__all__ = ["Attributes", "Claims", "FunctionConflict"]
+
+_MAX_KEPT = 1024
+
+_ANY: Final = object()
+"""Stands for the value of an attribute that may differ from call to call."""
+
+Attributes: TypeAlias = "frozenset[tuple[str, str]] | None"
+"""The encoded attributes of a call."""
+
+_Pattern: TypeAlias = "tuple[frozenset[tuple[str, object]], bool]"
+"""Attributes that entries have, `_ANY` for a value that differs, and whether there may be more."""
+
+
+class FunctionConflict(TypeError):
+    """A function would find the answers of another."""
+
+
+class Claims:
+    """Which function has which entries, for one client and all of its scopes.
+
+    A function must not find the answers of another, unless the program says that they share them. If the
+    cache has an attribute for the function's name, it separates them. If not, a second function that would
+    find entries of the first can't use the cache.
+
+    Args:
+        attribute: the name of that attribute; None if the cache has none.
+    """
+
+    def __init__(self, attribute: str | None) -> None:
+        self.attribute = attribute
+        self._known: dict[Hashable, _Known] = {}
+        self._checked: dict[Hashable, object] = {}
+        """Calls that were found to be right, each with the object that keeps its key from being reused."""
+
+    def declare(
+        self,
+        function: Callable[..., Any],
+        given_name: str | None,
+        codec: object,
+        scope: Mapping[str, str],
+        fixed: Mapping[str, AttributeValue] | None,
+        names: Iterable[str] = (),
+        *,
+        open_ended: bool = False,
+    ) -> FunctionConflict | None:
+        """Register a decorated function. Returns an error if it and another one would share answers.
+
+        Args:
+            function: the function itself.
+            given_name: its ``function=`` option, or None.
+            codec: its codec.
+            scope: the encoded attributes of the client's scope.
+            fixed: attributes that are the same for all of its calls.
+            names: names of attributes whose values differ from call to call.
+            open_ended: whether its calls may have further attributes, which are not known yet.
+        """
+        attributes: dict[str, object] = {**encode_attributes(fixed or {}), **dict.fromkeys(names, _ANY)}
+        attributes.update(scope)
+        if self.attribute is not None:
+            attributes[self.attribute] = self.name_for(function, given_name)
+        pattern = frozenset(attributes.items())
+        return self._claim(function, given_name, codec, (pattern, open_ended))
+
+    def claim(
+        self, make: object, given_name: str | None, codec: object, attributes: Attributes
+    ) -> FunctionConflict | None:
+        """Register that an answer of this function has, or will have, an entry with these attributes.
+
+        Returns an error if another function has one that either would find.
+
+        Args:
+            make: the function.
+            given_name: its ``function=`` option, or None.
+            codec: what converts its answers: with another codec they are other answers.
+            attributes: the encoded attributes of the call.
+        """
+        if not callable(make):
+            return None  # a ready answer
+        # Nearly always one that was claimed before.
+        key = (given_name or computation_key(make), codec, attributes) if has_plain_key(make) else None
+        if key is not None and key in self._checked:
+            return None
+        refusal = self._claim(make, given_name, codec, (attributes or frozenset(), False))
+        if refusal is None and key is not None:
+            if len(self._checked) >= _MAX_KEPT:
+                self._checked.clear()
+            self._checked[key] = getattr(make, "__code__", None)
+        return refusal
+
+    def check(
+        self, make: object, given_name: str | None, codec: object, attributes: Attributes
+    ) -> FunctionConflict | None:
+        """The error that `claim` would return. Registers nothing."""
+        if not self._known or not callable(make):
+            return None
+        if has_plain_key(make) and (given_name or computation_key(make), codec, attributes) in self._checked:
+            return None
+        function = function_key(make, given_name, codec)
+        return self._conflict(function, describe(make), (attributes or frozenset(), False))
+
+    def name_for(self, function: object, given_name: str | None) -> str:
+        """The value of the function attribute. Raises `TypeError` for a function that has no name."""
+        name = given_name or name_of(function)
+        if name is None:
+            raise TypeError(
+                f"function: {describe(function)} has no name that tells it from others in every process; "
+                "pass function='...', a name for what computes the answer"
+            )
+        return encode_attributes({"function": name})["function"]
+
+    def _claim(
+        self, make: object, given_name: str | None, codec: object, pattern: _Pattern
+    ) -> FunctionConflict | None:
+        function = function_key(make, given_name, codec)
+        with _claiming:
+            refusal = self._conflict(function, describe(make), pattern)
+            if refusal is None:
+                known = self._known.get(function)
+                if known is None:
+                    known = self._known[function] = _Known(describe(make))
+                if known.add(pattern) and len(self._known) > 1:
+                    self._checked.clear()
+        return refusal
+
+    def _conflict(self, function: Hashable, described: str, pattern: _Pattern) -> FunctionConflict | None:
+        for other, known in self._known.items():
+            if other != function and known.meets(pattern):
+                return self._refusal(described, known.described)
+        return None
+
+    def _refusal(self, function: str, other: str) -> FunctionConflict:
+        if self.attribute is not None:
+            ways = "give each a function='...' of its own"
+        else:
+            ways = (
+                "declare an attribute for the function with the cache and name it, "
+                "AsideConfig(function_attribute='function'); use a scope or attributes of its own for each, "
+                "cache.scoped(task='...')"
+            )
+        ways += "; or, if they may share their answers, give both the same function='...'"
+        if function == other:
+            function = f"another {other}, or the same with another codec,"
+        return FunctionConflict(
+            f"{function} would get answers that {other} computed, or the other way round: {ways}"
+        )
+
+
+class _Known:
+    """A function that is known, and which attributes its entries have."""
+
+    def __init__(self, described: str) -> None:
+        self.described = described
+        self._patterns: dict[_Pattern, None] = {}
+
+    def add(self, pattern: _Pattern) -> bool:
+        """Add attributes. Returns whether they are new."""
+        if pattern in self._patterns:
+            return False
+        if len(self._patterns) >= _MAX_KEPT:  # then names are kept, and any value is taken for possible
+            folded = {_with_any_values(each) for each in self._patterns}
+            self._patterns = dict.fromkeys(folded)
+            pattern = _with_any_values(pattern)
+        self._patterns[pattern] = None
+        return True
+
+    def meets(self, pattern: _Pattern) -> bool:
+        """Whether one of our entries may be found with these attributes, or one of theirs with ours."""
+        return any(_may_find(pattern, ours) or _may_find(ours, pattern) for ours in self._patterns)
+
+
+def _may_find(one: _Pattern, other: _Pattern) -> bool:
+    """Whether an entry of the other may have all attributes that the one searches for.
+
+    What else the one may search for, if it is open-ended, is not known, and checked when it is.
+    """
+    if one[1]:
+        return False
+    attributes, others = dict(one[0]), dict(other[0])
+    return attributes.keys() <= others.keys() and all(
+        value is _ANY or others[name] is _ANY or value == others[name] for name, value in attributes.items()
+    )
+
+
+def _with_any_values(pattern: _Pattern) -> _Pattern:
+    return frozenset((name, _ANY) for name, _ in pattern[0]), pattern[1]
+
+
+_claiming = threading.RLock()
+"""Held to check for a conflict and register a function at once."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_claiming.acquire, after_in_parent=_claiming.release, after_in_child=_claiming.release
+    )
