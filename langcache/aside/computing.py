@@ -71,9 +71,7 @@ def check_make(method: str, make: object, *, blocking: bool) -> None:
     ):
         raise TypeError("make: gives an answer in chunks; use get_or_stream, or cached")
     if blocking and (is_async(make) or is_async_generator(make) or inspect.isasyncgen(make)):
-        raise TypeError(
-            "make: LangCache takes functions that are not async; for async ones use AsyncLangCache"
-        )
+        raise TypeError(f"make: {NOT_ASYNC}")
 
 
 async def compute_in_loop(make: Any, prompt: Any) -> Any:

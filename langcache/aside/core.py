@@ -56,8 +56,11 @@ class Aside:
         *,
         enabled: bool,
     ) -> None:
+        config = config or AsideConfig()
+        if config.function_attribute is not None:
+            limits.attribute_map({config.function_attribute: "name"})
         entries = Entries(caller, limits)
-        self.state: State = State(limits, config or AsideConfig(), execution)
+        self.state: State = State(limits, config, execution)
         self.lookups: Lookups = Lookups(self.state, entries, asks_for_key=caller.asks_for_key)
         self.stores: Stores = Stores(self.state, entries)
         self._cache_id = caller.cache_id

@@ -186,8 +186,10 @@ class AsideConfig(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("breaker_failures", "max_pending_stores"):
             count = check_int(name, getattr(self, name), minimum=1)
             msgspec.structs.force_setattr(self, name, count)
-        if self.function_attribute is not None:
-            Limits().attribute_map({self.function_attribute: "name"})
+        if self.function_attribute is not None and not check_text(
+            "function_attribute", self.function_attribute
+        ):
+            raise ValueError("function_attribute: must be the name of an attribute, but is empty")
 
 
 def _check_choice(name: str, value: object, allowed: tuple[str, str]) -> None:

@@ -27,7 +27,7 @@ __all__ = [
     "WordLlamaEmbedder",
 ]
 
-_HOME = {
+_MODULE_OF = {
     "CacheConfig": "config",
     "Embedder": "embedders",
     "EmbedderError": "embedders",
@@ -38,7 +38,7 @@ _HOME = {
     "WordLlamaEmbedder": "embedders",
 }
 
-_load = lazy_names(__name__, _HOME)
+_load = lazy_names(__name__, _MODULE_OF)
 
 if not TYPE_CHECKING:  # a type checker that saw this would take every name for an existing one
 

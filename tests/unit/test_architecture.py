@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -197,3 +198,15 @@ def test_cache_aside_knows_what_makes_calls_and_no_client():
         path.stem for path in (PACKAGE / "aside").glob("*.py") if "caller.call(" in path.read_text("utf-8")
     }
     assert reach_the_service == {"entries"}
+
+
+def test_every_file_named_on_the_page_about_it_is_there():
+    docs = Path(__file__).parents[2] / "docs"
+    drawings = [docs / "_static" / f"path-of-{what}.svg" for what in ("a-call", "an-answer")]
+    text = " ".join(page.read_text("utf-8") for page in [docs / "architecture.md", *drawings])
+    named = set(re.findall(r"[\w./]+\.py\b", text.replace("\\", "")))
+    ours = {path.name for path in PACKAGE.rglob("*.py")} | {
+        path.name for path in docs.parent.rglob("tests/**/*.py")
+    }
+    assert len(named) > 40
+    assert {name for name in named if name.rpartition("/")[2] not in ours} == set()
