@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
-from .functions import computation_key, describe, function_key, has_plain_key, name_of
+from .functions import describe, function_key, name_of, plain_key
 from .scope import AttributeValue, encode_attributes
 
 __all__ = ["Attributes", "Claims", "FunctionConflict"]
@@ -42,8 +42,9 @@ class Claims:
     def __init__(self, attribute: str | None) -> None:
         self.attribute = attribute
         self._known: dict[Hashable, _Known] = {}
-        self._checked: dict[Hashable, object] = {}
-        """Calls that were found to be right, each with the object that keeps its key from being reused."""
+        self.checked: dict[Hashable, object] = {}
+        """What was claimed for functions with a `plain_key`: that or the name, the codec and the attributes;
+        and the code, which is kept so that no other gets the same key. Nearly every call is among these."""
 
     def declare(
         self,
@@ -89,15 +90,12 @@ class Claims:
         """
         if not callable(make):
             return None  # a ready answer
-        # Nearly always one that was claimed before.
-        key = (given_name or computation_key(make), codec, attributes) if has_plain_key(make) else None
-        if key is not None and key in self._checked:
-            return None
         refusal = self._claim(make, given_name, codec, (attributes or frozenset(), False))
-        if refusal is None and key is not None:
-            if len(self._checked) >= _MAX_KEPT:
-                self._checked.clear()
-            self._checked[key] = getattr(make, "__code__", None)
+        plain = plain_key(make)
+        if refusal is None and plain is not None:
+            if len(self.checked) >= _MAX_KEPT:
+                self.checked.clear()
+            self.checked[given_name or plain, codec, attributes] = getattr(make, "__code__", None)
         return refusal
 
     def check(
@@ -105,8 +103,6 @@ class Claims:
     ) -> FunctionConflict | None:
         """The error that `claim` would return. Registers nothing."""
         if not self._known or not callable(make):
-            return None
-        if has_plain_key(make) and (given_name or computation_key(make), codec, attributes) in self._checked:
             return None
         function = function_key(make, given_name, codec)
         return self._conflict(function, describe(make), (attributes or frozenset(), False))
@@ -132,7 +128,7 @@ class Claims:
                 if known is None:
                     known = self._known[function] = _Known(describe(make))
                 if known.add(pattern) and len(self._known) > 1:
-                    self._checked.clear()
+                    self.checked.clear()
         return refusal
 
     def _conflict(self, function: Hashable, described: str, pattern: _Pattern) -> FunctionConflict | None:

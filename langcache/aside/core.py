@@ -19,7 +19,7 @@ from .computing import check_make
 from .entries import Entries
 from .execution import Execution
 from .flight import CannotFollow, LeaderLeft
-from .functions import ByExactValue, computation_key
+from .functions import ByExactValue, computation_key, plain_key
 from .lookups import BYPASS, Lookups
 from .options import AsideConfig, CallOptions, Options
 from .question import Question, question_text
@@ -125,7 +125,8 @@ class Aside:
         given: object = codec
         if given is not TEXT:
             check_codec(codec)
-        computation = options.function or computation_key(make)
+        plain = plain_key(make)
+        computation = options.function or plain or computation_key(make)
         question = Question(
             method,
             text or "",
@@ -138,8 +139,10 @@ class Aside:
             options.lookup_timeout or config.lookup_timeout,
         )
         question.outcome = self._outcome_without_lookup(question, text)
-        if question.outcome is None:
-            refusal = refusal or self.state.claims.check(make, options.function, codec, question.attributes)
+        claims = self.state.claims
+        question.claimed = plain is not None and (computation, codec, question.attributes) in claims.checked
+        if question.outcome is None and not (question.claimed and refusal is None):
+            refusal = refusal or claims.check(make, options.function, codec, question.attributes)
             if refusal is not None:
                 question.outcome = self._refused_outcome(question, refusal)
         return question

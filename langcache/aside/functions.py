@@ -10,7 +10,7 @@ from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-__all__ = ["ByExactValue", "computation_key", "describe", "function_key", "has_plain_key", "name_of"]
+__all__ = ["ByExactValue", "computation_key", "describe", "function_key", "name_of", "plain_key"]
 
 _DEPTH = 4  # of nested functions: a function may be in its own closure
 
@@ -54,14 +54,18 @@ def computation_key(make: object, depth: int = _DEPTH) -> Hashable:
     of a default differs. Values are equal if they are equal and of the same type. Two objects are never
     equal, nor are the methods of two objects. Compare keys only while both functions exist.
     """
+    plain = plain_key(make)
+    if plain is not None:
+        return plain
     if isinstance(make, FunctionType):
-        code = (id(make.__code__), id(make.__globals__))
-        if make.__closure__ is None and make.__defaults__ is None and make.__kwdefaults__ is None:
-            return code
         if depth:
             bound = [_cell_value(cell) for cell in make.__closure__ or ()]
             bound += [*(make.__defaults__ or ()), *(make.__kwdefaults__ or {}).values()]
-            return (*code, *(computation_key(value, depth - 1) for value in bound))
+            return (
+                id(make.__code__),
+                id(make.__globals__),
+                *(computation_key(value, depth - 1) for value in bound),
+            )
     elif isinstance(make, functools.partial) and depth:
         parts: functools.partial[Any] = make  # pyright: ignore[reportUnknownVariableType]
         arguments = [parts.func, *parts.args, *parts.keywords.values()]
@@ -113,9 +117,11 @@ def describe(make: object) -> str:
     return f"a {type(make).__module__}.{kind}" if callable(make) else f"a ready answer of type {kind}"
 
 
-def has_plain_key(make: object) -> bool:
-    """Whether the key of a function holds no object, which it would keep alive."""
-    return type(make) is FunctionType and not (make.__closure__ or make.__defaults__ or make.__kwdefaults__)
+def plain_key(make: object) -> tuple[int, int] | None:
+    """The `computation_key` of a function to which no values are bound; None for all else."""
+    if type(make) is not FunctionType or make.__closure__ or make.__defaults__ or make.__kwdefaults__:
+        return None
+    return id(make.__code__), id(make.__globals__)
 
 
 def function_key(make: object, given_name: str | None, codec: object) -> Hashable:

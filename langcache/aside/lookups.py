@@ -97,9 +97,9 @@ class Lookups:
                     accept is None or await self._is_accepted(question, accept, entry)
                 ):
                     value = question.codec.decode(entry.response)
-                    function = question.options.function
-                    refusal = claims.claim(question.make, function, question.codec, question.attributes)
-                    if refusal is None:
+                    if question.claimed or not claims.claim(
+                        question.make, question.options.function, question.codec, question.attributes
+                    ):
                         return Lookup(status=_HIT, value=value, entry=entry)
             except Exception as error:
                 # Without the error's message, which may quote the answer.

@@ -36,8 +36,8 @@ class Question(Generic[T]):
     """
 
     __slots__ = (
-        *("attributes", "codec", "computation", "make", "method", "options", "outcome", "raises_errors"),
-        *("request", "started", "text", "timeout"),
+        *("attributes", "claimed", "codec", "computation", "make", "method", "options", "outcome"),
+        *("raises_errors", "request", "started", "text", "timeout"),
     )
 
     def __init__(
@@ -61,6 +61,8 @@ class Question(Generic[T]):
         self.computation = computation
         self.raises_errors = raises_errors
         self.timeout = timeout
+        self.claimed: bool = False
+        """Whether the function is known to have entries with these attributes."""
         self.started: float = 0.0
         """When the lookup began, by `time.monotonic`."""
         self.request: Request[SearchResponse] | None = None
