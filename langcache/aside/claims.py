@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
-from .functions import describe, function_key, name_of, plain_key
+from .functions import describe, function_key, hashable, name_of, plain_key
 from .scope import AttributeValue, encode_attributes
 
 __all__ = ["Attributes", "Claims", "FunctionConflict"]
@@ -42,9 +42,8 @@ class Claims:
     def __init__(self, attribute: str | None) -> None:
         self.attribute = attribute
         self._known: dict[Hashable, _Known] = {}
-        self.checked: dict[Hashable, object] = {}
-        """What was claimed for functions with a `plain_key`: that or the name, the codec and the attributes;
-        and the code, which is kept so that no other gets the same key. Nearly every call is among these."""
+        # By `_checked_key`, the code of the function, kept so that no other function gets the same key.
+        self._checked: dict[Hashable, object] = {}
 
     def declare(
         self,
@@ -91,12 +90,17 @@ class Claims:
         if not callable(make):
             return None  # a ready answer
         refusal = self._claim(make, given_name, codec, (attributes or frozenset(), False))
-        plain = plain_key(make)
-        if refusal is None and plain is not None:
-            if len(self.checked) >= _MAX_KEPT:
-                self.checked.clear()
-            self.checked[given_name or plain, codec, attributes] = getattr(make, "__code__", None)
+        key = _checked_key(make, given_name, codec, attributes)
+        if refusal is None and key is not None:
+            if len(self._checked) >= _MAX_KEPT:
+                self._checked.clear()
+            self._checked[key] = getattr(make, "__code__", None)
         return refusal
+
+    def is_checked(self, make: object, given_name: str | None, codec: object, attributes: Attributes) -> bool:
+        """Whether `claim` registered this before. Nearly every call of a plain function finds it so."""
+        key = _checked_key(make, given_name, codec, attributes)
+        return key is not None and key in self._checked
 
     def check(
         self, make: object, given_name: str | None, codec: object, attributes: Attributes
@@ -128,7 +132,7 @@ class Claims:
                 if known is None:
                     known = self._known[function] = _Known(describe(make))
                 if known.add(pattern) and len(self._known) > 1:
-                    self.checked.clear()
+                    self._checked.clear()
         return refusal
 
     def _conflict(self, function: Hashable, described: str, pattern: _Pattern) -> FunctionConflict | None:
@@ -152,6 +156,14 @@ class Claims:
         return FunctionConflict(
             f"{function} would get answers that {other} computed, or the other way round: {ways}"
         )
+
+
+def _checked_key(
+    make: object, given_name: str | None, codec: object, attributes: Attributes
+) -> Hashable | None:
+    """Equal for the same function, codec and attributes; None for a function that has no `plain_key`."""
+    plain = plain_key(make)
+    return None if plain is None else (given_name or plain, hashable(codec), attributes)
 
 
 class _Known:

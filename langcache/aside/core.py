@@ -19,7 +19,7 @@ from .computing import check_make
 from .entries import Entries
 from .execution import Execution
 from .flight import CannotFollow, LeaderLeft
-from .functions import ByExactValue, computation_key, plain_key
+from .functions import ByExactValue, computation_key
 from .lookups import BYPASS, Lookups
 from .options import AsideConfig, CallOptions, Options
 from .question import Question, question_text
@@ -125,8 +125,7 @@ class Aside:
         given: object = codec
         if given is not TEXT:
             check_codec(codec)
-        plain = plain_key(make)
-        computation = options.function or plain or computation_key(make)
+        computation = options.function or computation_key(make)
         question = Question(
             method,
             text or "",
@@ -140,7 +139,7 @@ class Aside:
         )
         question.outcome = self._outcome_without_lookup(question, text)
         claims = self.state.claims
-        question.claimed = plain is not None and (computation, codec, question.attributes) in claims.checked
+        question.claimed = claims.is_checked(make, options.function, codec, question.attributes)
         if question.outcome is None and not (question.claimed and refusal is None):
             refusal = refusal or claims.check(make, options.function, codec, question.attributes)
             if refusal is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-__all__ = ["ByExactValue", "computation_key", "describe", "function_key", "name_of", "plain_key"]
+__all__ = ["ByExactValue", "computation_key", "describe", "function_key", "hashable", "name_of", "plain_key"]
 
 _DEPTH = 4  # of nested functions: a function may be in its own closure
 
@@ -30,6 +30,15 @@ class ByExactValue:
 
     def __hash__(self) -> int:
         return hash(type(self.thing))
+
+
+def hashable(thing: object) -> Hashable:
+    """A key for a thing: itself if it can be hashed, else a wrapper that compares it by its exact value."""
+    try:
+        hash(thing)
+    except TypeError:
+        return ByExactValue(thing)
+    return thing
 
 
 class _ByIdentity:
@@ -59,13 +68,8 @@ def computation_key(make: object, depth: int = _DEPTH) -> Hashable:
         return plain
     if isinstance(make, FunctionType):
         if depth:
-            bound = [_cell_value(cell) for cell in make.__closure__ or ()]
-            bound += [*(make.__defaults__ or ()), *(make.__kwdefaults__ or {}).values()]
-            return (
-                id(make.__code__),
-                id(make.__globals__),
-                *(computation_key(value, depth - 1) for value in bound),
-            )
+            bound = (computation_key(value, depth - 1) for value in _bound_values(make))
+            return (id(make.__code__), id(make.__globals__), *bound)
     elif isinstance(make, functools.partial) and depth:
         parts: functools.partial[Any] = make  # pyright: ignore[reportUnknownVariableType]
         arguments = [parts.func, *parts.args, *parts.keywords.values()]
@@ -75,6 +79,12 @@ def computation_key(make: object, depth: int = _DEPTH) -> Hashable:
     elif isinstance(make, MethodType | BuiltinFunctionType):
         return make  # equal if function and object are the same
     return _ByIdentity(make)  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _bound_values(function: FunctionType) -> list[object]:
+    """The values that a function brings along: those of its closure, and its defaults."""
+    closure = [_cell_value(cell) for cell in function.__closure__ or ()]
+    return [*closure, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
 
 
 def _cell_value(cell: Any) -> object:
@@ -129,6 +139,7 @@ def function_key(make: object, given_name: str | None, codec: object) -> Hashabl
 
     Unlike a `computation_key` it is compared after the function is gone, and keeps as little as it can.
     """
+    codec = hashable(codec)
     if given_name is not None:
         return given_name, codec
     if isinstance(make, FunctionType) and _is_interactive(make) and "<" not in make.__qualname__:
@@ -138,10 +149,9 @@ def function_key(make: object, given_name: str | None, codec: object) -> Hashabl
 
 def _lasting_key(make: object, depth: int) -> Hashable:
     if isinstance(make, FunctionType) and depth:
-        bound = [_cell_value(cell) for cell in make.__closure__ or ()]
-        bound += [*(make.__defaults__ or ()), *(make.__kwdefaults__ or {}).values()]
+        bound = (_lasting_key(value, depth - 1) for value in _bound_values(make))
         place = (make.__module__, make.__qualname__, id(make.__globals__))
-        return (*place, _code_key(make.__code__), *(_lasting_key(value, depth - 1) for value in bound))
+        return (*place, _code_key(make.__code__), *bound)
     if isinstance(make, functools.partial) and depth:
         parts: functools.partial[Any] = make  # pyright: ignore[reportUnknownVariableType]
         arguments = [parts.func, *parts.args, *parts.keywords.values()]

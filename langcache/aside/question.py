@@ -12,7 +12,7 @@ from ..models import CacheEntry, SearchResponse
 from .answers import Lookup
 from .codecs import TEXT, Codec
 from .computing import close_coroutine
-from .functions import describe
+from .functions import describe, hashable
 from .options import Options
 
 __all__ = ["Question", "question_text"]
@@ -81,8 +81,8 @@ class Question(Generic[T]):
         if not self.options.refresh:  # which replaces the entry of the very text
             text = " ".join((text if text.isascii() else unicodedata.normalize("NFC", text)).split())
         given: object = self.codec
-        codec = None if given is TEXT else _hashable(given)
-        options = None if self.options is Options.DEFAULT else _hashable(self.options)
+        codec = None if given is TEXT else hashable(given)
+        options = None if self.options is Options.DEFAULT else hashable(self.options)
         return domain, text, self.attributes, codec, options, self.computation, authorization
 
     def attributes_match(self, entry: CacheEntry) -> bool:
@@ -111,12 +111,3 @@ def question_text(text: object, *, by_key: bool) -> str | None:
             f"key: must return str, or None to bypass the cache, but returned {type(text).__name__}"
         )
     raise TypeError(f"prompt: must be str, but is {type(text).__name__}; key= can make a text of it")
-
-
-def _hashable(thing: object) -> Hashable:
-    """A key for ``thing``: itself if it is hashable, else its id, which is valid only while it exists."""
-    try:
-        hash(thing)
-    except TypeError:
-        return id(thing)
-    return thing

@@ -10,6 +10,7 @@ import logging
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import pytest
 
@@ -563,3 +564,37 @@ def test_a_blocking_function_that_returns_a_coroutine_is_told(blocking_cache):
         blocking_cache.get_or_set(QUESTION, lambda question: first(question))
     with LangCache(enabled=False) as off, pytest.raises(TypeError, match="returned a coroutine"):
         off.get_or_set(QUESTION, lambda question: first(question))
+
+
+@dataclass
+class Suffixed:
+    """A codec that can't be hashed, since its class defines equality alone."""
+
+    suffix: str = "!"
+
+    def encode(self, value: str) -> str:
+        return value + self.suffix
+
+    def decode(self, text: str) -> str:
+        return text.removesuffix(self.suffix)
+
+
+async def test_a_codec_need_not_be_hashable(cache):
+    cached = cache.cached(codec=Suffixed())(first)
+    assert [(await cached.answer(QUESTION)).status.value for _ in range(2)] == ["miss", "hit"]
+    text = "Which wine goes with grilled fish?"
+    calls = [cache.get_or_set(text, first, codec=Suffixed()) for _ in range(3)]
+    assert [answer.shared for answer in await asyncio.gather(*calls)] == [False, True, True]
+    assert (await cache.get_or_set(text, first, codec=Suffixed())).status.value == "hit"
+
+
+def test_a_codec_need_not_be_hashable_in_threads(blocking_cache):
+    cached = blocking_cache.cached(codec=Suffixed())(first_blocking)
+    assert [cached.answer(QUESTION).status.value for _ in range(2)] == ["miss", "hit"]
+    assert blocking_cache.get_or_set(QUESTION, first_blocking, codec=Suffixed()).status.value == "hit"
+
+
+def test_another_codec_of_the_same_class_is_another_codec(blocking_cache):
+    assert blocking_cache.get_or_set(QUESTION, first_blocking, codec=Suffixed()).status.value == "miss"
+    other = blocking_cache.get_or_set(QUESTION, first_blocking, codec=Suffixed("?"))
+    assert (other.status.value, other.reason, other.value) == ("bypass", "another function", "first")
