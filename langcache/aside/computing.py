@@ -52,7 +52,7 @@ def check_make(method: str, make: object, *, blocking: bool) -> None:
     """Raise `TypeError` if ``make`` can't compute the answers of this method.
 
     Args:
-        call: the name of the method.
+        method: the name of the method.
         make: a function, or the answer itself.
         blocking: whether the client is the blocking one.
     """

@@ -13,6 +13,7 @@ import msgspec
 
 from .codecs import TEXT, TEXT_CHUNKS, Codec, JsonCodec, codec_for
 from .computing import returns_generator
+from .functions import describe
 
 __all__ = ["ReturnSpec", "return_spec"]
 
@@ -43,8 +44,9 @@ def return_spec(
     except Exception as error:
         if codec is not None:
             return ReturnSpec(generates, codec)
-        name = getattr(function, "__qualname__", None) or repr(function)
-        raise TypeError(f"{name}: its return annotation can't be read ({error}); pass codec=") from error
+        raise TypeError(
+            f"{describe(function)}: its return annotation can't be read ({error}); pass codec="
+        ) from error
     origin = getattr(annotation, "__origin__", annotation)
     stream = generates or (isinstance(origin, type) and issubclass(origin, iterators))
     if codec is not None:

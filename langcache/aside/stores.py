@@ -87,10 +87,8 @@ class Stores:
             for task in late:
                 task.cancel()
 
-    async def _verdict(
-        self, question: Question[T], store_if: StoreIf | None, value: T
-    ) -> bool | float | timedelta:
-        verdict: Any = True if store_if is None else store_if(value)
+    async def _verdict(self, question: Question[T], store_if: StoreIf, value: T) -> bool | float | timedelta:
+        verdict: Any = store_if(value)
         if isawaitable(verdict):
             verdict = await self._state.execution.resolve(question.method, verdict)
         if type(verdict).__module__ == "numpy":
