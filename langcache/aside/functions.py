@@ -24,7 +24,7 @@ class ByExactValue:
         self.thing: object = thing
 
     def __eq__(self, other: object) -> bool:
-        from .round_trip import first_difference  # imported late, since few programs compare two
+        from .differences import first_difference  # imported late, since few programs compare two
 
         return isinstance(other, ByExactValue) and first_difference(self.thing, other.thing) is None
 

@@ -30,7 +30,8 @@ from typing_extensions import NotRequired, TypeAliasType, TypedDict
 
 from langcache.aside import JsonCodec, TextCodec
 from langcache.aside.codecs import codec_for
-from langcache.aside.round_trip import NotRestored, encode_exactly, first_difference
+from langcache.aside.differences import first_difference
+from langcache.aside.round_trip import NotRestored, encode_exactly
 
 PYDANTIC = tuple(int(part) for part in pydantic.VERSION.split(".")[:2])
 newer = pytest.mark.skipif(PYDANTIC < (2, 11), reason="this pydantic reads less, and it is refused")

@@ -31,7 +31,8 @@ from hypothesis import strategies as st
 
 from langcache.aside import JsonCodec, TextCodec
 from langcache.aside.codecs import TEXT, TEXT_CHUNKS
-from langcache.aside.round_trip import NotRestored, encode_exactly, first_difference
+from langcache.aside.differences import first_difference
+from langcache.aside.round_trip import NotRestored, encode_exactly
 
 T = TypeVar("T")
 NAN = float("nan")

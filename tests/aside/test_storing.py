@@ -20,7 +20,7 @@ import pytest
 from pydantic.alias_generators import to_camel
 
 from langcache.aside import JsonCodec, TextCodec
-from langcache.aside.round_trip import first_difference
+from langcache.aside.differences import first_difference
 
 QUESTION = "How do I reset my password?"
 
