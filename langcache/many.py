@@ -18,12 +18,12 @@ from collections.abc import (
 from datetime import timedelta
 from functools import partial
 from inspect import isawaitable
-from queue import SimpleQueue
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
 from ._established.mistakes import explain_arguments
+from ._portal.native import Queue, new_queue
 from ._portal.tasks import ResultOrExit, result_or_exit
 from .limits import check_int
 from .models import SearchResponse, SearchStrategy, SetResponse
@@ -121,7 +121,7 @@ class Batch(AsyncIterable[Result[I, R]], Generic[I, R]):
         return self._collect().__await__()
 
     def _run_in_thread(
-        self, begin: Callable[[Callable[[], Coroutine[Any, Any, Any]], SimpleQueue[Any]], Any]
+        self, begin: Callable[[Callable[[], Coroutine[Any, Any, Any]], Queue[Any]], Any]
     ) -> list[Result[I, R]]:
         """Run all operations from a thread, and return the list of results.
 
@@ -133,7 +133,7 @@ class Batch(AsyncIterable[Result[I, R]], Generic[I, R]):
         """
         if not isinstance(self._items, Iterable):
             raise TypeError("an async iterable needs an event loop; use AsyncLangCache")
-        outcomes: SimpleQueue[tuple[Any, Any, BaseException | None]] = SimpleQueue()
+        outcomes: Queue[tuple[Any, Any, BaseException | None]] = new_queue()
         running: set[Any] = set()
         results: list[Result[I, R]] = []
         numbered = enumerate(self._items)

@@ -9,11 +9,10 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
-from importlib.util import find_spec
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeAlias, TypeVar, cast
 
 from ..errors import ClosedError, ConnectError, LangCacheError, NoResponseError
+from .native import OSThread, Queue, loop_options, new_lock, new_queue
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
@@ -26,12 +25,12 @@ T = TypeVar("T")
 live_threads: set[LoopThread] = set()
 """The threads that were told to start and have not ended."""
 
-start_lock: threading.Lock = threading.Lock()
+start_lock: threading.Lock = new_lock()
 """Held while a thread starts. A fork waits for it: in the child, the import lock of a module that was being
 imported would never be released."""
 
 
-OutcomeQueue: TypeAlias = "SimpleQueue[tuple[Call[Any], Any, BaseException | None]]"
+OutcomeQueue: TypeAlias = "Queue[tuple[Call[Any], Any, BaseException | None]]"
 """Receives the outcome of each call: the call, its result and its error, of which one is None."""
 
 
@@ -49,7 +48,7 @@ class Call(Generic[T]):
         outcomes: OutcomeQueue | None = None,
     ) -> None:
         self.function = function
-        self._outcomes: OutcomeQueue = SimpleQueue() if outcomes is None else outcomes
+        self._outcomes: OutcomeQueue = new_queue() if outcomes is None else outcomes
         self._context = copy_context()
         self._abandoned = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -88,7 +87,7 @@ class Call(Generic[T]):
             del error  # breaks a reference cycle: the error, its traceback, this frame
 
 
-class LoopThread(threading.Thread):
+class LoopThread(OSThread):
     """A thread that runs one event loop.
 
     Every call gets an outcome, without a lock: `submit` queues the call before it reads ``ended``, and the
@@ -104,6 +103,7 @@ class LoopThread(threading.Thread):
         super().__init__(name="langcache-portal", daemon=True)
         self.ended: bool = False
         self._keep_alive = keep_alive
+        self._own_ident: int | None = None
         self._queue: deque[Call[Any]] = deque()
         self._begun: set[Call[Any]] = set()  # the calls that run on the loop
         self._checks = 0  # how many times the loop has read the queue
@@ -140,7 +140,14 @@ class LoopThread(threading.Thread):
         """Whether the thread has started its event loop."""
         return self._loop is not None
 
+    @property
+    def is_current(self) -> bool:
+        """Whether this code runs on the thread."""
+        # Not threading.current_thread(), which under gevent names the greenlet.
+        return self._own_ident == threading.get_ident()
+
     def run(self) -> None:
+        self._own_ident = threading.get_ident()
         start_lock.acquire()
         try:
             # Imported late: it takes longer than the rest of this package, and async programs don't need it.
@@ -148,8 +155,7 @@ class LoopThread(threading.Thread):
             import anyio
             from anyio.from_thread import BlockingPortal
 
-            uvloop = {"use_uvloop": find_spec("uvloop") is not None}
-            anyio.run(self._serve, BlockingPortal, backend_options=uvloop)
+            anyio.run(self._serve, BlockingPortal, backend_options=loop_options())
         except BaseException as error:
             self._failure = error
         finally:

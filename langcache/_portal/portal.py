@@ -19,6 +19,7 @@ from .._call.deadlines import time_until
 from .._call.forks import leave_to_parent
 from ..errors import ClosedError, ConnectError
 from .loopthread import Call, LoopThread, OutcomeQueue, live_threads, start_lock
+from .native import refuse_eventlet
 
 __all__ = ["Portal"]
 
@@ -44,6 +45,7 @@ class Portal:
     """
 
     def __init__(self, keep_alive: object) -> None:
+        refuse_eventlet()
         self._keep_alive = keep_alive
         self._closed = False
         self._reset()
@@ -105,14 +107,14 @@ class Portal:
         return call
 
     def _check_thread(self, name: str, advice: str) -> None:
-        if self._thread is threading.current_thread():
+        if self._thread is not None and self._thread.is_current:
             raise RuntimeError(
                 f"{name}() was called on the client's own event loop thread (by a callback or a middleware, "
                 f"perhaps) and would wait for itself; in async code {advice}"
             )
         _warn_if_blocking(name, advice)
 
-    def discard(self) -> threading.Thread | None:
+    def discard(self) -> LoopThread | None:
         """Close without waiting. Calls in flight end in `ClosedError`. Returns the thread, if any."""
         with self._lock:
             self._closed = True
@@ -123,7 +125,7 @@ class Portal:
     def close(self) -> None:
         """Close, and wait for the thread to end, for at most 5 seconds. May be called more than once."""
         thread = self.discard()
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not None and not thread.is_current:
             thread.join(_CLOSE_SECONDS)
 
     def _running_thread(self) -> LoopThread:
@@ -132,6 +134,7 @@ class Portal:
                 raise ClosedError("this client is closed; make a new one")
             _refuse_at_exit()
             if self._thread is None or self._thread.ended:
+                refuse_eventlet()
                 thread = _start_thread(LoopThread(self._keep_alive))
                 if self._thread is None or self._thread.ended:
                     self._thread = thread

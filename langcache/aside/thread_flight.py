@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Coroutine, Hashable
-from queue import Empty, SimpleQueue
+from queue import Empty
 from typing import Any, TypeVar
 
+from .._portal.native import Queue, new_queue
 from .flight import CannotFollow, Flight, LeaderLeft
 
 __all__ = ["ThreadFlights", "flights_lock"]
@@ -63,7 +64,7 @@ class ThreadFlight(Flight):
         self._flights = flights
         self._key = key
         # Has an item once the work is done. Not an Event, whose lock an interrupt might leave locked.
-        self._finished: SimpleQueue[None] = SimpleQueue()
+        self._finished: Queue[None] = new_queue()
         self._result: Any = None
         self._error: BaseException | None = None
 

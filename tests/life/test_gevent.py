@@ -1,0 +1,201 @@
+"""The sync client under gevent: greenlets take turns while one of them waits for the service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from langcache.service import LocalServer
+
+from .conftest import Ended
+
+pytest.importorskip("gevent")
+
+FIRST = """
+from gevent import monkey
+monkey.patch_all()
+from langcache import LangCache
+from langcache.aside import AsideConfig
+"""
+
+LATE = """
+import warnings
+from langcache import LangCache, errors
+from langcache.aside import AsideConfig
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # gevent's, that ssl was imported before
+    from gevent import monkey
+    monkey.patch_all()
+"""
+
+both_orders = pytest.mark.parametrize("start", [FIRST, LATE], ids=["patched first", "patched late"])
+
+CLIENTS = """
+import gevent, time
+clients = [LangCache() for _ in range(3)]
+for client in clients:
+    assert client.search("hi").response == "HI"
+calls = [gevent.spawn(client.search, f"{n}a") for client in clients for n in range(20)]
+gevent.joinall(calls, raise_error=True)
+assert [call.value.response for call in calls] == [f"{n}A" for n in range(20)] * 3
+
+turns = 0
+def take_turns():
+    global turns
+    while True:
+        gevent.sleep(0.001)
+        turns += 1
+other = gevent.spawn(take_turns)
+try:
+    clients[0].search("wait", timeout_ms=300)
+except TimeoutError:
+    assert turns > 5, turns
+else:
+    raise AssertionError("it got a reply")
+found = clients[1].search_many([f"{n}b" for n in range(20)])
+assert [one.value.response for one in found] == [f"{n}B" for n in range(20)]
+
+with gevent.Timeout(0.2, False):
+    clients[0].search("wait")
+    raise AssertionError("it got a reply")
+assert clients[0].search("hi").response == "HI"
+def search_until_closed():
+    try:
+        return clients[0].search("wait")
+    except Exception as error:
+        return error
+call = gevent.spawn(search_until_closed)
+gevent.sleep(0.2)
+clients[0].close()
+assert type(call.get()).__name__ == "ClosedError", call.value
+other.kill()
+print("done")
+"""
+
+
+@both_orders
+def test_greenlets_share_clients_and_take_turns(run: Callable[..., Ended], start: str) -> None:
+    ended = run(start + CLIENTS)
+    assert ended[:3] == (0, "done\n", "")
+
+
+ASIDE = """
+import gevent, sys
+url, key, cache = sys.argv[1:]
+client = LangCache(url, key, cache, aside=AsideConfig(lookup_timeout=60, function_attribute="function"))
+made = []
+def llm(prompt):
+    made.append(prompt)
+    gevent.sleep(0.2)
+    return prompt.upper()
+
+def many(function, *arguments):
+    calls = [gevent.spawn(function, *arguments) for _ in range(8)]
+    gevent.joinall(calls, raise_error=True)
+    return [call.value for call in calls]
+
+answers = many(client.get_or_set, "what is gevent?", llm)
+assert [answer.value for answer in answers] == ["WHAT IS GEVENT?"] * 8
+assert made == ["what is gevent?"], made
+assert client.get_or_set("what is gevent?", llm).status.value == "hit"
+
+cached = client.cached(llm)
+assert many(cached, "what is a hub?") == ["WHAT IS A HUB?"] * 8
+assert made[1:] == ["what is a hub?"], made
+
+def chunks(prompt):
+    made.append(prompt)
+    for word in prompt.split():
+        gevent.sleep(0.02)
+        yield word
+def read(prompt):
+    return list(client.get_or_stream(prompt, chunks))
+assert many(read, "what is a greenlet") == [["what", "is", "a", "greenlet"]] * 8
+assert made[2:] == ["what is a greenlet"], made
+client.close()
+print("done")
+"""
+
+
+@pytest.mark.langcache(attributes=("function",))
+@both_orders
+def test_greenlets_that_ask_the_same_share_one_answer(
+    run: Callable[..., Ended], langcache_server: LocalServer, start: str
+) -> None:
+    server = langcache_server
+    ended = run(start + ASIDE, server.url, server.api_key, server.cache_id)
+    assert ended[:3] == (0, "done\n", "")
+
+
+def test_a_process_whose_greenlets_still_wait_exits_at_once(run: Callable[..., Ended]) -> None:
+    ended = run(
+        FIRST
+        + """
+import gevent, time
+client = LangCache()
+client.search("hi")
+gevent.spawn(client.search, "wait")
+gevent.sleep(0.1)
+print("last word at", time.monotonic(), flush=True)
+"""
+    )
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.exit_seconds < 30
+
+
+def test_clients_leave_no_descriptors_behind(run: Callable[..., Ended]) -> None:
+    ended = run(
+        FIRST
+        + """
+import os
+def use():
+    with LangCache() as client:
+        client.search("hi")
+    return len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0
+first = use()
+for _ in range(5):
+    last = use()
+assert last <= first, (first, last)
+print("done")
+"""
+    )
+    assert ended[:3] == (0, "done\n", "")
+
+
+@pytest.mark.skipif("not hasattr(__import__('os'), 'fork')")
+def test_a_forked_child_uses_the_client_anew(run: Callable[..., Ended]) -> None:
+    ended = run(
+        FIRST
+        + """
+import os, warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # a fork with threads
+client = LangCache()
+assert client.search("hi").response == "HI"
+child = os.fork()
+assert client.search("both").response == "BOTH"
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+    print("done")
+client.close()
+"""
+    )
+    assert ended[:3] == (0, "done\n", "")
+
+
+def test_eventlet_is_refused_with_what_to_use_instead(run: Callable[..., Ended]) -> None:
+    """A stand-in: eventlet itself no longer runs on new Pythons."""
+    ended = run(
+        """
+        import sys, types
+        eventlet = sys.modules["eventlet.patcher"] = types.ModuleType("eventlet.patcher")
+        eventlet.is_monkey_patched = lambda module: module == "thread"
+        from langcache import LangCache
+        try:
+            LangCache()
+        except RuntimeError as error:
+            print(error)
+        """
+    )
+    assert "eventlet" in ended.out
+    assert "gthread" in ended.out
