@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -173,7 +174,7 @@ class Transport:
             if other.is_closed():
                 self._clients.pop(other, None)
         scope = _scope(self._make)
-        owned = self._clients[asyncio.get_running_loop()] = _LoopClient(await scope.__anext__(), scope)
+        owned = self._clients[asyncio.get_running_loop()] = _LoopClient(await _open(scope), scope)
         return owned.client
 
 
@@ -188,6 +189,27 @@ async def _scope(make: Callable[[], ReplyClient]) -> AsyncGenerator[ReplyClient,
         yield client
     finally:
         await client.aclose()
+
+
+def _open(scope: AsyncGenerator[ReplyClient, None]) -> Awaitable[ReplyClient]:
+    """Start the generator, which then has a finalizer in any case.
+
+    Event loops set one for what runs on them, but not all do: nest_asyncio's don't under
+    ``run_until_complete``.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    if hooks.finalizer is None:
+        sys.set_asyncgen_hooks(finalizer=_begin_to_close)
+    try:
+        return scope.__anext__()  # which reads the finalizer now, not when it is awaited
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+
+
+def _begin_to_close(scope: AsyncGenerator[ReplyClient, None]) -> None:
+    """Close as far as that can be done at once; Python would print an error about the rest."""
+    with suppress(StopIteration, RuntimeError):  # it is closed; the loop is closed
+        scope.aclose().__await__().send(None)
 
 
 def _may_repeat(request: Request[Any], error: NoResponseError) -> bool:
