@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from types import TracebackType
@@ -15,6 +14,7 @@ from ._call.caller import ApiKey, Caller
 from ._call.debug import Logger, check_logger
 from ._call.disabled import DisabledClient
 from ._call.transport import Transport
+from ._copies import Uncopied, shallow_copy
 from ._established.mistakes import explain_arguments, explain_operation, missing_attribute
 from .aside.core import Aside
 from .aside.execution import Execution, InLoop
@@ -42,12 +42,13 @@ __all__ = ["ApiKey", "AsyncLangCache"]
 ClientT = TypeVar("ClientT", bound="AsyncLangCache")
 
 
-class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods):
+class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods, Uncopied):
     """A client for one cache of a LangCache service, for asyncio programs.
 
     Use it under ``async with``, or call `aclose` at the end; a client that is merely dropped is closed by its
     event loop. Any number of tasks may share a client at once, and it may be used in one event loop after
-    another.
+    another. It is never copied: `copy.copy` and `copy.deepcopy` return the client itself, and pickling it
+    raises `TypeError`, since the pickle would hold the API key.
 
     Args:
         server_url: the URL of the service; ``https://`` is added to a bare host. Default:
@@ -341,7 +342,7 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods):
             raise ValueError("attributes: a scope needs at least one")
         scope = (self._scope or Scope({})).narrowed(attributes)
         self._limits.attribute_map(scope.attributes)
-        scoped = copy.copy(self)
+        scoped = shallow_copy(self)
         scoped._scope = scope
         return scoped
 

@@ -22,6 +22,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
+from ._call.loops import running_loop
 from ._established.mistakes import explain_arguments
 from ._portal.native import Queue, new_queue
 from ._portal.tasks import ResultOrExit, result_or_exit
@@ -169,7 +170,7 @@ class Batch(AsyncIterable[Result[I, R]], Generic[I, R]):
 
     async def _run(self) -> AsyncGenerator[Result[I, R], None]:
         self._begin()
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         running: deque[asyncio.Task[ResultOrExit[Result[I, R]]]] = deque()
         items = _iterate(self._items)
         fetch: asyncio.Task[Any] | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import functools
 import weakref
 from collections.abc import Callable, Coroutine
@@ -16,6 +15,7 @@ from msgspec import UNSET, UnsetType
 from ._call.caller import ApiKey
 from ._call.connections import refuse_open_session
 from ._call.debug import Logger
+from ._copies import Uncopied, shallow_copy
 from ._established.mistakes import explain_arguments, missing_attribute
 from ._portal.portal import Portal
 from .aside.blocking_methods import BlockingAsideMethods
@@ -91,14 +91,15 @@ def _replaced_by(made: F) -> Callable[[Callable[..., Any]], F]:
     return lambda stub: made
 
 
-class LangCache(BlockingAsideMethods):
+class LangCache(BlockingAsideMethods, Uncopied):
     """A client for one cache of a LangCache service, for scripts and threaded programs.
 
     Any number of threads may share one. The first blocking call starts an event loop on a thread of the
     client's own, and each blocking call runs there; each ``..._async`` method runs in the event loop that
     awaits it. Use the client under ``with`` or ``async with``, or call `close`; one that is merely dropped is
     closed by the garbage collector, or when the interpreter exits. After a fork the child makes its own
-    connections.
+    connections. `copy.copy` and `copy.deepcopy` return the client itself; it can't be pickled, so each
+    process that multiprocessing spawns makes its own.
 
     The arguments are those of `AsyncLangCache`, except for these:
 
@@ -217,7 +218,7 @@ class LangCache(BlockingAsideMethods):
 
     def scoped(self: ClientT, **attributes: AttributeValue) -> ClientT:
         """See `AsyncLangCache.scoped`."""
-        scoped = copy.copy(self)
+        scoped = shallow_copy(self)
         scoped._portal_client = self._portal_client.scoped(**attributes)
         scoped._async_client = self._async_client.scoped(**attributes)
         scoped._scope = scoped._portal_client._scope

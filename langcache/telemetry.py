@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ._copies import Uncopied
 from ._version import __version__
 from ._wire.exchange import Request
 from .errors import StatusError
@@ -26,7 +27,7 @@ __all__ = ["Telemetry"]
 _SYSTEM = "langcache"
 
 
-class Telemetry:
+class Telemetry(Uncopied):
     """Spans and metrics of a client: ``AsyncLangCache(..., telemetry=Telemetry())``.
 
     Each operation has a CLIENT span, such as ``search my-cache``, with the attributes of OpenTelemetry's

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import functools
 import os
 import sys
@@ -15,6 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from .._copies import Uncopied, shallow_copy
 from .._wire.exchange import Reply, Request
 from ..errors import TimeoutException
 from ..limits import check_duration, check_path_segment
@@ -22,6 +22,7 @@ from ..retries import RetryConfig, check_retries
 from ..telemetry import Telemetry
 from . import protocol
 from .deadlines import is_over, time_left, time_limit
+from .loops import running_loop
 from .retrying import with_retries
 from .transport import Transport
 
@@ -36,7 +37,7 @@ ApiKey: TypeAlias = str | Callable[[], str | Awaitable[str | None] | None]
 _DEFAULT_TIMEOUT = 10.0
 
 
-class Caller:
+class Caller(Uncopied):
     """Makes the calls of one client, with the client's settings.
 
     Args:
@@ -154,7 +155,7 @@ class Caller:
 
     def with_authorization(self, authorization: str) -> Caller:
         """A caller that uses this authorization, as `ask_for_key` gave it, for each try."""
-        caller = copy.copy(self)
+        caller = shallow_copy(self)
         caller._authorization = authorization
         return caller
 
@@ -170,6 +171,7 @@ class Caller:
         """
         assert self._key_source is not None
         timeout = timeout or _DEFAULT_TIMEOUT  # a user's own HTTP client limits only the exchange
+        running_loop()  # before anything is made that waits for one
         key = self._key_source()
         if isawaitable(key):
             limit = time_limit(timeout)

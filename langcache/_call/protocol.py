@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from .._copies import Uncopied
 from .._version import __version__
 from .._wire.exchange import UNREADABLE, Operation, Reply, Request
 from ..errors import LangCacheError, ResponseValidationError, error_from_reply
@@ -264,7 +265,7 @@ def _parts(url: str) -> SplitResult | None:
     return parts if is_host else None
 
 
-class _Secret(str):
+class _Secret(Uncopied, str):
     # Tools that show a traceback with local variables use their repr.
     __slots__ = ()
 

@@ -18,6 +18,7 @@ from .connections import AiohttpClient, ReplyClient, adapt, is_factory
 from .deadlines import time_left
 from .debug import ExchangeLog, Logger
 from .forks import leave_to_parent
+from .loops import running_loop
 
 __all__ = ["Transport"]
 
@@ -37,7 +38,7 @@ class _Waiting:
     """A task that waits. The wait can be cut short, and the task then goes on as if it was not cancelled."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
+        self.loop = running_loop()
         self._task = asyncio.current_task()
         self._is_cut_short = False
         self._cancelled_before = _cancellations(self._task)
@@ -143,7 +144,7 @@ class Transport:
 
     async def aclose(self) -> None:
         """Close the HTTP client of the running event loop. Other loops close theirs in their next turn."""
-        owned = self._clients.pop(asyncio.get_running_loop(), None)
+        owned = self._clients.pop(running_loop(), None)
         self.discard()
         if owned is not None:
             await owned.scope.aclose()
@@ -166,7 +167,7 @@ class Transport:
             raise ClosedError("this client is closed; make a new one")
         if self._given is not None:
             return self._given
-        owned = self._clients.get(asyncio.get_running_loop())
+        owned = self._clients.get(running_loop())
         return None if owned is None else owned.client
 
     async def _new_client(self) -> ReplyClient:
@@ -174,7 +175,7 @@ class Transport:
             if other.is_closed():
                 self._clients.pop(other, None)
         scope = _scope(self._make)
-        owned = self._clients[asyncio.get_running_loop()] = _LoopClient(await _open(scope), scope)
+        owned = self._clients[running_loop()] = _LoopClient(await _open(scope), scope)
         return owned.client
 
 

@@ -165,13 +165,14 @@ class Aside:
     async def _answer(self, question: Question[T], compute: Callable[[], Awaitable[T]]) -> Answer[T]:
         if question.outcome is not None:
             return self._counted(await self._computed(question, question.outcome, compute))
+        execution = self.state.execution
+        domain = execution.flight_domain()
         authorization = None
         if self.lookups.asks_for_key:
             authorization, failed = await self.lookups.authorization(question)
             if failed is not None:
                 return self._counted(await self._computed(question, failed, compute))
-        execution = self.state.execution
-        flight_key = question.flight_key(execution.flight_domain(), authorization)
+        flight_key = question.flight_key(domain, authorization)
         while True:
             flight, leader = execution.flights.join(flight_key)
             if flight is None:

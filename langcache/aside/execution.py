@@ -8,11 +8,11 @@ codecs) run in the calling thread, and only the requests run on the portal's eve
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+from .._call.loops import running_loop
 from .flight import TaskFlights
 from .thread_flight import ThreadFlights
 
@@ -41,7 +41,7 @@ class InLoop:
 
     def flight_domain(self) -> Hashable:
         """Equal for calls that may share a flight: the event loop, as no other loop can await its tasks."""
-        return asyncio.get_running_loop()
+        return running_loop()
 
     def run(self, method: str, function: Callable[..., Awaitable[T]], *args: Any) -> Awaitable[T]:
         """Run a coroutine function that makes requests."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 from inspect import isawaitable
 from typing import Any, TypeVar
 
+from .._call.loops import running_loop
 from .._portal.tasks import ResultOrExit, result_or_exit
 from ..errors import ClosedError
 from .entries import Entries
@@ -80,7 +81,7 @@ class Stores:
 
     async def drain(self) -> None:
         """Wait for the stores of this event loop; cancel those that are not done after ``close_timeout``."""
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         pending = [task for task in self._state.pending_stores if task.get_loop() is loop]
         if pending:
             _, late = await asyncio.wait(pending, timeout=self._state.config.close_timeout)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable
 from functools import partial
 from inspect import isawaitable
 from typing import Any, Generic, TypeVar
@@ -108,6 +108,7 @@ async def _read(
 ) -> AsyncGenerator[Any, None]:
     """Yield, for one reader, the outcome of the lookup, then the chunks."""
     state = aside.state
+    domain = state.execution.flight_domain()
     lookup = question.outcome
     authorization: str | None = None
     if lookup is None and aside.lookups.asks_for_key:
@@ -115,7 +116,7 @@ async def _read(
     lookup_yielded = chunk_yielded = counted = False
     while True:
         # No await until `add_participant`, or the stream might end in between.
-        stream, follows = _join(aside, question, source, authorization, lookup)
+        stream, follows = _join(aside, question, source, domain, authorization, lookup)
         outer = stream.add_participant()
         timeout = state.config.flight_timeout if follows else None
         try:
@@ -156,12 +157,12 @@ def _join(
     aside: Aside,
     question: Question[list[C]],
     source: Callable[[], Any],
+    domain: Hashable,
     authorization: str | None,
     lookup: Lookup | None,
 ) -> tuple[_SharedStream[C], bool]:
     """The stream to read, and whether another reader began it. With a lookup outcome it is not shared."""
     streams = aside.state.streams
-    domain = aside.state.execution.flight_domain()
     stream_key = object() if lookup else question.flight_key(domain, authorization)
     stream: _SharedStream[C] | None = streams.get(stream_key)
     if stream is not None and stream.is_joinable and not stream.would_deadlock():

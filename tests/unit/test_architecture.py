@@ -35,6 +35,7 @@ FROM_THE_TOP = [
     "models",
     "_wire",
     "_established",
+    "_copies",
     "_lazy",
     "_version",
 ]
