@@ -18,11 +18,30 @@ _OFF = ("", "0", "false", "no", "off")
 
 
 class Logger(Protocol):
-    """Anything with the ``debug`` method of a `logging.Logger`."""
+    """Anything with a ``debug`` method: a `logging.Logger`, or one of loguru or structlog, for example."""
 
     def debug(self, msg: str, /, *args: Any) -> Any:
-        """Log a line, with ``args`` filled into ``msg`` by ``%``."""
+        """Log a line. Only a `logging.Logger` gets ``args``, to fill into ``msg``; others get a whole line."""
         ...
+
+
+class _WholeLines:
+    """Gives whole lines to a logger that is not one of `logging`, and may fill ``args`` in in another way."""
+
+    def __init__(self, logger: Logger) -> None:
+        self._logger = logger
+        self.is_enabled_for: Any = getattr(logger, "isEnabledFor", None)
+
+    def debug(self, msg: str, /, *args: Any) -> Any:
+        return self._logger.debug(msg % args)
+
+
+def is_enabled(logger: Logger) -> bool:
+    """Whether the logger logs debug lines, as far as it tells."""
+    tells = (
+        logger.is_enabled_for if isinstance(logger, _WholeLines) else getattr(logger, "isEnabledFor", None)
+    )
+    return not callable(tells) or bool(tells(logging.DEBUG))
 
 
 def default_logger() -> Logger | None:
@@ -47,7 +66,8 @@ def check_logger(given: object) -> Logger | None:
         return default_logger()
     if not callable(getattr(given, "debug", None)):
         raise wrong_type("debug_logger", "a logger, with a debug method as a logging.Logger has", given)
-    return cast("Logger", given)
+    logger = cast("Logger", given)
+    return logger if isinstance(given, logging.Logger | logging.LoggerAdapter) else _WholeLines(logger)
 
 
 class ExchangeLog:

@@ -16,7 +16,7 @@ from ..errors import ClosedError, NoResponseError
 from ..httpclient import ClientSource
 from .connections import AiohttpClient, ReplyClient, adapt, is_factory
 from .deadlines import time_left
-from .debug import ExchangeLog, Logger
+from .debug import ExchangeLog, Logger, is_enabled
 from .forks import leave_to_parent
 from .loops import running_loop
 
@@ -101,7 +101,7 @@ class Transport:
         """
         client = self._client() or await self._new_client()
         log = None
-        if self._logger is not None:
+        if self._logger is not None and is_enabled(self._logger):
             log = ExchangeLog(self._logger, request, url, nth_try, bodies=self._log_bodies)
         method, content = request.operation.method, request.body
         started = time.monotonic()
