@@ -21,7 +21,7 @@ class Logger(Protocol):
     """Anything with a ``debug`` method: a `logging.Logger`, or one of loguru or structlog, for example."""
 
     def debug(self, msg: str, /, *args: Any) -> Any:
-        """Log a line. Only a `logging.Logger` gets ``args``, to fill into ``msg``; others get a whole line."""
+        """Log a line. Only a `logging.Logger` gets ``args`` to fill into it; others get a whole line."""
         ...
 
 
@@ -30,7 +30,7 @@ class _WholeLines:
 
     def __init__(self, logger: Logger) -> None:
         self._logger = logger
-        self.is_enabled_for: Any = getattr(logger, "isEnabledFor", None)
+        self.isEnabledFor: Any = getattr(logger, "isEnabledFor", None)
 
     def debug(self, msg: str, /, *args: Any) -> Any:
         return self._logger.debug(msg % args)
@@ -38,9 +38,7 @@ class _WholeLines:
 
 def is_enabled(logger: Logger) -> bool:
     """Whether the logger logs debug lines, as far as it tells."""
-    tells = (
-        logger.is_enabled_for if isinstance(logger, _WholeLines) else getattr(logger, "isEnabledFor", None)
-    )
+    tells = getattr(logger, "isEnabledFor", None)
     return not callable(tells) or bool(tells(logging.DEBUG))
 
 

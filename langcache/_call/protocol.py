@@ -36,6 +36,11 @@ SearchT = TypeVar("SearchT", bound=SearchRequest)
 USER_AGENT = f"langcache-python/{__version__}"
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_FRAMING = {
+    *("connection", "expect", "http2-settings", "keep-alive", "proxy-connection", "te", "upgrade"),
+    *("content-encoding", "content-length", "trailer", "transfer-encoding"),
+}
+"""The headers that say where a message ends, how its body is encoded, or what becomes of its connection."""
 _NETLOC = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+(?:%25[\w.-]+)?\])(?::\d+)?", re.ASCII)
 _URL_CHARS = re.compile(r"[!-\[\]-~]+")  # visible ASCII without the backslash
 _SECRET_CHARS = 12
@@ -327,6 +332,11 @@ def _header_name(name: object) -> str:
         raise TypeError(f"http_headers: names must be str, but one is {type(name).__name__}")
     if not _HEADER_NAME.fullmatch(name):
         raise ValueError(f"http_headers: {name!r} can't be the name of a header")
+    if name.lower().replace("_", "-") in _FRAMING:  # CGI takes the two for the same
+        raise ValueError(
+            f"http_headers: {name!r} says how the message is sent, which the client itself must decide; "
+            "leave it out (settings of connections belong to an aiohttp.ClientSession, given as client=)"
+        )
     return name
 
 

@@ -286,3 +286,22 @@ async def test_tls_to_a_service_that_speaks_none_says_what_to_write(connect, ser
     client = connect(server_url=service.url.replace("http://", "https://"))
     with pytest.raises(ConnectError, match="begin server_url with http://"):
         await client.flush()
+
+
+OPERATIONS = {
+    "search": ("p",),
+    "set": ("p", "r"),
+    "delete_by_id": ("e",),
+    "delete_query": ({"a": "b"},),
+    "flush": (),
+    "conversational_search": ("p",),
+    "health": (),
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+async def test_no_operation_sends_a_header_that_frames_the_message(connect, service, operation):
+    call = getattr(connect(), operation)
+    with pytest.raises(ValueError, match="http_headers: 'transfer-encoding' says how"):
+        await call(*OPERATIONS[operation], http_headers={"transfer-encoding": "chunked"})
+    assert service.seen == []

@@ -333,3 +333,41 @@ def test_anything_but_a_success_raises_and_knows_its_tries(status):
     with pytest.raises(errors.StatusError) as raised:
         read(protocol.flush(), status, json.dumps({"detail": "no"}).encode())
     assert (raised.value.status_code, raised.value.data.detail, raised.value.tries) == (status, "no", 2)
+
+
+FRAMING = [
+    "Connection",
+    "Content-Encoding",
+    "Content-Length",
+    "Expect",
+    "HTTP2-Settings",
+    "Keep-Alive",
+    "Proxy-Connection",
+    "TE",
+    "Trailer",
+    "Transfer-Encoding",
+    "Upgrade",
+]
+
+
+@pytest.mark.parametrize("name", FRAMING)
+@pytest.mark.parametrize(
+    "written", [str, str.lower, str.upper, str.swapcase, lambda name: name.replace("-", "_")]
+)
+def test_headers_that_frame_the_message_are_refused(name, written):
+    for request in (protocol.flush(), protocol.delete_by_id("e")):
+        with pytest.raises(ValueError, match=r"http_headers: .* says how the message is sent.*leave it out"):
+            protocol.headers(request, "Bearer k", {"X-Other": "fine", written(name): "chunked"})
+
+
+@pytest.mark.parametrize(
+    "name", [":authority", " Content-Length", "Content-Length ", "Content-Length:", "A\tB", ""]
+)
+def test_names_around_them_are_no_names(name):
+    with pytest.raises(ValueError, match=r"http_headers: .* can't be the name of a header"):
+        protocol.headers(protocol.flush(), "Bearer k", {name: "0"})
+
+
+@pytest.mark.parametrize("name", ["Host", "Accept-Encoding", "Content-Type", "X-Content-Length"])
+def test_other_headers_are_the_users_to_set(name):
+    assert protocol.headers(protocol.flush(), "Bearer k", {name: "a"})[name] == "a"
