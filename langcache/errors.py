@@ -14,6 +14,7 @@
     │   ├── UnexpectedError             500   UnexpectedErrorResponseContent
     │   └── APIError                    any other status
     │       └── GatewayError            502, 503, 504: from a proxy in front of the service
+    │           └── ServiceUnavailableError    503, with a problem: from the service itself
     ├── ResponseValidationError         a 2xx status, but the body can't be read
     ├── RequestError                    no reply came
     │   ├── ConnectError                no connection (also a ConnectionError)
@@ -82,6 +83,7 @@ __all__ = [
     "ResourceUnavailableErrorResponseContent",
     "ResourceUnavailableErrorResponseContentData",
     "ResponseValidationError",
+    "ServiceUnavailableError",
     "StatusError",
     "TimeoutException",
     "TooManyRequestsError",
@@ -230,6 +232,14 @@ class GatewayError(APIError):
     """502, 503 or 504: a proxy in front of the service could not reach it."""
 
 
+class ServiceUnavailableError(GatewayError):
+    """503, and the body is a problem: the service itself says that it can't answer now.
+
+    It is a `GatewayError` too, so that code that handles a 503 needs no second case. A 503 without a problem
+    in JSON comes from a proxy, and is a plain `GatewayError`.
+    """
+
+
 class ResponseValidationError(LangCacheError):
     """The service answered with a 2xx status, but the body can't be read."""
 
@@ -286,12 +296,14 @@ _BY_STATUS: dict[int, type[StatusError]] = {
 
 
 def error_from_reply(reply: Reply) -> StatusError:
-    """The error for a reply. Its class depends on the status alone."""
+    """The error for a reply. Its class depends on the status alone, but for a 503."""
     problem = _problem(reply)
     kind = _BY_STATUS.get(reply.status_code)
     if kind is not None:
         return kind(problem, reply)
     fallback = GatewayError if reply.status_code in (502, 503, 504) else APIError
+    if reply.status_code == 503 and (problem.type or problem.title):
+        fallback = ServiceUnavailableError
     error = fallback(_describe(reply.status_code, problem, reply.text, reply.headers.get("Location")), reply)
     error.data = problem
     return error

@@ -15,6 +15,7 @@ from langcache.errors import (
     NoResponseError,
     NotFoundError,
     ResponseValidationError,
+    ServiceUnavailableError,
     TimeoutException,
     TooManyRequestsError,
     UnexpectedError,
@@ -185,6 +186,14 @@ ROWS = [
         "502 with an HTML page", sends(reply(PAGE, status="502 Bad Gateway", kind="text/html")), GatewayError
     ),
     Row("503 with an empty body", sends(reply(b"", status="503 Service Unavailable")), GatewayError),
+    Row(
+        "503 with an HTML page",
+        sends(reply(PAGE, status="503 Service Unavailable", kind="text/html")),
+        GatewayError,
+    ),
+    Row(
+        "503 with a problem", sends(reply(PROBLEM, status="503 Service Unavailable")), ServiceUnavailableError
+    ),
     Row("429", sends(reply(PROBLEM, status="429 Too Many Requests")), TooManyRequestsError),
     Row("a status that HTTP does not know", sends(reply(PROBLEM, status="799 Why Not")), APIError),
     Row(

@@ -54,7 +54,6 @@ def every_error():
         (429, errors.TooManyRequestsErrorResponseContent),
         (500, errors.UnexpectedErrorResponseContent),
         (502, errors.GatewayError),
-        (503, errors.GatewayError),
         (504, errors.GatewayError),
         (302, errors.APIError),
         (418, errors.APIError),
@@ -80,6 +79,34 @@ def test_the_class_follows_from_the_status_whatever_the_body(status, kind, body,
     assert error.headers["content-type"] == content_type
     assert error.body == error.raw_response.text
     assert str(error).startswith(str(status))
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({**PROBLEM, "type": "/errors/service-unavailable"}, errors.ServiceUnavailableError),
+        ({"type": "/errors/of/a/newer/service"}, errors.ServiceUnavailableError),
+        ({"title": "Service unavailable", "status": 503}, errors.ServiceUnavailableError),
+        ({"title": "Service unavailable", "type": 5}, errors.ServiceUnavailableError),
+        ({"message": "no healthy upstream"}, errors.GatewayError),
+        ({"type": "", "title": None}, errors.GatewayError),
+        ({"type": ["/errors/service-unavailable"]}, errors.GatewayError),
+        ({"statusCode": 503}, errors.GatewayError),
+        ([PROBLEM], errors.GatewayError),
+        ("service-unavailable", errors.GatewayError),
+        (b"<html><title>503</title></html>", errors.GatewayError),
+        (b'{"type": "/errors/service-una', errors.GatewayError),
+        (b"", errors.GatewayError),
+    ],
+)
+@pytest.mark.parametrize("content_type", ["application/json", "application/problem+json", "text/html"])
+def test_a_503_with_a_problem_is_the_services_own(body, kind, content_type):
+    error = errors.error_from_reply(reply(503, body, Content_Type=content_type))
+    assert type(error) is kind
+    assert error.status_code == 503
+    assert isinstance(error, errors.GatewayError)
+    assert isinstance(error, errors.APIError)
+    assert type(pickle.loads(pickle.dumps(error))) is kind
 
 
 def test_data_has_every_field_of_the_problem():
