@@ -15,7 +15,7 @@ from ._call.debug import Logger, check_logger
 from ._call.disabled import DisabledClient
 from ._call.transport import Transport
 from ._copies import Uncopied, shallow_copy
-from ._established.mistakes import explain_arguments, explain_operation, missing_attribute
+from ._established.mistakes import explain_arguments, explain_operation, missing_attribute, name_after
 from .aside.core import Aside
 from .aside.execution import Execution, InLoop
 from .aside.methods import AsyncAsideMethods
@@ -393,3 +393,6 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods, Uncopied):
 
         def __getattr__(self, name: str) -> Any:
             raise missing_attribute(self, name)
+
+
+name_after(AsyncLangCache)

@@ -16,7 +16,7 @@ from ._call.caller import ApiKey
 from ._call.connections import refuse_open_session
 from ._call.debug import Logger
 from ._copies import Uncopied, shallow_copy
-from ._established.mistakes import explain_arguments, missing_attribute
+from ._established.mistakes import explain_arguments, missing_attribute, name_after, rename_in
 from ._portal.portal import Portal
 from .aside.blocking_methods import BlockingAsideMethods
 from .aside.core import Aside
@@ -49,8 +49,13 @@ def _blocking(
 
     @functools.wraps(method)
     def call(self: LangCache, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self._portal.call(name, advice, method, self._portal_client, *args, **kwargs)
+        try:
+            return self._portal.call(name, advice, method, self._portal_client, *args, **kwargs)
+        except TypeError as error:
+            rename_in(error, method, call.__qualname__)
+            raise
 
+    call.__qualname__ = f"LangCache.{name}"
     return call
 
 
@@ -61,10 +66,14 @@ def _awaitable(
 
     @functools.wraps(method)
     async def call(self: LangCache, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return await method(self._async_client, *args, **kwargs)
+        try:
+            return await method(self._async_client, *args, **kwargs)
+        except TypeError as error:
+            rename_in(error, method, call.__qualname__)
+            raise
 
     call.__name__ += "_async"
-    call.__qualname__ += "_async"
+    call.__qualname__ = f"LangCache.{call.__name__}"
     return call
 
 
@@ -76,9 +85,14 @@ def _blocking_batch(
 
     @functools.wraps(method)
     def call(self: LangCache, /, *args: P.args, **kwargs: P.kwargs) -> list[Result[I, R]]:
-        batch = method(self._portal_client, *args, **kwargs)
+        try:
+            batch = method(self._portal_client, *args, **kwargs)
+        except TypeError as error:
+            rename_in(error, method, call.__qualname__)
+            raise
         return batch._run_in_thread(functools.partial(self._portal.begin, name, "use AsyncLangCache"))
 
+    call.__qualname__ = f"LangCache.{name}"
     return call
 
 
@@ -150,7 +164,11 @@ class LangCache(BlockingAsideMethods, Uncopied):
             )
 
         self._portal_client = make_client(client)
-        self._async_client = make_client(async_client)
+        try:
+            self._async_client = make_client(async_client)
+        except TypeError as error:  # all but this argument has been checked by now
+            error.args = (f"async_{error}",)
+            raise
         self._portal = Portal(self._portal_client)
         self._scope: Scope | None = None
         self._aside: Aside = self._portal_client._make_aside(
@@ -286,3 +304,6 @@ class LangCache(BlockingAsideMethods, Uncopied):
 
         def __getattr__(self, name: str) -> Any:
             raise missing_attribute(self, name)
+
+
+name_after(LangCache)

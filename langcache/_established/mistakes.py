@@ -10,7 +10,14 @@ import inspect
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-__all__ = ["explain_arguments", "explain_operation", "missing_attribute", "unexpected_arguments"]
+__all__ = [
+    "explain_arguments",
+    "explain_operation",
+    "missing_attribute",
+    "name_after",
+    "rename_in",
+    "unexpected_arguments",
+]
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -129,12 +136,32 @@ def unexpected_arguments(call: str, names: Iterable[str], parameters: Mapping[st
     return TypeError(f"{call}() got an unexpected keyword argument {unexpected}{advice and f': {advice}'}")
 
 
+def name_after(owner: type[Any]) -> None:
+    """Name the methods that a class has from its base classes after the class itself.
+
+    Python names a function by its ``__qualname__`` in the error for a wrong call, and users know the class
+    that they call, not its base classes. They must be the base classes of this class alone.
+    """
+    for base in owner.__mro__[1:-1]:
+        for member in vars(base).values():
+            while inspect.isfunction(member) and member.__qualname__.startswith(f"{base.__name__}."):
+                member.__qualname__ = f"{owner.__name__}.{member.__name__}"
+                member = getattr(member, "__wrapped__", None)
+
+
+def rename_in(error: TypeError, method: Callable[..., object], name: str) -> None:
+    """Replace the name of a method by another in the error for a wrong call of it. Other errors are kept."""
+    message, wrong = str(error), f"{method.__qualname__}()"
+    if message.startswith(wrong):
+        error.args = (f"{name}(){message.removeprefix(wrong)}",)
+
+
 def _explain(function: Callable[..., object], arguments: Mapping[str, object], error: TypeError) -> None:
-    """Raise an error with advice on each argument that the function does not have, if there is any advice."""
+    """Add advice to the error on each argument that the function does not have, if there is any advice."""
     parameters = inspect.signature(function).parameters
     advice = [_advice(name, parameters) for name in arguments if name not in parameters]
     if any(advice):
-        raise TypeError(f"{error}: {'; '.join(filter(None, advice))}") from error
+        error.args = (f"{error}: {'; '.join(filter(None, advice))}",)
 
 
 def _advice(name: str, parameters: Mapping[str, object]) -> str | None:
