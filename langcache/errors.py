@@ -299,6 +299,9 @@ def error_from_reply(reply: Reply) -> StatusError:
     """The error for a reply. Its class depends on the status alone, but for a 503."""
     problem = _problem(reply)
     kind = _BY_STATUS.get(reply.status_code)
+    if kind is NotFoundError and not (problem.type or problem.title or problem.detail):
+        message = f"{_describe(404, problem, reply.text)} (not an answer of the service: check server_url)"
+        return kind(problem, reply, message=message)
     if kind is not None:
         return kind(problem, reply)
     fallback = GatewayError if reply.status_code in (502, 503, 504) else APIError

@@ -29,7 +29,6 @@ from .transport import Transport
 __all__ = ["ApiKey", "Caller"]
 
 ModelT = TypeVar("ModelT")
-T = TypeVar("T")
 
 ApiKey: TypeAlias = str | Callable[[], str | Awaitable[str | None] | None]
 """A key, or a sync or async callable that returns one. The callable is called before each try."""
@@ -60,13 +59,9 @@ class Caller(Uncopied):
     ) -> None:
         self._transport = transport
         self._telemetry = telemetry
-        self.cache_id: str = check_path_segment(
-            "cache_id", _given_or_env("cache_id", cache_id, "LANGCACHE_CACHE_ID")
-        )
-        self.base_url: str = protocol.base_url(
-            _given_or_env("server_url", server_url, "LANGCACHE_SERVER_URL"), self.cache_id
-        )
-        key = _given_or_env("api_key", api_key, "LANGCACHE_API_KEY")
+        url, key, cache = _given_or_env(server_url=server_url, api_key=api_key, cache_id=cache_id)
+        self.cache_id: str = check_path_segment("cache_id", cache)
+        self.base_url: str = protocol.base_url(url, self.cache_id)
         self._key_source = key if callable(key) else None
         self._authorization = None if callable(key) else protocol.authorization(key)
         self._retry_config = check_retries("retry_config", retry_config)
@@ -186,13 +181,22 @@ class Caller(Uncopied):
         return protocol.authorization(key)
 
 
-def _given_or_env(argument: str, given: T | None, variable: str) -> T | str:
-    if given is not None:
-        return given
-    from_env = os.environ.get(variable, "").strip()  # often read from a file that ends in a line end
-    if not from_env:
-        raise ValueError(f"{argument}: is missing; pass {argument}= or set {variable}")
-    return from_env
+def _given_or_env(**given: Any) -> list[Any]:
+    """The settings, those that are None from the environment. Raises an error that names all missing ones."""
+    settings: list[Any] = []
+    missing: list[str] = []
+    for argument, value in given.items():
+        variable = f"LANGCACHE_{argument.upper()}"
+        if value is None:
+            value = os.environ.get(variable, "").strip()  # often read from a file that ends in a line end
+            if not value:
+                missing.append(f"{argument}: is missing; pass {argument}= or set {variable}")
+        settings.append(value)
+    if missing:
+        if len(missing) == len(given):
+            missing.append("python -m langcache serve starts a service on this machine and prints all three")
+        raise ValueError("\n".join(missing))
+    return settings
 
 
 def _seconds(timeout_ms: object) -> float | None:

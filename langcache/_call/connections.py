@@ -260,8 +260,20 @@ def _request_error(error: BaseException, timeout: float | None, head: Reply | No
         hint = "if the service speaks plain HTTP, begin server_url with http://"
         return ConnectError(f"no connection to the service: it does not speak TLS ({hint})")
     if isinstance(error, aiohttp.ClientConnectorError):
-        return ConnectError(f"no connection to the service: {what}")
+        return ConnectError(f"no connection to the service: {what}{_hint(error)}")
     return NoResponseError(f"the connection ended before the reply did: {what}", head)
+
+
+def _hint(error: aiohttp.ClientConnectorError) -> str:
+    """What to say besides if nothing listens at an address of this machine."""
+    refused = isinstance(error.os_error, ConnectionRefusedError)
+    if refused and _is_loopback(error.host) and not isinstance(error, aiohttp.ClientProxyConnectionError):
+        return "; does the service run there? python -m langcache serve starts the local one"
+    return ""
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or host == "::1" or host.startswith("127.")
 
 
 def _redact(error: aiohttp.ClientResponseError) -> None:

@@ -44,6 +44,9 @@ _FRAMING = {
 _NETLOC = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+(?:%25[\w.-]+)?\])(?::\d+)?", re.ASCII)
 _URL_CHARS = re.compile(r"[!-\[\]-~]+")  # visible ASCII without the backslash
 _SECRET_CHARS = 12
+_OPERATIONS_PATH = re.compile(r"/v1(/caches(/.*)?)?$", re.IGNORECASE)
+_PAGE_PATH = re.compile(r"/(docs|redoc|swagger(-ui)?)(/|$)|\.(html?|json|ya?ml|md)$", re.IGNORECASE)
+_WEBSITES = {"redis.io", "www.redis.io", "cloud.redis.io", "app.redislabs.com", "docs.redis.com", "redis.com"}
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 _encode = msgspec.json.Encoder().encode
@@ -254,7 +257,19 @@ def base_url(server_url: object, cache_id: str) -> str:
         raise ValueError(
             "server_url: must be a URL such as https://host[:port]; its host or port can't be one"
         )
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}/v1/caches/{cache_id}/"
+    path = parts.path.rstrip("/")
+    if _OPERATIONS_PATH.search(path):
+        raise ValueError(
+            "server_url: must end before the /v1 at its end, since the client itself appends /v1/caches/ and "
+            "what follows; the cache's id goes in cache_id"
+        )
+    if parts.hostname in _WEBSITES or _PAGE_PATH.search(path):
+        raise ValueError(
+            "server_url: is the address of a page for people, not of a service; the URL of a LangCache "
+            "service is shown with its key and its cache's id, and python -m langcache serve prints that of "
+            "one on this machine"
+        )
+    return f"{parts.scheme}://{parts.netloc}{path}/v1/caches/{cache_id}/"
 
 
 def _parts(url: str) -> SplitResult | None:

@@ -164,6 +164,7 @@ class LoopThread(OSThread):
             self.ended = True
             self._end_calls()
             live_threads.discard(self)
+            self._own_ident = None  # another thread may get the same
 
     async def _serve(self, make_portal: Callable[[], Any]) -> None:
         async with make_portal() as portal:

@@ -70,6 +70,19 @@ def test_what_is_missing_is_named_with_its_variable(monkeypatch, client, missing
 
 
 @CLIENTS
+@pytest.mark.parametrize("given", [set(), {"api_key"}, {"server_url"}, {"cache_id"}])
+def test_all_that_is_missing_is_named_at_once(client, given):
+    arguments = {"server_url": "cache.example", "api_key": "the-key-itself", "cache_id": "c"}
+    with pytest.raises(ValueError, match="is missing") as raised:
+        client(**{name: value for name, value in arguments.items() if name in given})
+    for name, variable in VARIABLES.items():
+        line = f"{name}: is missing; pass {name}= or set {variable}"
+        assert (line in str(raised.value)) is (name not in given)
+    assert ("python -m langcache serve" in str(raised.value)) is (not given)
+    assert "the-key-itself" not in str(raised.value)
+
+
+@CLIENTS
 @pytest.mark.parametrize(
     ("argument", "value", "error"),
     [
@@ -168,3 +181,10 @@ async def test_a_session_for_blocking_calls_is_refused_with_a_way_out():
     async with aiohttp.ClientSession() as session:
         with pytest.raises(TypeError, match=r"client=aiohttp\.ClientSession"):
             LangCache("cache.example", "k", "c", session)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_refused_connection_to_this_machine_asks_whether_the_service_runs(host, unused_tcp_port):
+    async with AsyncLangCache(f"http://{host}:{unused_tcp_port}", "k", "c") as cache:
+        with pytest.raises(ConnectError, match=r"does the service run there\? python -m langcache serve"):
+            await cache.flush(timeout_ms=60_000)

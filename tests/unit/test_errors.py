@@ -276,3 +276,16 @@ def test_every_status_of_the_service_has_a_class_under_both_names():
     assert sorted(kind.status for kind in errors.StatusError.__subclasses__() if kind.status) == [
         400, 401, 403, 404, 413, 424, 429, 500,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", [b"", b"404: Not Found", b"<html>none</html>", {"message": "no route"}, [1]])
+def test_a_404_without_a_problem_says_what_to_check(body):
+    error = errors.error_from_reply(reply(404, body))
+    assert type(error) is errors.NotFoundError
+    assert str(error).startswith("404 Not Found")
+    assert str(error).endswith("(not an answer of the service: check server_url)")
+
+
+@pytest.mark.parametrize("body", [PROBLEM, {"title": "No such cache"}, {"detail": "Not Found"}])
+def test_a_404_of_the_service_says_what_the_service_says(body):
+    assert "server_url" not in str(errors.error_from_reply(reply(404, body)))

@@ -165,6 +165,42 @@ def test_what_cannot_be_a_url_is_refused(server_url):
         protocol.base_url(server_url, "c")
 
 
+@pytest.mark.parametrize(
+    "before", ["https://cache.example", "127.0.0.1:8787", "http://cache.example/behind/a/path"]
+)
+@pytest.mark.parametrize(
+    "end",
+    ["/v1", "/v1/", "/V1", "/v1//", "/v1/caches", "/v1/caches/c", "/v1/caches/other"],
+)
+def test_a_server_url_ends_before_what_the_client_appends(before, end):
+    with pytest.raises(ValueError, match=r"^server_url: must end before the /v1.*cache_id"):
+        protocol.base_url(before + end, "c")
+
+
+@pytest.mark.parametrize("path", ["/v1x", "/v1/behind", "/api/v10", "/v1/cachesX", "/v2", "/docsify"])
+def test_a_path_that_only_looks_like_it_is_kept(path):
+    assert (
+        protocol.base_url(f"https://cache.example{path}", "c") == f"https://cache.example{path}/v1/caches/c/"
+    )
+
+
+@pytest.mark.parametrize(
+    "server_url",
+    [
+        "https://redis.io/docs/latest/develop/ai/langcache/",
+        "redis.io/langcache",
+        "https://cloud.redis.io",
+        "http://127.0.0.1:8787/docs",
+        "http://127.0.0.1:8787/redoc/",
+        "https://cache.example/openapi.json",
+        "https://cache.example/index.html",
+    ],
+)
+def test_the_address_of_a_page_is_none_of_a_service(server_url):
+    with pytest.raises(ValueError, match=r"^server_url: is the address of a page.*langcache serve"):
+        protocol.base_url(server_url, "c")
+
+
 def test_a_server_url_is_text():
     with pytest.raises(TypeError, match="server_url: must be str, but is int"):
         protocol.base_url(7, "c")
