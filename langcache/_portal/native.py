@@ -22,7 +22,8 @@ from typing import Any, Generic, Protocol, TypeVar
 __all__ = ["OSThread", "Queue", "loop_options", "new_lock", "new_queue", "refuse_eventlet"]
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
+
+_NEEDED = ("threading", "select", "socket", "queue")
 
 
 class Queue(Protocol[T]):
@@ -34,9 +35,9 @@ class Queue(Protocol[T]):
 
 
 def _patched_by_gevent() -> bool:
-    """Whether threads are greenlets now."""
+    """Whether gevent has replaced threads, or what an event loop on a thread needs."""
     monkey: Any = sys.modules.get("gevent.monkey")
-    return monkey is not None and bool(monkey.is_module_patched("threading"))
+    return monkey is not None and any(map(monkey.is_module_patched, _NEEDED))
 
 
 def _original(module: str, name: str) -> Any:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import types
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from langcache import LangCache
 from langcache.service import LocalServer
 
 from .conftest import Ended
@@ -29,7 +34,14 @@ with warnings.catch_warnings():
     monkey.patch_all()
 """
 
-both_orders = pytest.mark.parametrize("start", [FIRST, LATE], ids=["patched first", "patched late"])
+THREADS_UNPATCHED = FIRST.replace("patch_all()", "patch_all(thread=False)")
+
+STARTS = {"patched first": FIRST, "patched late": LATE, "threads unpatched": THREADS_UNPATCHED}
+
+
+def after(*starts: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("start", [STARTS[start] for start in starts], ids=starts)
+
 
 CLIENTS = """
 import gevent, time
@@ -74,7 +86,7 @@ print("done")
 """
 
 
-@both_orders
+@after("patched first", "threads unpatched")
 def test_greenlets_share_clients_and_take_turns(run: Callable[..., Ended], start: str) -> None:
     ended = run(start + CLIENTS)
     assert ended[:3] == (0, "done\n", "")
@@ -119,7 +131,7 @@ print("done")
 
 
 @pytest.mark.langcache(attributes=("function",))
-@both_orders
+@after("patched late")
 def test_greenlets_that_ask_the_same_share_one_answer(
     run: Callable[..., Ended], langcache_server: LocalServer, start: str
 ) -> None:
@@ -128,11 +140,21 @@ def test_greenlets_that_ask_the_same_share_one_answer(
     assert ended[:3] == (0, "done\n", "")
 
 
-def test_a_process_whose_greenlets_still_wait_exits_at_once(run: Callable[..., Ended]) -> None:
+def test_clients_leave_nothing_behind_and_a_greenlet_that_waits_delays_no_exit(
+    run: Callable[..., Ended],
+) -> None:
     ended = run(
         FIRST
         + """
-import gevent, time
+import gevent, os, time
+def use():
+    with LangCache() as client:
+        client.search("hi")
+    return len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0
+first = use()
+for _ in range(5):
+    last = use()
+assert last <= first, (first, last)
 client = LangCache()
 client.search("hi")
 gevent.spawn(client.search, "wait")
@@ -144,26 +166,7 @@ print("last word at", time.monotonic(), flush=True)
     assert ended.exit_seconds < 30
 
 
-def test_clients_leave_no_descriptors_behind(run: Callable[..., Ended]) -> None:
-    ended = run(
-        FIRST
-        + """
-import os
-def use():
-    with LangCache() as client:
-        client.search("hi")
-    return len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0
-first = use()
-for _ in range(5):
-    last = use()
-assert last <= first, (first, last)
-print("done")
-"""
-    )
-    assert ended[:3] == (0, "done\n", "")
-
-
-@pytest.mark.skipif("not hasattr(__import__('os'), 'fork')")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_forked_child_uses_the_client_anew(run: Callable[..., Ended]) -> None:
     ended = run(
         FIRST
@@ -183,19 +186,9 @@ client.close()
     assert ended[:3] == (0, "done\n", "")
 
 
-def test_eventlet_is_refused_with_what_to_use_instead(run: Callable[..., Ended]) -> None:
-    """A stand-in: eventlet itself no longer runs on new Pythons."""
-    ended = run(
-        """
-        import sys, types
-        eventlet = sys.modules["eventlet.patcher"] = types.ModuleType("eventlet.patcher")
-        eventlet.is_monkey_patched = lambda module: module == "thread"
-        from langcache import LangCache
-        try:
-            LangCache()
-        except RuntimeError as error:
-            print(error)
-        """
-    )
-    assert "eventlet" in ended.out
-    assert "gthread" in ended.out
+def test_eventlet_is_refused_with_what_to_use_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    patcher: Any = types.ModuleType("eventlet.patcher")  # a stand-in, since eventlet itself is at its end
+    patcher.is_monkey_patched = lambda module: module == "thread"
+    monkeypatch.setitem(sys.modules, "eventlet.patcher", patcher)
+    with pytest.raises(RuntimeError, match=r"eventlet\.monkey_patch.*gthread.*gevent"):
+        LangCache("http://127.0.0.1:1", "key", "cache")
