@@ -47,7 +47,7 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods, Uncopied):
 
     Use it under ``async with``, or call `aclose` at the end; a client that is merely dropped is closed by its
     event loop. Any number of tasks may share a client at once, and it may be used in one event loop after
-    another. It is never copied: `copy.copy` and `copy.deepcopy` return the client itself, and pickling it
+    another. It is never copied: ``copy.copy`` and ``copy.deepcopy`` return the client itself, and pickling it
     raises `TypeError`, since the pickle would hold the API key.
 
     Args:

@@ -112,7 +112,7 @@ class LangCache(BlockingAsideMethods, Uncopied):
     client's own, and each blocking call runs there; each ``..._async`` method runs in the event loop that
     awaits it. Use the client under ``with`` or ``async with``, or call `close`; one that is merely dropped is
     closed by the garbage collector, or when the interpreter exits. After a fork the child makes its own
-    connections. `copy.copy` and `copy.deepcopy` return the client itself; it can't be pickled, so each
+    connections. ``copy.copy`` and ``copy.deepcopy`` return the client itself; it can't be pickled, so each
     process that multiprocessing spawns makes its own.
 
     The arguments are those of `AsyncLangCache`, except for these:
