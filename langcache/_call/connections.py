@@ -7,7 +7,6 @@ import functools
 import io
 from collections.abc import Awaitable, Mapping
 from typing import Any, TypeAlias
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp import hdrs
@@ -26,6 +25,7 @@ from ..errors import (
 from ..httpclient import AsyncHttpClient
 from .connection_limit import ConnectionLimit
 from .pool import CheckingConnector, close_stale
+from .proxies import EnvProxies
 
 __all__ = ["AiohttpClient", "ReplyClient", "adapt", "is_factory", "refuse_open_session"]
 
@@ -44,24 +44,23 @@ class AiohttpClient:
         *,
         max_reply_bytes: int | None,
         limit: ConnectionLimit | None = None,
-        env_proxies: bool = False,
+        proxies: EnvProxies | None = None,
     ) -> None:
         self._session = session
         self._connector_checks = isinstance(session.connector, CheckingConnector)
         self._max_reply_bytes = max_reply_bytes
         self._limit = limit
-        self._proxies: dict[str, str | None] | None = {} if env_proxies and getproxies() else None
+        self._proxies = proxies
 
     @classmethod
-    def with_own_session(cls, *, max_reply_bytes: int | None) -> AiohttpClient:
+    def with_own_session(cls, *, max_reply_bytes: int | None, proxies: EnvProxies | None) -> AiohttpClient:
         """One on a new session, without cookies and other features that a LangCache client does not need."""
         session = aiohttp.ClientSession(
             connector=CheckingConnector(limit=0, keepalive_timeout=_KEEPALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
-        return cls(
-            session, max_reply_bytes=max_reply_bytes, limit=ConnectionLimit(_POOL_SIZE), env_proxies=True
-        )
+        limit = ConnectionLimit(_POOL_SIZE)
+        return cls(session, max_reply_bytes=max_reply_bytes, limit=limit, proxies=proxies)
 
     async def request(
         self,
@@ -75,8 +74,16 @@ class AiohttpClient:
         """Send a request and read the reply; a redirect is a reply like any other."""
         target = _parsed(url)
         options: dict[str, Any] = {}
-        if self._proxies is not None and (proxy := self._env_proxy(self._proxies, target)):
-            options["proxy"] = proxy
+        if self._proxies is not None and (proxy := self._proxies.for_url(target)) is not None:
+            options["proxy"] = proxy.url
+            if proxy.authorization is not None:
+                credentials = {hdrs.PROXY_AUTHORIZATION: proxy.authorization}
+                if target.scheme == "https":
+                    options["proxy_headers"] = (
+                        credentials  # of the CONNECT request, which only the proxy sees
+                    )
+                else:
+                    headers = {**headers, **credentials}
         if self._limit is not None and not self._limit.acquire_now():
             timeout = await self._limit.acquire(timeout)
         response: aiohttp.ClientResponse | None = None
@@ -140,14 +147,6 @@ class AiohttpClient:
             _head(response),
             ValueError(f"it has more than {limit} bytes (see langcache.Limits)"),
         )
-
-    def _env_proxy(self, known: dict[str, str | None], url: URL) -> str | None:
-        # aiohttp's own trust_env looks at the environment for every request, in a thread.
-        origin = f"{url.scheme}://{url.host}"
-        if origin not in known:
-            proxy = None if proxy_bypass(url.host or "") else getproxies().get(url.scheme)
-            known[origin] = f"http://{proxy}" if proxy and "://" not in proxy else proxy
-        return known[origin]
 
 
 def is_factory(client: object) -> bool:

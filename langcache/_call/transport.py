@@ -17,6 +17,7 @@ from .connections import AiohttpClient, ReplyClient, adapt, is_factory
 from .deadlines import time_left
 from .debug import ExchangeLog, Logger
 from .forks import leave_to_parent
+from .proxies import EnvProxies
 
 __all__ = ["Transport"]
 
@@ -79,9 +80,11 @@ class Transport:
         weakref.finalize(self, self._clients.clear).atexit = False
         self._given: ReplyClient | None = None
 
+        proxies = EnvProxies.read(os.environ) if client is None else None
+
         def make() -> ReplyClient:
             if client is None:
-                return AiohttpClient.with_own_session(max_reply_bytes=max_reply_bytes)
+                return AiohttpClient.with_own_session(max_reply_bytes=max_reply_bytes, proxies=proxies)
             assert callable(client)
             return adapt(client(), max_reply_bytes=max_reply_bytes)
 
