@@ -24,7 +24,7 @@ from ..errors import (
 )
 from ..httpclient import AsyncHttpClient
 from .connection_limit import ConnectionLimit
-from .pool import CheckingConnector, close_stale
+from .pool import CheckingConnector, close_sockets, close_stale, close_without_waiting
 from .proxies import EnvProxies
 
 __all__ = ["AiohttpClient", "ReplyClient", "adapt", "is_factory", "refuse_open_session"]
@@ -51,6 +51,7 @@ class AiohttpClient:
         self._max_reply_bytes = max_reply_bytes
         self._limit = limit
         self._proxies = proxies
+        self._closing: list[Any] = []  # transports
 
     @classmethod
     def with_own_session(cls, *, max_reply_bytes: int | None, proxies: EnvProxies | None) -> AiohttpClient:
@@ -77,7 +78,7 @@ class AiohttpClient:
         if self._proxies is not None and (proxy := self._proxies.for_url(target)) is not None:
             options["proxy"] = proxy.url
             if proxy.authorization is not None:
-                credentials = {hdrs.PROXY_AUTHORIZATION: proxy.authorization}
+                credentials: dict[str, str] = {hdrs.PROXY_AUTHORIZATION: proxy.authorization}
                 if target.scheme == "https":
                     options["proxy_headers"] = (
                         credentials  # of the CONNECT request, which only the proxy sees
@@ -122,6 +123,19 @@ class AiohttpClient:
     async def aclose(self) -> None:
         """Close the session."""
         await self._session.close()
+
+    def close_soon(self) -> bool:
+        """Close the session without waiting: the event loop closes its connections in its next turn.
+
+        False if that is not possible.
+        """
+        transports = close_without_waiting(self._session)
+        self._closing.extend(transports or ())
+        return transports is not None
+
+    def close_sockets(self, *, loop_is_closed: bool) -> None:
+        """Finish what `close_soon` began, although the event loop has no further turn."""
+        close_sockets(self._closing, loop_is_closed=loop_is_closed)
 
     def _read(self, response: aiohttp.ClientResponse) -> Awaitable[bytes]:
         limit, length = self._max_reply_bytes, response.content_length
@@ -213,6 +227,13 @@ class CustomClient:
     async def aclose(self) -> None:
         """Close the user's client, which was made for us."""
         await self._client.aclose()
+
+    def close_soon(self) -> bool:
+        """False, since the user's client can be closed only by awaiting `aclose`."""
+        return False
+
+    def close_sockets(self, *, loop_is_closed: bool) -> None:
+        """Do nothing: the user's client is not known to have any."""
 
 
 ReplyClient: TypeAlias = AiohttpClient | CustomClient
