@@ -24,7 +24,7 @@ from ..errors import (
 )
 from ..httpclient import AsyncHttpClient
 from .connection_limit import ConnectionLimit
-from .pool import CheckingConnector, close_sockets, close_stale, close_without_waiting
+from .pool import CheckingConnector, close_sockets, close_stale, close_without_waiting, watch_idle
 from .proxies import EnvProxies
 
 __all__ = ["AiohttpClient", "ReplyClient", "adapt", "is_factory", "refuse_open_session"]
@@ -103,7 +103,10 @@ class AiohttpClient:
                 raise_for_status=False,
                 **options,
             )
-            return Reply(response.status, response.headers, await self._read(response))
+            content_read = await self._read(response)
+            if not self._connector_checks:
+                watch_idle(self._session, target)
+            return Reply(response.status, response.headers, content_read)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             head = None if response is None else _head(response)
             raise _request_error(error, timeout, head) from error

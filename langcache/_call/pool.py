@@ -7,15 +7,22 @@ import select
 import sys
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
-__all__ = ["CheckingConnector", "close_sockets", "close_stale", "close_without_waiting", "ignore_unclosed"]
+__all__ = [
+    "CheckingConnector",
+    "close_sockets",
+    "close_stale",
+    "close_without_waiting",
+    "ignore_unclosed",
+    "watch_idle",
+]
 
 # aiohttp looks only at whether a connection is open, as far as its event loop has noticed. But a reply that
 # nobody asked for would answer the next call, and a loop that had no turn (a program that was frozen, or that
@@ -97,22 +104,29 @@ def _retrieve(future: asyncio.Future[Any]) -> None:
 def close_stale(session: aiohttp.ClientSession, url: URL) -> None:
     """Close the idle connections that the session must not use for its next request to this URL.
 
-    For a session with a connector other than ours. Two things go unnoticed there: an incomplete reply that
-    the event loop has read while the connection was idle, and whatever happens after this check, while the
-    session waits for a connection or tries a request again by itself.
+    For a session with a connector other than ours. What happens after this check goes unnoticed there, while
+    the session waits for a connection or tries a request again by itself.
     """
-    connector: Any = session.connector
-    pool: Any = getattr(connector, "_conns", None)
-    if not pool:
-        return
+    max_age = getattr(session.connector, "_keepalive_timeout", None)
+    with suppress(AttributeError, TypeError, ValueError):  # a pool of another shape
+        for connections in _pool(session, url):
+            _close_stale(connections, max_age)
+
+
+def watch_idle(session: aiohttp.ClientSession, url: URL) -> None:
+    """After a reply: let `close_stale` notice whatever arrives on the connection that it came on."""
+    with suppress(AttributeError, TypeError, ValueError):  # a pool of another shape
+        for connections in _pool(session, url):
+            for protocol, _ in connections:
+                protocol._parser = None  # as in CheckingConnector
+
+
+def _pool(session: aiohttp.ClientSession, url: URL) -> Iterator[Iterable[tuple[ResponseHandler, float]]]:
+    """The idle connections to the host of this URL."""
     host, port = url.raw_host, url.port
-    max_age = getattr(connector, "_keepalive_timeout", None)
-    try:
-        for key, connections in pool.items():
-            if key.host == host and key.port == port:
-                _close_stale(connections, max_age)
-    except (AttributeError, TypeError, ValueError):  # a pool of another shape
-        return
+    for key, connections in (getattr(session.connector, "_conns", None) or {}).items():
+        if key.host == host and key.port == port:
+            yield connections
 
 
 def _close_stale(connections: Iterable[tuple[ResponseHandler, float]], max_age: float | None) -> None:
