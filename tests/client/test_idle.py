@@ -290,7 +290,7 @@ OPERATIONS = {
     "flush": ("flush",),
     "health": ("health",),
 }
-RETRIES = RetryConfig("backoff", BackoffStrategy(3_600_000, 3_600_000, 1, 36_000_000), True)
+RETRIES = RetryConfig("backoff", BackoffStrategy(1, 1, 1, 10_000), True)
 
 
 @pytest.mark.parametrize("retries", [None, RETRIES], ids=["no retries", "retries"])
