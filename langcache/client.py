@@ -60,7 +60,7 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods, Uncopied):
         client: an `aiohttp.ClientSession` of your own, or anything that satisfies
             `langcache.httpclient.AsyncHttpClient`; you close it. Or a callable that makes either, which is
             called inside the event loop that will use it; what it made is closed for you. Default: a session
-            of the client's own, with the proxies that the environment names.
+            of the client's own, with the proxies that the environment names when the client is made.
         retry_config: which failures to retry, and how; ``retries`` overrides it for one call. Default: no
             retries.
         timeout_ms: milliseconds for one try. It includes calling a callable for the key, waiting for one of

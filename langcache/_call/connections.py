@@ -7,7 +7,6 @@ import functools
 import io
 from collections.abc import Awaitable, Mapping
 from typing import Any, TypeAlias
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp import hdrs
@@ -25,7 +24,8 @@ from ..errors import (
 )
 from ..httpclient import AsyncHttpClient
 from .connection_limit import ConnectionLimit
-from .pool import CheckingConnector, close_stale
+from .pool import CheckingConnector, close_sockets, close_stale, close_without_waiting, watch_idle
+from .proxies import EnvProxies
 
 __all__ = ["AiohttpClient", "ReplyClient", "adapt", "is_factory", "refuse_open_session"]
 
@@ -44,24 +44,24 @@ class AiohttpClient:
         *,
         max_reply_bytes: int | None,
         limit: ConnectionLimit | None = None,
-        env_proxies: bool = False,
+        proxies: EnvProxies | None = None,
     ) -> None:
         self._session = session
         self._connector_checks = isinstance(session.connector, CheckingConnector)
         self._max_reply_bytes = max_reply_bytes
         self._limit = limit
-        self._proxies: dict[str, str | None] | None = {} if env_proxies and getproxies() else None
+        self._proxies = proxies
+        self._closing: list[Any] = []  # transports
 
     @classmethod
-    def with_own_session(cls, *, max_reply_bytes: int | None) -> AiohttpClient:
+    def with_own_session(cls, *, max_reply_bytes: int | None, proxies: EnvProxies | None) -> AiohttpClient:
         """One on a new session, without cookies and other features that a LangCache client does not need."""
         session = aiohttp.ClientSession(
             connector=CheckingConnector(limit=0, keepalive_timeout=_KEEPALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
-        return cls(
-            session, max_reply_bytes=max_reply_bytes, limit=ConnectionLimit(_POOL_SIZE), env_proxies=True
-        )
+        limit = ConnectionLimit(_POOL_SIZE)
+        return cls(session, max_reply_bytes=max_reply_bytes, limit=limit, proxies=proxies)
 
     async def request(
         self,
@@ -75,8 +75,16 @@ class AiohttpClient:
         """Send a request and read the reply; a redirect is a reply like any other."""
         target = _parsed(url)
         options: dict[str, Any] = {}
-        if self._proxies is not None and (proxy := self._env_proxy(self._proxies, target)):
-            options["proxy"] = proxy
+        if self._proxies is not None and (proxy := self._proxies.for_url(target)) is not None:
+            options["proxy"] = proxy.url
+            if proxy.authorization is not None:
+                credentials: dict[str, str] = {hdrs.PROXY_AUTHORIZATION: proxy.authorization}
+                if target.scheme == "https":
+                    options["proxy_headers"] = (
+                        credentials  # of the CONNECT request, which only the proxy sees
+                    )
+                else:
+                    headers = {**headers, **credentials}
         if self._limit is not None and not self._limit.acquire_now():
             timeout = await self._limit.acquire(timeout)
         response: aiohttp.ClientResponse | None = None
@@ -95,7 +103,10 @@ class AiohttpClient:
                 raise_for_status=False,
                 **options,
             )
-            return Reply(response.status, response.headers, await self._read(response))
+            content_read = await self._read(response)
+            if not self._connector_checks:
+                watch_idle(self._session, target)
+            return Reply(response.status, response.headers, content_read)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             head = None if response is None else _head(response)
             raise _request_error(error, timeout, head) from error
@@ -115,6 +126,19 @@ class AiohttpClient:
     async def aclose(self) -> None:
         """Close the session."""
         await self._session.close()
+
+    def close_soon(self) -> bool:
+        """Close the session without waiting: the event loop closes its connections in its next turn.
+
+        False if that is not possible.
+        """
+        transports = close_without_waiting(self._session)
+        self._closing.extend(transports or ())
+        return transports is not None
+
+    def close_sockets(self, *, loop_is_closed: bool) -> None:
+        """Finish what `close_soon` began, although the event loop has no further turn."""
+        close_sockets(self._closing, loop_is_closed=loop_is_closed)
 
     def _read(self, response: aiohttp.ClientResponse) -> Awaitable[bytes]:
         limit, length = self._max_reply_bytes, response.content_length
@@ -140,14 +164,6 @@ class AiohttpClient:
             _head(response),
             ValueError(f"it has more than {limit} bytes (see langcache.Limits)"),
         )
-
-    def _env_proxy(self, known: dict[str, str | None], url: URL) -> str | None:
-        # aiohttp's own trust_env looks at the environment for every request, in a thread.
-        origin = f"{url.scheme}://{url.host}"
-        if origin not in known:
-            proxy = None if proxy_bypass(url.host or "") else getproxies().get(url.scheme)
-            known[origin] = f"http://{proxy}" if proxy and "://" not in proxy else proxy
-        return known[origin]
 
 
 def is_factory(client: object) -> bool:
@@ -214,6 +230,13 @@ class CustomClient:
     async def aclose(self) -> None:
         """Close the user's client, which was made for us."""
         await self._client.aclose()
+
+    def close_soon(self) -> bool:
+        """False, since the user's client can be closed only by awaiting `aclose`."""
+        return False
+
+    def close_sockets(self, *, loop_is_closed: bool) -> None:
+        """Do nothing: the user's client is not known to have any."""
 
 
 ReplyClient: TypeAlias = AiohttpClient | CustomClient

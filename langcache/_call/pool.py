@@ -1,18 +1,28 @@
-"""Idle connections: one on which anything has arrived since its last reply is closed, not used again."""
+"""Idle connections: which must not be used again, and how to close all when their event loop ends."""
 
 from __future__ import annotations
 
+import asyncio
 import select
 import sys
 import time
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
-__all__ = ["CheckingConnector", "close_stale"]
+__all__ = [
+    "CheckingConnector",
+    "close_sockets",
+    "close_stale",
+    "close_without_waiting",
+    "ignore_unclosed",
+    "watch_idle",
+]
 
 # aiohttp looks only at whether a connection is open, as far as its event loop has noticed. But a reply that
 # nobody asked for would answer the next call, and a loop that had no turn (a program that was frozen, or that
@@ -41,25 +51,82 @@ class CheckingConnector(aiohttp.TCPConnector):
             protocol._parser = None
 
 
+def close_without_waiting(session: aiohttp.ClientSession) -> list[Any] | None:
+    """Close a session without waiting: the event loop closes its connections in its next turn.
+
+    Returns their transports; None if this aiohttp can't do that.
+    """
+    connector: Any = session.connector
+    close = getattr(connector, "_close", None)
+    if close is None:
+        return None
+    idle = [protocol for queue in connector._conns.values() for protocol, _ in queue]
+    transports = [protocol.transport for protocol in [*idle, *connector._acquired]]
+    for closed in close(abort_ssl=True):
+        closed.add_done_callback(_retrieve)
+    return [transport for transport in transports if transport is not None]
+
+
+def close_sockets(transports: Iterable[Any], *, loop_is_closed: bool) -> None:
+    """Close the sockets of transports that are closing, although their event loop has no further turn.
+
+    uvloop needs no such help.
+    """
+    for transport in transports:
+        tls = getattr(transport, "_ssl_protocol", None)
+        below = getattr(tls, "_transport", None) or transport
+        sock = getattr(below, "_sock", None)
+        if sock is not None:
+            sock.close()
+            if loop_is_closed:
+                below._sock = None  # what asyncio would do now; it complains of a transport with a socket
+
+
+@contextmanager
+def ignore_unclosed(loop: asyncio.AbstractEventLoop) -> Generator[None, None, None]:
+    """Where this loop is closed right after `close_without_waiting`.
+
+    uvloop then closes the connections itself, and complains of each that was not closed a turn before.
+    """
+    if not type(loop).__module__.startswith("uvloop"):
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"unclosed resource <TCPTransport ", ResourceWarning)
+        yield
+
+
+def _retrieve(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()  # or asyncio would complain that nobody did
+
+
 def close_stale(session: aiohttp.ClientSession, url: URL) -> None:
     """Close the idle connections that the session must not use for its next request to this URL.
 
-    For a session with a connector other than ours. Two things go unnoticed there: an incomplete reply that
-    the event loop has read while the connection was idle, and whatever happens after this check, while the
-    session waits for a connection or tries a request again by itself.
+    For a session with a connector other than ours. What happens after this check goes unnoticed there, while
+    the session waits for a connection or tries a request again by itself.
     """
-    connector: Any = session.connector
-    pool: Any = getattr(connector, "_conns", None)
-    if not pool:
-        return
+    max_age = getattr(session.connector, "_keepalive_timeout", None)
+    with suppress(AttributeError, TypeError, ValueError):  # a pool of another shape
+        for connections in _pool(session, url):
+            _close_stale(connections, max_age)
+
+
+def watch_idle(session: aiohttp.ClientSession, url: URL) -> None:
+    """After a reply: let `close_stale` notice whatever arrives on the connection that it came on."""
+    with suppress(AttributeError, TypeError, ValueError):  # a pool of another shape
+        for connections in _pool(session, url):
+            for protocol, _ in connections:
+                protocol._parser = None  # as in CheckingConnector
+
+
+def _pool(session: aiohttp.ClientSession, url: URL) -> Iterator[Iterable[tuple[ResponseHandler, float]]]:
+    """The idle connections to the host of this URL."""
     host, port = url.raw_host, url.port
-    max_age = getattr(connector, "_keepalive_timeout", None)
-    try:
-        for key, connections in pool.items():
-            if key.host == host and key.port == port:
-                _close_stale(connections, max_age)
-    except (AttributeError, TypeError, ValueError):  # a pool of another shape
-        return
+    for key, connections in (getattr(session.connector, "_conns", None) or {}).items():
+        if key.host == host and key.port == port:
+            yield connections
 
 
 def _close_stale(connections: Iterable[tuple[ResponseHandler, float]], max_age: float | None) -> None:

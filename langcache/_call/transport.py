@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import time
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from .._wire.exchange import Reply, Request
 from ..errors import ClosedError, NoResponseError
@@ -17,21 +16,15 @@ from ..httpclient import ClientSource
 from .connections import AiohttpClient, ReplyClient, adapt, is_factory
 from .deadlines import time_left
 from .debug import ExchangeLog, Logger, is_enabled
-from .forks import leave_to_parent
+from .loop_clients import LoopClients
 from .loops import running_loop
+from .proxies import EnvProxies
 
 __all__ = ["Transport"]
 
 T = TypeVar("T")
 
 _CLOSED_DURING_CALL = "the client was closed during the call"
-
-
-class _LoopClient(NamedTuple):
-    """An HTTP client made for one event loop, and the generator that closes it."""
-
-    client: ReplyClient
-    scope: AsyncGenerator[ReplyClient, None]
 
 
 class _Waiting:
@@ -73,21 +66,18 @@ class Transport:
         self._logger = logger
         self._log_bodies = log_bodies
         self._closed = False
-        self._clients: dict[asyncio.AbstractEventLoop, _LoopClient] = {}
         self._waiting: set[_Waiting] = set()
-        # Keeps the HTTP clients alive until after this object is collected. If both were collected in one
-        # cycle, the clients would be finalized unclosed; freed afterwards, they are closed by their
-        # generators.
-        weakref.finalize(self, self._clients.clear).atexit = False
         self._given: ReplyClient | None = None
+
+        proxies = EnvProxies.read(os.environ) if client is None else None
 
         def make() -> ReplyClient:
             if client is None:
-                return AiohttpClient.with_own_session(max_reply_bytes=max_reply_bytes)
+                return AiohttpClient.with_own_session(max_reply_bytes=max_reply_bytes, proxies=proxies)
             assert callable(client)
             return adapt(client(), max_reply_bytes=max_reply_bytes)
 
-        self._make = make
+        self._clients = LoopClients(make)
         if client is not None and not is_factory(client):
             self._given = adapt(client, max_reply_bytes=max_reply_bytes)
         _transports.add(self)
@@ -99,7 +89,7 @@ class Transport:
 
         Raises `RequestError` or a subclass if no reply comes, and `ClosedError`.
         """
-        client = self._client() or await self._new_client()
+        client = self._client() or await self._clients.make()
         log = None
         if self._logger is not None and is_enabled(self._logger):
             log = ExchangeLog(self._logger, request, url, nth_try, bodies=self._log_bodies)
@@ -144,15 +134,16 @@ class Transport:
 
     async def aclose(self) -> None:
         """Close the HTTP client of the running event loop. Other loops close theirs in their next turn."""
-        owned = self._clients.pop(running_loop(), None)
-        self.discard()
-        if owned is not None:
-            await owned.scope.aclose()
+        self._end_calls()
+        await self._clients.aclose()
 
     def discard(self) -> None:
         """Close without waiting, from any thread. Each event loop closes its own client in its next turn."""
+        self._end_calls()
+        self._clients.discard()
+
+    def _end_calls(self) -> None:
         self._closed = True
-        self._clients.clear()
         for waiting in list(self._waiting):
             with suppress(RuntimeError):  # the loop is closed
                 waiting.loop.call_soon_threadsafe(self._cut_short, waiting)
@@ -167,50 +158,7 @@ class Transport:
             raise ClosedError("this client is closed; make a new one")
         if self._given is not None:
             return self._given
-        owned = self._clients.get(running_loop())
-        return None if owned is None else owned.client
-
-    async def _new_client(self) -> ReplyClient:
-        for other in list(self._clients):  # a copy, since other threads change it
-            if other.is_closed():
-                self._clients.pop(other, None)
-        scope = _scope(self._make)
-        owned = self._clients[running_loop()] = _LoopClient(await _open(scope), scope)
-        return owned.client
-
-
-async def _scope(make: Callable[[], ReplyClient]) -> AsyncGenerator[ReplyClient, None]:
-    """An HTTP client that is open for as long as this generator is.
-
-    An event loop closes its async generators at the end of ``asyncio.run`` and when they are collected, in
-    any thread. That closes the HTTP client where nobody could await its ``aclose``.
-    """
-    client = make()
-    try:
-        yield client
-    finally:
-        await client.aclose()
-
-
-def _open(scope: AsyncGenerator[ReplyClient, None]) -> Awaitable[ReplyClient]:
-    """Start the generator, which then has a finalizer in any case.
-
-    Event loops set one for what runs on them, but not all do: nest_asyncio's don't under
-    ``run_until_complete``.
-    """
-    hooks = sys.get_asyncgen_hooks()
-    if hooks.finalizer is None:
-        sys.set_asyncgen_hooks(finalizer=_begin_to_close)
-    try:
-        return scope.__anext__()  # which reads the finalizer now, not when it is awaited
-    finally:
-        sys.set_asyncgen_hooks(*hooks)
-
-
-def _begin_to_close(scope: AsyncGenerator[ReplyClient, None]) -> None:
-    """Close as far as that can be done at once; Python would print an error about the rest."""
-    with suppress(StopIteration, RuntimeError):  # it is closed; the loop is closed
-        scope.aclose().__await__().send(None)
+        return self._clients.get()
 
 
 def _may_repeat(request: Request[Any], error: NoResponseError) -> bool:
@@ -236,9 +184,6 @@ _transports: weakref.WeakSet[Transport] = weakref.WeakSet()
 
 def _start_anew_in_child() -> None:
     for transport in _transports:
-        if transport._clients:
-            leave_to_parent(dict(transport._clients))
-            transport._clients.clear()
         transport._waiting.clear()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
 from collections import deque
 from typing import NamedTuple
@@ -101,9 +102,9 @@ class Service:
         answer = self._script.popleft() if self._script else _succeed
         return await answer(request)
 
-    async def start(self):
-        self._server = RawTestServer(self.handle)
-        await self._server.start_server()
+    async def start(self, ssl=None):
+        self._server = RawTestServer(self.handle, scheme="https" if ssl else "http")
+        await self._server.start_server(ssl=ssl)
         self.url = str(self._server.make_url("/"))
 
     async def stop(self):
@@ -132,6 +133,34 @@ def server_loop():
 def service(server_loop):
     service = Service()
     asyncio.run_coroutine_threadsafe(service.start(), server_loop).result()
+    yield service
+    asyncio.run_coroutine_threadsafe(service.stop(), server_loop).result()
+
+
+@pytest.fixture(scope="session")
+def _authority():
+    """Made only when asked for, since keys take a while."""
+    import trustme
+
+    return trustme.CA()
+
+
+@pytest.fixture
+def server_tls(_authority, monkeypatch):
+    """What a server on this machine, or as cache.invalid, needs to speak TLS with clients that trust it."""
+    trusting = ssl.create_default_context()
+    trusting.set_alpn_protocols(("http/1.1",))
+    _authority.configure_trust(trusting)
+    monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", trusting)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    _authority.issue_cert("127.0.0.1", "cache.invalid").configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def tls_service(server_loop, server_tls):
+    service = Service()
+    asyncio.run_coroutine_threadsafe(service.start(server_tls), server_loop).result()
     yield service
     asyncio.run_coroutine_threadsafe(service.stop(), server_loop).result()
 

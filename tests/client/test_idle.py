@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import importlib.util
 import json
+import socket
 import struct
 import sys
 import threading
@@ -15,7 +16,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from langcache import AsyncLangCache, LangCache
+from langcache import AsyncLangCache, BackoffStrategy, LangCache, RetryConfig
 from langcache._call.pool import CheckingConnector, close_stale
 
 
@@ -26,7 +27,7 @@ def http(body):
 
 def found(answer):
     entry = {"id": "1", "prompt": "q", "response": answer, "similarity": 1, "searchStrategy": "exact"}
-    return {"data": [entry], "entryId": answer}
+    return {"data": [entry], "entryId": answer, "deletedEntriesCount": 1}
 
 
 SURPLUS = http(found("of somebody else"))
@@ -41,8 +42,8 @@ class Peer:
         self.with_first_reply = b""
         self._writers = []
 
-    async def start(self):
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+    async def start(self, ssl=None):
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=ssl)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -69,10 +70,12 @@ class Peer:
         arrived = threading.Event()
 
         async def do():
-            for writer in list(self._writers):
+            for writer in [writer for writer in self._writers if not writer.transport.is_closing()]:
                 sock = writer.get_extra_info("socket")
                 action(writer)
-                await asyncio.to_thread(until_delivered, sock)
+                await asyncio.sleep(0)  # the turn in which a reset closes the socket
+                if sock.fileno() != -1:
+                    await asyncio.to_thread(until_delivered, sock)
             arrived.set()
 
         asyncio.run_coroutine_threadsafe(do(), self._loop)
@@ -98,12 +101,33 @@ def ends(writer):
     writer.write_eof()
 
 
+def closes(writer):
+    writer.close()
+
+
+def resets(writer):
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+def both(first, second):
+    def act(writer):
+        first(writer)
+        second(writer)
+
+    return act
+
+
 ACTIONS = {
     "a surplus reply": sends(SURPLUS),
     "the beginning of a surplus reply": sends(SURPLUS[:20]),
     "a line end": sends(b"\r\n"),
     "bytes that are not HTTP": sends(b"\x16\x03\x01 who goes there\r\n\r\n"),
     "an end": ends,
+    "a surplus reply and an end": both(sends(SURPLUS), ends),
+    "a reset": resets,
+    "a surplus reply and a reset": both(sends(SURPLUS), resets),
 }
 
 
@@ -118,9 +142,9 @@ class Async:
 
     new_loop = staticmethod(asyncio.new_event_loop)
 
-    def __init__(self, port, client=None):
+    def __init__(self, port, client=None, scheme="http", **settings):
         self._loop = self.new_loop()
-        self.client = AsyncLangCache(f"http://127.0.0.1:{port}", "k", "c", client)
+        self.client = AsyncLangCache(f"{scheme}://127.0.0.1:{port}", "k", "c", client, **settings)
 
     def call(self, operation, *arguments):
         return self._loop.run_until_complete(getattr(self.client, operation)(*arguments))
@@ -147,8 +171,8 @@ class AsyncUvloop(Async):
 class Sync:
     """A blocking client, whose loop runs on its own thread unless it is frozen."""
 
-    def __init__(self, port, client=None):
-        self.client = LangCache(f"http://127.0.0.1:{port}", "k", "c", client)
+    def __init__(self, port, client=None, scheme="http", **settings):
+        self.client = LangCache(f"{scheme}://127.0.0.1:{port}", "k", "c", client, **settings)
 
     @property
     def _loop(self):
@@ -183,6 +207,13 @@ def peer(server_loop):
     asyncio.run_coroutine_threadsafe(peer.stop(), server_loop).result()
 
 
+@pytest.fixture
+def tls_peer(server_loop, server_tls):
+    peer = asyncio.run_coroutine_threadsafe(Peer(server_loop).start(server_tls), server_loop).result()
+    yield peer
+    asyncio.run_coroutine_threadsafe(peer.stop(), server_loop).result()
+
+
 @pytest.fixture(params=SIDES)
 def side(request, peer):
     side = request.param(peer.port)
@@ -202,7 +233,9 @@ CALLS = [(("set", "q", "a"), "entry_id", "entries"), (("search", "q"), "response
 
 def check_next_call(peer, side, call, attribute, path):
     """The next call gets its own reply, over a new connection, from its only request."""
-    assert getattr(side.call(*call), attribute) == "of connection 2"
+    result = side.call(*call)
+    assert getattr(result, attribute) == "of connection 2"
+    assert result.tries == 1
     assert peer.requests[1:] == [(2, path)]
     assert getattr(side.call(*call), attribute) == "of connection 2", "the new one is used again"
 
@@ -225,7 +258,10 @@ def test_a_connection_on_which_something_arrives_while_idle(
 
 @pytest.mark.parametrize(("call", "attribute", "path"), CALLS, ids=["set", "search"])
 @pytest.mark.parametrize("frozen", [True, False], ids=["while the loop is blocked", "while the loop runs"])
-@pytest.mark.parametrize("what", ["a surplus reply", "bytes that are not HTTP", "an end"])
+@pytest.mark.parametrize(
+    "what",
+    ["a surplus reply", "the beginning of a surplus reply", "bytes that are not HTTP", "an end", "a reset"],
+)
 def test_a_connection_of_the_users_own_session(
     peer, side_of_users_session, what, frozen, call, attribute, path
 ):
@@ -243,6 +279,49 @@ def test_two_replies_to_one_request(peer, side, call, attribute, path):
     peer.with_first_reply = SURPLUS
     assert side.call("search", "q").response == "of connection 1"
     check_next_call(peer, side, call, attribute, path)
+
+
+OPERATIONS = {
+    "set": ("set", "q", "a"),
+    "a large set": ("set", "q", "a" * 3_000_000),
+    "search": ("search", "q"),
+    "delete_by_id": ("delete_by_id", "e"),
+    "delete_query": ("delete_query", {"a": "b"}),
+    "flush": ("flush",),
+    "health": ("health",),
+}
+RETRIES = RetryConfig("backoff", BackoffStrategy(1, 1, 1, 10_000), True)
+
+
+@pytest.mark.parametrize("retries", [None, RETRIES], ids=["no retries", "retries"])
+@pytest.mark.parametrize("action", [ends, resets])
+@pytest.mark.parametrize("kind", SIDES)
+def test_every_operation_after_its_loop_stood_still(peer, kind, action, retries):
+    side = kind(peer.port, retry_config=retries)
+    for number, call in enumerate(OPERATIONS.values(), 1):
+        side.call(*call)
+        assert peer.requests[-1][0] == number
+        with side.frozen():
+            peer.act(action)
+        result = side.call(*call)
+        assert peer.requests[-1][0] == number + 1
+        assert result is None or result.tries == 1
+    assert len(peer.requests) == 2 * len(OPERATIONS), "each was sent once"
+    side.close()
+
+
+@pytest.mark.parametrize("users_own", [False, True], ids=["own session", "user's session"])
+@pytest.mark.parametrize("action", [sends(b"HTTP/1.1 408 Too slow\r\n"), closes, resets])
+@pytest.mark.parametrize("kind", SIDES)
+def test_a_connection_over_tls_after_its_loop_stood_still(tls_peer, kind, action, users_own):
+    side = kind(tls_peer.port, aiohttp.ClientSession if users_own else None, scheme="https")
+    for number in range(1, 4):
+        assert side.call("search", "q").response == f"of connection {number}"
+        assert side.call("search", "q").response == f"of connection {number}", "it is used again"
+        with side.frozen():
+            tls_peer.act(action)
+        assert side.call("set", "q", "a").entry_id == f"of connection {number + 1}"
+    side.close()
 
 
 def test_a_connection_on_which_nothing_happens_is_used_again(peer, side):

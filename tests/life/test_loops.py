@@ -1,20 +1,28 @@
-"""A sync client inside event loops, on several of them, and what its hooks see of the caller."""
+"""Clients on several event loops, which end in every way, and a sync client inside event loops."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
+import importlib.util
+import logging
+import os
+import sys
 import threading
 import warnings
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import aiohttp
 import pytest
 
-from langcache import LangCache
+from langcache import AsyncLangCache, LangCache
 from langcache._portal import portal
 from langcache.errors import ClosedError
+
+from .conftest import Ended
 
 caller: contextvars.ContextVar[str] = contextvars.ContextVar("caller", default="nobody")
 
@@ -126,3 +134,203 @@ def test_hooks_see_the_context_variables_of_the_caller(service: str) -> None:
             seen.clear()
         asyncio.run(call_async("third"))
         assert set(seen) == {("logger", "third"), ("key", "third"), ("middleware", "third")}
+
+
+# What follows is about loops that end without a word to the client.
+
+NEW_LOOP = {
+    "asyncio": "asyncio.new_event_loop",
+    "uvloop": "__import__('uvloop').new_event_loop",
+}
+
+JOBS = """
+import asyncio, gc, os, threading
+import aiohttp
+from langcache import AsyncLangCache, LangCache
+
+new_loop = {new_loop}
+shared, blocking = AsyncLangCache(), LangCache()
+
+def descriptors():
+    return len(os.listdir("/proc/self/fd" if os.path.exists("/proc/self/fd") else "/dev/fd"))
+
+def run(*works):
+    loop = new_loop()
+    for work in works:
+        loop.run_until_complete(work)
+    loop.close()
+
+async def search(client):
+    assert (await client.search("hi")).response == "HI"
+
+async def use_and_drop():
+    await search(AsyncLangCache())
+
+def a_client_for_all_loops():
+    run(search(shared))
+
+def two_clients_in_a_loop():
+    run(search(shared), search(AsyncLangCache()), blocking.search_async("hi"))
+
+def the_async_side_of_a_sync_client():
+    run(blocking.search_async("hi"))
+
+def a_client_for_each_loop():
+    client = AsyncLangCache()
+    run(search(client))
+
+def a_client_dropped_before_its_loop_is_closed():
+    loop, client = new_loop(), AsyncLangCache()
+    loop.run_until_complete(search(client))
+    del client
+    loop.close()
+
+def a_client_dropped_in_the_last_turn():
+    run(use_and_drop())
+
+def a_client_that_only_the_collector_can_free():
+    client = AsyncLangCache()
+    client.itself = client
+    run(search(client))
+
+def a_client_discarded_before_its_loop_is_closed():
+    loop, client = new_loop(), AsyncLangCache()
+    loop.run_until_complete(search(client))
+    client.discard()
+    loop.close()
+
+def a_client_discarded_after_its_loop_is_closed():
+    client = AsyncLangCache()
+    run(search(client))
+    client.discard()
+
+def a_client_closed_in_another_loop():
+    client = AsyncLangCache()
+    run(search(client))
+    run(client.aclose())
+
+def a_session_of_the_users_making():
+    run(search(AsyncLangCache(client=aiohttp.ClientSession)))
+
+def a_thread_for_each_loop():
+    thread = threading.Thread(target=a_client_for_all_loops)
+    thread.start()
+    thread.join()
+
+def the_runner_of_asyncio():
+    asyncio.run(search(shared))
+
+for job in [value for name, value in list(globals().items()) if name.startswith(("a_", "the_", "two_"))]:
+    job()
+    gc.collect()
+    gc.disable()  # so that nothing is closed by chance
+    before = descriptors()
+    for _ in range({times}):
+        job()
+    print(job.__name__, descriptors() - before)
+    gc.enable()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="descriptors are counted as Unix shows them")
+@pytest.mark.parametrize("kind", NEW_LOOP)
+def test_a_loop_for_each_job_leaves_no_descriptor_and_no_word(run: Callable[..., Ended], kind: str) -> None:
+    if kind == "uvloop" and not importlib.util.find_spec("uvloop"):
+        pytest.skip("uvloop is not installed")
+    ended = run(JOBS.replace("{new_loop}", NEW_LOOP[kind]).replace("{times}", "4"))
+    assert ended.err == ""
+    assert ended.status == 0
+    grown = dict(line.split() for line in ended.out.splitlines())
+    assert len(grown) == 13
+    assert set(grown.values()) == {"0"}, grown
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd" if os.path.exists("/proc/self/fd") else "/dev/fd"))
+
+
+@pytest.fixture
+def shared(service: str) -> Iterator[AsyncLangCache]:
+    """An async client."""
+    client = AsyncLangCache(service, "key", "cache")
+    yield client
+    client.discard()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="descriptors are counted as Unix shows them")
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # asyncio's own, of the loop
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_loops_that_are_never_closed_and_whose_threads_have_ended(
+    shared: AsyncLangCache, caplog: pytest.LogCaptureFixture
+) -> None:
+    def work() -> None:
+        asyncio.set_event_loop(asyncio.new_event_loop())
+        assert asyncio.get_event_loop_policy().get_event_loop().run_until_complete(shared.search("hi"))
+
+    def in_threads(number: int) -> int:
+        for _ in range(number):
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+        gc.collect()
+        return descriptors()
+
+    before = in_threads(2)
+    assert in_threads(20) <= before
+    assert [line.message for line in caplog.records if line.levelno >= logging.ERROR] == []
+
+
+def test_the_connection_of_a_loop_whose_thread_has_ended_is_closed_by_the_next(
+    shared: AsyncLangCache,
+) -> None:
+    loops = [asyncio.new_event_loop() for _ in range(2)]
+
+    def work() -> None:
+        loops[0].run_until_complete(shared.search("hi"))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    before = descriptors()
+    loops[1].run_until_complete(shared.search("hi"))
+    assert descriptors() <= before
+    assert loops[0].run_until_complete(shared.search("again")).response == "AGAIN"
+    for loop in loops:
+        loop.close()
+
+
+def test_a_closed_loop_is_free_at_once(shared: AsyncLangCache) -> None:
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(shared.search("hi"))
+    gone = weakref.ref(loop)
+    loop.close()
+    loop.close()
+    gc.collect()
+    gc.disable()
+    try:
+        del loop
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_a_running_loop_refuses_to_be_closed_as_ever(shared: AsyncLangCache) -> None:
+    async def close() -> None:
+        await shared.search("hi")
+        with pytest.raises(RuntimeError, match="running"):
+            asyncio.get_running_loop().close()
+        assert (await shared.search("again")).response == "AGAIN"
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(close())
+    loop.close()
+    assert loop.is_closed()
+
+
+@pytest.mark.filterwarnings("ignore:asynchronous generator .* was scheduled after:ResourceWarning")
+def test_a_loop_goes_on_after_its_generators_were_closed(shared: AsyncLangCache) -> None:
+    loop = asyncio.new_event_loop()
+    for _ in range(2):
+        assert loop.run_until_complete(shared.search("hi")).response == "HI"
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
