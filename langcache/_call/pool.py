@@ -124,7 +124,8 @@ def watch_idle(session: aiohttp.ClientSession, url: URL) -> None:
 def _pool(session: aiohttp.ClientSession, url: URL) -> Iterator[Iterable[tuple[ResponseHandler, float]]]:
     """The idle connections to the host of this URL."""
     host, port = url.raw_host, url.port
-    for key, connections in (getattr(session.connector, "_conns", None) or {}).items():
+    pool: Any = getattr(session.connector, "_conns", None) or {}
+    for key, connections in pool.items():
         if key.host == host and key.port == port:
             yield connections
 
