@@ -18,14 +18,16 @@ _LEAST_CHARS = 4
 """Shorter secrets are not masked: they are guessed at once, and are part of ordinary words."""
 _ALWAYS_CHARS = 8
 """Secrets shorter than this are masked where they stand alone, and not as a part of a longer word."""
-_LAYERS = 3
-"""How often escapes are undone: a URL in a JSON text in a JSON text."""
+_LAYERS = 2
+"""How many kinds of escapes are undone one after the other: those of a URL in a JSON text, for one."""
 
 _SECRET_HEADER = re.compile("auth|cookie|credential|key|passw|secret|session|sign|token", re.IGNORECASE)
 _ESCAPE = re.compile(
-    r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|%([0-9a-fA-F]{2})|(&#?\w{1,12};)|\\(.)|\0+", re.DOTALL
+    # An escape may itself be escaped, any number of times: \\\\u0041, %252541, &amp;amp;#65;
+    r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))?|%(?:25)*([0-9a-fA-F]{2})|&(?:amp;)*(#?\w{1,12};)|\0+"
 )
-_CUT_ESCAPE = re.compile(r"(?:\\(?:u[0-9a-fA-F]{0,3}|x[0-9a-fA-F]?)?|%[0-9a-fA-F]?|&#?\w{0,11}|\0+)\Z")
+_CUT_ESCAPE = re.compile(r"(?:\\+(?:u[0-9a-fA-F]{0,3}|x[0-9a-fA-F]?)?|%(?:25)*[0-9a-fA-F]?|&(?:amp;)*#?\w{0,11})\Z")
+_CUT_ESCAPE_CHARS = 40
 
 
 class Secret(str):
@@ -89,7 +91,7 @@ class Secrets:
         return content if masked is text else masked.encode("latin-1")
 
     def _spans(self, text: str, is_cut: bool) -> Iterator[tuple[int, int]]:
-        for view, places in _views(text):
+        for view, places in _views(text, is_cut):
             for form in self._forms:
                 at = view.find(form)
                 while at >= 0:
@@ -104,12 +106,12 @@ class Secrets:
 
     def _begun_at_end(self, view: str) -> int | None:
         """Where a secret begins that the end of the text cuts off."""
-        whole = _CUT_ESCAPE.sub("", view)
         starts = [
-            len(whole) - length
+            len(end) - length
+            for end in (view, _without_cut_escape(view))
             for form in self._forms
-            for length in range(_LEAST_CHARS, min(len(form), len(whole) + 1))
-            if whole.endswith(form[:length])
+            for length in range(_LEAST_CHARS, min(len(form), len(end) + 1))
+            if end.endswith(form[:length])
         ]
         return min(starts, default=None)
 
@@ -144,7 +146,8 @@ def _in_header(name: str, value: str) -> Iterator[str]:
 def _forms(text: str) -> Iterator[str]:
     """The forms in which a secret is searched for, after escapes have been undone."""
     secret = text.encode("utf-8", "surrogatepass")
-    yield text
+    for view, _ in _views(text):  # what looks like an escape in it is undone with others
+        yield view
     if not text.isascii():
         yield secret.decode("latin-1")
     yield from (secret.hex(), secret.hex().upper())
@@ -157,36 +160,52 @@ def _forms(text: str) -> Iterator[str]:
             yield known.replace("+", "-").replace("/", "_")
 
 
-def _views(text: str) -> Iterator[tuple[str, Sequence[int]]]:
-    """The text, and what it becomes when escapes are undone, again and again.
+def _views(text: str, is_cut: bool = False) -> Iterator[tuple[str, Sequence[int]]]:
+    """The text, and what it becomes when escapes are undone, and those in that.
 
-    With each comes where its characters, and its end, are in the text.
+    With each comes where its characters, and its end, are in the text. If that was cut, an escape at its end
+    that may not be whole is not undone, but left out.
     """
     places: Sequence[int] = range(len(text) + 1)
     yield text, places
     for _ in range(_LAYERS):
+        if is_cut:
+            text = _without_cut_escape(text)
         pieces: list[str] = []
         inner = array("I")
         end = 0
         for escape in _ESCAPE.finditer(text):
-            pieces += text[end : escape.start()], _meaning(escape)
-            inner.extend(range(end, escape.start() + len(pieces[-1])))
-            end = escape.end()
-        if not pieces:
+            start, after = escape.span()
+            if start > end:
+                pieces.append(text[end:start])
+                inner.extend(range(end, start))
+            if meaning := _meaning(escape):
+                pieces.append(meaning)
+                inner.append(start)
+            end = after
+        if not end:
             return
         pieces.append(text[end:])
         inner.extend(range(end, len(text) + 1))
         text = "".join(pieces)
-        places = array("I", (places[place] for place in inner))
+        places = inner if isinstance(places, range) else array("I", [places[place] for place in inner])
         yield text, places
 
 
+def _without_cut_escape(text: str) -> str:
+    end = max(len(text) - _CUT_ESCAPE_CHARS, 0)
+    return text[:end] + _CUT_ESCAPE.sub("", text[end:])
+
+
 def _meaning(escape: re.Match[str]) -> str:
-    """The character that an escape stands for; nothing for NULs, which UTF-16 has between letters."""
-    in_json, in_python, in_url, in_html, after_backslash = escape.groups()
-    code = in_json or in_python or in_url
-    if code:
-        return chr(int(code, 16))
-    if in_html:
-        return html.unescape(in_html)[:1]
-    return after_backslash or ""
+    """The character that an escape stands for.
+
+    Nothing for backslashes alone, which are left out of what is searched for too, and for NULs, which UTF-16
+    has between letters.
+    """
+    kind = escape.lastindex
+    if kind is None:
+        return ""
+    if kind == 4:
+        return html.unescape(f"&{escape[4]}")[:1]
+    return chr(int(escape[kind], 16))

@@ -42,6 +42,7 @@ USER_AGENT = f"langcache-python/{__version__}"
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _NETLOC = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+(?:%25[\w.-]+)?\])(?::\d+)?", re.ASCII)
 _URL_CHARS = re.compile(r"[!-\[\]-~]+")  # visible ASCII without the backslash
+_MOST_BYTES_WITH_NULLS = 1 << 21  # reading a larger body twice could take 100 ms
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 _encode = msgspec.json.Encoder().encode
@@ -267,9 +268,15 @@ def _read_with_nulls(operation: Operation[ModelT], received: Received, error: Ex
     Called only for a reply that could not be read as it is, so that other replies cost nothing more.
     """
     read = operation.read_with_nulls
-    if read is not None and isinstance(error, msgspec.ValidationError) and b"null" in received.content:
+    content = received.content
+    if (
+        read is not None
+        and isinstance(error, msgspec.ValidationError)
+        and len(content) <= _MOST_BYTES_WITH_NULLS
+        and b"null" in content
+    ):
         with suppress(*UNREADABLE):
-            return read(received.content)
+            return read(content)
     raise ResponseValidationError(
         f"{operation.name}: a {received.status_code} whose body is not what the service sends",
         received.shown(),

@@ -66,7 +66,7 @@ class Received(msgspec.Struct, frozen=True):
         size = max(len(self.content), declared or 0)
         if size > most_bytes:
             reason = f"it has more than {most_bytes} bytes; Limits(reply_bytes=...) allows more"
-        elif size > ERROR_BODY_BYTES and _strings(self.content) > MOST_STRINGS:
+        elif size > ERROR_BODY_BYTES and _has_too_many_strings(self.content):
             reason = f"it has more than {MOST_STRINGS} texts; Limits(reply_bytes=None) allows any number"
         else:
             return
@@ -78,10 +78,11 @@ def is_success(status: int) -> bool:
     return 200 <= status < 300
 
 
-def _strings(content: bytes) -> int:
-    """At least half of the number of strings in a JSON text, and no more than all of them."""
+def _has_too_many_strings(content: bytes) -> bool:
+    """Whether a JSON text has more than `MOST_STRINGS` strings, or perhaps a bit more than half of that."""
     # Outside of strings there is no backslash, so that the quote that begins a string always counts.
-    return (content.count(b'"') - content.count(b'\\"')) // 2
+    quotes = content.count(b'"')
+    return quotes > 2 * MOST_STRINGS and quotes - content.count(b'\\"') > 2 * MOST_STRINGS
 
 
 def _shown_headers(headers: Mapping[str, str], secrets: Secrets) -> Mapping[str, str]:
