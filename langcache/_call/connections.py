@@ -80,8 +80,8 @@ class AiohttpClient:
         target = _parsed(url)
         options: dict[str, Any] = {}
         proxy = None
-        if self._proxies is not None and (found := self._env_proxy(self._proxies, target)):
-            proxy = options["proxy"] = Secret(found)
+        if self._proxies is not None and (proxy := Secret(self._env_proxy(self._proxies, target) or "")):
+            options["proxy"] = proxy
         if self._limit is not None and not self._limit.acquire_now():
             timeout = await self._limit.acquire(timeout)
         response: aiohttp.ClientResponse | None = None

@@ -26,7 +26,9 @@ _ESCAPE = re.compile(
     # An escape may itself be escaped, any number of times: \\\\u0041, %252541, &amp;amp;#65;
     r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))?|%(?:25)*([0-9a-fA-F]{2})|&(?:amp;)*(#?\w{1,12};)|\0+"
 )
-_CUT_ESCAPE = re.compile(r"(?:\\+(?:u[0-9a-fA-F]{0,3}|x[0-9a-fA-F]?)?|%(?:25)*[0-9a-fA-F]?|&(?:amp;)*#?\w{0,11})\Z")
+_CUT_ESCAPE = re.compile(
+    r"(?:\\+(?:u[0-9a-fA-F]{0,3}|x[0-9a-fA-F]?)?|%(?:25)*[0-9a-fA-F]?|&(?:amp;)*#?\w{0,11})\Z"
+)
 _CUT_ESCAPE_CHARS = 40
 
 

@@ -268,15 +268,15 @@ def _read_with_nulls(operation: Operation[ModelT], received: Received, error: Ex
     Called only for a reply that could not be read as it is, so that other replies cost nothing more.
     """
     read = operation.read_with_nulls
-    content = received.content
+    # No local variable has the content, which tools that show a traceback with those would show.
     if (
         read is not None
         and isinstance(error, msgspec.ValidationError)
-        and len(content) <= _MOST_BYTES_WITH_NULLS
-        and b"null" in content
+        and len(received.content) <= _MOST_BYTES_WITH_NULLS
+        and b"null" in received.content
     ):
         with suppress(*UNREADABLE):
-            return read(content)
+            return read(received.content)
     raise ResponseValidationError(
         f"{operation.name}: a {received.status_code} whose body is not what the service sends",
         received.shown(),
