@@ -180,14 +180,15 @@ async def test_a_key_that_comes_back_is_nowhere(kind, proxy: FaultProxy, what: s
     timeout = 100 if "nothing more" in what else 60_000
     async with kind(proxy.url, KEY, "c", timeout_ms=timeout, **observed.arguments) as client:
         with proxy.faulty(fault):
-            for operation, call in OPERATIONS.items():
+            for operation in ("search", "set", "flush", "health"):
+                call = OPERATIONS[operation]
                 error = await outcome(call, client)
                 if operation == "search":
                     assert isinstance(error, LangCacheError)
                 if error is not None:
                     assert isinstance(error, LangCacheError)
                     assert traces(KEY, told(error)) == [], operation
-    assert len(observed.lines) >= 2 * len(OPERATIONS)
+    assert len(observed.lines) >= 8
     assert traces(KEY, observed.seen()) == []
 
 
