@@ -126,7 +126,10 @@ class AiohttpClient:
         finally:
             if self._limit is not None:
                 self._limit.release()
-        raise failure from cause  # outside of the except, so that aiohttp's error is not the context
+        try:
+            raise failure from cause
+        finally:
+            failure.__context__ = None  # aiohttp's error, which on Python 3.10 is still there
 
     async def aclose(self) -> None:
         """Close the session."""
