@@ -96,6 +96,8 @@ __all__ = [
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _MESSAGE_CHARS = 500
+_MOST_FIELDS = 1000
+_MOST_FIELDS_IN_MESSAGE = 20
 
 
 class LangCacheError(Exception):
@@ -108,7 +110,7 @@ class LangCacheError(Exception):
     """The HTTP status, 0 if no reply came."""
 
     body: str
-    """The reply's body as text, empty if no reply came."""
+    """The reply's body as text, at most the first 64 KiB of it; empty if no reply came."""
 
     raw_response: Reply | None
     """The reply, None if no reply came."""
@@ -312,19 +314,36 @@ def error_from_reply(reply: Reply) -> StatusError:
     return error
 
 
+class _Said(msgspec.Struct):
+    """The members of a problem, none of them parsed. Other members are skipped, and cost no memory."""
+
+    title: msgspec.Raw = msgspec.Raw()
+    type: msgspec.Raw = msgspec.Raw()
+    status: msgspec.Raw = msgspec.Raw()
+    detail: msgspec.Raw = msgspec.Raw()
+    instance: msgspec.Raw = msgspec.Raw()
+    fields: msgspec.Raw = msgspec.Raw()
+
+
+_read_said = msgspec.json.Decoder(_Said).decode
+
+
 def _problem(reply: Reply) -> ProblemDetails:
     """The problem in the body, read field by field, so that one invalid field does not discard the others."""
     kind = problem_class(reply.status_code)
     try:
-        body = msgspec.json.decode(reply.content, type=dict[str, Any])
+        said = _read_said(reply.content)
     except UNREADABLE:
         return kind()
-    said: dict[str, Any] = {}
+    if bytes(said.fields).count(b"{") > _MOST_FIELDS:
+        said.fields = msgspec.Raw()
+    read: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
-        if body.get(field.encode_name) is not None:
-            with suppress(msgspec.ValidationError):
-                said[field.name] = msgspec.convert(body[field.encode_name], field.type)
-    return kind(**said)
+        with suppress(*UNREADABLE):  # it is empty or not of the type
+            value = msgspec.json.decode(getattr(said, field.name), type=field.type)
+            if value is not None:
+                read[field.name] = value
+    return kind(**read)
 
 
 def _describe(status: int, problem: ProblemDetails, body: str, location: str | None = None) -> str:
@@ -337,7 +356,7 @@ def _describe(status: int, problem: ProblemDetails, body: str, location: str | N
         what = ""
     fields = "; ".join(
         f"{field.field}: {field.message or field.rule}"
-        for field in problem.fields or ()
+        for field in (problem.fields or ())[:_MOST_FIELDS_IN_MESSAGE]
         if field.rule or field.message
         if not (field.message and field.message in what)
     )

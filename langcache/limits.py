@@ -86,9 +86,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     ttl_millis: int | None = _YEAR
     """The longest time to live, in milliseconds. The default is a year."""
 
-    reply_bytes: int | None = 64 * 1024 * 1024
+    reply_bytes: int | None = 8 * 1024 * 1024
     """The most bytes in the body of a reply, decompressed. This limit is the client's own: it bounds the
-    memory that a broken proxy or a gzip bomb can take."""
+    memory that a broken proxy or a gzip bomb can take, and the time for which reading a reply can hold up
+    the event loop, some 50 milliseconds. Unless it is None, a reply must also have no more than 100,000 names
+    and texts, which is 9,000 entries."""
 
     known_strategies: bool = True
     """Whether a search strategy must be one that this client knows."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -39,7 +39,7 @@ class Telemetry(Uncopied):
     Args:
         tracer_provider, meter_provider: where spans and metrics go. Default: the global ones.
         capture_content: whether spans contain prompts, as ``db.query.text``, and responses, as
-            ``langcache.response``. Metrics never do. Default: False.
+            ``langcache.response``, with the API key masked. Metrics never do. Default: False.
 
     Raises:
         ImportError: ``opentelemetry-api`` is not installed.
@@ -74,9 +74,12 @@ class Telemetry(Uncopied):
 
     @contextmanager
     def operation(
-        self, request: Request[Any], url: str, cache_id: str
+        self, request: Request[Any], url: str, cache_id: str, mask: Callable[[str], str]
     ) -> Generator[OperationSpan, None, None]:
-        """Record the span and the duration of one operation, its retries included."""
+        """Record the span and the duration of one operation, its retries included.
+
+        ``mask`` masks the secrets of the operation in a text; it is called at the end of the operation.
+        """
         parts = urlsplit(url)
         attributes: dict[str, Any] = {
             "db.system.name": _SYSTEM,
@@ -93,10 +96,8 @@ class Telemetry(Uncopied):
             record_exception=False,  # the service's error message may quote a prompt
             set_status_on_exception=False,
         ) as span:
-            if self._capture_content:
-                _add_content(span, request)
             try:
-                yield OperationSpan(span, self._capture_content)
+                yield OperationSpan(span, self._capture_content, mask)
             except Exception as error:
                 failure = _error_attributes(error)
                 attributes |= failure
@@ -105,6 +106,8 @@ class Telemetry(Uncopied):
                 raise
             finally:
                 self._duration.record(time.monotonic() - started, attributes)
+                if self._capture_content:  # last, since a callable may have given the key only meanwhile
+                    _add_content(span, request, mask)
 
     @contextmanager
     def question(self, cache_id: str) -> Generator[QuestionSpan, None, None]:
@@ -123,16 +126,17 @@ class Telemetry(Uncopied):
 class OperationSpan:
     """The span of an operation; `returned` records its result."""
 
-    def __init__(self, span: Span, capture_content: bool) -> None:
+    def __init__(self, span: Span, capture_content: bool, mask: Callable[[str], str]) -> None:
         self._span = span
         self._capture_content = capture_content
+        self._mask = mask
 
     def returned(self, result: object) -> None:
         """Record the result of the operation."""
         if isinstance(result, SearchResponse):
             self._span.set_attribute("db.response.returned_rows", len(result))
             if self._capture_content and result.response is not None:
-                self._span.set_attribute("langcache.response", result.response)
+                self._span.set_attribute("langcache.response", self._mask(result.response))
 
 
 class QuestionSpan:
@@ -177,10 +181,10 @@ class _Content(msgspec.Struct):
     response: str | None = None
 
 
-def _add_content(span: Span, request: Request[Any]) -> None:
+def _add_content(span: Span, request: Request[Any], mask: Callable[[str], str]) -> None:
     if request.body is not None:
         content = msgspec.json.decode(request.body, type=_Content)
         if content.prompt is not None:
-            span.set_attribute("db.query.text", content.prompt)
+            span.set_attribute("db.query.text", mask(content.prompt))
         if content.response is not None:
-            span.set_attribute("langcache.response", content.response)
+            span.set_attribute("langcache.response", mask(content.response))

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from .._copies import Uncopied, shallow_copy
-from .._wire.exchange import Reply, Request
+from .._wire.exchange import Request
 from ..errors import TimeoutException
 from ..limits import check_duration, check_path_segment
 from ..retries import RetryConfig, check_retries
@@ -23,6 +23,8 @@ from ..telemetry import Telemetry
 from . import protocol
 from .deadlines import is_over, time_left, time_limit
 from .loops import running_loop
+from .masking import Secrets
+from .received import Received
 from .retrying import with_retries
 from .transport import Transport
 
@@ -64,6 +66,7 @@ class Caller(Uncopied):
         self.base_url: str = protocol.base_url(url, self.cache_id)
         self._key_source = key if callable(key) else None
         self._authorization = None if callable(key) else protocol.authorization(key)
+        self._last_authorization = ""
         self._retry_config = check_retries("retry_config", retry_config)
         timeout = _seconds(timeout_ms)
         self.timeout: float | None = _DEFAULT_TIMEOUT if timeout is None and not users_own else timeout
@@ -90,19 +93,26 @@ class Caller(Uncopied):
             # Without a coroutine of its own and without functools.partial, which would cost every call time.
             return self._exchange(request, url, timeout, http_headers, config)
         exchange = functools.partial(self._exchange, request, url, timeout, http_headers, config)
-        return self._observed(self._telemetry, request, url, exchange)
+        return self._observed(self._telemetry, request, url, http_headers, exchange)
 
     async def _observed(
         self,
         telemetry: Telemetry,
         request: Request[ModelT],
         url: str,
+        http_headers: Mapping[str, str] | None,
         exchange: Callable[[], Coroutine[Any, Any, ModelT]],
     ) -> ModelT:
-        with telemetry.operation(request, url, self.cache_id) as span:
+        mask = functools.partial(self._masked, http_headers)
+        with telemetry.operation(request, url, self.cache_id, mask) as span:
             result = await exchange()
             span.returned(result)
             return result
+
+    def _masked(self, http_headers: Mapping[str, str] | None, text: str) -> str:
+        """The text without the secrets of a call: the key, or the last one that the callable gave."""
+        sent = {**(http_headers or {}), "Authorization": self._authorization or self._last_authorization}
+        return Secrets.of_request(sent).mask(text)
 
     async def _exchange(
         self,
@@ -113,11 +123,11 @@ class Caller(Uncopied):
         config: RetryConfig | None,
     ) -> ModelT:
         if config is None:
-            reply, tries = await self._try(request, url, timeout, http_headers, 1, None), 1
+            received, tries = await self._try(request, url, timeout, http_headers, 1, None), 1
         else:
             send = functools.partial(self._try, request, url, timeout, http_headers)
-            reply, tries = await with_retries(send, config, self._transport.unless_closed)
-        return protocol.read_reply(request, reply, tries)
+            received, tries = await with_retries(send, config, self._transport.unless_closed)
+        return protocol.read_reply(request, received, tries)
 
     async def _try(
         self,
@@ -127,17 +137,16 @@ class Caller(Uncopied):
         http_headers: Mapping[str, str] | None,
         nth_try: int,
         left: float | None,
-    ) -> Reply:
+    ) -> Received:
         """Send once, within the timeout and within the seconds that are left for the call."""
         within = timeout if left is None else left if timeout is None else min(timeout, left)
         authorization = self._authorization
         if authorization is None:
             asked = time.monotonic()
-            authorization = await self.ask_for_key(within)
+            authorization = self._last_authorization = await self.ask_for_key(within)
             within = time_left(within, asked)
         headers = protocol.headers(request, authorization, http_headers)
-        reply = await self._transport.exchange(request, url, headers, within, nth_try)
-        return reply if reply.status_code < 300 else protocol.without_key(reply, authorization)
+        return await self._transport.exchange(request, url, headers, within, nth_try)
 
     def retries_within(self, seconds: float) -> RetryConfig | None:
         """The client's `RetryConfig`, with tries and waits that take no longer than this in all."""
@@ -174,7 +183,11 @@ class Caller(Uncopied):
                 async with limit:
                     key = await self._transport.unless_closed(key)
             except asyncio.TimeoutError as error:
-                what = f"gave no key within {timeout:g} s" if is_over(limit) else f"raised {error!r}"
+                what = (
+                    f"gave no key within {timeout:g} s"
+                    if is_over(limit)
+                    else f"raised {type(error).__name__}"
+                )
                 raise TimeoutException(f"api_key: the callable {what}") from error
         if key is None:
             raise ValueError("api_key: the callable returned None instead of a key")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import io
+import re
 from collections.abc import Awaitable, Mapping
 from typing import Any, TypeAlias
 
@@ -13,19 +14,20 @@ from aiohttp import hdrs
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from .._wire.exchange import Reply
+from .._wire.exchange import ERROR_BODY_BYTES, Reply
 from ..errors import (
     ClosedError,
     ConnectError,
     NoResponseError,
     RequestError,
-    ResponseValidationError,
     TimeoutException,
 )
 from ..httpclient import AsyncHttpClient
 from .connection_limit import ConnectionLimit
+from .masking import NO_SECRETS, Secrets
 from .pool import CheckingConnector, close_sockets, close_stale, close_without_waiting, watch_idle
 from .proxies import EnvProxies
+from .received import Received, is_success
 
 __all__ = ["AiohttpClient", "ReplyClient", "adapt", "is_factory", "refuse_open_session"]
 
@@ -33,6 +35,8 @@ _CONNECT_TIMEOUT = 5.0
 _POOL_SIZE = 256
 _KEEPALIVE = 30.0
 _LARGE_BODY = 1 << 20  # aiohttp warns about longer bytes, but not about a file
+_MESSAGE_CHARS = 500
+_BEFORE_QUOTE = re.compile(r"""\n|b?['"]|<RawResponse""")
 
 
 class AiohttpClient:
@@ -71,20 +75,22 @@ class AiohttpClient:
         headers: Mapping[str, str],
         content: bytes | None,
         timeout: float | None,
-    ) -> Reply:
+    ) -> Received:
         """Send a request and read the reply; a redirect is a reply like any other."""
         target = _parsed(url)
         options: dict[str, Any] = {}
+        sent = headers
         if self._proxies is not None and (proxy := self._proxies.for_url(target)) is not None:
             options["proxy"] = proxy.url
             if proxy.authorization is not None:
                 credentials: dict[str, str] = {hdrs.PROXY_AUTHORIZATION: proxy.authorization}
+                sent = {**headers, **credentials}
                 if target.scheme == "https":
                     options["proxy_headers"] = (
                         credentials  # of the CONNECT request, which only the proxy sees
                     )
                 else:
-                    headers = {**headers, **credentials}
+                    headers = sent
         if self._limit is not None and not self._limit.acquire_now():
             timeout = await self._limit.acquire(timeout)
         response: aiohttp.ClientResponse | None = None
@@ -103,16 +109,24 @@ class AiohttpClient:
                 raise_for_status=False,
                 **options,
             )
-            content_read = await self._read(response)
+            content = await self._read(response)
             if not self._connector_checks:
                 watch_idle(self._session, target)
-            return Reply(response.status, response.headers, content_read)
+            received = Received(response.status, response.headers, content, sent)
+            received.check_size(self._max_reply_bytes, response.content_length)
+            return received
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
-            head = None if response is None else _head(response)
-            raise _request_error(error, timeout, head) from error
+            head = None
+            if response is not None:
+                head = Received(response.status, response.headers, b"", sent).shown()
+                # Tools that show a traceback with local variables would show all that it says.
+                response = None
+            secrets = Secrets.of_request(sent)
+            failure = _request_error(error, timeout, head, secrets)
+            cause = _shown_cause(error, secrets)
         except RuntimeError as error:
             if self._session.closed:
-                raise ClosedError("the aiohttp session is closed") from error
+                raise ClosedError("the aiohttp session is closed") from error.with_traceback(None)
             if self._session._loop is not asyncio.get_running_loop():  # aiohttp has several messages for this
                 raise RuntimeError(
                     "client: the aiohttp.ClientSession belongs to another event loop; pass a callable that "
@@ -122,6 +136,10 @@ class AiohttpClient:
         finally:
             if self._limit is not None:
                 self._limit.release()
+        try:
+            raise failure from cause
+        finally:
+            failure.__context__ = None  # aiohttp's error, which on Python 3.10 is still there
 
     async def aclose(self) -> None:
         """Close the session."""
@@ -141,29 +159,13 @@ class AiohttpClient:
         close_sockets(self._closing, loop_is_closed=loop_is_closed)
 
     def _read(self, response: aiohttp.ClientResponse) -> Awaitable[bytes]:
-        limit, length = self._max_reply_bytes, response.content_length
-        if limit is None or (
-            length is not None and length <= limit and hdrs.CONTENT_ENCODING not in response.headers
+        most = self._max_reply_bytes if is_success(response.status) else ERROR_BODY_BYTES
+        length = response.content_length
+        if most is None or (
+            length is not None and length <= most and hdrs.CONTENT_ENCODING not in response.headers
         ):
             return response.read()
-        return self._read_up_to(limit, response)
-
-    async def _read_up_to(self, limit: int, response: aiohttp.ClientResponse) -> bytes:
-        content = bytearray()
-        async with response:
-            if (response.content_length or 0) <= limit:
-                async for chunk in response.content.iter_any():
-                    content += chunk
-                    if len(content) > limit:
-                        break
-                else:
-                    return bytes(content)
-            response.close()
-        raise ResponseValidationError(
-            "the reply is too large",
-            _head(response),
-            ValueError(f"it has more than {limit} bytes (see langcache.Limits)"),
-        )
+        return _read_up_to(most, response)
 
 
 def is_factory(client: object) -> bool:
@@ -193,15 +195,30 @@ def _timeout(seconds: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_TIMEOUT)
 
 
-def _head(response: aiohttp.ClientResponse) -> Reply:
-    return Reply(response.status, response.headers, b"")
+async def _read_up_to(most: int, response: aiohttp.ClientResponse) -> bytes:
+    """The body; if it is longer than ``most``, that and one byte more, and its connection is closed.
+
+    Nothing is read of one that is a success and says that it is longer.
+    """
+    content = bytearray()
+    async with response:
+        if is_success(response.status) and (response.content_length or 0) > most:
+            response.close()
+            return b""
+        async for chunk in response.content.iter_any():
+            content += chunk
+            if len(content) > most:
+                response.close()
+                break
+    return bytes(memoryview(content)[: most + 1])
 
 
 class CustomClient:
     """A user's own `AsyncHttpClient`; converts the built-in errors that it may raise to ours."""
 
-    def __init__(self, client: AsyncHttpClient) -> None:
+    def __init__(self, client: AsyncHttpClient, max_reply_bytes: int | None) -> None:
         self._client = client
+        self._max_reply_bytes = max_reply_bytes
 
     async def request(
         self,
@@ -211,21 +228,26 @@ class CustomClient:
         headers: Mapping[str, str],
         content: bytes | None,
         timeout: float | None,
-    ) -> Reply:
+    ) -> Received:
         """Send a request and read the reply."""
         try:
             response = await self._client.request(
                 method, url, headers=headers, content=content, timeout=timeout
             )
-        except RequestError:
-            raise
-        except (asyncio.TimeoutError, TimeoutError) as error:
-            raise TimeoutException("no reply from the service in time") from error
-        except (ConnectionResetError, ConnectionAbortedError, BrokenPipeError) as error:
-            raise NoResponseError(f"the connection ended before the reply did: {error}") from error
-        except OSError as error:
-            raise ConnectError(f"no connection to the service: {error}") from error
-        return Reply(response.status_code, CIMultiDict(response.headers), response.content)
+        except (OSError, asyncio.TimeoutError, RequestError) as error:
+            secrets = Secrets.of_request(headers)
+            failure = _clients_error(error, secrets)
+            cause = error.__cause__ if failure is error else error
+            if cause is not None and _tells(cause, secrets):
+                cause = None
+        else:
+            status, body = response.status_code, response.content
+            if not is_success(status):
+                body = body[: ERROR_BODY_BYTES + 1]
+            received = Received(status, CIMultiDict(response.headers), body, headers)
+            received.check_size(self._max_reply_bytes)
+            return received
+        raise failure from cause
 
     async def aclose(self) -> None:
         """Close the user's client, which was made for us."""
@@ -240,7 +262,7 @@ class CustomClient:
 
 
 ReplyClient: TypeAlias = AiohttpClient | CustomClient
-"""A client whose replies are `Reply` and whose errors are those of langcache.errors."""
+"""A client whose replies are `Received` and whose errors are those of langcache.errors."""
 
 
 def adapt(made: object, *, max_reply_bytes: int | None) -> ReplyClient:
@@ -262,28 +284,33 @@ def adapt(made: object, *, max_reply_bytes: int | None) -> ReplyClient:
             "client: must be an aiohttp.ClientSession, an AsyncHttpClient (see langcache.httpclient), "
             f"or a callable that makes one, but is {kind.__name__}"
         )
-    return CustomClient(made)
+    return CustomClient(made, max_reply_bytes)
 
 
-def _request_error(error: BaseException, timeout: float | None, head: Reply | None) -> RequestError:
+def _request_error(
+    error: BaseException, timeout: float | None, head: Reply | None, secrets: Secrets
+) -> RequestError:
     """Our error for one of aiohttp's or of the operating system's."""
     if isinstance(error, asyncio.TimeoutError | TimeoutError):
         within = "" if timeout is None else f" within {timeout:g} s"
         if isinstance(error, aiohttp.ConnectionTimeoutError):
-            return TimeoutException(f"no connection to the service{within}: {error}")
+            return TimeoutException(f"no connection to the service{within}: {_line(error, secrets)}")
         return TimeoutException(f"no reply from the service{within}", head)
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        what = secrets.mask(_line(error.message))
+        return ConnectError(f"no connection to the service: the proxy answered {error.status} {what}".strip())
     if isinstance(error, aiohttp.ClientResponseError):
-        _redact(error)
-        what = " ".join(error.message.split())[:200]
-        if isinstance(error, aiohttp.ClientHttpProxyError):
-            return ConnectError(f"no connection to the service: the proxy answered {error.status} {what}")
-        return NoResponseError(f"the reply is not valid HTTP: {what}", head)
-    what = " ".join(str(error).split())
+        return NoResponseError(f"the reply is not valid HTTP: {_parsers_reason(error.message)}", head)
+    if isinstance(error, aiohttp.InvalidURL):  # it would be quoted, with its password
+        return ConnectError("no connection to the service: the URL of the service or of a proxy is not valid")
+    what = _line(error, secrets)
     if isinstance(error, aiohttp.ClientConnectorSSLError) and "WRONG_VERSION_NUMBER" in what:
         hint = "if the service speaks plain HTTP, begin server_url with http://"
         return ConnectError(f"no connection to the service: it does not speak TLS ({hint})")
     if isinstance(error, aiohttp.ClientConnectorError):
         return ConnectError(f"no connection to the service: {what}{_hint(error)}")
+    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
+        what = _parsers_reason(what)
     return NoResponseError(f"the connection ended before the reply did: {what}", head)
 
 
@@ -299,8 +326,60 @@ def _is_loopback(host: str) -> bool:
     return host == "localhost" or host == "::1" or host.startswith("127.")
 
 
-def _redact(error: aiohttp.ClientResponseError) -> None:
-    # This error stays the cause of ours, and its repr would show the key and the password of a proxy's URL.
-    info = error.request_info
-    error.request_info = info._replace(headers=CIMultiDictProxy(CIMultiDict[str]()), real_url=info.url)
-    error.args = (error.status, error.message)
+def _clients_error(error: BaseException, secrets: Secrets) -> RequestError:
+    """Our error for one of a user's own client; the same if it is ours and tells no secret."""
+    what = _line(error, secrets)
+    if isinstance(error, RequestError):
+        if not _tells(error, secrets):
+            return error
+        return type(error)(what)
+    if isinstance(error, asyncio.TimeoutError | TimeoutError):
+        return TimeoutException("no reply from the service in time")
+    if isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
+        return NoResponseError(f"the connection ended before the reply did: {what}")
+    return ConnectError(f"no connection to the service: {what}")
+
+
+def _line(error: object, secrets: Secrets = NO_SECRETS) -> str:
+    return " ".join(secrets.mask(str(error)).split())[:_MESSAGE_CHARS]
+
+
+def _parsers_reason(message: str) -> str:
+    # The rest quotes the bytes that were received, and perhaps only a part of a secret among them.
+    return _line(_BEFORE_QUOTE.split(message, 1)[0]).rstrip(" :,") or "it can't be parsed"
+
+
+def _shown_cause(error: Exception, secrets: Secrets) -> Exception | None:
+    """The error as the cause of ours: without what holds the request, and None if it still tells a secret."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        info = error.request_info
+        error.request_info = info._replace(headers=CIMultiDictProxy(CIMultiDict[str]()), real_url=info.url)
+        error.headers, error.history = None, ()
+        if isinstance(error, aiohttp.ClientHttpProxyError):
+            error.message = secrets.mask(error.message)
+        else:
+            error.message = _parsers_reason(error.message)
+        error.args = (error.status, error.message)
+    elif isinstance(error, aiohttp.ClientConnectorError):
+        os_error = error.os_error.with_traceback(None)
+        error._conn_key = error._conn_key._replace(proxy=None, proxy_auth=None)
+        error.args = (error._conn_key, os_error)
+    elif isinstance(error, aiohttp.ServerDisconnectedError):
+        error.message = _parsers_reason(str(error.message))
+        error.args = (error.message,)
+    elif isinstance(error, aiohttp.ClientPayloadError):
+        error = aiohttp.ClientPayloadError(_parsers_reason(str(error)))
+    # Its frames have the request among their local variables, and so have those of what it came from.
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return None if _tells(error, secrets) else error
+
+
+def _tells(error: BaseException, secrets: Secrets) -> bool:
+    """Whether an error, or what it came from, has a secret in it."""
+    seen: BaseException | None = error
+    while seen is not None:
+        text = f"{seen!s}\n{seen!r}\n{vars(seen)!r}"
+        if secrets.mask(text) is not text:
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False

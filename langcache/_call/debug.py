@@ -1,15 +1,17 @@
-"""The debug log of each try. It never has the key, and has texts only if asked for."""
+"""The debug log of each try. It has no secret, and texts only if asked for."""
 
 from __future__ import annotations
 
 import logging
 import os
 import time
+from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
-from .._wire.exchange import Request
-from ..httpclient import HttpResponse
+from .._wire.exchange import ERROR_BODY_BYTES, Request
 from ..limits import wrong_type
+from .masking import Secrets
+from .received import Received
 
 __all__ = ["ExchangeLog", "Logger", "default_logger"]
 
@@ -69,27 +71,43 @@ def check_logger(given: object) -> Logger | None:
 
 
 class ExchangeLog:
-    """The log lines of one try: one for the request, one for the reply or the failure."""
+    """The log lines of one try: one for the request, one for the reply or the failure.
+
+    ``bodies`` says whether they have the bodies: of each the first `ERROR_BODY_BYTES`, with the secrets among
+    ``headers``, those of the request, masked.
+    """
 
     def __init__(
-        self, logger: Logger, request: Request[Any], url: str, nth_try: int, *, bodies: bool
+        self,
+        logger: Logger,
+        request: Request[Any],
+        url: str,
+        headers: Mapping[str, str],
+        nth_try: int,
+        *,
+        bodies: bool,
     ) -> None:
         self._logger = logger
         self._bodies = bodies
         self._what = f"{request.operation.method} {url} (try {nth_try})"
         self._started = time.monotonic()
         body = request.body or b""
-        logger.debug("-> %s: %d bytes%s", self._what, len(body), self._shown(body))
+        shown = ""
+        if bodies:
+            is_cut = len(body) > ERROR_BODY_BYTES
+            masked = Secrets.of_request(headers).mask_bytes(body[:ERROR_BODY_BYTES], is_cut=is_cut)
+            shown = _shown(masked.decode("utf-8", "replace"))
+        logger.debug("-> %s: %d bytes%s", self._what, len(body), shown)
 
-    def reply(self, response: HttpResponse) -> None:
+    def reply(self, received: Received) -> None:
         """A reply came, whatever its status."""
         self._logger.debug(
             "<- %s: status %d, %d bytes, %.1f ms%s",
             self._what,
-            response.status_code,
-            len(response.content),
+            received.status_code,
+            len(received.content),
             self._millis(),
-            self._shown(response.content),
+            _shown(received.shown().text) if self._bodies else "",
         )
 
     def failure(self, error: BaseException) -> None:
@@ -99,5 +117,6 @@ class ExchangeLog:
     def _millis(self) -> float:
         return 1000 * (time.monotonic() - self._started)
 
-    def _shown(self, body: bytes) -> str:
-        return f": {body.decode(errors='replace')}" if self._bodies and body else ""
+
+def _shown(body: str) -> str:
+    return f": {body}" if body else ""

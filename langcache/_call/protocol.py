@@ -6,18 +6,19 @@ import functools
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from .._copies import Uncopied
 from .._version import __version__
-from .._wire.exchange import UNREADABLE, Operation, Reply, Request
+from .._wire.base import camel_case
+from .._wire.exchange import UNREADABLE, Operation, Request
 from ..errors import LangCacheError, ResponseValidationError, error_from_reply
 from ..limits import Limits, check_path_segment, check_text, wrong_type
 from ..models import (
+    CacheEntry,
     ConversationalSearchRequest,
     ConversationalSearchResponseContent,
     DeleteQueryRequest,
@@ -26,9 +27,12 @@ from ..models import (
     ReplyModel,
     SearchRequest,
     SearchResponse,
+    SearchStrategy,
     SetRequest,
     SetResponse,
 )
+from .masking import Secret
+from .received import Received, is_success
 
 ModelT = TypeVar("ModelT")
 SearchT = TypeVar("SearchT", bound=SearchRequest)
@@ -43,20 +47,65 @@ _FRAMING = {
 """The headers that say where a message ends, how its body is encoded, or what becomes of its connection."""
 _NETLOC = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+(?:%25[\w.-]+)?\])(?::\d+)?", re.ASCII)
 _URL_CHARS = re.compile(r"[!-\[\]-~]+")  # visible ASCII without the backslash
-_SECRET_CHARS = 12
 _OPERATIONS_PATH = re.compile(r"/v1(/caches(/.*)?)?$", re.IGNORECASE)
 _PAGE_PATH = re.compile(r"/(docs|redoc|swagger(-ui)?)(/|$)|\.(html?|json|ya?ml|md)$", re.IGNORECASE)
 _WEBSITES = {"redis.io", "www.redis.io", "cloud.redis.io", "app.redislabs.com", "docs.redis.com", "redis.com"}
+_MOST_BYTES_WITH_NULLS = 1 << 21  # reading a larger body twice could take 100 ms
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 _encode = msgspec.json.Encoder().encode
 
 
+class _EntryWithNulls(msgspec.Struct, rename=camel_case):
+    id: str
+    prompt: str
+    response: str
+    similarity: float
+    search_strategy: SearchStrategy
+    attributes: dict[str, str | None] | None = None
+
+
+class _ResultsWithNulls(msgspec.Struct):
+    data: list[_EntryWithNulls] | None
+
+    def entries(self) -> list[CacheEntry]:
+        return [
+            CacheEntry(
+                id=entry.id,
+                prompt=entry.prompt,
+                response=entry.response,
+                attributes={
+                    name: value for name, value in (entry.attributes or {}).items() if value is not None
+                },
+                similarity=entry.similarity,
+                search_strategy=entry.search_strategy,
+            )
+            for entry in self.data or ()
+        ]
+
+
+class _ConversationalResultsWithNulls(_ResultsWithNulls, rename=camel_case):
+    actual_prompt: str
+
+
+def _read_search_with_nulls(content: bytes) -> SearchResponse:
+    return SearchResponse(data=msgspec.json.decode(content, type=_ResultsWithNulls).entries())
+
+
+def _read_conversational_search_with_nulls(content: bytes) -> ConversationalSearchResponseContent:
+    read = msgspec.json.decode(content, type=_ConversationalResultsWithNulls)
+    return ConversationalSearchResponseContent(data=read.entries(), actual_prompt=read.actual_prompt)
+
+
+_skip_json = msgspec.json.Decoder(msgspec.Raw).decode
+
+
 def _read_nothing(content: bytes) -> None:
     # The service answers with nothing or with JSON. A page comes from something in between, such as a proxy
-    # that asks to sign in, and then nothing was deleted.
-    if content.strip():
-        msgspec.json.decode(content)
+    # that asks to sign in, and then nothing was deleted. Whatever JSON it is, it is not built.
+    if content and not content.isspace():
+        _skip_json(content)
+        content.decode()
 
 
 def _read_health(content: bytes) -> HealthResponse:
@@ -67,7 +116,11 @@ def _read_health(content: bytes) -> HealthResponse:
 
 
 _SEARCH = Operation(
-    name="search", method="POST", path="entries/search", read=msgspec.json.Decoder(SearchResponse).decode
+    name="search",
+    method="POST",
+    path="entries/search",
+    read=msgspec.json.Decoder(SearchResponse).decode,
+    read_with_nulls=_read_search_with_nulls,
 )
 _SET = Operation(
     name="set", method="POST", path="entries", read=msgspec.json.Decoder(SetResponse).decode, repeatable=False
@@ -85,6 +138,7 @@ _CONVERSATIONAL_SEARCH = Operation(
     method="POST",
     path="conversations/search",
     read=msgspec.json.Decoder(ConversationalSearchResponseContent).decode,
+    read_with_nulls=_read_conversational_search_with_nulls,
 )
 _HEALTH = Operation(name="health", method="GET", path="health", read=_read_health)
 
@@ -185,19 +239,22 @@ def health() -> Request[HealthResponse]:
     return Request(_HEALTH)
 
 
-def read_reply(request: Request[ModelT], reply: Reply, tries: int) -> ModelT:
+def read_reply(request: Request[ModelT], received: Received, tries: int) -> ModelT:
     """The result of the client's method, with its ``tries`` set.
 
     Raises a `StatusError` for a status other than 2xx, and `ResponseValidationError` for a 2xx whose body
     can't be read; ``tries`` is set on both.
     """
+    unread: Exception | None = None
     try:
-        if not 200 <= reply.status_code < 300:
-            raise error_from_reply(reply)
+        if not is_success(received.status_code):
+            raise error_from_reply(received.shown())
         try:
-            model = request.operation.read(reply.content)
+            model = request.operation.read(received.content)
         except UNREADABLE as error:
-            model = _read_without_nulls(request.operation, reply, error)
+            unread = _reason(error)
+        if unread is not None:  # outside of the except, so that the decoder's error is not the context
+            model = _read_with_nulls(request.operation, received, unread)
     except LangCacheError as error:
         error.tries = tries
         raise
@@ -206,30 +263,33 @@ def read_reply(request: Request[ModelT], reply: Reply, tries: int) -> ModelT:
     return model
 
 
-def _read_without_nulls(operation: Operation[ModelT], reply: Reply, error: Exception) -> ModelT:
-    """Read the reply again without its nulls, which services in some languages send for absent fields.
+def _reason(error: Exception) -> Exception:
+    """The decoder's error, as one that does not hold the body: neither itself nor in a frame."""
+    if isinstance(error, UnicodeDecodeError):
+        return msgspec.DecodeError(f"it is not UTF-8: {error.reason}")
+    return error.with_traceback(None)
+
+
+def _read_with_nulls(operation: Operation[ModelT], received: Received, error: Exception) -> ModelT:
+    """Read a body again, with nulls for absent fields. ``error`` is the reason that reading it failed.
 
     Called only for a reply that could not be read as it is, so that other replies cost nothing more.
-    ``error`` is the reason that reading it failed.
     """
-    if isinstance(error, msgspec.ValidationError):  # it is JSON
+    read = operation.read_with_nulls
+    # No local variable has the content, which tools that show a traceback with those would show.
+    if (
+        read is not None
+        and isinstance(error, msgspec.ValidationError)
+        and len(received.content) <= _MOST_BYTES_WITH_NULLS
+        and b"null" in received.content
+    ):
         with suppress(*UNREADABLE):
-            said = msgspec.json.decode(reply.content, type=dict[str, Any])
-            if said.get("data", said) is None:
-                said["data"] = []
-            return operation.read(_encode(_without_nulls(said)))
+            return read(received.content)
     raise ResponseValidationError(
-        f"{operation.name}: a {reply.status_code} whose body is not what the service sends", reply, error
-    ) from error
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        members = cast("dict[str, object]", value).items()
-        return {name: _without_nulls(member) for name, member in members if member is not None}
-    if isinstance(value, list):
-        return [_without_nulls(item) for item in cast("list[object]", value)]
-    return value
+        f"{operation.name}: a {received.status_code} whose body is not what the service sends",
+        received.shown(),
+        error,
+    )
 
 
 def base_url(server_url: object, cache_id: str) -> str:
@@ -285,14 +345,6 @@ def _parts(url: str) -> SplitResult | None:
     return parts if is_host else None
 
 
-class _Secret(Uncopied, str):
-    # Tools that show a traceback with local variables use their repr.
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'Bearer ***'"
-
-
 def authorization(api_key: object) -> str:
     """The value of the Authorization header. No message of this function holds the key."""
     if not isinstance(api_key, str):
@@ -301,7 +353,7 @@ def authorization(api_key: object) -> str:
         raise ValueError("api_key: is empty")
     if not all("!" <= character <= "~" for character in api_key):
         raise ValueError("api_key: has a character that no key has (a space or line end around it, perhaps)")
-    return _Secret(f"Bearer {api_key}")
+    return Secret(f"Bearer {api_key}")
 
 
 def headers(request: Request[Any], authorization: str, extra: Mapping[str, str] | None) -> Mapping[str, str]:
@@ -315,20 +367,6 @@ def headers(request: Request[Any], authorization: str, extra: Mapping[str, str] 
     merged = ours.copy()
     merged.update(theirs)
     return merged
-
-
-def without_key(reply: Reply, authorization: str) -> Reply:
-    """The reply with every occurrence of the key masked, since errors show what a reply says.
-
-    Keys shorter than 12 characters are not masked: they are no secrets, and may be part of ordinary words.
-    """
-    key = authorization.removeprefix("Bearer ")
-    if len(key) < _SECRET_CHARS:
-        return reply
-    if key.encode() not in reply.content and not any(key in value for value in reply.headers.values()):
-        return reply
-    headers = CIMultiDict((name, value.replace(key, "***")) for name, value in reply.headers.items())
-    return Reply(reply.status_code, headers, reply.content.replace(key.encode(), b"***"))
 
 
 @functools.lru_cache(maxsize=64)

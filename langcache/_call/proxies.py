@@ -15,6 +15,7 @@ from urllib.request import getproxies, proxy_bypass
 from yarl import URL
 
 from ..errors import ConnectError
+from .masking import Secret
 
 __all__ = ["EnvProxies", "Proxy"]
 
@@ -234,7 +235,7 @@ def _origin(scheme: str, place: str) -> URL | None:
         return None
 
 
-def _authorization(userinfo: str) -> str:
+def _authorization(userinfo: str) -> Secret:
     user, _, password = userinfo.partition(":")
     credentials = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
-    return "Basic " + base64.b64encode(credentials).decode("ascii")
+    return Secret("Basic " + base64.b64encode(credentials).decode("ascii"))

@@ -12,22 +12,23 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from .._wire.exchange import Reply
 from ..errors import RequestError
 from ..retries import BackoffStrategy, RetryConfig
 from .deadlines import time_until
+from .received import Received
 
 __all__ = ["retry_after", "with_retries"]
 
 _DEFAULT_JITTER_MS = 1000
+_RETRY_AFTER_CHARS = 100  # more is neither a time nor a date
 
-Send = Callable[[int, "float | None"], Awaitable[Reply]]
+Send = Callable[[int, "float | None"], Awaitable[Received]]
 """Sends once. Takes the number of the try, from 1, and the seconds left for it (None: no deadline)."""
 
-UnlessClosed = Callable[[Awaitable[Reply]], Awaitable[Reply]]
+UnlessClosed = Callable[[Awaitable[Received]], Awaitable[Received]]
 
 
-async def with_retries(send: Send, config: RetryConfig, unless_closed: UnlessClosed) -> tuple[Reply, int]:
+async def with_retries(send: Send, config: RetryConfig, unless_closed: UnlessClosed) -> tuple[Received, int]:
     """Send, with retries as configured. Returns the last reply, whatever its status, and the number of tries.
 
     ``unless_closed`` awaits all that follows the first try, waits included; it ends early when the client is
@@ -47,12 +48,12 @@ async def with_retries(send: Send, config: RetryConfig, unless_closed: UnlessClo
     try:
         return await unless_closed(_trying(config.backoff)(call)), call.tries
     except _TryAgain as last:
-        if isinstance(last.outcome, Reply):
+        if isinstance(last.outcome, Received):
             return last.outcome, call.tries
         raise last.outcome from last.outcome.__cause__
 
 
-async def _try(send: Send, config: RetryConfig, nth_try: int, left: float, deadline: float) -> Reply:
+async def _try(send: Send, config: RetryConfig, nth_try: int, left: float, deadline: float) -> Received:
     """Send once; raise `_TryAgain` if the outcome is to be retried."""
     try:
         reply = await send(nth_try, left)
@@ -76,7 +77,7 @@ class _Call:
         self.tries = 1
         self.failure: _TryAgain | None = failure
 
-    async def next_try(self) -> Reply:
+    async def next_try(self) -> Received:
         """Called by backoff: first raises the failure of the first try, then makes one try more each time."""
         if self.failure is not None:
             failure, self.failure = self.failure, None
@@ -89,14 +90,14 @@ class _Call:
 class _TryAgain(Exception):
     """The outcome of a try that is to be retried."""
 
-    def __init__(self, outcome: Reply | RequestError, deadline: float) -> None:
+    def __init__(self, outcome: Received | RequestError, deadline: float) -> None:
         super().__init__(outcome, deadline)
         self.outcome = outcome
         self.deadline = deadline
 
 
 @functools.lru_cache(maxsize=64)
-def _trying(strategy: BackoffStrategy) -> Callable[[_Call], Awaitable[Reply]]:
+def _trying(strategy: BackoffStrategy) -> Callable[[_Call], Awaitable[Received]]:
     # Decorating costs more than everything else here, so it is done once for each strategy. backoff is
     # imported by the first retry, since most programs never need it.
     with warnings.catch_warnings():
@@ -131,9 +132,9 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     Reads ``retry-after-ms`` (milliseconds) and ``Retry-After`` (seconds, or an HTTP date). A time of 0 or
     less is ignored, since retrying at once would only add load to a service in trouble.
     """
-    asked = headers.get("Retry-After", "")
+    asked = _short(headers.get("Retry-After", ""))
     readings: tuple[Callable[[], float], ...] = (
-        lambda: float(headers.get("retry-after-ms", "")) / 1000,
+        lambda: float(_short(headers.get("retry-after-ms", ""))) / 1000,
         lambda: float(asked),
         lambda: (_http_date(asked) - now).total_seconds(),
     )
@@ -145,6 +146,10 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
         if math.isfinite(seconds) and seconds > 0:
             return seconds
     return None
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= _RETRY_AFTER_CHARS else ""
 
 
 def _http_date(text: str) -> datetime:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from .._wire.exchange import Reply, Request
+from .._wire.exchange import Request
 from ..errors import ClosedError, NoResponseError
 from ..httpclient import ClientSource
 from .connections import AiohttpClient, ReplyClient, adapt, is_factory
@@ -19,6 +19,7 @@ from .debug import ExchangeLog, Logger, is_enabled
 from .loop_clients import LoopClients
 from .loops import running_loop
 from .proxies import EnvProxies
+from .received import Received
 
 __all__ = ["Transport"]
 
@@ -84,7 +85,7 @@ class Transport:
 
     async def exchange(
         self, request: Request[Any], url: str, headers: Mapping[str, str], timeout: float | None, nth_try: int
-    ) -> Reply:
+    ) -> Received:
         """Send a request once and read its reply, whatever its status.
 
         Raises `RequestError` or a subclass if no reply comes, and `ClosedError`.
@@ -92,17 +93,19 @@ class Transport:
         client = self._client() or await self._clients.make()
         log = None
         if self._logger is not None and is_enabled(self._logger):
-            log = ExchangeLog(self._logger, request, url, nth_try, bodies=self._log_bodies)
+            log = ExchangeLog(self._logger, request, url, headers, nth_try, bodies=self._log_bodies)
         method, content = request.operation.method, request.body
         started = time.monotonic()
         try:
             try:
-                reply = await client.request(method, url, headers=headers, content=content, timeout=timeout)
+                received = await client.request(
+                    method, url, headers=headers, content=content, timeout=timeout
+                )
             except NoResponseError as error:
                 if not _may_repeat(request, error):
                     raise
                 left = time_left(timeout, started)
-                reply = await client.request(method, url, headers=headers, content=content, timeout=left)
+                received = await client.request(method, url, headers=headers, content=content, timeout=left)
         except (Exception, asyncio.CancelledError) as error:
             if log:
                 log.failure(error)
@@ -110,8 +113,8 @@ class Transport:
                 raise ClosedError(_CLOSED_DURING_CALL) from error
             raise
         if log:
-            log.reply(reply)
-        return reply
+            log.reply(received)
+        return received
 
     async def unless_closed(self, work: Awaitable[T]) -> T:
         """Await something that can take long while no request is sent, such as the wait before a retry.

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from email.message import Message
 from typing import Any, Generic, TypeVar
 
 import msgspec
 from multidict import CIMultiDict
 
-__all__ = ["UNREADABLE", "Operation", "Reply", "Request"]
+__all__ = ["ERROR_BODY_BYTES", "UNREADABLE", "Operation", "Reply", "Request"]
 
 ModelT = TypeVar("ModelT")
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding JSON raises if the bytes are not the JSON that was expected."""
+
+ERROR_BODY_BYTES = 64 * 1024
+"""How many bytes of a body an error keeps. What follows is not read, or is dropped."""
+
+_CHARSETS = {"utf-8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "latin1", "windows-1252", "cp1252"}
+"""The charsets that a reply is decoded in. Each takes time in proportion to the body, and is a superset of
+ASCII, or of a part of it, so that secrets can be found in the bytes; Python knows some that take far more."""
+
+_CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([\w.:-]{1,40})""", re.IGNORECASE)
+_CONTENT_TYPE_CHARS = 200
 
 
 class Operation(msgspec.Struct, Generic[ModelT], frozen=True, kw_only=True):
@@ -29,6 +39,9 @@ class Operation(msgspec.Struct, Generic[ModelT], frozen=True, kw_only=True):
 
     read: Callable[[bytes], ModelT]
     """Makes the method's result from the body of a 2xx reply; may raise `msgspec.DecodeError`."""
+
+    read_with_nulls: Callable[[bytes], ModelT] | None = None
+    """The same for a body with nulls, which services in some languages send for absent fields."""
 
     repeatable: bool = True
     """Whether sending it twice has the same effect as sending it once."""
@@ -57,17 +70,18 @@ class Reply(msgspec.Struct, frozen=True):
     """The names of headers are case-insensitive."""
 
     content: bytes
-    """The body, decompressed."""
+    """The body, decompressed: of a reply that an error has, at most the first 64 KiB."""
 
     @property
     def text(self) -> str:
-        """The body as text, in the charset of the reply (UTF-8 by default). Never raises."""
-        content_type = Message()
-        content_type["content-type"] = self.headers.get("Content-Type", "")
-        try:
-            return self.content.decode(content_type.get_content_charset("utf-8"), "replace")
-        except (LookupError, ValueError):  # an unknown charset, or one without error handling
-            return self.content.decode("utf-8", "replace")
+        """The body as text. Never raises.
+
+        It is decoded as the reply says if that is UTF-8, ASCII, Latin-1 or Windows-1252; else as UTF-8. A
+        character that can't be decoded becomes U+FFFD.
+        """
+        named = _CHARSET.search(self.headers.get("Content-Type", "")[:_CONTENT_TYPE_CHARS])
+        charset = named[1].lower() if named else "utf-8"
+        return self.content.decode(charset if charset in _CHARSETS else "utf-8", "replace")
 
     def json(self) -> Any:
         """The body parsed as JSON. Raises `msgspec.DecodeError` if it is not JSON."""

@@ -96,7 +96,7 @@ async def test_a_timeout_of_the_callables_own_is_one_of_ours_even_without_a_time
         raise asyncio.TimeoutError
 
     async with aiohttp.ClientSession() as session:
-        with pytest.raises(TimeoutException, match=r"api_key: the callable raised TimeoutError\(\)"):
+        with pytest.raises(TimeoutException, match=r"api_key: the callable raised TimeoutError"):
             await AsyncLangCache(service.url, time_out, "c", session).flush()
 
 

@@ -9,9 +9,10 @@ import pytest
 from langcache import Limits, utils
 from langcache._call import debug, protocol
 from langcache._call.debug import ExchangeLog
-from langcache._wire.exchange import Reply
+from langcache._call.received import Received
 
 REQUEST = protocol.search(Limits(), "a secret question", None, None, None, None)
+SENT = {"Authorization": "Bearer the-key-of-it-all"}
 URL = "https://cache.example/v1/caches/c/entries/search"
 
 
@@ -24,8 +25,8 @@ class Lines(list):
 
 def test_a_try_is_two_lines_with_sizes_and_no_texts():
     lines = Lines()
-    log = ExchangeLog(lines, REQUEST, URL, 2, bodies=False)
-    log.reply(Reply(200, {}, b'{"data":["a secret answer"]}'))
+    log = ExchangeLog(lines, REQUEST, URL, SENT, 2, bodies=False)
+    log.reply(Received(200, {}, b'{"data":["a secret answer"]}', SENT))
     assert lines[0] == f"-> POST {URL} (try 2): {len(REQUEST.body)} bytes"
     assert lines[1].startswith(f"<- POST {URL} (try 2): status 200, 28 bytes, ")
     assert lines[1].endswith(" ms")
@@ -34,14 +35,14 @@ def test_a_try_is_two_lines_with_sizes_and_no_texts():
 
 def test_texts_are_shown_on_request_even_if_they_are_not_utf_8():
     lines = Lines()
-    ExchangeLog(lines, REQUEST, URL, 1, bodies=True).reply(Reply(200, {}, b"\xff answer"))
+    ExchangeLog(lines, REQUEST, URL, SENT, 1, bodies=True).reply(Received(200, {}, b"\xff answer", SENT))
     assert lines[0].endswith(': {"prompt":"a secret question"}')
     assert lines[1].endswith(": \ufffd answer")
 
 
 def test_a_failure_is_named_by_its_class_alone():
     lines = Lines()
-    ExchangeLog(lines, protocol.flush(), URL, 1, bodies=True).failure(ConnectionError("with a secret"))
+    ExchangeLog(lines, protocol.flush(), URL, SENT, 1, bodies=True).failure(ConnectionError("with a secret"))
     assert lines[0].endswith(": 0 bytes")
     assert ": ConnectionError, " in lines[1]
     assert "secret" not in lines[1]

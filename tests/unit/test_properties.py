@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from langcache import Limits
 from langcache._call import protocol
+from langcache._call.received import Received
 from langcache._call.retrying import retry_after
-from langcache._wire.exchange import Reply
 from langcache.errors import LangCacheError
 from langcache.models import ReplyModel
 
@@ -206,14 +206,14 @@ content_types = st.text() | st.sampled_from(
 @pytest.mark.parametrize("operation", REQUESTS)
 @given(contents, st.integers(100, 999) | st.sampled_from([200, 201, 204, 400, 404]), content_types)
 def test_every_reply_becomes_a_model_or_an_error_of_ours(operation, content, status, content_type):
-    reply = Reply(status, {"Content-Type": content_type}, content)
-    result = outcome(protocol.read_reply, REQUESTS[operation], reply, 2)
+    received = Received(status, {"Content-Type": content_type}, content, {"Authorization": "Bearer a-key"})
+    result = outcome(protocol.read_reply, REQUESTS[operation], received, 2)
     if isinstance(result, Exception):
         assert isinstance(result, LangCacheError)
         assert result.tries == 2
         assert result.status_code == status
-        assert result.raw_response is reply
-        assert result.body == reply.text
+        assert result.raw_response == received.shown()
+        assert result.body == result.raw_response.text
         assert str(result).isprintable()
     elif result is not None:
         assert 200 <= status < 300

@@ -12,7 +12,8 @@ from yarl import URL
 
 from langcache import LimitError, Limits, __version__, errors, models
 from langcache._call import protocol
-from langcache._wire.exchange import Reply
+from langcache._call.received import Received
+from langcache._wire.exchange import ERROR_BODY_BYTES
 from langcache.models import HealthResponse
 
 LIMITS = Limits()
@@ -304,7 +305,7 @@ def test_what_cannot_be_a_header_is_refused(extra, error, words):
 
 
 def read(request, status, body=b""):
-    return protocol.read_reply(request, Reply(status, {}, body), tries=2)
+    return protocol.read_reply(request, Received(status, {}, body, {}), tries=2)
 
 
 def test_a_success_becomes_a_model_that_knows_its_tries():
@@ -335,7 +336,7 @@ def test_a_success_that_cannot_be_read_says_which_operation_and_why(body):
     error = raised.value
     assert isinstance(error.cause, Exception)
     assert error.__cause__ is error.cause
-    assert (error.status_code, error.raw_response.content, error.tries) == (201, body, 2)
+    assert (error.status_code, error.raw_response.content, error.tries) == (201, body[:ERROR_BODY_BYTES], 2)
 
 
 ENTRY = {"id": "e", "prompt": "p", "response": "r", "similarity": 0.9, "searchStrategy": "semantic"}

@@ -1,0 +1,209 @@
+"""Finds secrets in what others say (a reply, an error of a library), in whatever form they quote them."""
+
+from __future__ import annotations
+
+import functools
+import html
+import re
+from array import array
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+
+from .._copies import Uncopied
+
+__all__ = ["NO_SECRETS", "Secret", "Secrets"]
+
+MASK = "***"
+_LEAST_CHARS = 4
+"""Shorter secrets are not masked: they are guessed at once, and are part of ordinary words."""
+_ALWAYS_CHARS = 8
+"""Secrets shorter than this are masked where they stand alone, and not as a part of a longer word."""
+_LAYERS = 2
+"""How many kinds of escapes are undone one after the other: those of a URL in a JSON text, for one."""
+
+_SECRET_HEADER = re.compile("auth|cookie|credential|key|passw|secret|session|sign|token", re.IGNORECASE)
+_ESCAPE = re.compile(
+    # An escape may itself be escaped, any number of times: \\\\u0041, %252541, &amp;amp;#65;
+    r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))?|%(?:25)*([0-9a-fA-F]{2})|&(?:amp;)*(#?\w{1,12};)|\0+"
+)
+_CUT_ESCAPE = re.compile(
+    r"(?:\\+(?:u[0-9a-fA-F]{0,3}|x[0-9a-fA-F]?)?|%(?:25)*[0-9a-fA-F]?|&(?:amp;)*#?\w{0,11})\Z"
+)
+_CUT_ESCAPE_CHARS = 40
+
+
+class Secret(Uncopied, str):
+    """A text that no repr shows: tools that show a traceback with local variables use that."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"'{MASK}'"
+
+
+class Secrets:
+    """The secrets of a request, and how to mask them in a text.
+
+    They are the values of its headers that grant access: ``Authorization``, ``Proxy-Authorization``,
+    ``Cookie``, ``X-Api-Key`` and all others whose names say so. Each is found as it is, in base64 or
+    hexadecimal, and with any of its characters escaped as in JSON, HTML or a URL.
+    """
+
+    __slots__ = ("_forms", "_short")
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._forms: list[str] = []
+        self._short: set[str] = set()
+        for text in texts:
+            if len(text) >= _ALWAYS_CHARS:
+                self._forms += _forms(text)
+            elif len(text) >= _LEAST_CHARS:
+                self._forms.append(text)
+                self._short.add(text)
+
+    def __repr__(self) -> str:  # tools that show a traceback with local variables use it
+        return "<Secrets>"
+
+    @classmethod
+    def of_request(cls, headers: Mapping[str, str]) -> Secrets:
+        """Those of a request with these headers."""
+        values = tuple((name, value) for name, value in headers.items() if _SECRET_HEADER.search(name))
+        return _of_request(values) if values else NO_SECRETS
+
+    def mask(self, text: str, *, is_cut: bool = False) -> str:
+        """The text with every secret replaced by ``***``; the same object if there is none.
+
+        ``is_cut`` says that the text went on, so that its end may be the beginning of a secret.
+        """
+        spans = sorted(self._spans(text, is_cut)) if self._forms else ()
+        if not spans:
+            return text
+        pieces: list[str] = []
+        end = 0
+        for start, stop in spans:
+            if start >= end:
+                pieces += text[end:start], MASK
+            end = max(end, stop)
+        return "".join([*pieces, text[end:]])
+
+    def mask_bytes(self, content: bytes, *, is_cut: bool = False) -> bytes:
+        """The same for bytes in any encoding that is a superset of ASCII."""
+        text = content.decode("latin-1")
+        masked = self.mask(text, is_cut=is_cut)
+        return content if masked is text else masked.encode("latin-1")
+
+    def _spans(self, text: str, is_cut: bool) -> Iterator[tuple[int, int]]:
+        for view, places in _views(text, is_cut):
+            for form in self._forms:
+                at = view.find(form)
+                while at >= 0:
+                    end = at + len(form)
+                    if form not in self._short or not (
+                        view[max(at - 1, 0) : at].isalnum() or view[end : end + 1].isalnum()
+                    ):
+                        yield places[at], places[end]
+                    at = view.find(form, end)
+            if is_cut and (begun := self._begun_at_end(view)) is not None:
+                yield places[begun], len(text)
+
+    def _begun_at_end(self, view: str) -> int | None:
+        """Where a secret begins that the end of the text cuts off."""
+        starts = [
+            len(end) - length
+            for end in (view, _without_cut_escape(view))
+            for form in self._forms
+            for length in range(_LEAST_CHARS, min(len(form), len(end) + 1))
+            if end.endswith(form[:length])
+        ]
+        return min(starts, default=None)
+
+
+NO_SECRETS = Secrets(())
+
+
+@functools.lru_cache(maxsize=64)
+def _of_request(headers: tuple[tuple[str, str], ...]) -> Secrets:
+    texts = {text for name, value in headers for text in _in_header(name, value)}
+    return Secrets(sorted(texts, key=len, reverse=True))
+
+
+def _in_header(name: str, value: str) -> Iterator[str]:
+    if "cookie" in name.lower():
+        yield from (pair.partition("=")[2].strip() for pair in value.split(";"))
+        return
+    scheme, _, credentials = value.strip().partition(" ")
+    yield credentials.strip() or value  # "Bearer" and "Basic" are no secrets
+    if scheme.lower() == "basic":
+        with suppress(ValueError):
+            login = b64decode(credentials).decode()
+            yield login
+            yield login.partition(":")[2]
+
+
+def _forms(text: str) -> Iterator[str]:
+    """The forms in which a secret is searched for, after escapes have been undone."""
+    secret = text.encode("utf-8", "surrogatepass")
+    for view, _ in _views(text):  # what looks like an escape in it is undone with others
+        yield view
+    if not text.isascii():
+        yield secret.decode("latin-1")
+    yield from (secret.hex(), secret.hex().upper())
+    for before in range(3):
+        # In base64 the characters for what stands before and after the secret depend on that too.
+        encoded = b64encode(b"\0" * before + secret).decode()
+        known = encoded[-(-8 * before // 6) : 8 * (before + len(secret)) // 6]
+        yield known
+        if "+" in known or "/" in known:
+            yield known.replace("+", "-").replace("/", "_")
+
+
+def _views(text: str, is_cut: bool = False) -> Iterator[tuple[str, Sequence[int]]]:
+    """The text, and what it becomes when escapes are undone, and those in that.
+
+    With each comes where its characters, and its end, are in the text. If that was cut, an escape at its end
+    that may not be whole is not undone, but left out.
+    """
+    places: Sequence[int] = range(len(text) + 1)
+    yield text, places
+    for _ in range(_LAYERS):
+        if is_cut:
+            text = _without_cut_escape(text)
+        pieces: list[str] = []
+        inner = array("I")
+        end = 0
+        for escape in _ESCAPE.finditer(text):
+            start, after = escape.span()
+            if start > end:
+                pieces.append(text[end:start])
+                inner.extend(range(end, start))
+            if meaning := _meaning(escape):
+                pieces.append(meaning)
+                inner.append(start)
+            end = after
+        if not end:
+            return
+        pieces.append(text[end:])
+        inner.extend(range(end, len(text) + 1))
+        text = "".join(pieces)
+        places = inner if isinstance(places, range) else array("I", [places[place] for place in inner])
+        yield text, places
+
+
+def _without_cut_escape(text: str) -> str:
+    end = max(len(text) - _CUT_ESCAPE_CHARS, 0)
+    return text[:end] + _CUT_ESCAPE.sub("", text[end:])
+
+
+def _meaning(escape: re.Match[str]) -> str:
+    """The character that an escape stands for.
+
+    Nothing for backslashes alone, which are left out of what is searched for too, and for NULs, which UTF-16
+    has between letters.
+    """
+    kind = escape.lastindex
+    if kind is None:
+        return ""
+    if kind == 4:
+        return html.unescape(f"&{escape[4]}")[:1]
+    return chr(int(escape[kind], 16))
