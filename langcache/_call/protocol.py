@@ -245,22 +245,26 @@ def read_reply(request: Request[ModelT], received: Received, tries: int) -> Mode
     Raises a `StatusError` for a status other than 2xx, and `ResponseValidationError` for a 2xx whose body
     can't be read; ``tries`` is set on both.
     """
-    unread: Exception | None = None
     try:
-        if not is_success(received.status_code):
-            raise error_from_reply(received.shown())
-        try:
-            model = request.operation.read(received.content)
-        except UNREADABLE as error:
-            unread = _reason(error)
-        if unread is not None:  # outside of the except, so that the decoder's error is not the context
-            model = _read_with_nulls(request.operation, received, unread)
+        model = _read(request.operation, received)
     except LangCacheError as error:
         error.tries = tries
         raise
     if tries > 1 and isinstance(model, ReplyModel):
         model.tries = tries
     return model
+
+
+def _read(operation: Operation[ModelT], received: Received) -> ModelT:
+    if not is_success(received.status_code):
+        raise error_from_reply(received.shown())
+    try:
+        return operation.read(received.content)
+    except UNREADABLE as error:
+        unread = _reason(error)
+    return _read_with_nulls(
+        operation, received, unread
+    )  # here, so that the decoder's error is not the context
 
 
 def _reason(error: Exception) -> Exception:

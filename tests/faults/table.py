@@ -36,6 +36,7 @@ GOOD = json.dumps(
 ).encode()
 """A body that every operation can read."""
 
+MINIMAL = json.dumps(ENTRY).encode()
 MEGABYTE = 1_000_000
 
 
@@ -194,6 +195,16 @@ ROWS = [
     Row(
         "503 with a problem", sends(reply(PROBLEM, status="503 Service Unavailable")), ServiceUnavailableError
     ),
+    Row(
+        "500 with a page in punycode, or so it says",
+        sends(reply(PAGE * 9000, status="500 Oops", kind="text/html; charset=punycode")),
+        UnexpectedError,
+    ),
+    Row(
+        "404 with 9 MB of JSON that means nothing",
+        sends(reply(b"[" + b"[]," * 3 * MEGABYTE + b"0]", status="404 Not Found")),
+        NotFoundError,
+    ),
     Row("429", sends(reply(PROBLEM, status="429 Too Many Requests")), TooManyRequestsError),
     Row("a status that HTTP does not know", sends(reply(PROBLEM, status="799 Why Not")), APIError),
     Row(
@@ -241,6 +252,16 @@ ROWS = [
         INVALID,
         bodiless=None,
         health=None,
+    ),
+    Row(
+        "good JSON with 4 MB that mean nothing",
+        sends(reply(b'{"junk":[' + b"[]," * (4 * MEGABYTE // 3) + b"0]," + GOOD[1:])),
+        None,
+    ),
+    Row(
+        "more entries than any cache has",
+        sends(reply(b'{"data":[%b]}' % b",".join([MINIMAL] * 20_000))),
+        INVALID,
     ),
     Row("JSON null", sends(reply(b"null")), INVALID, bodiless=None, health=None),
 ]

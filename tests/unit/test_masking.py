@@ -150,7 +150,7 @@ def test_other_headers_are_no_secrets():
 
 @pytest.mark.parametrize("password", ["p#ss/w?rd", "a[b]c@d%", "correct%20horse", "hunter2"])
 def test_the_password_of_a_proxy_is_a_secret(password):
-    login = b64encode(f"a user:{password}".encode()).decode()
+    login = base64.b64encode(f"a user:{password}".encode()).decode()
     secrets = Secrets.of_request({"Proxy-Authorization": f"Basic {login}"})
     assert secrets.mask(f"no {password}, no entry") == "no ***, no entry"
     assert secrets.mask(f"no {quote(password, safe='')}, no entry") == "no ***, no entry"
