@@ -44,7 +44,7 @@ MAX_CONTEXT = 1000
 MAX_RESULTS = 100
 """The most entries that a search may ask for. The published description names no limit."""
 
-MAX_REPLY_CHARS = 8 * 1024 * 1024
+MAX_REPLY_CHARS = 4 * 1024 * 1024
 """The most characters of responses in one reply. Entries beyond are left out, but never the first."""
 
 _MAX_STRATEGIES = 2  # there are no more
@@ -141,7 +141,7 @@ class _Api:
         cache = self._cache(request)
         body = await self._bodies.read(request, MAX_SEARCH_BYTES, _decode_search)
         found = await _search(cache, body)
-        return await self._found(SearchResponse(data=found), found)
+        return await self._found(request, SearchResponse(data=found), found)
 
     async def conversational_search(self, request: web.Request) -> web.Response:
         # The hosted service rewrites the prompt with a language model. There is none here.
@@ -151,9 +151,8 @@ class _Api:
             raise _too_many("context", "texts", MAX_CONTEXT, len(body.context))
         _LIMITS.context(body.context)
         found = await _search(cache, body)
-        return await self._found(
-            ConversationalSearchResponseContent(actual_prompt=body.prompt, data=found), found
-        )
+        reply = ConversationalSearchResponseContent(actual_prompt=body.prompt, data=found)
+        return await self._found(request, reply, found)
 
     async def set_entry(self, request: web.Request) -> web.Response:
         cache = self._cache(request)
@@ -193,8 +192,8 @@ class _Api:
         """The health of the whole service, which a probe asks for without a key."""
         return _json(HealthResponse())
 
-    async def _found(self, reply: Model, found: Sequence[CacheEntry]) -> web.Response:
-        return await self._bodies.in_turn(sum(len(entry.response) for entry in found), _json, reply)
+    async def _found(self, request: web.Request, reply: Model, found: Sequence[CacheEntry]) -> web.Response:
+        return await self._bodies.reply(request, sum(len(entry.response) for entry in found), _json, reply)
 
     def _cache(self, request: web.Request) -> Cache:
         """The cache that the request names. Raises `Problem` unless the request has its key."""

@@ -1,4 +1,4 @@
-"""Bodies of requests: read, unpacked and decoded within limits of time and size, a large one at a time."""
+"""Bodies of requests and replies, within limits of time and size; what is large takes turns."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LARGE_BYTES = 16 * 1024
 """Decoding a larger body, or encoding a larger reply, takes long enough to let others come in between."""
 
 _LARGE_AT_ONCE = 16
-"""How many large bodies are in memory at once."""
+"""How many large bodies, and how many large replies, are in memory at once."""
 
 _MOST_TIMES = 100
 """A body of more than `_FREE_BYTES` may not be larger than this many times what came in for it."""
@@ -41,6 +41,7 @@ class Bodies:
 
     def __init__(self) -> None:
         self._in_memory = asyncio.Semaphore(_LARGE_AT_ONCE)
+        self._replies = asyncio.Semaphore(_LARGE_AT_ONCE)
         self._turn = asyncio.Lock()
 
     async def read(self, request: web.Request, most: int, decode: Callable[[bytes], T]) -> T:
@@ -54,7 +55,7 @@ class Bodies:
         content = request.content
         body = bytearray()
         large = False
-        connection.read_body()
+        connection.read_body(content)
         try:
             await _continue(request)
             start = connection.received - content.total_bytes
@@ -71,12 +72,27 @@ class Bodies:
             connection.work()
             if encoding is not None:
                 body = await _unpack(body, encoding, most)
-            return await self.in_turn(len(body), decode, bytes(body))
+            return await self._in_turn(len(body), decode, bytes(body))
         finally:
             if large:
                 self._in_memory.release()
 
-    async def in_turn(self, size: int, work: Callable[[ArgumentT], T], argument: ArgumentT) -> T:
+    async def reply(
+        self, request: web.Request, size: int, encode: Callable[[ArgumentT], T], model: ArgumentT
+    ) -> T:
+        """A model, encoded as the reply to a request. ``size`` is about how many bytes that makes."""
+        if size <= _LARGE_BYTES:
+            return encode(model)
+        await self._replies.acquire()
+        try:
+            reply = await self._in_turn(size, encode, model)
+        except BaseException:
+            self._replies.release()
+            raise
+        cast(Connection, request.protocol).when_replied(self._replies.release)
+        return reply
+
+    async def _in_turn(self, size: int, work: Callable[[ArgumentT], T], argument: ArgumentT) -> T:
         """``work(argument)``, which takes as long as ``size`` bytes take. What is large takes turns."""
         if size <= _LARGE_BYTES:
             return work(argument)

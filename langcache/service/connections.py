@@ -6,11 +6,12 @@ import asyncio
 import os
 import socket
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from math import inf
 from typing import Any
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 __all__ = ["MAX_CONNECTIONS", "Connection", "Connections"]
 
@@ -32,6 +33,15 @@ IDLE_SECONDS = 60.0
 _SWEEP_SECONDS = 1.0
 _UNREAD_SECONDS = 2.0
 """How long the rest of a body that nobody reads is thrown away, so that the client reads the reply."""
+
+_ACCEPTED_AT_ONCE = 64
+"""How many connections are accepted before the event loop sees to others."""
+
+_WAITING_CONNECTIONS = 512
+"""How many may wait to be accepted. The system lets one beyond that try again a second later."""
+
+_WAITING_REQUESTS = 8
+"""How many more requests a client may have sent before the reply to one. Hardly any client sends one."""
 
 _UNREAD_BYTES = 64 * 1024
 """The longest unread body after which a connection is used again."""
@@ -72,7 +82,12 @@ class Connections:
 
     async def listen(self, host: str, port: int) -> tuple[str, int]:
         """Accept connections from now on. Returns the first address, with the port that was free for 0."""
-        self._listener = await self._loop.create_server(self._connection, host, port)
+        self._listener = await self._loop.create_server(
+            self._connection, host, port, backlog=_ACCEPTED_AT_ONCE
+        )
+        for each in self._listener.sockets:
+            with socket.socket(each.family, each.type, each.proto, os.dup(each.fileno())) as listening:
+                listening.listen(_WAITING_CONNECTIONS)  # asyncio would accept as many at once
         _of_this_process.add(self)
         address: tuple[str, int] = self._listener.sockets[0].getsockname()[:2]
         return address
@@ -125,7 +140,8 @@ class Connection(web.RequestHandler):
     """A connection that knows since when it waits for its client, and for how long it may."""
 
     __slots__ = (
-        "_connections", "_gone", "_idle", "_transport", "busy", "deadline", "received", "since"
+        "_body", "_connections", "_gone", "_idle", "_transport", "_when_replied",
+        "busy", "deadline", "received", "since",
     )  # fmt: skip
 
     def __init__(self, connections: Connections, server: web.Server, **options: Any) -> None:
@@ -133,6 +149,8 @@ class Connection(web.RequestHandler):
         self._connections = connections
         self._transport: asyncio.Transport | None = None  # aiohttp's own is None as soon as it has closed it
         self._gone: asyncio.Future[None] | None = None
+        self._body: StreamReader | None = None
+        self._when_replied: Callable[[], None] | None = None
         self._idle = False
         self.busy = False
         """Whether the client waits for the service, and not the service for the client."""
@@ -169,6 +187,9 @@ class Connection(web.RequestHandler):
             self._idle = False
             self.deadline = self._loop.time() + HEAD_SECONDS
         super().data_received(data)
+        if self._body is not None and self._messages and not self._body.is_eof():
+            # What comes behind a body that is not over is an error, of which aiohttp tells the body nothing.
+            self._body.set_exception(web.RequestPayloadError("the body is not sent as its headers say"))
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -178,13 +199,19 @@ class Connection(web.RequestHandler):
         super().resume_writing()
         self.work()
 
-    def read_body(self) -> None:
+    def read_body(self, body: StreamReader) -> None:
         """From now on the body of a request is awaited."""
+        self._body = body
         self._wait(BODY_SECONDS)
 
     def work(self) -> None:
         """From now on the client awaits a reply."""
+        self._body = None
         self.busy, self.since, self.deadline = True, self._loop.time(), inf
+
+    def when_replied(self, callback: Callable[[], None]) -> None:
+        """Call this once, when the reply to this request is written, or never will be."""
+        self._when_replied = callback
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -192,14 +219,20 @@ class Connection(web.RequestHandler):
         unread = not request.content.is_eof() and (
             request.content_length is None or request.content_length > _UNREAD_BYTES
         )
-        if unread:
+        if unread or len(self._messages) > _WAITING_REQUESTS:
             resp.force_close()
-        finished = await super().finish_response(request, resp, start_time)
+        try:
+            finished = await super().finish_response(request, resp, start_time)
+        finally:
+            callback, self._when_replied = self._when_replied, None
+            if callback is not None:
+                callback()
         self._wait(IDLE_SECONDS)
         self._idle = True
         if unread:
             await self._discard()
-        await asyncio.sleep(0)  # those who send many requests at once let others come in between
+        if self._messages:
+            await asyncio.sleep(0)  # who sends several requests at once lets others come in between
         return finished
 
     def abort(self) -> None:
