@@ -12,7 +12,7 @@ import pytest
 
 from langcache.models import SearchResponse
 from langcache.service import CacheConfig, EmbedderError, LocalServer, StoreError
-from langcache.service.app import MAX_BODY_BYTES
+from langcache.service.app import MAX_BODY_BYTES, MAX_REPLY_CHARS
 from langcache.service.bodies import Bodies
 
 
@@ -289,6 +289,53 @@ async def test_a_failing_dependency_is_a_424_that_names_no_file_and_no_host(api,
     assert status == 424
     assert str(failure) not in answer["detail"]
     assert str(failure) in caplog.text
+
+
+NEWER = {404: "/errors/resource-not-found", 424: "/errors/resource-unavailable"}
+OLDER = {404: "/errors/cache/entry/not-found", 424: "/errors/database/resource-database-unavailable"}
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "types"),
+    [
+        ("speakeasy-sdk/python 0.14.0 2.932.9 langcache", NEWER),
+        ("speakeasy-sdk/python 0.12.0 2.800.0 langcache", NEWER),
+        ("speakeasy-sdk/python 1.0.0 3.0.0 langcache", NEWER),
+        ("langcache-python/0.15.0", NEWER),
+        ("speakeasy-sdk/python 0.11.1 2.755.9 langcache", OLDER),
+        ("speakeasy-sdk/python 0.9.0 2.700.0 langcache", OLDER),
+        ("speakeasy-sdk/typescript 0.11.1 2.760.2 @redis-ai/langcache", OLDER),
+        ("speakeasy-sdk/typescript 0.14.0 2.760.2 @redis-ai/langcache", OLDER),
+        ("curl/8.5.0", OLDER),
+        ("", OLDER),
+        (None, OLDER),
+    ],
+)
+async def test_each_client_gets_the_types_of_problem_that_it_knows(
+    server, embedder, session, user_agent, types
+):
+    headers = {"Authorization": f"Bearer {server.api_key}"}
+    if user_agent is not None:
+        headers["User-Agent"] = user_agent
+    url = f"{server.url}/v1/caches/{server.cache_id}/entries"
+    embedder.failure = EmbedderError("no")
+    skipped = ("User-Agent",)
+    async with session.delete(f"{url}/unknown", headers=headers, skip_auto_headers=skipped) as reply:
+        assert problem(404, await reply.json())[0] == types[404]
+    async with session.post(
+        f"{url}/search", json={"prompt": "p"}, headers=headers, skip_auto_headers=skipped
+    ) as reply:
+        assert problem(424, await reply.json())[0] == types[424]
+
+
+async def test_a_reply_has_no_more_characters_than_a_client_takes_in(api):
+    for number in range(3):
+        await api.set("p", str(number) * (MAX_REPLY_CHARS // 2))
+    found = await api.search("p", maxResults=9)
+    assert [entry["response"][0] for entry in found] == ["2", "1"]
+    await api("POST", "flush")
+    await api.set("p", "r" * (MAX_REPLY_CHARS - 1000))
+    assert len(await api.search("p", maxResults=9)) == 1
 
 
 async def test_a_failure_of_our_own_is_a_500_that_tells_nothing(api, embedder, caplog):
