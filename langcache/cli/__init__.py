@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
 
@@ -147,7 +147,7 @@ def _serve(options: argparse.Namespace) -> int:
 
         embedder = _embedder(options)
         key, where = _api_key(options)
-        chosen = {"cache_id": options.cache_id, "api_key": key, "threshold": options.threshold}
+        chosen: dict[str, Any] = {"cache_id": options.cache_id, "api_key": key, "threshold": options.threshold}
         given = {name: value for name, value in chosen.items() if value is not None}
         cache = CacheConfig(attributes=tuple(options.attributes), ttl_millis=options.ttl, **given)
         config = ServerConfig(
