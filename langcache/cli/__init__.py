@@ -147,7 +147,11 @@ def _serve(options: argparse.Namespace) -> int:
 
         embedder = _embedder(options)
         key, where = _api_key(options)
-        chosen: dict[str, Any] = {"cache_id": options.cache_id, "api_key": key, "threshold": options.threshold}
+        chosen: dict[str, Any] = {
+            "cache_id": options.cache_id,
+            "api_key": key,
+            "threshold": options.threshold,
+        }
         given = {name: value for name, value in chosen.items() if value is not None}
         cache = CacheConfig(attributes=tuple(options.attributes), ttl_millis=options.ttl, **given)
         config = ServerConfig(

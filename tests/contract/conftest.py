@@ -1,4 +1,4 @@
-"""The tests of this folder need schemathesis, which ``nox -s contract`` installs. Elsewhere they are left out."""
+"""These tests need schemathesis, which ``nox -s contract`` installs. Elsewhere they are left out."""
 
 from __future__ import annotations
 

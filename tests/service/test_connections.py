@@ -237,20 +237,20 @@ async def test_a_body_that_is_packed_in_another_way_is_a_415(server, lines):
     assert "gzip or deflate" in problem["detail"]
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        (b"", 400),
-        (b"nonsense", 400),
-        (gzip.compress(ENTRY)[:-1], 400),
-        (gzip.compress(ENTRY)[:-9], 400),
-        (gzip.compress(ENTRY) + b"x", 400),
-        (gzip.compress(ENTRY[:5]) + gzip.compress(ENTRY[5:]), 400),
-        (gzip.compress(bytes(MAX_BODY_BYTES + 1)), 413),
-        (gzip.compress(bytes(1 << 26)), 413),
-        (gzip.compress(bytes(2 << 20)), 413),  # not too large, but it takes 1,000 times what was sent
-    ],
-)
+BROKEN = {
+    "empty": (b"", 400),
+    "not packed": (b"nonsense", 400),
+    "cut in its sum": (gzip.compress(ENTRY)[:-1], 400),
+    "cut in its data": (gzip.compress(ENTRY)[:-9], 400),
+    "more behind it": (gzip.compress(ENTRY) + b"x", 400),
+    "two members": (gzip.compress(ENTRY[:5]) + gzip.compress(ENTRY[5:]), 400),
+    "too large": (gzip.compress(bytes(MAX_BODY_BYTES + 1)), 413),
+    "a bomb": (gzip.compress(bytes(1 << 26)), 413),
+    "a thousand times what was sent": (gzip.compress(bytes(2 << 20)), 413),
+}
+
+
+@pytest.mark.parametrize(("body", "status"), BROKEN.values(), ids=BROKEN)
 async def test_a_packed_body_that_is_broken_or_too_large_is_refused(server, body, status):
     async with Client(server) as client:
         assert (await entered(client, body, "Content-Encoding: gzip"))[0] == status
