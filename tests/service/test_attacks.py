@@ -175,7 +175,7 @@ def attacked(attack, threads=3):
     assert failures == []
 
 
-def check_neighbour(service, times=4):
+def check_neighbour(service, times=3):
     waits = [service.health() for _ in range(times)]
     turn = service.longest_turn()
     print(f"health {1000 * statistics.median(waits):.0f} to {1000 * max(waits):.0f} ms, turn {turn:.0f} ms")
@@ -183,8 +183,11 @@ def check_neighbour(service, times=4):
     return waits
 
 
-@pytest.mark.parametrize("key", ["wrong", DEFAULT_API_KEY], ids=["without_key", "with_key"])
-@pytest.mark.parametrize("name", REPEATED)
+ATTACKS = [(name, DEFAULT_API_KEY) for name in REPEATED]
+ATTACKS += [(name, "wrong") for name in REPEATED if name not in BODIES]  # one body is like another there
+
+
+@pytest.mark.parametrize(("name", "key"), ATTACKS)
 def test_a_neighbour_is_answered_while_a_client_sends(service, name, key):
     head, body = REPEATED[name](key)
     service.longest_turn()
@@ -239,7 +242,7 @@ def test_a_neighbour_is_answered_while_a_client_sends_thousands_of_requests_at_o
     service.longest_turn()
 
     def attack():
-        clients = held(service, PIPELINED[key], 20)
+        clients = held(service, PIPELINED[key], 10)
         for client in clients:
             client.close()
 
