@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from math import inf
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import StreamReader, web
 
@@ -86,7 +86,7 @@ class Connections:
             self._connection, host, port, backlog=_ACCEPTED_AT_ONCE
         )
         for each in self._listener.sockets:
-            with socket.socket(each.family, each.type, each.proto, os.dup(each.fileno())) as listening:
+            with socket.fromfd(each.fileno(), each.family, each.type, each.proto) as listening:
                 listening.listen(_WAITING_CONNECTIONS)  # asyncio would accept as many at once
         _of_this_process.add(self)
         address: tuple[str, int] = self._listener.sockets[0].getsockname()[:2]
@@ -102,7 +102,9 @@ class Connections:
     def opened(self, connection: Connection) -> None:
         """Keep watch over a connection, and make room for it."""
         if len(self._open) >= self._most:
-            min(self._open, key=lambda each: (each.busy, each.since)).abort()
+            last = min(self._open, key=lambda each: (each.busy, each.since))
+            self._open.discard(last)  # it is told of its end only later, and others may come before
+            last.abort()
         self._open.add(connection)
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
@@ -167,8 +169,7 @@ class Connection(web.RequestHandler):
         return None if self._transport is None else self._transport.get_extra_info("socket")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._wait(HEAD_SECONDS)
         self._connections.opened(self)
         super().connection_made(transport)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import os
@@ -157,6 +158,22 @@ async def test_a_new_connection_takes_the_place_of_the_one_idle_longest(embedder
                 assert await second.is_closed()
                 for client in (first, third, fourth):
                     assert (await client.reply(HEALTH))[0] == 200
+
+
+async def test_many_new_connections_at_once_close_as_many(embedder, monkeypatch):
+    monkeypatch.setattr(f"{MODULE}.HEAD_SECONDS", 600.0)
+    with LocalServer(embedder=embedder, max_connections=10) as server:
+        async with contextlib.AsyncExitStack() as stack:
+            clients = [Client(server) for _ in range(100)]
+            await asyncio.gather(*map(stack.enter_async_context, clients))
+            pending = {asyncio.ensure_future(client.is_closed()) for client in clients}
+            while len(pending) > 10:
+                done, pending = await asyncio.wait(pending, timeout=60, return_when=asyncio.FIRST_COMPLETED)
+                assert done
+            for each in pending:
+                each.cancel()
+            async with Client(server) as client:
+                assert (await client.reply(HEALTH))[0] == 200
 
 
 async def test_a_connection_whose_client_waits_is_closed_last(embedder):
