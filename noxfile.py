@@ -21,7 +21,7 @@ WAITING = ("tests/faults", "tests/life")
 """Tests of what networks and processes do: slow to trace, and covering nothing that the others don't."""
 
 nox.needs_version = ">=2025.10.14"
-nox.options.sessions = ["lint", "types", "tests", "coverage", "docs"]
+nox.options.sessions = ["lint", "types", "tests", "contract", "coverage", "docs"]
 nox.options.error_on_missing_interpreters = False  # a contributor needs one Python, not all of them
 nox.options.default_venv_backend = "uv|virtualenv"  # uv, where it is, makes an environment in seconds
 nox.options.download_python = "never"  # so that uv, too, skips a Python that this machine lacks
@@ -57,6 +57,13 @@ def tests(session: nox.Session) -> None:
     """Run the tests against the built wheel."""
     session.install(".[local]", *group("test"))
     session.run("pytest", *(session.posargs or SIDE_BY_SIDE))
+
+
+@nox.session
+def contract(session: nox.Session) -> None:
+    """Try the local service with requests made from the description of what it does."""
+    session.install(".[local]", *group("test"), *group("contract"))
+    session.run("pytest", "tests/contract", *session.posargs)
 
 
 @nox.session

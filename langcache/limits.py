@@ -159,11 +159,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             return None
         if not isinstance(value, Mapping):
             raise wrong_type("attributes", "a mapping of str to str", value)
+        given = cast("Mapping[object, object]", value)
+        if self.attributes is not None and len(given) > self.attributes:
+            raise _too_many("attributes", "attributes", self.attributes, len(given))
         attributes: dict[str, str] = {}
-        for name, item in cast("Mapping[object, object]", value).items():
+        for name, item in given.items():
             attributes[self._attribute_name(name)] = self._attribute_value(name, item)
-        if self.attributes is not None and len(attributes) > self.attributes:
-            raise _too_many("attributes", "attributes", self.attributes, len(attributes))
         return attributes or None
 
     def required_attributes(self, value: object) -> dict[str, str]:

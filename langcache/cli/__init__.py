@@ -6,14 +6,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import os
 import re
 import signal
+import socket
+import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
 
@@ -26,6 +29,12 @@ __all__ = ["main"]
 EMBEDDER_KEY_VARIABLE = "LANGCACHE_EMBEDDER_API_KEY"
 """The variable with the key of the embeddings endpoint: other users can see a command line."""
 
+SERVE_KEY_VARIABLE = "LANGCACHE_SERVE_API_KEY"
+"""The variable with the key that clients must send. `LANGCACHE_API_KEY` is the one that clients read."""
+
+ALLOWED_HOSTS_VARIABLE = "LANGCACHE_SERVE_ALLOWED_HOSTS"
+"""The variable with more names under which the service is reached, separated by commas."""
+
 _MILLIS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _TIME = re.compile(r"(\d+)(ms|s|m|h|d)?")
 
@@ -34,10 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name, by default those of this process. Returns the exit status."""
     if isinstance(arguments, str):
         raise TypeError(f"arguments: must be a list, such as {arguments.split()!r}, but is one str")
-    options = _parser().parse_args(arguments)
+    options, unknown = _parser().parse_known_args(arguments)
+    if unknown:  # the command says so, and not the program: its usage has the options that there are
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         status: int = options.run(options)
     except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of the output, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python's exit reports an error
@@ -55,7 +67,22 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, default=8787, help="0 for one that is free (default %(default)s)")
     serve.add_argument("--cache-id", metavar="ID", help="the cache's id (default local)")
     serve.add_argument(
-        "--api-key", metavar="KEY", help="the key that clients must send (default: a known one)"
+        "--api-key",
+        metavar="KEY",
+        help="the key that clients must send; other users of this machine can see it here, so better give it "
+        f"in a file or in the variable {SERVE_KEY_VARIABLE} (default: a known one)",
+    )
+    serve.add_argument(
+        "--api-key-file", type=Path, metavar="FILE", help="a file with the key that clients must send"
+    )
+    serve.add_argument(
+        "--allowed-host",
+        metavar="NAME",
+        action="append",
+        dest="allowed_hosts",
+        default=[],
+        help="another name under which the service is reached, say behind a proxy; give it once for each, or "
+        f"all in the variable {ALLOWED_HOSTS_VARIABLE}, with commas",
     )
     serve.add_argument(
         "--attribute",
@@ -65,7 +92,9 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="an attribute that entries may have; give it once for each",
     )
-    serve.add_argument("--threshold", type=float, help="similarity asked for by default (default 0.85)")
+    serve.add_argument(
+        "--threshold", type=float, help="similarity asked for by default, 0.5 to 1 (default 0.85)"
+    )
     serve.add_argument(
         "--ttl",
         type=_millis,
@@ -85,10 +114,10 @@ def _parser() -> argparse.ArgumentParser:
         f"{EMBEDDER_KEY_VARIABLE} (default %(default)s)",
     )
     serve.add_argument("--embedder-model", metavar="MODEL", help="the model to ask an openai: endpoint for")
-    serve.set_defaults(run=_serve)
+    serve.set_defaults(run=_serve, parser=serve)
 
     demo = commands.add_parser("demo", help="see a LangCache at work, from start to end, in a second")
-    demo.set_defaults(run=_demo)
+    demo.set_defaults(run=_demo, parser=demo)
     return parser
 
 
@@ -117,22 +146,97 @@ def _serve(options: argparse.Namespace) -> int:
         from ..service import CacheConfig, EmbedderError, ServerConfig, StoreError
 
         embedder = _embedder(options)
-        given = {
-            name: value
-            for name in ("cache_id", "api_key", "threshold")
-            if (value := getattr(options, name)) is not None
+        key, where = _api_key(options)
+        chosen: dict[str, Any] = {
+            "cache_id": options.cache_id,
+            "api_key": key,
+            "threshold": options.threshold,
         }
+        given = {name: value for name, value in chosen.items() if value is not None}
         cache = CacheConfig(attributes=tuple(options.attributes), ttl_millis=options.ttl, **given)
-        config = ServerConfig(caches=(cache,), host=options.host, port=options.port, db=options.db)
+        config = ServerConfig(
+            caches=(cache,),
+            host=options.host,
+            port=options.port,
+            db=_database(options.db),
+            allowed_hosts=tuple(options.allowed_hosts or _listed(ALLOWED_HOSTS_VARIABLE)),
+        )
     except (ImportError, ValueError) as error:
-        return _failed(error)
+        return _failed(_without_user(error, options.embedder))
     try:
-        asyncio.run(_serve_until_stopped(config, embedder))
+        asyncio.run(_serve_until_stopped(config, embedder, where))
     except (ImportError, EmbedderError, StoreError) as error:
-        return _failed(error)
+        return _failed(_without_user(error, options.embedder))
     except OSError as error:
-        return _failed(f"can't listen at {config.host!r}, port {config.port}: {error.strerror or error}")
+        return _failed(_not_listening(config, error))
+    print("Stopped.")
     return 0
+
+
+def _without_user(error: Exception, url: str) -> str:
+    """A message without the user name and the password that the URL of the endpoint may have."""
+    before = url.rpartition("@")[0]
+    user = before.partition("://")[2] or before.partition(":")[2]
+    return str(error).replace(user, "…") if user else str(error)
+
+
+def _not_listening(config: ServerConfig, error: OSError) -> str:
+    what = f"can't listen at {config.host!r}, port {config.port}: {error.strerror or error}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{what}; --port 0 takes one that is free"
+    if error.errno == errno.EACCES:
+        return f"{what}; choose a --port above 1023, or --port 0 for one that is free"
+    if error.errno in (errno.EADDRNOTAVAIL, None) or isinstance(
+        error, socket.gaierror
+    ):  # None: asyncio's own
+        return f"{what}; --host must be an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all"
+    return what
+
+
+def _api_key(options: argparse.Namespace) -> tuple[str | None, str]:
+    """The key that clients must send, if one is given, and where: an option goes before the variable."""
+    if options.api_key is not None and options.api_key_file is not None:
+        raise ValueError("--api-key-file: can't be given along with --api-key")
+    if options.api_key is not None:
+        return options.api_key, "--api-key"
+    if options.api_key_file is not None:
+        where = f"--api-key-file {options.api_key_file}"
+        return _secret(where, _read_secret(options.api_key_file)), where
+    return _secret(SERVE_KEY_VARIABLE, os.environ.get(SERVE_KEY_VARIABLE, "")) or None, SERVE_KEY_VARIABLE
+
+
+def _read_secret(path: Path) -> str:
+    try:
+        mode, text = path.stat().st_mode, path.read_bytes().decode("ascii", "replace")
+    except OSError as error:
+        raise ValueError(f"--api-key-file: can't read {str(path)!r}: {error.strerror}") from error
+    if os.name == "posix" and stat.S_ISREG(mode) and mode & 0o077:
+        # No refusal: what mounts secrets into containers often makes them readable by all there.
+        print(f"langcache: other users can read {path}; chmod 600 {path} keeps it yours", file=sys.stderr)
+    if not text.strip():
+        raise ValueError(f"--api-key-file: {str(path)!r} is empty")
+    return text
+
+
+def _secret(where: str, text: str) -> str:
+    """A key without the white space around it. Raises `ValueError`, which does not hold the key."""
+    key = text.strip()
+    if not all("!" <= character <= "~" for character in key):
+        raise ValueError(f"{where}: the key has a space, a line end or another character that no key has")
+    return key
+
+
+def _listed(variable: str) -> list[str]:
+    return [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
+
+
+def _database(path: Path | None) -> Path | None:
+    """A path at which there is a file or can be one. Raises `ValueError`."""
+    if path is not None and path.is_dir():
+        raise ValueError(f"--db: unable to open {str(path)!r}: it is a folder; give the name of a file")
+    if path is not None and not path.parent.is_dir():
+        raise ValueError(f"--db: unable to open {str(path)!r}: there is no folder {str(path.parent)!r}")
+    return path
 
 
 def _failed(error: object) -> int:
@@ -149,13 +253,14 @@ def _embedder(options: argparse.Namespace) -> Embedder:
             raise ValueError(
                 "--embedder-model: is needed with openai:, say --embedder-model text-embedding-3-small"
             )
-        return OpenAIEmbedder(url, options.embedder_model, os.environ.get(EMBEDDER_KEY_VARIABLE))
+        key = _secret(EMBEDDER_KEY_VARIABLE, os.environ.get(EMBEDDER_KEY_VARIABLE, ""))
+        return OpenAIEmbedder(url, options.embedder_model, key or None)
     if options.embedder != "wordllama" or options.embedder_model:
         raise ValueError("--embedder: must be wordllama, or openai:URL together with --embedder-model")
     return WordLlamaEmbedder()
 
 
-async def _serve_until_stopped(config: ServerConfig, embedder: Embedder) -> None:
+async def _serve_until_stopped(config: ServerConfig, embedder: Embedder, key_from: str) -> None:
     from ..service.server import serving
 
     this = asyncio.current_task()
@@ -165,16 +270,16 @@ async def _serve_until_stopped(config: ServerConfig, embedder: Embedder) -> None
             asyncio.get_running_loop().add_signal_handler(number, this.cancel)
     with contextlib.suppress(asyncio.CancelledError):  # a signal may also come during the start
         async with serving(config, embedder) as url:
-            print(_instructions(url, config, embedder), flush=True)
+            print(_instructions(url, config, embedder, key_from), flush=True)
             await asyncio.Event().wait()
 
 
-def _instructions(url: str, config: ServerConfig, embedder: Embedder) -> str:
+def _instructions(url: str, config: ServerConfig, embedder: Embedder, key_from: str) -> str:
     from ..service.config import DEFAULT_API_KEY
 
     cache = config.caches[0]
     # Any other key is a secret, and this output may end up in a log.
-    key = quote(cache.api_key) if cache.api_key == DEFAULT_API_KEY else "'<the key given as --api-key>'"
+    key = quote(cache.api_key) if cache.api_key == DEFAULT_API_KEY else quote(f"<the key of {key_from}>")
     attributes = f", attributes {', '.join(cache.attributes)}" if cache.attributes else ""
     entries = "in memory" if config.db is None else f"in {config.db}"
     return f"""\

@@ -3,33 +3,54 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeVar, cast
 
 import msgspec
 from aiohttp import web
 
-from ..limits import Limits
+from ..limits import LimitError, Limits
 from ..models import (
-    ConversationalSearchRequest,
+    CacheEntry,
     ConversationalSearchResponseContent,
     DeleteQueryResponse,
     FieldError,
     HealthResponse,
     Model,
-    SearchRequest,
     SearchResponse,
-    SetRequest,
     SetResponse,
 )
+from .bodies import Bodies, leave_for_later
 from .config import CacheConfig
+from .connections import Connection
 from .engine import Cache
-from .problems import Problem, answer_with_problems
+from .hosts import AllowedHosts
+from .problems import NotFound, Problem, answer_with_problems
 
-__all__ = ["MAX_BODY_BYTES", "application"]
+__all__ = ["MAX_BODY_BYTES", "MAX_RESULTS", "application"]
 
-MAX_BODY_BYTES = 16 * 1024 * 1024
-"""A larger request gets a 413. The hosted service documents no limit; this one is far above any prompt."""
+MAX_BODY_BYTES = 4 * 1024 * 1024
+"""The largest body of a ``set``, packed or not. The hosted service documents no limit."""
+
+MAX_SEARCH_BYTES = 128 * 1024
+"""The largest body of a search or a delete: a prompt and five attributes take less than half."""
+
+MAX_CONVERSATION_BYTES = 1024 * 1024
+"""The largest body of a conversational search."""
+
+MAX_CONTEXT = 1000
+"""The most texts in the context of a conversational search."""
+
+MAX_RESULTS = 100
+"""The most entries that a search may ask for. The published description names no limit."""
+
+MAX_REPLY_CHARS = 4 * 1024 * 1024
+"""The most characters of responses in one reply. Entries beyond are left out, but never the first."""
+
+_MAX_STRATEGIES = 2  # there are no more
+_MAX_PART_BYTES = 64 * 1024
+
+T = TypeVar("T")
 
 _LIMITS = Limits()
 _encode = msgspec.json.Encoder().encode
@@ -41,59 +62,105 @@ class _DeleteQueryBody(Model):
     attributes: dict[str, str] | None = None
 
 
-_decode_search = msgspec.json.Decoder(SearchRequest).decode
-_decode_conversation = msgspec.json.Decoder(ConversationalSearchRequest).decode
-_decode_set = msgspec.json.Decoder(SetRequest).decode
+_NULL = msgspec.Raw(b"null")
+
+
+class _SearchBody(Model, kw_only=True):
+    # What may have many parts is left as it is until its size is known: building the parts takes time.
+    prompt: str
+    similarity_threshold: float | None = None
+    search_strategies: msgspec.Raw = _NULL
+    attributes: msgspec.Raw = _NULL
+    max_results: int | None = None
+
+
+class _ConversationBody(_SearchBody, kw_only=True):
+    context: list[str] | None = None
+
+
+class _SetBody(Model):
+    prompt: str
+    response: str
+    attributes: msgspec.Raw = _NULL
+    ttl_millis: int | None = None
+
+
+_decode_search = msgspec.json.Decoder(_SearchBody).decode
+_decode_conversation = msgspec.json.Decoder(_ConversationBody).decode
+_decode_set = msgspec.json.Decoder(_SetBody).decode
 _decode_delete_query = msgspec.json.Decoder(_DeleteQueryBody).decode
+_decode_attributes = msgspec.json.Decoder(dict[str, str] | None).decode
+_decode_strategies = msgspec.json.Decoder(list[str] | None).decode
 
 
-def application(caches: Iterable[tuple[CacheConfig, Cache]]) -> web.Application:
-    """The application that serves these caches: each has its own path and its own key."""
-    api = _Api(caches)
-    app = web.Application(middlewares=[answer_with_problems], client_max_size=MAX_BODY_BYTES)
+def application(caches: Iterable[tuple[CacheConfig, Cache]], allowed: AllowedHosts) -> web.Application:
+    """The application that serves these caches: each has its own path and its own key.
+
+    It runs in connections of the kind `Connection`.
+    """
+    api = _Api(caches, allowed)
+    # aiohttp's own limit of a body is not used: bodies are read by `Bodies`.
+    app = web.Application(middlewares=[answer_with_problems, api.admit])
     base = "/v1/caches/{cache_id}"
-    app.add_routes(
-        [
-            web.post(f"{base}/entries/search", api.search),
-            web.post(f"{base}/entries", api.set_entry),
-            web.delete(f"{base}/entries/{{entry_id}}", api.delete_by_id),
-            web.delete(f"{base}/entries", api.delete_query),
-            web.post(f"{base}/flush", api.flush),
-            web.post(f"{base}/conversations/search", api.conversational_search),
-            web.get(f"{base}/health", api.health),
-        ]
-    )
+    routes = [
+        web.post(f"{base}/entries/search", api.search, expect_handler=leave_for_later),
+        web.post(f"{base}/entries", api.set_entry, expect_handler=leave_for_later),
+        web.delete(f"{base}/entries/{{entry_id}}", api.delete_by_id),
+        web.delete(f"{base}/entries", api.delete_query, expect_handler=leave_for_later),
+        web.post(f"{base}/flush", api.flush),
+        web.post(f"{base}/conversations/search", api.conversational_search, expect_handler=leave_for_later),
+        web.get(f"{base}/health", api.health),
+        *(web.get(path, api.alive) for path in ("/health", "/health/liveness", "/health/readiness")),
+    ]
+    app.add_routes(routes)
     return app
 
 
 class _Api:
-    def __init__(self, caches: Iterable[tuple[CacheConfig, Cache]]) -> None:
+    def __init__(self, caches: Iterable[tuple[CacheConfig, Cache]], allowed: AllowedHosts) -> None:
+        self._hosts = allowed
+        self._bodies = Bodies()
         self._caches: dict[str, Cache] = {}
         self._ids_by_key: dict[bytes, set[str]] = {}
         for config, cache in caches:
             self._caches[config.cache_id] = cache
             self._ids_by_key.setdefault(config.api_key.encode(), set()).add(config.cache_id)
 
+    @web.middleware
+    async def admit(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Refuse a request for another host, or from a web page of another, before anything else."""
+        cast(Connection, request.protocol).work()
+        refusal = self._hosts.refusal(request)
+        if refusal is not None:
+            raise Problem(*refusal)
+        return await handler(request)
+
     async def search(self, request: web.Request) -> web.Response:
         cache = self._cache(request)
-        body = _decode_search(await request.read())
-        return _json(SearchResponse(data=await _search(cache, body)))
+        body = await self._bodies.read(request, MAX_SEARCH_BYTES, _decode_search)
+        found = await _search(cache, body)
+        return await self._found(request, SearchResponse(data=found), found)
 
     async def conversational_search(self, request: web.Request) -> web.Response:
         # The hosted service rewrites the prompt with a language model. There is none here.
         cache = self._cache(request)
-        body = _decode_conversation(await request.read())
+        body = await self._bodies.read(request, MAX_CONVERSATION_BYTES, _decode_conversation)
+        if body.context and len(body.context) > MAX_CONTEXT:
+            raise _too_many("context", "texts", MAX_CONTEXT, len(body.context))
         _LIMITS.context(body.context)
         found = await _search(cache, body)
-        return _json(ConversationalSearchResponseContent(actual_prompt=body.prompt, data=found))
+        reply = ConversationalSearchResponseContent(actual_prompt=body.prompt, data=found)
+        return await self._found(request, reply, found)
 
     async def set_entry(self, request: web.Request) -> web.Response:
         cache = self._cache(request)
-        body = _decode_set(await request.read())
+        body = await self._bodies.read(request, MAX_BODY_BYTES, _decode_set)
         entry_id = await cache.set(
             _LIMITS.prompt(body.prompt),
             body.response,
-            _LIMITS.attribute_map(body.attributes),
+            _LIMITS.attribute_map(_part("attributes", body.attributes, _decode_attributes)),
             _LIMITS.ttl(body.ttl_millis),
         )
         return _json(SetResponse(entry_id=entry_id), status=201)
@@ -101,13 +168,12 @@ class _Api:
     async def delete_by_id(self, request: web.Request) -> web.Response:
         entry_id = request.match_info["entry_id"]
         if not await self._cache(request).delete_by_id(entry_id):
-            raise Problem(404, f"there is no entry {entry_id!r} in this cache")
+            raise NotFound("entry", f"there is no entry {entry_id!r} in this cache")
         return web.Response(status=204)
 
     async def delete_query(self, request: web.Request) -> web.Response:
         cache = self._cache(request)
-        content = await request.read()
-        attributes = _decode_delete_query(content).attributes if content else None
+        attributes = await self._bodies.read(request, MAX_SEARCH_BYTES, _attributes_to_delete)
         if not attributes:
             blank = FieldError(field="attributes", rule="required", message="cannot be blank")
             raise Problem(400, "attributes: cannot be blank", [blank])
@@ -122,12 +188,19 @@ class _Api:
         self._cache(request)
         return _json(HealthResponse())
 
+    async def alive(self, request: web.Request) -> web.Response:
+        """The health of the whole service, which a probe asks for without a key."""
+        return _json(HealthResponse())
+
+    async def _found(self, request: web.Request, reply: Model, found: Sequence[CacheEntry]) -> web.Response:
+        return await self._bodies.reply(request, sum(len(entry.response) for entry in found), _json, reply)
+
     def _cache(self, request: web.Request) -> Cache:
         """The cache that the request names. Raises `Problem` unless the request has its key."""
         allowed = self._allowed(request.headers.get("Authorization", ""))
         cache_id = request.match_info["cache_id"]
         if cache_id not in self._caches:
-            raise Problem(404, f"there is no cache {cache_id!r}")
+            raise NotFound("cache", f"there is no cache {cache_id!r}")
         if cache_id not in allowed:
             raise Problem(403, "the API key is for another cache")
         return self._caches[cache_id]
@@ -146,14 +219,47 @@ class _Api:
         return allowed
 
 
-async def _search(cache: Cache, body: SearchRequest) -> list[Any]:
-    return await cache.search(
+async def _search(cache: Cache, body: _SearchBody) -> list[CacheEntry]:
+    strategies = _part("search_strategies", body.search_strategies, _decode_strategies)
+    if strategies and len(strategies) > _MAX_STRATEGIES:
+        raise _too_many("search_strategies", "strategies", _MAX_STRATEGIES, len(strategies))
+    chosen = _LIMITS.search_strategies(strategies)
+    if chosen and len(set(chosen)) < len(chosen):
+        raise LimitError("search_strategies", "unique", "must be different ones, but has one twice")
+    most = _LIMITS.max_results(body.max_results)
+    if most is not None and most > MAX_RESULTS:
+        raise LimitError("max_results", "max", f"must be at most {MAX_RESULTS}, but is {most}")
+    found = await cache.search(
         _LIMITS.prompt(body.prompt),
         _LIMITS.similarity_threshold(body.similarity_threshold),
-        _LIMITS.search_strategies(body.search_strategies),
-        _LIMITS.attribute_map(body.attributes),
-        _LIMITS.max_results(body.max_results),
+        chosen,
+        _LIMITS.attribute_map(_part("attributes", body.attributes, _decode_attributes)),
+        most,
     )
+    chars = 0
+    for number, entry in enumerate(found):
+        chars += len(entry.response)
+        if number and chars > MAX_REPLY_CHARS:
+            return found[:number]
+    return found
+
+
+def _attributes_to_delete(content: bytes) -> dict[str, str] | None:
+    return _decode_delete_query(content).attributes if content else None
+
+
+def _part(argument: str, raw: msgspec.Raw, decode: Callable[[msgspec.Raw], T]) -> T:
+    """A part of a body that was left as it is. Raises `LimitError`."""
+    if len(memoryview(raw)) > _MAX_PART_BYTES:
+        raise LimitError(argument, "max", f"must have at most {_MAX_PART_BYTES} bytes")
+    try:
+        return decode(raw)
+    except msgspec.ValidationError as error:
+        raise LimitError(argument, "type", str(error).partition(" - at ")[0]) from None
+
+
+def _too_many(argument: str, what: str, most: int, count: int) -> LimitError:
+    return LimitError(argument, "max", f"must have at most {most} {what}, but has {count}")
 
 
 def _json(model: Model, status: int = 200) -> web.Response:

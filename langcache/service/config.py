@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
@@ -11,6 +10,8 @@ import msgspec
 
 from .._call.protocol import authorization
 from ..limits import LimitError, Limits, check_int, check_number, check_path_segment
+from .connections import MAX_CONNECTIONS
+from .hosts import check_host_names, is_loopback
 
 __all__ = ["DEFAULT_API_KEY", "DEFAULT_CACHE_ID", "DEFAULT_THRESHOLD", "CacheConfig", "ServerConfig"]
 
@@ -83,8 +84,24 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     db: Path | None = None
     """The SQLite file that keeps the entries. None: they are kept in memory only."""
 
+    allowed_hosts: tuple[str, ...] = ()
+    """More names under which the service is reached, without scheme and port.
+
+    At a loopback address the service answers requests for ``localhost``, for loopback addresses, for ``host``
+    and for these names. A request for another host gets a 421, one from a web page of another host a 403:
+    else any web page could use the service of the machine on which it is read. At another address, requests
+    for any host are answered, unless there are names here.
+    """
+
+    max_connections: int = MAX_CONNECTIONS
+    """How many connections there may be at once: at least 1. Half of the files that the process may have open
+    is the most. A new connection beyond that closes the one that has been idle for longest."""
+
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "caches", _cache_configs(self.caches))
+        msgspec.structs.force_setattr(self, "allowed_hosts", check_host_names(self.allowed_hosts))
+        most = check_int("max_connections", self.max_connections, minimum=1)
+        msgspec.structs.force_setattr(self, "max_connections", most)
         ids = [cache.cache_id for cache in self.caches]
         if not ids or len(set(ids)) < len(ids):
             raise ValueError(
@@ -92,7 +109,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
             )
         port = check_int("port", self.port, minimum=0, maximum=65535)
         msgspec.structs.force_setattr(self, "port", port)
-        if not _is_loopback(self.host) and any(cache.api_key == DEFAULT_API_KEY for cache in self.caches):
+        if not is_loopback(self.host) and any(cache.api_key == DEFAULT_API_KEY for cache in self.caches):
             raise ValueError(
                 f"api_key: {self.host!r} can be reached by others, who know the default key; "
                 "give a key of your own, or keep to host 127.0.0.1"
@@ -105,10 +122,3 @@ def _cache_configs(caches: object) -> tuple[CacheConfig, ...]:
     if not all(isinstance(config, CacheConfig) for config in configs):
         raise TypeError(f"caches: must be `CacheConfig`s, such as [CacheConfig()], but is {kind}")
     return cast("tuple[CacheConfig, ...]", configs)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

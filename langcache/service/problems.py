@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
+from typing import Literal
 
 import msgspec
 from aiohttp import web
@@ -17,7 +18,7 @@ from ..models import FieldError, ProblemDetails
 from .embedders import EmbedderError
 from .store import StoreError
 
-__all__ = ["Problem", "answer_with_problems"]
+__all__ = ["NotFound", "Problem", "answer_with_problems"]
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -26,11 +27,22 @@ _TYPES = {
     400: "/errors/invalid-data",
     401: "/errors/authentication-failed",
     403: "/errors/insufficient-permissions",
-    404: "/errors/resource-not-found",
+    404: "/errors/resource/not-found",
     413: "/errors/payload-too-large",
-    424: "/errors/resource-unavailable",
+    424: "/errors/database/resource-database-unavailable",
     500: "/errors/unexpected-error",
 }
+"""The types in the published description of the API. To clients made from it another type is no 404 or 424 at
+all, but a reply that can't be read; this includes every release for JavaScript, 0.11.1 being the newest, and
+those for Python before 0.12."""
+
+_NEWER_TYPES = {404: "/errors/resource-not-found", 424: "/errors/resource-unavailable"}
+"""The types that established clients for Python know since 0.12, which know no others."""
+
+_KNOWS_NEWER_TYPES = re.compile(r"langcache-python/|speakeasy-sdk/python (?:0\.(?:1[2-9]|[2-9]\d)|[1-9])")
+"""The clients, by their User-Agent, that get the newer types. No type would do for all."""
+
+_UNDERSTOOD = {"Accept-Encoding": "gzip, deflate"}
 
 _MISSING_FIELD = re.compile(r"missing required field `(\w+)`")
 _WRONG_FIELD = re.compile(r"(.*) - at `\$\.(\w+)")
@@ -46,6 +58,15 @@ class Problem(Exception):
         self.status = status
         self.detail = detail
         self.fields = fields
+        self.type = _TYPES.get(status, "about:blank")
+
+
+class NotFound(Problem):
+    """There is no such cache or entry."""
+
+    def __init__(self, what: Literal["cache", "entry"], detail: str) -> None:
+        super().__init__(404, detail)
+        self.type = "/errors/cache/not-found" if what == "cache" else "/errors/cache/entry/not-found"
 
 
 @web.middleware
@@ -57,19 +78,22 @@ async def answer_with_problems(
         return await handler(request)
     except web.HTTPException as error:  # of aiohttp: no such route or method, or a body that is too large
         allow = {name: value for name, value in error.headers.items() if name == "Allow"}
-        return _reply(Problem(error.status), allow)
+        return _reply(request, Problem(error.status), allow)
     except Exception as error:
         problem = _problem(error)
         client_left = isinstance(error, ConnectionError) and request.transport is None
         if problem.status == 500 and not client_left:  # a client that leaves early is no failure of ours
             _log.exception("the local service failed at %s %s", request.method, request.path)
-        return _reply(problem)
+        return _reply(request, problem, _UNDERSTOOD if problem.status == 415 else None)
 
 
-def _reply(problem: Problem, headers: Mapping[str, str] | None = None) -> web.Response:
+def _reply(request: web.Request, problem: Problem, headers: Mapping[str, str] | None = None) -> web.Response:
+    kind = problem.type
+    if problem.status in _NEWER_TYPES and _KNOWS_NEWER_TYPES.match(request.headers.get("User-Agent", "")):
+        kind = _NEWER_TYPES[problem.status]
     body = ProblemDetails(
         title=HTTPStatus(problem.status).phrase,
-        type=_TYPES.get(problem.status, "about:blank"),
+        type=kind,
         status=problem.status,
         detail=problem.detail,
         fields=problem.fields,
@@ -89,10 +113,12 @@ def _problem(error: Exception) -> Problem:
     if isinstance(error, UNREADABLE):
         return Problem(400, f"the body is not JSON: {error}")
     if isinstance(error, web.RequestPayloadError):
-        return Problem(400, "the body can't be read: its encoding is not what the headers say")
+        return Problem(400, "the body can't be read: it is not sent as its headers say")
     if isinstance(error, (EmbedderError, StoreError)):
         _log.warning("a request failed: %s", error)
-        return Problem(424, str(error))
+        # Without the error's own words, which may name a file or a host.
+        what = "prompt can't be embedded" if isinstance(error, EmbedderError) else "entries can't be used"
+        return Problem(424, f"the {what} at the moment; the log of the service says why")
     return Problem(500)
 
 

@@ -18,8 +18,10 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from .app import application
 from .config import DEFAULT_API_KEY, DEFAULT_CACHE_ID, DEFAULT_THRESHOLD, CacheConfig, ServerConfig
+from .connections import MAX_CONNECTIONS, Connections
 from .embedders import Embedder, WordLlamaEmbedder
 from .engine import Cache
+from .hosts import AllowedHosts
 from .memory import Memory
 from .readable import ReadableOnly
 from .sqlite import Database
@@ -57,13 +59,14 @@ async def serving(config: ServerConfig, embedder: Embedder) -> AsyncGenerator[st
         await storage.open()
         stack.push_async_callback(storage.close)
         caches = [(cache, Cache(cache, await storage.store(cache), embedder)) for cache in config.caches]
-        runner = web.AppRunner(
-            application(caches), access_log=None, logger=_log, shutdown_timeout=_SHUTDOWN_SECONDS
-        )
+        allowed = AllowedHosts(config.host, config.allowed_hosts)
+        runner = web.AppRunner(application(caches, allowed), shutdown_timeout=_SHUTDOWN_SECONDS)
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
-        await web.TCPSite(runner, config.host, config.port).start()
-        host, port = runner.addresses[0][:2]
+        assert runner.server is not None
+        connections = Connections(runner.server, config.max_connections, logger=_log)
+        stack.push_async_callback(connections.close)
+        host, port = await connections.listen(config.host, config.port)
         yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
@@ -85,7 +88,7 @@ class LocalServer:
     the entries; without it they end with the server. ``embedder`` is a `WordLlamaEmbedder` by default; an
     embedder works for one server at a time. ``caches`` sets up several caches, in place of ``attributes``,
     ``cache_id``, ``api_key``, ``threshold`` and ``ttl_millis``; the server's ``api_key`` and ``cache_id``
-    are then those of the first cache.
+    are then those of the first cache. ``allowed_hosts`` and ``max_connections`` are as in `ServerConfig`.
 
     The constructor raises `ValueError` or `TypeError` for settings that are not possible. Entering raises
     `OSError` if it can't listen at the address, `StoreError` if the database can't be used, `EmbedderError`
@@ -106,6 +109,8 @@ class LocalServer:
         db: str | os.PathLike[str] | None = None,
         embedder: Embedder | None = None,
         caches: Iterable[CacheConfig] | None = None,
+        allowed_hosts: Iterable[str] = (),
+        max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         if caches is None:
             caches = [
@@ -122,6 +127,8 @@ class LocalServer:
             host=host,
             port=port,
             db=None if db is None else Path(db),
+            allowed_hosts=cast("tuple[str, ...]", allowed_hosts),
+            max_connections=max_connections,
         )
         self._embedder = WordLlamaEmbedder() if embedder is None else embedder
         self._thread: _ServerThread | None = None

@@ -50,10 +50,10 @@ def failure(call, kind, **kwargs):
 
 
 def status_of_failure(call, **kwargs):
-    # By the root of all errors: 0.11 does not know the newer generation's type of a 404, and raises another.
+    # Each release knows other types of a 404, and raises another error for those that it does not know.
     try:
         call(**kwargs)
-    except errors.LangCacheError as error:
+    except errors.NotFoundErrorResponseContent as error:
         return error.status_code
     return "no error"
 

@@ -9,11 +9,11 @@ import threading
 
 import msgspec
 import pytest
-from aiohttp import web
 
 from langcache.models import SearchResponse
 from langcache.service import CacheConfig, EmbedderError, LocalServer, StoreError
-from langcache.service.app import MAX_BODY_BYTES
+from langcache.service.app import MAX_BODY_BYTES, MAX_REPLY_CHARS
+from langcache.service.bodies import Bodies
 
 
 def problem(status, body):
@@ -27,8 +27,8 @@ async def raw(server, request, authorization):
     """The reply to a request that goes out byte for byte, without a client that tidies it up."""
     host, port = server.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, port)
-    head = f"{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: {authorization}\r\n\r\n"
-    writer.write(head.encode("utf-8", "surrogateescape"))
+    head = f"{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    writer.write(f"{head}Authorization: {authorization}\r\n\r\n".encode("utf-8", "surrogateescape"))
     reply = await reader.read()
     writer.close()
     await writer.wait_closed()
@@ -65,7 +65,7 @@ async def test_every_operation_speaks_the_contract(api):
     assert await api("DELETE", f"entries/{entry_id}") == (204, None)
     status, body = await api("DELETE", f"entries/{entry_id}")
     assert problem(status, body) == (
-        "/errors/resource-not-found",
+        "/errors/cache/entry/not-found",
         f"there is no entry {entry_id!r} in this cache",
     )
 
@@ -92,6 +92,20 @@ async def test_every_operation_speaks_the_contract(api):
         ("entries/search", {"prompt": "p", "searchStrategies": ["fuzzy"]}, "searchStrategies", "oneof"),
         ("entries/search", {"prompt": "p", "searchStrategies": [1]}, "searchStrategies", "type"),
         ("entries/search", {"prompt": "p", "maxResults": 0}, "maxResults", "min"),
+        ("entries/search", {"prompt": "p", "maxResults": 101}, "maxResults", "max"),
+        ("entries/search", {"prompt": "p", "maxResults": 2**63 - 1}, "maxResults", "max"),
+        ("entries/search", {"prompt": "p", "searchStrategies": []}, "searchStrategies", "min"),
+        ("entries/search", {"prompt": "p", "searchStrategies": ["exact"] * 2}, "searchStrategies", "unique"),
+        ("entries/search", {"prompt": "p", "searchStrategies": ["exact"] * 3}, "searchStrategies", "max"),
+        ("entries/search", {"prompt": "p", "searchStrategies": {}}, "searchStrategies", "type"),
+        ("entries/search", {"prompt": "p", "attributes": []}, "attributes", "type"),
+        (
+            "entries/search",
+            {"prompt": "p", "attributes": dict.fromkeys("abcdefg", ",")},
+            "attributes",
+            "max",
+        ),
+        ("conversations/search", {"prompt": "p", "context": ["text"] * 1001}, "context", "max"),
         ("entries/search", {"prompt": "p", "attributes": {"colour": "red"}}, "attributes", "unknown"),
         ("conversations/search", {"prompt": "p", "context": "text"}, "context", "type"),
         ("entries", {"prompt": "p"}, "response", "required"),
@@ -177,7 +191,7 @@ async def test_several_caches_keep_apart_and_have_keys_of_their_own(embedder, se
         assert await search("shared", "k2") == (200, ["from shared"])
         assert await search("shared", "k1") == (403, "/errors/insufficient-permissions")
         assert await search("plain", "k2") == (403, "/errors/insufficient-permissions")
-        assert await search("nowhere", "k1") == (404, "/errors/resource-not-found")
+        assert await search("nowhere", "k1") == (404, "/errors/cache/not-found")
         assert await search("nowhere", "k3") == (401, "/errors/authentication-failed")
 
 
@@ -188,8 +202,8 @@ def test_the_key_is_not_in_the_representation_of_a_cache():
 
 
 async def test_what_is_no_operation_gets_a_problem_too(api, server, session):
-    assert problem(*await api("GET", "nothing")) == ("/errors/resource-not-found", None)
-    assert problem(*await api("DELETE", "entries/")) == ("/errors/resource-not-found", None)
+    assert problem(*await api("GET", "nothing")) == ("/errors/resource/not-found", None)
+    assert problem(*await api("DELETE", "entries/")) == ("/errors/resource/not-found", None)
     assert problem(*await api("PUT", "entries", {})) == ("about:blank", None)
     async with session.get(f"{server.url}/v1/caches/{server.cache_id}/flush") as reply:
         assert (reply.status, reply.headers["Allow"]) == (405, "POST")
@@ -235,18 +249,18 @@ async def test_what_is_no_http_gets_a_400_and_no_traceback(server, caplog, nonse
 
 async def test_a_client_that_leaves_in_the_middle_of_its_request_is_no_failure(embedder, caplog, monkeypatch):
     reading = threading.Event()
-    really_read = web.Request.read
+    really_read = Bodies.read
 
-    async def read(request):
+    async def read(*args):
         reading.set()
-        return await really_read(request)
+        return await really_read(*args)
 
-    monkeypatch.setattr(web.Request, "read", read)
+    monkeypatch.setattr(Bodies, "read", read)
     async with LocalServer(embedder=embedder) as server:
         host, port = server.url.removeprefix("http://").split(":")
         _, writer = await asyncio.open_connection(host, port)
-        head = f"POST /v1/caches/{server.cache_id}/entries HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n"
-        writer.write(f"{head}Authorization: Bearer {server.api_key}\r\n\r\n{{".encode())
+        head = f"POST /v1/caches/{server.cache_id}/entries HTTP/1.1\r\nHost: localhost\r\n"
+        writer.write(f"{head}Content-Length: 9\r\nAuthorization: Bearer {server.api_key}\r\n\r\n{{".encode())
         await asyncio.to_thread(reading.wait)
         writer.close()
         await writer.wait_closed()
@@ -260,19 +274,68 @@ async def test_a_large_response_comes_back_whole(api):
 
 
 @pytest.mark.parametrize("strategy", ["exact", "semantic"])
-async def test_any_number_of_results_may_be_asked_for(api, strategy):
+async def test_up_to_a_hundred_results_may_be_asked_for(api, strategy):
     await api.set("p")
-    body = {"prompt": "p", "searchStrategies": [strategy], "maxResults": 2**63 - 1}
+    body = {"prompt": "p", "searchStrategies": [strategy], "maxResults": 100}
     status, answer = await api("POST", "entries/search", body)
     assert (status, len(answer["data"])) == (200, 1)
 
 
-@pytest.mark.parametrize("failure", [EmbedderError("the endpoint said no"), StoreError("the disk is full")])
-async def test_a_failing_dependency_is_a_424(api, embedder, failure):
+@pytest.mark.parametrize("failure", [EmbedderError("inner.example said no"), StoreError("/srv/a.db is full")])
+async def test_a_failing_dependency_is_a_424_that_names_no_file_and_no_host(api, embedder, failure, caplog):
     embedder.failure = failure
     status, answer = await api("POST", "entries/search", {"prompt": "p"})
-    assert problem(status, answer) == ("/errors/resource-unavailable", str(failure))
+    assert problem(status, answer)[0] == "/errors/database/resource-database-unavailable"
     assert status == 424
+    assert str(failure) not in answer["detail"]
+    assert str(failure) in caplog.text
+
+
+NEWER = {404: "/errors/resource-not-found", 424: "/errors/resource-unavailable"}
+OLDER = {404: "/errors/cache/entry/not-found", 424: "/errors/database/resource-database-unavailable"}
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "types"),
+    [
+        ("speakeasy-sdk/python 0.14.0 2.932.9 langcache", NEWER),
+        ("speakeasy-sdk/python 0.12.0 2.800.0 langcache", NEWER),
+        ("speakeasy-sdk/python 1.0.0 3.0.0 langcache", NEWER),
+        ("langcache-python/0.15.0", NEWER),
+        ("speakeasy-sdk/python 0.11.1 2.755.9 langcache", OLDER),
+        ("speakeasy-sdk/python 0.9.0 2.700.0 langcache", OLDER),
+        ("speakeasy-sdk/typescript 0.11.1 2.760.2 @redis-ai/langcache", OLDER),
+        ("speakeasy-sdk/typescript 0.14.0 2.760.2 @redis-ai/langcache", OLDER),
+        ("curl/8.5.0", OLDER),
+        ("", OLDER),
+        (None, OLDER),
+    ],
+)
+async def test_each_client_gets_the_types_of_problem_that_it_knows(
+    server, embedder, session, user_agent, types
+):
+    headers = {"Authorization": f"Bearer {server.api_key}"}
+    if user_agent is not None:
+        headers["User-Agent"] = user_agent
+    url = f"{server.url}/v1/caches/{server.cache_id}/entries"
+    embedder.failure = EmbedderError("no")
+    skipped = ("User-Agent",)
+    async with session.delete(f"{url}/unknown", headers=headers, skip_auto_headers=skipped) as reply:
+        assert problem(404, await reply.json())[0] == types[404]
+    async with session.post(
+        f"{url}/search", json={"prompt": "p"}, headers=headers, skip_auto_headers=skipped
+    ) as reply:
+        assert problem(424, await reply.json())[0] == types[424]
+
+
+async def test_a_reply_has_no_more_characters_than_a_client_takes_in(api):
+    for number in range(3):
+        await api.set("p", str(number) * (MAX_REPLY_CHARS // 2))
+    found = await api.search("p", maxResults=9)
+    assert [entry["response"][0] for entry in found] == ["2", "1"]
+    await api("POST", "flush")
+    await api.set("p", "r" * (MAX_REPLY_CHARS - 1000))
+    assert len(await api.search("p", maxResults=9)) == 1
 
 
 async def test_a_failure_of_our_own_is_a_500_that_tells_nothing(api, embedder, caplog):

@@ -21,6 +21,7 @@ import pytest
 from langcache import __version__
 from langcache.cli import _millis, main
 from langcache.service import WordLlamaEmbedder
+from langcache.service import server as service
 
 EXPORT = re.compile(r"export LANGCACHE_(SERVER_URL|API_KEY|CACHE_ID)=(.+)")
 
@@ -77,8 +78,9 @@ def test_serve_finds_a_paraphrase_over_plain_http_and_ends_quietly():
         assert found["response"] == "Five days."
         assert call(reach, "POST", "entries/search", {"prompt": "Which wine goes with fish?"}) == {"data": []}
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=60)
         assert (process.returncode, errors) == (0, "")
+        assert output.endswith("Stopped.\n")
 
 
 @pytest.mark.wordllama
@@ -210,7 +212,7 @@ def test_a_signal_ends_a_start_that_takes_long(monkeypatch, capsys):
 
     monkeypatch.setattr(WordLlamaEmbedder, "start", start)
     assert main(["serve", "--port", "0"]) == 0
-    assert capsys.readouterr() == ("", "")
+    assert capsys.readouterr() == ("Stopped.\n", "")
 
 
 @pytest.mark.parametrize(
@@ -225,7 +227,16 @@ def test_a_signal_ends_a_start_that_takes_long(monkeypatch, capsys):
         (["--embedder", "openai:http://x"], "--embedder-model: is needed with openai:"),
         (["--embedder", "openai:x", "--embedder-model", "m"], "url: must begin with https://"),
         (["--embedder", "openai:http://127.0.0.1:9", "--embedder-model", "m"], "can't be reached"),
-        pytest.param(["--db", "nowhere/cache.db"], "unable to open", marks=pytest.mark.wordllama),
+        (["--db", "nowhere/cache.db"], "unable to open 'nowhere/cache.db': there is no folder 'nowhere'"),
+        (["--db", "."], "unable to open '.': it is a folder; give the name of a file"),
+        (["--threshold", "0.2"], "threshold: must be from 0.5 to 1, but is 0.2"),
+        (["--port", "65536"], "port: must be from 0 to 65535, but is 65536"),
+        (["--allowed-host", "http://x"], "allowed_hosts: must be names or addresses without a scheme"),
+        (["--api-key", "a b"], "api_key: has a character that no key has"),
+        (["--api-key", "a", "--api-key-file", "b"], "--api-key-file: can't be given along with --api-key"),
+        (["--api-key-file", "nowhere"], "--api-key-file: can't read 'nowhere': No such file"),
+        (["--api-key-file", "."], "--api-key-file: can't read '.': Is a directory"),
+        (["--api-key-file", os.devnull], f"--api-key-file: '{os.devnull}' is empty"),
     ],
 )
 def test_what_can_not_be_served_is_said_in_one_line(options, message, capsys):
@@ -237,13 +248,147 @@ def test_what_can_not_be_served_is_said_in_one_line(options, message, capsys):
     assert output.err.count("\n") == 1
 
 
+@pytest.fixture
+def configs(monkeypatch):
+    """The settings of the servers that are run."""
+    configs = []
+    really_serve = service.serving
+
+    def serve(config, embedder):
+        configs.append(config)
+        return really_serve(config, embedder)
+
+    monkeypatch.setattr(service, "serving", serve)
+    return configs
+
+
+KEYS = {
+    "the default": ([], {}, "langcache-local-key"),
+    "an option": (["--api-key", "from-option"], {"LANGCACHE_SERVE_API_KEY": "from-variable"}, "from-option"),
+    "a file": (["--api-key-file", "FILE"], {"LANGCACHE_SERVE_API_KEY": "from-variable"}, "from-file"),
+    "the variable": ([], {"LANGCACHE_SERVE_API_KEY": "from-variable\r\n"}, "from-variable"),
+    "an empty variable": ([], {"LANGCACHE_SERVE_API_KEY": " \n"}, "langcache-local-key"),
+    "the client's variable": ([], {"LANGCACHE_API_KEY": "of-the-client"}, "langcache-local-key"),
+}
+
+
+@pytest.mark.parametrize(("options", "variables", "expected"), KEYS.values(), ids=KEYS)
+def test_where_the_key_of_the_service_comes_from(
+    options, variables, expected, endpoint, configs, tmp_path, monkeypatch, capsys
+):
+    file = tmp_path / "key"
+    file.write_text("from-file\n")
+    file.chmod(0o600)
+    monkeypatch.delenv("LANGCACHE_API_KEY", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    embedder, _ = endpoint
+    options = [str(file) if option == "FILE" else option for option in options]
+    output = printed_by_serve("--embedder", embedder, "--embedder-model", "small", *options)
+    assert configs[-1].caches[0].api_key == expected
+    assert (expected in output) == (expected == "langcache-local-key")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has no permissions for others")
+def test_a_key_that_others_can_read_is_reported(endpoint, tmp_path, capsys):
+    embedder, _ = endpoint
+    file = tmp_path / "key"
+    file.write_text("own-secret")
+    file.chmod(0o644)
+    output = printed_by_serve(
+        "--embedder", embedder, "--embedder-model", "small", "--api-key-file", str(file)
+    )
+    errors = capsys.readouterr().err
+    assert errors == f"langcache: other users can read {file}; chmod 600 {file} keeps it yours\n"
+    assert "own-secret" not in output
+
+
+@pytest.mark.parametrize("inside", [" ", "\n", "\r\n", "\t", "\x7f", "é", "\u2028"])
+@pytest.mark.parametrize("variable", ["LANGCACHE_SERVE_API_KEY", "LANGCACHE_EMBEDDER_API_KEY"])
+def test_what_can_be_no_key_is_said_without_it(variable, inside, monkeypatch, capsys):
+    monkeypatch.setenv(variable, f"secret{inside}half")
+    assert main(["serve", "--embedder", "openai:http://127.0.0.1:9", "--embedder-model", "m"]) == 1
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"langcache: {variable}: the key has a space, a line end or another")
+    assert errors.count("\n") == 1
+    assert "secret" not in errors
+    assert "half" not in errors
+
+
+def test_a_line_end_after_a_key_does_no_harm(endpoint, monkeypatch):
+    embedder, keys = endpoint
+    monkeypatch.setenv("LANGCACHE_EMBEDDER_API_KEY", "embedder-secret\r\n")
+    printed_by_serve("--embedder", embedder, "--embedder-model", "small")
+    assert keys == ["Bearer embedder-secret"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://user:hunter2@127.0.0.1:9", "ftp://user:hunter2@x", "http://user:hunter2@x:port"),
+        *("http://user:hunter2#1@127.0.0.1:9", "http://user:hunter2/1@127.0.0.1:9", "user:hunter2@x"),
+    ],
+)
+def test_the_password_of_an_endpoint_is_not_printed(url, capsys):
+    assert main(["serve", "--port", "0", "--embedder", f"openai:{url}", "--embedder-model", "m"]) == 1
+    output = capsys.readouterr()
+    assert "hunter2" not in output.out + output.err
+    assert output.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("given", [["a.example", "b.example"], []])
+def test_more_names_come_from_options_or_from_the_variable(given, endpoint, configs, monkeypatch):
+    monkeypatch.setenv("LANGCACHE_SERVE_ALLOWED_HOSTS", " c.example, ")
+    embedder, _ = endpoint
+    options = [option for name in given for option in ("--allowed-host", name)]
+    printed_by_serve("--embedder", embedder, "--embedder-model", "small", *options)
+    assert configs[-1].allowed_hosts == tuple(given or ["c.example"])
+
+
+@pytest.mark.parametrize("command", ["serve", "demo"])
+def test_an_unknown_option_shows_the_usage_of_its_command(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--unknown", "x"])
+    assert ended.value.code == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"usage: langcache {command} ")
+    assert errors.endswith(f"langcache {command}: error: unrecognized arguments: --unknown x\n")
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "hint"),
+    [
+        ("host.invalid", "0", "--host must be an address of this machine"),
+        ("192.0.2.1", "0", "--host must be an address of this machine"),
+        pytest.param(
+            "127.0.0.1",
+            "1",
+            "choose a --port above 1023",
+            marks=pytest.mark.skipif(
+                not hasattr(os, "geteuid") or os.geteuid() == 0, reason="this user may use any port"
+            ),
+        ),
+    ],
+)
+def test_where_it_can_not_listen_is_said_with_a_way_out(host, port, hint, endpoint, capsys):
+    embedder, _ = endpoint
+    options = ["--embedder", embedder, "--embedder-model", "small", "--api-key", "own"]
+    assert main(["serve", "--host", host, "--port", port, *options]) == 1
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"langcache: can't listen at '{host}', port {port}: ")
+    assert hint in errors
+    assert errors.count("\n") == 1
+
+
 @pytest.mark.wordllama
 def test_a_port_in_use_is_said_in_one_line(server, capsys):
     port = server.url.rpartition(":")[2]
     assert main(["serve", "--port", port]) == 1
     errors = capsys.readouterr().err
     assert errors.startswith(f"langcache: can't listen at '127.0.0.1', port {port}: ")
-    assert errors.endswith("in use\n")
+    assert errors.endswith("in use; --port 0 takes one that is free\n")
+    assert errors.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", ["demo", "serve"])
@@ -263,12 +408,13 @@ def test_a_missing_extra_is_said_in_one_line(command):
     )
 
 
-def test_ctrl_c_outside_of_the_server_ends_with_130(monkeypatch):
+def test_ctrl_c_outside_of_the_server_ends_with_130(monkeypatch, capsys):
     def interrupted():
         raise KeyboardInterrupt
 
     monkeypatch.setattr("langcache.service.demo.demo", interrupted)
     assert main(["demo"]) == 130
+    assert capsys.readouterr() == ("", "Interrupted.\n")
 
 
 def test_a_reader_that_has_had_enough_ends_the_demo_quietly(monkeypatch, tmp_path):

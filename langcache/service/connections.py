@@ -1,0 +1,284 @@
+"""The connections of the service: how many there may be, how long each may wait, and what a fork leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from math import inf
+from typing import Any, cast
+
+from aiohttp import StreamReader, web
+
+__all__ = ["MAX_CONNECTIONS", "Connection", "Connections"]
+
+MAX_CONNECTIONS = 1000
+"""How many connections there may be at once, by default. One more takes the place of the one idle longest."""
+
+HEAD_SECONDS = 10.0
+"""How long the head of a request may take: from the start of a connection, later from the first byte."""
+
+BODY_SECONDS = 30.0
+"""How long the body of a request may take."""
+
+REPLY_SECONDS = 30.0
+"""How long a client may leave a reply unread that is too large for the buffers on the way."""
+
+IDLE_SECONDS = 60.0
+"""How long a connection is kept for another request."""
+
+_SWEEP_SECONDS = 1.0
+_UNREAD_SECONDS = 2.0
+"""How long the rest of a body that nobody reads is thrown away, so that the client reads the reply."""
+
+_ACCEPTED_AT_ONCE = 64
+"""How many connections are accepted before the event loop sees to others."""
+
+_WAITING_CONNECTIONS = 512
+"""How many may wait to be accepted. The system lets one beyond that try again a second later."""
+
+_WAITING_REQUESTS = 8
+"""How many more requests a client may have sent before the reply to one. Hardly any client sends one."""
+
+_UNREAD_BYTES = 64 * 1024
+"""The longest unread body after which a connection is used again."""
+
+_HANDLER_OPTIONS: dict[str, Any] = {
+    "keepalive_timeout": IDLE_SECONDS,
+    "auto_decompress": False,  # or a body would be unpacked before anything is known of who sent it
+    "access_log": None,
+    "lingering_time": _UNREAD_SECONDS,
+    "max_headers": 64,
+    "max_line_size": 8190,
+    "max_field_size": 8190,
+    "read_bufsize": 64 * 1024,
+}
+
+
+class Connections:
+    """The open connections of one server, and the sockets that it listens at.
+
+    Every second those that wait for too long are closed. When there are as many as there may be, a new one
+    takes the place of another: of the one that has waited longest for its client, or else of the one whose
+    request has taken longest. So nobody can keep others out by holding connections open.
+
+    Args:
+        server: makes replies to requests.
+        most: how many connections there may be, at most half of the files that this process may open.
+        options: more options of aiohttp's `RequestHandler`.
+    """
+
+    def __init__(self, server: web.Server, most: int, **options: Any) -> None:
+        self._server = server
+        self._most = min(most, _half_of_the_files())
+        self._options = {**_HANDLER_OPTIONS, **options}
+        self._loop = asyncio.get_running_loop()
+        self._open: set[Connection] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._listener: asyncio.Server | None = None
+
+    async def listen(self, host: str, port: int) -> tuple[str, int]:
+        """Accept connections from now on. Returns the first address, with the port that was free for 0."""
+        self._listener = await self._loop.create_server(
+            self._connection, host, port, backlog=_ACCEPTED_AT_ONCE
+        )
+        for each in self._listener.sockets:
+            with socket.fromfd(each.fileno(), each.family, each.type, each.proto) as listening:
+                listening.listen(_WAITING_CONNECTIONS)  # asyncio would accept as many at once
+        _of_this_process.add(self)
+        address: tuple[str, int] = self._listener.sockets[0].getsockname()[:2]
+        return address
+
+    async def close(self) -> None:
+        """Accept no more connections. Those that there are stay."""
+        if self._listener is not None:
+            self._listener.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+
+    def opened(self, connection: Connection) -> None:
+        """Keep watch over a connection, and make room for it."""
+        if len(self._open) >= self._most:
+            last = min(self._open, key=lambda each: (each.busy, each.since))
+            self._open.discard(last)  # it is told of its end only later, and others may come before
+            last.abort()
+        self._open.add(connection)
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
+
+    def closed(self, connection: Connection) -> None:
+        """Forget a connection."""
+        self._open.discard(connection)
+
+    def leave_to_parent(self) -> None:
+        """Let go of all sockets, in a forked child: else they would stay open after their server's end.
+
+        Each file descriptor is replaced rather than closed, since the objects that hold it close it later.
+        """
+        sockets: list[Any] = [connection.socket for connection in list(self._open)]
+        if self._listener is not None:
+            sockets.extend(self._listener.sockets)
+        with suppress(OSError):
+            nothing = os.open(os.devnull, os.O_RDWR)
+            for each in sockets:
+                if each is not None and each.fileno() >= 0:
+                    os.dup2(nothing, each.fileno(), inheritable=False)
+            os.close(nothing)
+
+    def _connection(self) -> Connection:
+        return Connection(self, self._server, loop=self._loop, **self._options)
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        for connection in [each for each in self._open if each.deadline < now]:
+            connection.abort()
+        self._sweeper = self._loop.call_later(_SWEEP_SECONDS, self._sweep) if self._open else None
+
+
+class Connection(web.RequestHandler):
+    """A connection that knows since when it waits for its client, and for how long it may."""
+
+    __slots__ = (
+        "_body", "_connections", "_gone", "_idle", "_transport", "_when_replied",
+        "busy", "deadline", "received", "since",
+    )  # fmt: skip
+
+    def __init__(self, connections: Connections, server: web.Server, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._connections = connections
+        self._transport: asyncio.Transport | None = None  # aiohttp's own is None as soon as it has closed it
+        self._gone: asyncio.Future[None] | None = None
+        self._body: StreamReader | None = None
+        self._when_replied: Callable[[], None] | None = None
+        self._idle = False
+        self.busy = False
+        """Whether the client waits for the service, and not the service for the client."""
+        self.since = 0.0
+        """When what the connection does now began, in the time of its event loop."""
+        self.deadline = inf
+        """When it is to be closed, unless something happens before."""
+        self.received = 0
+        """The number of bytes that have come in, heads and all."""
+
+    @property
+    def socket(self) -> socket.socket | None:
+        """Its socket."""
+        return None if self._transport is None else self._transport.get_extra_info("socket")
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._wait(HEAD_SECONDS)
+        self._connections.opened(self)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._connections.closed(self)
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self.received += len(data)
+        if self._gone is not None:
+            return
+        if self._idle and data:
+            self._idle = False
+            self.deadline = self._loop.time() + HEAD_SECONDS
+        super().data_received(data)
+        if self._body is not None and self._messages and not self._body.is_eof():
+            # What comes behind a body that is not over is an error, of which aiohttp tells the body nothing.
+            self._body.set_exception(web.RequestPayloadError("the body is not sent as its headers say"))
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._wait(REPLY_SECONDS)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.work()
+
+    def read_body(self, body: StreamReader) -> None:
+        """From now on the body of a request is awaited."""
+        self._body = body
+        self._wait(BODY_SECONDS)
+
+    def work(self) -> None:
+        """From now on the client awaits a reply."""
+        self._body = None
+        self.busy, self.since, self.deadline = True, self._loop.time(), inf
+
+    def when_replied(self, callback: Callable[[], None]) -> None:
+        """Call this once, when the reply to this request is written, or never will be."""
+        self._when_replied = callback
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        unread = not request.content.is_eof() and (
+            request.content_length is None or request.content_length > _UNREAD_BYTES
+        )
+        if unread or len(self._messages) > _WAITING_REQUESTS:
+            resp.force_close()
+        try:
+            finished = await super().finish_response(request, resp, start_time)
+        finally:
+            callback, self._when_replied = self._when_replied, None
+            if callback is not None:
+                callback()
+        self._wait(IDLE_SECONDS)
+        self._idle = True
+        if unread:
+            await self._discard()
+        if self._messages:
+            await asyncio.sleep(0)  # who sends several requests at once lets others come in between
+        return finished
+
+    def abort(self) -> None:
+        """Close at once, whatever has not been sent."""
+        self.force_close()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _wait(self, seconds: float) -> None:
+        now = self._loop.time()
+        self.busy, self.since, self.deadline = False, now, now + seconds
+
+    async def _discard(self) -> None:
+        """Say that nothing more will come, and throw away what comes, until the client closes.
+
+        Closing with bytes unread would reset the connection, and the client might never see its reply.
+        """
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._gone = self._loop.create_future()
+        with suppress(OSError, RuntimeError):
+            self._transport.write_eof()
+            self._transport.resume_reading()
+        await asyncio.wait([self._gone], timeout=_UNREAD_SECONDS)
+        self.force_close()
+
+
+def _half_of_the_files() -> int:
+    """Half of the files that this process may have open. The other half is for everything else."""
+    try:
+        import resource
+    except ImportError:  # Windows, where sockets are no files
+        return MAX_CONNECTIONS
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return max(most // 2, 1) if most != resource.RLIM_INFINITY else 2**31
+
+
+_of_this_process: weakref.WeakSet[Connections] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    for connections in list(_of_this_process):
+        connections.leave_to_parent()
+    _of_this_process.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)

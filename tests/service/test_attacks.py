@@ -1,0 +1,256 @@
+"""One client does its worst, without the key and with it, while another asks for the service's health."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import http.client
+import json
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from langcache.service.app import MAX_BODY_BYTES
+from langcache.service.config import DEFAULT_API_KEY
+
+SERVICE = Path(__file__).with_name("measured_service.py")
+LONGEST_TURN = 500.0
+"""How long, in milliseconds of CPU time, the event loop may keep others waiting."""
+
+
+class Service:
+    """A service in a process of its own, with what attackers and neighbours do to it."""
+
+    def __init__(self, process):
+        self.process = process
+        self.port = urlsplit(process.stdout.readline().strip()).port
+
+    def longest_turn(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+    def connect(self):
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
+
+    def health(self):
+        """Seconds until the health of the service is known, over a connection of its own."""
+        began = time.perf_counter()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request("GET", "/v1/caches/local/health", headers=KEY)
+            with connection.getresponse() as reply:
+                assert (reply.status, reply.read()) == (200, b'{"status":"ok"}')
+        finally:
+            connection.close()
+        return time.perf_counter() - began
+
+    def status(self, head, body=b"", chunk=1 << 20):
+        """The status that a request gets, by its head and its body."""
+        with self.connect() as client:
+            with contextlib.suppress(ConnectionError):  # it may refuse before it has everything
+                client.sendall(head + b"\r\n\r\n")
+                for start in range(0, len(body), chunk):
+                    client.sendall(body[start : start + chunk])
+            return int(client.recv(4096).split()[1])
+
+
+@pytest.fixture(scope="module")
+def service():
+    with subprocess.Popen(
+        [sys.executable, SERVICE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            service = Service(process)
+            for number in range(20):  # of many megabytes in all, so that a search can find a lot
+                body = json.dumps({"prompt": "large", "response": f"{number} " * 200_000}).encode()
+                assert service.status(*request("POST", "entries", body)) == 201
+            yield service
+        finally:
+            process.stdin.close()
+            process.wait(60)
+
+
+KEY = {"Authorization": f"Bearer {DEFAULT_API_KEY}"}
+
+
+def request(method, path, body=b"", *lines, key=DEFAULT_API_KEY):
+    """The head and the body of a request; of a chunked one where a line says so."""
+    head = [f"{method} /v1/caches/local/{path} HTTP/1.1", "Host: localhost", *lines]
+    if key is not None:
+        head.append(f"Authorization: Bearer {key}")
+    if not any(line.startswith("Transfer-Encoding") for line in lines):
+        head.append(f"Content-Length: {len(body)}")
+    return "\r\n".join(head).encode(), body
+
+
+def search(key=DEFAULT_API_KEY, **fields):
+    return request("POST", "entries/search", json.dumps({"prompt": "p", **fields}).encode(), key=key)
+
+
+CHUNKED = "Transfer-Encoding: chunked"
+TINY_CHUNKS = b"1\r\nx\r\n" * 200_000 + b"0\r\n\r\n"
+EXTENDED = b"1;" + b"x=y;" * 500_000 + b"\r\n{\r\n0\r\n\r\n"
+GZIP_BOMB, DEFLATE_BOMB = gzip.compress(bytes(1 << 26)), zlib.compress(bytes(1 << 26))
+"""A thousand times as large as they look."""
+
+MANY_MEMBERS = gzip.compress(b"") * 40_000
+FULL = MAX_BODY_BYTES - 100
+
+BODIES = {
+    "junk": b'{"prompt": "p", "response": "r", "x": [' + b"[]," * (FULL // 3) + b"1]}",
+    "the same key": b"{" + b'"prompt":"p",' * (FULL // 13) + b'"response": "r"}',
+    "attributes": b'{"prompt": "p", "response": "r", "attributes": {'
+    + b",".join(b'"a%06d":"b"' % number for number in range(FULL // 14))
+    + b"}}",
+    "escapes": b'{"prompt": "p", "response": "' + rb"\u00f6" * (FULL // 6) + b'"}',
+    "nesting": b'{"prompt": "p", "response": "r", "x": ' + b"[" * (FULL // 2) + b"]" * (FULL // 2) + b"}",
+    "a long number": b'{"prompt": "p", "response": "r", "ttlMillis": ' + b"1" * FULL + b"}",
+    "a long prompt": b'{"response": "r", "prompt": "' + b"p" * FULL + b'"}',
+}
+
+
+REPEATED = {
+    "a gzip bomb": lambda key: request("POST", "entries", GZIP_BOMB, "Content-Encoding: gzip", key=key),
+    "a deflate bomb": lambda key: request(
+        "POST", "entries", DEFLATE_BOMB, "Content-Encoding: deflate", key=key
+    ),
+    "gzip in many members": lambda key: request(
+        "POST", "entries", MANY_MEMBERS, "Content-Encoding: gzip", key=key
+    ),
+    "tiny chunks": lambda key: request("POST", "entries", TINY_CHUNKS, CHUNKED, key=key),
+    "a long extension of a chunk": lambda key: request("POST", "entries", EXTENDED, CHUNKED, key=key),
+    "trailers": lambda key: request(
+        "POST", "entries", b"1\r\n{\r\n0\r\n" + b"x: y\r\n" * 300_000, CHUNKED, key=key
+    ),
+    "many headers": lambda key: request("GET", "health", b"", *["x: y"] * 100_000, key=key),
+    "a long header": lambda key: request("GET", "health", b"", "x: " + "y" * 300_000, key=key),
+    "a body that is too large": lambda key: request("POST", "entries", bytes(64 << 20), key=key),
+    "strategies": lambda key: search(key, searchStrategies=["exact", "semantic"] * 5_000),
+    "unknown strategies": lambda key: search(key, searchStrategies=["unknown"] * 10_000),
+    "attributes of a search": lambda key: search(key, attributes={f"a{n}": "b" for n in range(6_000)}),
+    "all results": lambda key: search(key, prompt="large", maxResults=2**63 - 1),
+    "many results": lambda key: search(key, prompt="large", maxResults=100, searchStrategies=["exact"]),
+    "context": lambda key: request(
+        "POST", "conversations/search", b'{"prompt": "p", "context": [' + b'"",' * 300_000 + b'""]}', key=key
+    ),
+    **{
+        name: lambda key, body=body: request("POST", "entries", body, key=key)
+        for name, body in BODIES.items()
+    },
+}
+
+
+@contextlib.contextmanager
+def attacked(attack, threads=3):
+    """Run an attack over and over, in threads, until the block ends."""
+    over = threading.Event()
+    failures = []
+
+    def attacker():
+        try:
+            while not over.is_set():
+                with contextlib.suppress(ConnectionError):
+                    attack()
+        except BaseException as error:
+            failures.append(error)
+
+    attackers = [threading.Thread(target=attacker) for _ in range(threads)]
+    for each in attackers:
+        each.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for each in attackers:
+            each.join()
+    assert failures == []
+
+
+def check_neighbour(service, times=3):
+    waits = [service.health() for _ in range(times)]
+    turn = service.longest_turn()
+    print(f"health {1000 * statistics.median(waits):.0f} to {1000 * max(waits):.0f} ms, turn {turn:.0f} ms")
+    assert turn < LONGEST_TURN
+    return waits
+
+
+ATTACKS = [(name, DEFAULT_API_KEY) for name in REPEATED]
+ATTACKS += [(name, "wrong") for name in REPEATED if name not in BODIES]  # one body is like another there
+
+
+@pytest.mark.parametrize(("name", "key"), ATTACKS)
+def test_a_neighbour_is_answered_while_a_client_sends(service, name, key):
+    head, body = REPEATED[name](key)
+    service.longest_turn()
+    statuses = set()
+    with attacked(lambda: statuses.add(service.status(head, body))):
+        check_neighbour(service)
+    print(name, key, statuses)
+    assert 500 not in statuses
+
+
+def held(service, head, count):
+    """Connections on which this was sent and nothing more, one after the other."""
+    clients = []
+    for _ in range(count):
+        client = service.connect()
+        clients.append(client)
+        with contextlib.suppress(ConnectionError):
+            client.sendall(head)
+    return clients
+
+
+SLOW_BODY = request("POST", "entries", b"", "Content-Length: 1000", CHUNKED)[0] + b"\r\n\r\n"
+UNREAD = b"".join(b"\r\n\r\n".join(search(prompt="large", maxResults=100)) for _ in range(20))
+PIPELINED = {
+    key: b"\r\n\r\n".join(request("GET", "health", key=key)) * 300 for key in ("wrong", DEFAULT_API_KEY)
+}
+
+HELD = {
+    "nothing": b"",
+    "half a line": b"GET /he",
+    "half a head": b"GET /health HTTP/1.1\r\nHost: localhost\r\n",
+    "a reply, then nothing": b"\r\n\r\n".join(request("GET", "health", key="wrong")),
+    "half a body": b"\r\n\r\n".join(request("POST", "entries", b"{"))[:-1],
+    "a body to come": SLOW_BODY,
+    "replies that are not read": UNREAD,
+    "an upgrade": request("GET", "health", b"", "Upgrade: websocket", "Connection: Upgrade")[0] + b"\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_a_neighbour_is_answered_while_a_client_holds_all_connections(service, name):
+    service.longest_turn()
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            for client in held(service, HELD[name], 250):
+                stack.enter_context(client)
+            check_neighbour(service, 3)
+
+
+@pytest.mark.parametrize("key", PIPELINED, ids=["without_key", "with_key"])
+def test_a_neighbour_is_answered_while_a_client_sends_thousands_of_requests_at_once(service, key):
+    service.longest_turn()
+
+    def attack():
+        clients = held(service, PIPELINED[key], 10)
+        for client in clients:
+            client.close()
+
+    with attacked(attack):
+        check_neighbour(service)
+
+
+def test_a_neighbour_is_answered_while_a_client_connects_over_and_over(service):
+    service.longest_turn()
+    with attacked(lambda: [client.close() for client in held(service, b"GET / HTTP/1.1\r\n\r\n", 100)]):
+        check_neighbour(service)
