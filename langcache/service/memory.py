@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from .config import CacheConfig
 from .embedders import Embedder, Vectors
 from .index import Index
-from .store import Entry, Found
+from .store import Entry, Found, StoreError
+from .vectors import checked_row
 
 __all__ = ["Memory", "MemoryStore"]
 
@@ -33,22 +34,26 @@ class MemoryStore:
     """A `Store` in memory."""
 
     def __init__(self, index: Index) -> None:
-        self._index = index
+        self.index = index
 
     async def add(self, entry: Entry, vector: Vectors) -> None:
-        self._index.add([entry], vector[None])
+        vector = checked_row(vector, self.index.dimensions)
+        try:
+            self.index.add([entry], vector[None])
+        except MemoryError as error:
+            raise StoreError("there is not enough memory for another entry") from error
 
     async def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
-        return self._index.same(prompt, attributes, limit)
+        return self.index.same(prompt, attributes, limit)
 
     async def nearest(self, vector: Vectors, attributes: Mapping[str, str], limit: int) -> Found:
-        return self._index.nearest(vector, attributes, limit)
+        return self.index.nearest(checked_row(vector, self.index.dimensions), attributes, limit)
 
     async def delete(self, entry_id: str) -> bool:
-        return self._index.remove([entry_id]) == 1
+        return self.index.remove([entry_id]) == 1
 
     async def delete_matching(self, attributes: Mapping[str, str]) -> int:
-        return self._index.remove(self._index.matching(attributes))
+        return self.index.remove(self.index.matching(attributes))
 
     async def clear(self) -> None:
-        self._index.clear()
+        self.index.clear()
