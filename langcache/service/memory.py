@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from .config import CacheConfig
 from .embedders import Embedder, Vectors
@@ -10,7 +11,7 @@ from .index import Index
 from .store import Entry, Found, StoreError
 from .vectors import checked_row
 
-__all__ = ["Memory", "MemoryStore"]
+__all__ = ["Memory", "MemoryStore", "enough_memory"]
 
 
 class Memory:
@@ -38,22 +39,35 @@ class MemoryStore:
 
     async def add(self, entry: Entry, vector: Vectors) -> None:
         vector = checked_row(vector, self.index.dimensions)
-        try:
+        with enough_memory():
             self.index.add([entry], vector[None])
-        except MemoryError as error:
-            raise StoreError("there is not enough memory for another entry") from error
 
     async def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
-        return self.index.same(prompt, attributes, limit)
+        with enough_memory():
+            return self.index.same(prompt, attributes, limit)
 
     async def nearest(self, vector: Vectors, attributes: Mapping[str, str], limit: int) -> Found:
-        return self.index.nearest(checked_row(vector, self.index.dimensions), attributes, limit)
+        vector = checked_row(vector, self.index.dimensions)
+        with enough_memory():
+            return self.index.nearest(vector, attributes, limit)
 
     async def delete(self, entry_id: str) -> bool:
-        return self.index.remove([entry_id]) == 1
+        with enough_memory():
+            return self.index.remove([entry_id]) == 1
 
     async def delete_matching(self, attributes: Mapping[str, str]) -> int:
-        return self.index.remove(self.index.matching(attributes))
+        with enough_memory():
+            return self.index.remove(self.index.matching(attributes))
 
     async def clear(self) -> None:
-        self.index.clear()
+        with enough_memory():
+            self.index.clear()
+
+
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """Raise `StoreError` in place of `MemoryError`."""
+    try:
+        yield
+    except MemoryError as error:
+        raise StoreError("there is not enough memory") from error

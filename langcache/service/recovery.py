@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from .sqlite_errors import DamagedError, beside, connect, reason_of
+from .sqlite_errors import SQLITE_ERRORS, DamagedError, beside, connect, reason_of
 from .sqlite_file import SqliteFile
 from .sqlite_rows import SELECT, Row, read_embedder, read_row
 from .store import StoreError
@@ -20,6 +20,8 @@ from .store import StoreError
 __all__ = ["Recovery", "recover"]
 
 _PAGE_BYTES = 4096
+_MOST_TRIED = 100_000
+"""How many rows are looked for one by one, a second's work, where no index tells their numbers."""
 
 
 class Recovery(msgspec.Struct, frozen=True):
@@ -58,7 +60,7 @@ def recover(path: Path) -> Recovery:
             if (part := beside(path, suffix)).exists():
                 part.replace(beside(aside, suffix))
         renewed.path.replace(path)
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, *SQLITE_ERRORS) as error:
         raise reason_of(path, error) from error
     finally:
         for name in (renewed.path, beside(path, ".copied")):
@@ -77,7 +79,7 @@ def _checked(path: Path) -> Recovery:
         file.open(("", 0), 0)
         with contextlib.closing(file):
             return Recovery(sum(1 for _ in file.rows()), 0, None)
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         raise reason_of(path, error) from error
 
 
@@ -88,14 +90,22 @@ def _copy(path: Path, renewed: SqliteFile) -> tuple[int, int | None]:
     with contextlib.closing(renewed):
         try:
             with contextlib.closing(connect(path, "mode=ro")) as connection:
-                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-                return _copy_rows(path, connection, renewed)
-        except sqlite3.Error:  # the first page is damaged, and with it all that says where the others belong
-            copied = beside(path, ".copied")
-            shutil.copyfile(path, copied)
-            _replace_first_page(copied, renewed.path)
+                found = _copy_rows(path, connection, renewed)
+            if found[0]:
+                return found
+        except SQLITE_ERRORS as error:
+            if "locked" in str(error):
+                raise
+            renewed.end("ROLLBACK")
+        # It may be the first page that is damaged, and with it all that says where the others belong.
+        copied = beside(path, ".copied")
+        shutil.copyfile(path, copied)
+        _replace_first_page(copied, renewed.path)
+        try:
             with contextlib.closing(connect(copied, "immutable=1")) as connection:
                 return _copy_rows(path, connection, renewed)
+        except SQLITE_ERRORS:
+            return 0, None
 
 
 def _copy_rows(path: Path, connection: sqlite3.Connection, renewed: SqliteFile) -> tuple[int, int | None]:
@@ -110,19 +120,28 @@ def _copy_rows(path: Path, connection: sqlite3.Connection, renewed: SqliteFile) 
         else:
             renewed.replace([row])
             kept += 1
-    with contextlib.suppress(sqlite3.Error):
+    with contextlib.suppress(*SQLITE_ERRORS):
         if embedder := read_embedder(connection, file_id):
             renewed.set_embedder(*embedder)
     renewed.end("COMMIT")
     try:
         (before,) = connection.execute("SELECT count(*) FROM entries INDEXED BY entries_by_id").fetchone()
-    except sqlite3.Error:
+    except SQLITE_ERRORS:
         return kept, None
     return kept, max(before - kept, wrong)
 
 
 def _readable(connection: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
     """The rows in pages that SQLite can read."""
+
+    def numbers(after: int, last: int) -> Sequence[int]:
+        """The numbers of the rows in a part of the table that can't be read in order."""
+        query = "SELECT number FROM entries INDEXED BY entries_by_id WHERE number > ? AND number <= ?"
+        try:
+            return sorted(number for (number,) in connection.execute(query, (after, last)))
+        except (*SQLITE_ERRORS, TypeError):
+            return range(after + 1, min(last, after + _MOST_TRIED) + 1)
+
     last = 0
     while True:
         try:
@@ -132,12 +151,12 @@ def _readable(connection: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
                 last = values[0]
                 yield values
             return
-        except sqlite3.Error:
+        except SQLITE_ERRORS:
             step = _next_readable(connection, last)
         if step is None:
             return
-        for number in range(last + 1, last + step + 1):
-            with contextlib.suppress(sqlite3.Error):
+        for number in numbers(last, last + step):
+            with contextlib.suppress(*SQLITE_ERRORS):
                 yield from connection.execute(f"{SELECT} WHERE number = ?", (number,)).fetchall()
         last += step
 
@@ -150,7 +169,7 @@ def _next_readable(connection: sqlite3.Connection, last: int) -> int | None:
             connection.execute(
                 f"{SELECT} WHERE number > ? ORDER BY number LIMIT 1", (last + step,)
             ).fetchone()
-        except sqlite3.Error:
+        except SQLITE_ERRORS:
             step *= 2
         else:
             return step

@@ -14,7 +14,7 @@ import msgspec
 from .config import CacheConfig
 from .embedders import Embedder, Vectors
 from .index import Index
-from .memory import MemoryStore
+from .memory import MemoryStore, enough_memory
 from .sqlite_errors import reason_of
 from .sqlite_file import NEVER, Commit, SqliteFile, Step
 from .store import Entry, Found, StoreError, now_millis
@@ -252,7 +252,10 @@ class SqliteStore:
         return await self._delete([entry_id]) == 1
 
     async def delete_matching(self, attributes: Mapping[str, str]) -> int:
-        return await self._delete((await self.read()).index.matching(attributes))
+        memory = await self.read()
+        with enough_memory():
+            entry_ids = memory.index.matching(attributes)
+        return await self._delete(entry_ids)
 
     async def clear(self) -> None:
         await self._database.change(

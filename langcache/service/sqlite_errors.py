@@ -8,7 +8,11 @@ from pathlib import Path
 
 from .store import StoreError
 
-__all__ = ["DamagedError", "beside", "connect", "damaged", "reason_of", "unusable"]
+__all__ = ["SQLITE_ERRORS", "DamagedError", "beside", "connect", "damaged", "reason_of", "unusable"]
+
+
+SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What Python raises for a file that SQLite can't read. A message may quote altered bytes, no UTF-8."""
 
 
 class DamagedError(StoreError):
@@ -44,6 +48,8 @@ def reason_of(path: Path, error: BaseException) -> StoreError:
     """The `StoreError` for whatever went wrong with a file."""
     if isinstance(error, StoreError):
         return type(error)(*error.args)
+    if isinstance(error, UnicodeDecodeError):
+        return damaged(path, "a text in it can't be decoded")
     text = str(error)
     if isinstance(error, sqlite3.Error):
         if "locked" in text:
