@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 
 from .sqlite_errors import SQLITE_ERRORS, DamagedError, beside, connect, reason_of
-from .sqlite_file import SqliteFile
-from .sqlite_rows import SELECT, Row, read_embedder, read_row
+from .sqlite_file import PAGE_BYTES, SqliteFile
+from .sqlite_rows import SELECT, Row, read_embedder, read_id, read_row
 from .store import StoreError
+from .wal import wal_state
 
 __all__ = ["Recovery", "recover"]
 
-_PAGE_BYTES = 4096
 _MOST_TRIED = 100_000
 """How many rows are looked for one by one, a second's work, where no index tells their numbers."""
 
@@ -40,7 +40,8 @@ class Recovery(msgspec.Struct, frozen=True):
 def recover(path: Path) -> Recovery:
     """Move a damaged file aside, and put one with its intact entries in its place.
 
-    Entries that were deleted do not come back. Raises `StoreError` if the file can't be read, is in use, is
+    Entries that were deleted do not come back, unless it is the write-ahead log that is damaged: changes after
+    the damage are lost, deletes included. Raises `StoreError` if the file can't be read, is in use, is
     of something else than langcache, or if no entry is intact; then nothing was changed. Takes some
     milliseconds for 1,000 entries, and as much room on the disk as the file has.
     """
@@ -50,7 +51,11 @@ def recover(path: Path) -> Recovery:
         pass
     renewed = SqliteFile(beside(path, ".recovering"))
     try:
-        kept, lost = _copy(path, renewed)
+        log = beside(path, "-wal")
+        if log.exists() and wal_state(log.read_bytes()) == "damaged":
+            kept, lost = _copy(path, renewed)[0], None  # SQLite reads it up to the damage
+        else:
+            kept, lost = _copy(path, renewed)
         if not kept:
             raise StoreError(
                 f"no entry of {path} is intact; move the file away, and serve begins with a new one"
@@ -102,14 +107,14 @@ def _copy(path: Path, renewed: SqliteFile) -> tuple[int, int | None]:
         shutil.copyfile(path, copied)
         _replace_first_page(copied, renewed.path)
         try:
-            with contextlib.closing(connect(copied, "immutable=1")) as connection:
+            with contextlib.closing(connect(copied, "mode=ro&immutable=1")) as connection:
                 return _copy_rows(path, connection, renewed)
         except SQLITE_ERRORS:
             return 0, None
 
 
 def _copy_rows(path: Path, connection: sqlite3.Connection, renewed: SqliteFile) -> tuple[int, int | None]:
-    (file_id,) = connection.execute("SELECT id FROM file").fetchone()
+    file_id = read_id(connection)
     kept = wrong = 0
     renewed.begin()
     for values in _readable(connection):
@@ -178,9 +183,9 @@ def _next_readable(connection: sqlite3.Connection, last: int) -> int | None:
 
 def _replace_first_page(copied: Path, renewed: Path) -> None:
     """Give a file the first page of another one: their tables begin in the same pages."""
-    page = bytearray(renewed.read_bytes()[:_PAGE_BYTES])
+    page = bytearray(renewed.read_bytes()[:PAGE_BYTES])
     page[18:20] = b"\1\1"  # no write-ahead log
-    page[28:32] = (copied.stat().st_size // _PAGE_BYTES).to_bytes(4, "big")
+    page[28:32] = (copied.stat().st_size // PAGE_BYTES).to_bytes(4, "big")
     page[32:40] = bytes(8)  # no list of free pages
     page[92:96] = page[24:28]
     with copied.open("r+b") as file:

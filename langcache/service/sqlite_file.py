@@ -17,11 +17,21 @@ import numpy as np
 from .embedders import Vectors
 from .index import Index
 from .sqlite_errors import beside, connect, damaged, unusable
-from .sqlite_rows import INSERT, REPLACE, SELECT, Row, embedder_checksum, read_embedder, read_row, values_of
+from .sqlite_rows import (
+    INSERT,
+    REPLACE,
+    SELECT,
+    Row,
+    embedder_checksum,
+    read_embedder,
+    read_id,
+    read_row,
+    values_of,
+)
 from .store import Entry, StoreError
 from .wal import wal_state
 
-__all__ = ["NEVER", "Commit", "SqliteFile", "Step"]
+__all__ = ["NEVER", "PAGE_BYTES", "Commit", "SqliteFile", "Step"]
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +41,7 @@ NEVER = 2**63 - 1
 _APPLICATION_ID = 0x4C43_4C31  # "LCL1"
 _SCHEMA_VERSION = 2
 _SCHEMA = (
-    "CREATE TABLE file (id INTEGER NOT NULL)",
+    "CREATE TABLE file (id BLOB NOT NULL DEFAULT x'{0}')",
     "CREATE TABLE embedder (name TEXT NOT NULL, dimensions INTEGER NOT NULL, checksum INTEGER NOT NULL)",
     "CREATE TABLE entries (number INTEGER PRIMARY KEY, cache_id TEXT NOT NULL, id TEXT NOT NULL, "
     "prompt TEXT NOT NULL, response TEXT NOT NULL, attributes TEXT NOT NULL, expires_at INTEGER, "
@@ -39,6 +49,7 @@ _SCHEMA = (
     "CREATE UNIQUE INDEX entries_by_id ON entries (cache_id, id)",
     "CREATE INDEX entries_by_expiry ON entries (expires_at) WHERE expires_at IS NOT NULL",
 )
+PAGE_BYTES = 4096
 _RESERVE_BYTES = 1024 * 1024
 _FREE_PAGES = 64
 """Fewer free pages, of 4 KiB each, are not worth giving back."""
@@ -88,6 +99,9 @@ class SqliteFile:
             # belongs to another file.
             with contextlib.closing(connect(self.path, "mode=ro")) as connection:
                 self._inspect(connection)
+                self._id = read_id(connection)
+                for values in connection.execute(SELECT):
+                    read_row(self.path, self._id, values)
         if new:
             self._create()
         self._connection = connection = connect(self.path, "mode=rw")
@@ -105,7 +119,7 @@ class SqliteFile:
             connection.execute("PRAGMA secure_delete = FAST")
             connection.execute("BEGIN EXCLUSIVE")
             connection.execute("COMMIT")
-            (self._id,) = connection.execute("SELECT id FROM file").fetchone()
+            self._id = read_id(connection)
             (last,) = connection.execute("SELECT max(number) FROM entries").fetchone()
             self._next_number = (last or 0) + 1
             self._next_expiry = 0
@@ -324,7 +338,8 @@ class SqliteFile:
             raise unusable(self.path, error.strerror or str(error)) from error
 
     def _check_log(self) -> str:
-        if os.name == "posix" and (mode := self.path.stat().st_mode & 0o077):
+        mode = self.path.stat().st_mode & 0o777
+        if os.name == "posix" and mode & 0o077:
             _log.warning(
                 "others can open the database %s (mode %o): chmod 600 keeps them out", self.path, mode
             )
@@ -356,19 +371,21 @@ class SqliteFile:
         problems = connection.execute("PRAGMA integrity_check(1)").fetchall()
         if problems != [(b"ok",)]:
             raise damaged(self.path, problems[0][0].decode(errors="replace").strip().splitlines()[-1])
-        here = connection.execute("SELECT id FROM file").fetchall()
-        with contextlib.closing(connect(self.path, "immutable=1")) as file:  # without the log
-            if len(here) != 1 or file.execute("SELECT id FROM file").fetchall() != here:
-                raise damaged(self.path, "its -wal file belongs to another database")
+        # The first page has the id too. A log that belongs to another file brings its own first page.
+        same_id = "SELECT instr(sql, hex(id)) > 0 FROM sqlite_master, file WHERE name = 'file'"
+        if connection.execute(same_id).fetchall() != [(1,)]:
+            raise damaged(self.path, "its parts, or its -wal file, belong to different databases")
 
     def _make_schema(self, embedded_with: tuple[str, int]) -> None:
         # Before the file has a log, so that the file's id is never in the log alone.
+        self._connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("BEGIN EXCLUSIVE")
+        file_id = secrets.token_hex(4).upper()
         for statement in _SCHEMA:
-            self._connection.execute(statement)
-        self._id = secrets.randbits(32)
-        self._connection.execute("INSERT INTO file VALUES (?)", (self._id,))
+            self._connection.execute(statement.format(file_id))
+        self._connection.execute("INSERT INTO file DEFAULT VALUES")
+        self._id = read_id(self._connection)
         self.set_embedder(*embedded_with)
         self._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         self._connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")

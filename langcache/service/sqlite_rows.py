@@ -20,6 +20,7 @@ __all__ = [
     "Row",
     "embedder_checksum",
     "read_embedder",
+    "read_id",
     "read_row",
     "values_of",
 ]
@@ -70,6 +71,12 @@ def read_row(path: Path, file_id: int, values: Sequence[Any]) -> Row:
     except (TypeError, ValueError, AttributeError):  # a value of another type
         pass
     raise damaged(path, f"entry {number} is not what was written")
+
+
+def read_id(connection: sqlite3.Connection) -> int:
+    """The id of a file, a random number from which its checksums begin."""
+    (file_id,) = connection.execute("SELECT id FROM file").fetchone()
+    return int.from_bytes(file_id, "big")
 
 
 def read_embedder(connection: sqlite3.Connection, file_id: int) -> tuple[str, int] | None:
