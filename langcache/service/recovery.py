@@ -40,8 +40,8 @@ class Recovery(msgspec.Struct, frozen=True):
 def recover(path: Path) -> Recovery:
     """Move a damaged file aside, and put one with its intact entries in its place.
 
-    Entries that were deleted do not come back, unless it is the write-ahead log that is damaged: changes after
-    the damage are lost, deletes included. Raises `StoreError` if the file can't be read, is in use, is
+    Entries that were deleted do not come back, unless the write-ahead log is damaged: later changes are lost,
+    deletes included. Raises `StoreError` if the file can't be read, is in use, is
     of something else than langcache, or if no entry is intact; then nothing was changed. Takes some
     milliseconds for 1,000 entries, and as much room on the disk as the file has.
     """

@@ -160,7 +160,7 @@ class Database:
     def _settle(self, changes: Sequence[_Change], expired_by: int, commit: asyncio.Future[Commit]) -> None:
         self._committing = False
         outcomes: list[Any]
-        error = commit.exception()
+        error = asyncio.CancelledError() if commit.cancelled() else commit.exception()
         if error is None:
             done = commit.result()
             self._next_expiry = done.next_expiry

@@ -283,7 +283,7 @@ asyncio.run(main(sys.argv[1], int(sys.argv[2])))
 async def test_kills_at_any_moment_lose_nothing_acknowledged(tmp_path, embedder):
     path = tmp_path / "cache.db"
     kept, deleting, deleted = set(), set(), set()
-    for life in range(3):
+    for life in range(2):
         writer = subprocess.Popen(  # noqa: ASYNC220 (nothing else runs in this loop)
             [sys.executable, "-W", "error", "-c", _WRITER, path, str(life * 10**6)],
             stdout=subprocess.PIPE,
@@ -294,7 +294,7 @@ async def test_kills_at_any_moment_lose_nothing_acknowledged(tmp_path, embedder)
         for lines, line in enumerate(writer.stdout, 1):
             sign, number = line.split()
             {"+": kept, "?": deleting, "-": deleted}[sign].add(int(number))
-            if lines == 100 + 131 * life:
+            if lines == 120 + 131 * life:
                 writer.kill()
         overdue.cancel()
         writer.stdout.close()

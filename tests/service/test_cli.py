@@ -225,7 +225,7 @@ def test_a_signal_ends_a_start_that_takes_long(monkeypatch, capsys):
         (["--embedder", "openai:http://x"], "--embedder-model: is needed with openai:"),
         (["--embedder", "openai:x", "--embedder-model", "m"], "url: must begin with https://"),
         (["--embedder", "openai:http://127.0.0.1:9", "--embedder-model", "m"], "can't be reached"),
-        pytest.param(["--db", "nowhere/cache.db"], "unable to open", marks=pytest.mark.wordllama),
+        pytest.param(["--db", "nowhere/cache.db"], "there is no folder", marks=pytest.mark.wordllama),
     ],
 )
 def test_what_can_not_be_served_is_said_in_one_line(options, message, capsys):

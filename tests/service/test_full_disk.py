@@ -1,7 +1,8 @@
-"""A disk without room: nothing is lost, deletes go on with what was reserved, and all works once there is room."""
+"""A disk without room: nothing is lost, deletes use what was reserved, and all works once there is room."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sqlite3
@@ -91,8 +92,7 @@ async def test_flush_gives_the_disk_back(tmp_path, embedder):
     database = Database(path, embedder)
     await database.open()
     store = await database.store(CACHE)
-    for number in range(200):
-        await store.add(entry(number), VECTOR)
+    await asyncio.gather(*(store.add(entry(number), VECTOR) for number in range(200)))
     await store.clear()
     files = {name: (tmp_path / name).stat().st_size for name in ("cache.db", "cache.db-wal")}
     assert sum(files.values()) < 100_000
@@ -181,12 +181,12 @@ asyncio.run(main(Path(sys.argv[1])))
 
 def _can_mount() -> bool:
     command = ["unshare", "-rm", "mount", "-t", "tmpfs", "none", "/mnt"]
-    return bool(shutil.which("unshare")) and subprocess.run(command, capture_output=True).returncode == 0  # noqa: PLW1510
+    return bool(shutil.which("unshare")) and subprocess.run(command, capture_output=True).returncode == 0
 
 
 @pytest.mark.skipif(os.name != "posix" or not _can_mount(), reason="no right to mount a small disk")
 def test_on_a_disk_that_is_really_full(tmp_path):
-    script = f'mount -t tmpfs -o size=4m none "$1" && exec "{sys.executable}" -W error -c "$2" "$1"'
+    script = f'mount -t tmpfs -o size=2500k none "$1" && exec "{sys.executable}" -W error -c "$2" "$1"'
     done = subprocess.run(
         ["unshare", "-rm", "sh", "-c", script, "sh", str(tmp_path), _FILL],
         capture_output=True,
