@@ -120,9 +120,11 @@ def _recover(options: argparse.Namespace) -> int:
     try:
         from ..service import StoreError
         from ..service.recovery import recover
-
+    except ImportError as error:
+        return _failed(error)
+    try:
         done = recover(options.file)
-    except (ImportError, StoreError) as error:
+    except StoreError as error:
         return _failed(error)
     if done.moved_to is None:
         print(f"{options.file} is intact, with {done.kept} entries; nothing was changed.")

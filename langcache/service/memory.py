@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 
 from .config import CacheConfig
@@ -65,7 +65,7 @@ class MemoryStore:
 
 
 @contextmanager
-def enough_memory() -> Iterator[None]:
+def enough_memory() -> Generator[None, None, None]:
     """Raise `StoreError` in place of `MemoryError`."""
     try:
         yield

@@ -213,10 +213,12 @@ class SqliteFile:
         if the transaction as a whole fails; then the file is as it was. On a full disk, steps that only
         delete get the room of the reserve.
         """
+        with contextlib.suppress(sqlite3.OperationalError):
+            return self._transaction(steps, now)
+        self._tidy()  # which may have made room
         try:
             return self._transaction(steps, now)
         except sqlite3.OperationalError as error:
-            self._tidy()
             if not any(step.frees for step in steps) or not self._release_reserve():
                 raise
             try:

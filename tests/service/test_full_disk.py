@@ -167,11 +167,11 @@ async def main(folder):
     assert await ids(store) == kept
     await store.clear()
     assert await ids(store) == set()
-    for number in range(100):
+    for number in range(20):
         await store.add(entry(number), V)
     await database.close()
     database, store = await reopened()
-    assert await ids(store) == set(range(100))
+    assert await ids(store) == set(range(20))
     await database.close()
     print("done")
 
@@ -186,7 +186,7 @@ def _can_mount() -> bool:
 
 @pytest.mark.skipif(os.name != "posix" or not _can_mount(), reason="no right to mount a small disk")
 def test_on_a_disk_that_is_really_full(tmp_path):
-    script = f'mount -t tmpfs -o size=2500k none "$1" && exec "{sys.executable}" -W error -c "$2" "$1"'
+    script = f'mount -t tmpfs -o size=3m none "$1" && exec "{sys.executable}" -W error -c "$2" "$1"'
     done = subprocess.run(
         ["unshare", "-rm", "sh", "-c", script, "sh", str(tmp_path), _FILL],
         capture_output=True,
