@@ -233,6 +233,8 @@ class SqliteFile:
     def _transaction(self, steps: Sequence[Step], now: int) -> Commit:
         execute = self._connection.execute
         next_number = self._next_number
+        if self._connection.in_transaction:  # of a commit that could not even be rolled back
+            execute("ROLLBACK")
         execute("BEGIN")
         try:
             expired = self._expire(now) if now >= self._next_expiry else {}

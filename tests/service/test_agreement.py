@@ -57,7 +57,7 @@ class Faults:
     def __init__(self, database, monkeypatch) -> None:
         self._connection = database._file._connection
         self.statements_left = self.steps_left = None
-        self.half_done = False
+        self.half_done = self.for_good = False
         database._file._connection = self
         for name in ("add", "remove", "clear", "matching"):
             monkeypatch.setattr(Index, name, self._failing(getattr(Index, name)))
@@ -76,8 +76,9 @@ class Faults:
     def _count_statement(self):
         if self.statements_left is not None:
             self.statements_left -= 1
-            if self.statements_left == 0:
-                self.statements_left = None
+            if self.statements_left <= 0:
+                if not self.for_good:
+                    self.statements_left = None
                 raise FULL
 
     def _failing(self, method):
@@ -116,7 +117,7 @@ async def test_file_and_memory_agree_at_whatever_step_something_fails(seed, tmp_
     for _ in range(25):
         faults.statements_left = rng.choice([None, rng.randint(1, 25)])
         faults.steps_left = rng.choice([None, None, rng.randint(1, 4)])
-        faults.half_done = rng.random() < 0.5
+        faults.half_done, faults.for_good = rng.random() < 0.5, rng.random() < 0.6
         calls, effects = [], []
         before = dict(model)
         for _ in range(rng.randint(1, 4)):
