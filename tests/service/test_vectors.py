@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from langcache.service import CacheConfig, EmbedderError
+from langcache import LangCache, LangCacheError
+from langcache.service import CacheConfig, EmbedderError, LocalServer
 from langcache.service.engine import Cache
 from langcache.service.memory import Memory
 from langcache.service.readable import ReadableOnly
@@ -127,3 +128,20 @@ async def test_wrong_vectors_leave_a_file_of_another_embedder_as_it_was(tmp_path
     await database.open()
     assert await responses(await database.store(CACHE)) == ["kept"]
     await database.close()
+
+
+def test_a_server_answers_424_and_goes_on(tmp_path):
+    embedder = Giving()
+    with (
+        LocalServer(embedder=embedder, db=tmp_path / "cache.db") as server,
+        LangCache(server.url, server.api_key, server.cache_id) as cache,
+    ):
+        for vector in WRONG.values():
+            embedder.gives = [vector]
+            for call in (lambda: cache.set("p", "r"), lambda: cache.search("p")):
+                with pytest.raises(LangCacheError) as failure:
+                    call()
+                assert failure.value.status_code == 424
+        embedder.gives = RIGHT[None]
+        cache.set("p", "kept")
+        assert cache.search("p").response == "kept"
