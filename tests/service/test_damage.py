@@ -124,13 +124,14 @@ async def test_an_altered_byte_anywhere_is_noticed_or_makes_no_difference(tmp_pa
 async def test_an_altered_index_is_noticed(tmp_path, embedder):
     whole = await fill(tmp_path / "whole.db", embedder)
     path = tmp_path / "cache.db"
-    pages = [start for start in range(4096, whole.stat().st_size, 4096) if whole.read_bytes()[start] == 10]
-    assert pages  # leaves of indexes; entries are in pages of type 13
-    for start in pages:
-        copy(whole, path)
-        altered(path, start + 4096 - 3, 1)  # in a key, or the number of its row
-        with pytest.raises(StoreError, match="is damaged"):
-            await content(path, embedder)
+    held = whole.read_bytes()
+    # Leaves of indexes begin with 10, those of tables with 13.
+    key = f"c{entry(1).id}".encode()
+    (page,) = [at for at in range(0, len(held), 4096) if held[at] == 10 and key in held[at : at + 4096]]
+    copy(whole, path)
+    altered(path, held.index(key, page) + len(key) - 1, 1)
+    with pytest.raises(StoreError, match="is damaged"):
+        await content(path, embedder)
 
 
 async def test_an_altered_byte_in_the_log_of_a_killed_process_is_noticed(tmp_path, embedder, caplog):
