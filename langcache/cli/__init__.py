@@ -1,4 +1,4 @@
-"""The command line: ``serve`` runs a LangCache service on this machine, ``demo`` shows what one does."""
+"""The command line: ``serve`` a LangCache service on this machine, see a ``demo``, ``recover`` a file."""
 # ruff: noqa: T201 (a command line prints)
 
 from __future__ import annotations
@@ -118,6 +118,10 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="see a LangCache at work, from start to end, in a second")
     demo.set_defaults(run=_demo, parser=demo)
+
+    recover = commands.add_parser("recover", help="keep what is intact of a damaged --db file")
+    recover.add_argument("file", type=Path, metavar="FILE", help="the file; it is moved aside, not deleted")
+    recover.set_defaults(run=_recover, parser=recover)
     return parser
 
 
@@ -138,6 +142,25 @@ def _demo(options: argparse.Namespace) -> int:
         demo()
     except ImportError as error:
         return _failed(error)
+    return 0
+
+
+def _recover(options: argparse.Namespace) -> int:
+    try:
+        from ..service import StoreError
+        from ..service.recovery import recover
+    except ImportError as error:
+        return _failed(error)
+    try:
+        done = recover(options.file)
+    except StoreError as error:
+        return _failed(error)
+    if done.moved_to is None:
+        print(f"{options.file} is intact, with {done.kept} entries; nothing was changed.")
+        return 0
+    lost = "an unknown number was" if done.lost is None else f"{done.lost} were"
+    print(f"{done.kept} entries of {options.file} are intact, {lost} lost.")
+    print(f"The damaged file is now {done.moved_to}.")
     return 0
 
 

@@ -10,6 +10,7 @@ from ..models import CacheEntry, SearchStrategy
 from .config import CacheConfig
 from .embedders import Embedder
 from .store import Entry, Found, Store, now_millis
+from .vectors import embed
 
 __all__ = ["Cache"]
 
@@ -52,7 +53,7 @@ class Cache:
             attributes=attributes,
             expires_at=None if ttl_millis is None else self._clock() + ttl_millis,
         )
-        (vector,) = await self._embedder.embed([prompt])
+        (vector,) = await embed(self._embedder, [prompt])
         await self._store.add(entry, vector)
         return entry.id
 
@@ -107,7 +108,7 @@ class Cache:
     ) -> Found:
         if strategy is SearchStrategy.EXACT:
             return await self._store.same(prompt, attributes, limit)
-        (vector,) = await self._embedder.embed([prompt])
+        (vector,) = await embed(self._embedder, [prompt])
         if not vector.any():  # a prompt without meaning to the embedder is similar to none
             return []
         return await self._store.nearest(vector, attributes, limit)

@@ -29,7 +29,7 @@ class Index:
     """
 
     def __init__(self, dimensions: int, clock: Callable[[], int] = now_millis) -> None:
-        self._dimensions = dimensions
+        self.dimensions = dimensions
         self._clock = clock
         self.clear()
 
@@ -38,7 +38,7 @@ class Index:
         self._entries: list[Entry] = []
         self._row_of: dict[str, int] = {}
         self._same: dict[str, list[str]] = {}
-        self._vectors: Vectors = np.empty((_FIRST_ROWS, self._dimensions), np.float32)
+        self._vectors: Vectors = np.empty((_FIRST_ROWS, self.dimensions), np.float32)
         self._expiry = np.empty(_FIRST_ROWS, np.int64)
         self._age = np.empty(_FIRST_ROWS, np.int64)
         self._has_meaning = np.empty(_FIRST_ROWS, np.bool_)

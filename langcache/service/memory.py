@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 
 from .config import CacheConfig
 from .embedders import Embedder, Vectors
 from .index import Index
-from .store import Entry, Found
+from .store import Entry, Found, StoreError
+from .vectors import checked_row
 
-__all__ = ["Memory", "MemoryStore"]
+__all__ = ["Memory", "MemoryStore", "enough_memory"]
 
 
 class Memory:
@@ -33,22 +35,39 @@ class MemoryStore:
     """A `Store` in memory."""
 
     def __init__(self, index: Index) -> None:
-        self._index = index
+        self.index = index
 
     async def add(self, entry: Entry, vector: Vectors) -> None:
-        self._index.add([entry], vector[None])
+        vector = checked_row(vector, self.index.dimensions)
+        with enough_memory():
+            self.index.add([entry], vector[None])
 
     async def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
-        return self._index.same(prompt, attributes, limit)
+        with enough_memory():
+            return self.index.same(prompt, attributes, limit)
 
     async def nearest(self, vector: Vectors, attributes: Mapping[str, str], limit: int) -> Found:
-        return self._index.nearest(vector, attributes, limit)
+        vector = checked_row(vector, self.index.dimensions)
+        with enough_memory():
+            return self.index.nearest(vector, attributes, limit)
 
     async def delete(self, entry_id: str) -> bool:
-        return self._index.remove([entry_id]) == 1
+        with enough_memory():
+            return self.index.remove([entry_id]) == 1
 
     async def delete_matching(self, attributes: Mapping[str, str]) -> int:
-        return self._index.remove(self._index.matching(attributes))
+        with enough_memory():
+            return self.index.remove(self.index.matching(attributes))
 
     async def clear(self) -> None:
-        self._index.clear()
+        with enough_memory():
+            self.index.clear()
+
+
+@contextmanager
+def enough_memory() -> Generator[None, None, None]:
+    """Raise `StoreError` in place of `MemoryError`."""
+    try:
+        yield
+    except MemoryError as error:
+        raise StoreError("there is not enough memory") from error

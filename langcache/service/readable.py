@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from .embedders import Embedder, Vectors
+from .vectors import embed
 
 __all__ = ["ReadableOnly", "embed_readable"]
 
@@ -66,5 +67,6 @@ async def embed_readable(embedder: Embedder, texts: Sequence[str]) -> tuple[Vect
         return await embedder.embed(texts), 0
     vectors = np.zeros((len(texts), embedder.dimensions), np.float32)
     if readable:
-        vectors[readable] = await embedder.embed([texts[row] for row in readable])
+        # Checked, because NumPy would take one vector for all of these rows.
+        vectors[readable] = await embed(embedder, [texts[row] for row in readable])
     return vectors, len(texts) - len(readable)

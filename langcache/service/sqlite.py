@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-import numpy as np
 
 from .config import CacheConfig
 from .embedders import Embedder, Vectors
 from .index import Index
-from .memory import MemoryStore
-from .store import Entry, StoreError, now_millis
+from .memory import MemoryStore, enough_memory
+from .sqlite_errors import reason_of
+from .sqlite_file import NEVER, Commit, SqliteFile, Step
+from .store import Entry, Found, StoreError, now_millis
+from .vectors import checked_row, embed
 
 __all__ = ["Database", "SqliteStore"]
 
@@ -25,42 +26,15 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-_APPLICATION_ID = 0x4C43_4C31  # "LCL1"
-_SCHEMA_VERSION = 1
-_SCHEMA = (
-    "CREATE TABLE embedder (name TEXT NOT NULL, dimensions INTEGER NOT NULL)",
-    "CREATE TABLE entries (number INTEGER PRIMARY KEY, cache_id TEXT NOT NULL, id TEXT NOT NULL, "
-    "prompt TEXT NOT NULL, response TEXT NOT NULL, attributes TEXT NOT NULL, expires_at INTEGER, "
-    "vector BLOB NOT NULL)",
-    "CREATE UNIQUE INDEX entries_by_id ON entries (cache_id, id)",
-    "CREATE INDEX entries_by_expiry ON entries (expires_at) WHERE expires_at IS NOT NULL",
-)
-_INSERT = (
-    "INSERT INTO entries (cache_id, id, prompt, response, attributes, expires_at, vector) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?)"
-)
-_SELECT = (
-    "SELECT id, prompt, response, attributes, expires_at, vector FROM entries "
-    "WHERE cache_id = ? ORDER BY number"
-)
-_DELETE = "DELETE FROM entries WHERE cache_id = ? AND id = ?"
-_CLEAR = "DELETE FROM entries WHERE cache_id = ?"
-_EXPIRE = "DELETE FROM entries WHERE expires_at <= ?"
-_UPDATE = "UPDATE entries SET vector = ? WHERE number = ?"
-
 _EMBEDDED_AT_ONCE = 64
 """How many prompts of a file are embedded again in one call. Every known endpoint accepts as many."""
 
-_encode_attributes = msgspec.json.Encoder().encode
-_decode_attributes = msgspec.json.Decoder(dict[str, str]).decode
 
+class _Change(msgspec.Struct, frozen=True):
+    """A change of the file, and what to do in memory once that is on disk."""
 
-class _Change(msgspec.Struct):
-    """A statement to run for each row of parameters, and what to do in memory once that is on disk."""
-
-    statement: str
-    parameters: Sequence[tuple[Any, ...]]
-    then: Callable[[], Any]
+    step: Step
+    then: Callable[[Any], object]
     done: asyncio.Future[Any]
 
 
@@ -70,198 +44,257 @@ class Database:
     The file is in WAL mode, and each commit waits for the disk: a change that has returned survives a kill
     and a power cut. Changes that arrive during a commit share the next one. One process at a time can have
     the file open. If another embedder made the vectors of a file, its prompts are embedded again.
+
+    The file decides what there is: a change is made when it is committed, and memory follows. Memory that
+    can't follow is read from the file again. An entry whose time is over by ``clock`` (milliseconds since the
+    epoch) is deleted from both, so it does not come back if the clock is set back.
     """
 
-    def __init__(self, path: Path, embedder: Embedder) -> None:
-        self._path = path
+    def __init__(self, path: Path, embedder: Embedder, clock: Callable[[], int] = now_millis) -> None:
+        self._file = SqliteFile(path)
         self._embedder = embedder
+        self._clock = clock
         self._thread = ThreadPoolExecutor(1, "langcache-sqlite")  # one: a connection belongs to a thread
+        self._stores: dict[str, SqliteStore] = {}
         self._pending: list[_Change] = []
-        self._committing: asyncio.Task[None] | None = None
+        self._committing = False
+        self._closed = False
+        self._next_expiry: int = NEVER
+        self._expired_by = 0
+        """The time for which memory has left out expired entries that the file may still have."""
 
     async def open(self) -> None:
         """Open the file, or create it. Raises `StoreError` if it can't be used, with the reason.
 
         Raises `EmbedderError` if its prompts have to be embedded again and that fails; the file is unchanged.
         """
+        self._loop = asyncio.get_running_loop()
+        self._embedded_with = (self._embedder.name, self._embedder.dimensions)
         try:
-            self._connection = await self._run(self._open)
+            await self._run(self._file.open, self._embedded_with, self._clock())
         except BaseException:
             self._thread.shutdown(wait=False)
             raise
         try:
             await self._embed_again()
+            await self.change(lambda _: None)  # learns when the next entry expires
         except BaseException:
             await self.close()
             raise
 
     async def store(self, cache: CacheConfig) -> SqliteStore:
         """The store of one cache, with its entries from the file."""
-        return SqliteStore(self, cache.cache_id, await self._run(self._load, cache.cache_id))
+        store = self._stores.setdefault(cache.cache_id, SqliteStore(self, cache.cache_id))
+        await store.read()
+        return store
 
-    async def change(self, statement: str, parameters: Sequence[tuple[Any, ...]], then: Callable[[], T]) -> T:
-        """Change the file, then memory; returns what ``then`` returns, when both are done.
+    def change(
+        self,
+        run: Callable[[SqliteFile], T],
+        then: Callable[[T], object] = lambda _: None,
+        frees: bool = False,
+    ) -> asyncio.Future[T]:
+        """Change the file with ``run``, then memory with ``then``; the future gets what ``run`` returned.
 
         Changes take effect in the order of the calls, on disk as in memory, even if a caller is cancelled.
+        The future always gets an outcome: a `StoreError` if the file has not changed. ``frees`` says that the
+        change only deletes. ``then`` must not raise.
         """
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._pending.append(_Change(statement, parameters, then, done))
-        if self._committing is None or self._committing.done():
-            self._committing = asyncio.create_task(self._commit_pending())
-        return await done
+        done: asyncio.Future[T] = self._loop.create_future()
+        if self._closed:
+            done.set_exception(StoreError(f"the database {self._file.path} is closed"))
+            return done
+        self._pending.append(_Change(Step(run, frees), then, done))
+        self._commit_soon()
+        return done
+
+    def now(self) -> int:
+        """The time, for indexes in memory. If entries have expired by then, the file deletes them too."""
+        now = self._clock()
+        if now >= self._next_expiry:
+            self._expired_by = max(self._expired_by, now)
+            self._next_expiry = NEVER  # until the commit says what the next one is
+            if not self._closed:
+                self._loop.call_soon_threadsafe(self._commit_soon)  # a search may run on another thread
+        return now
+
+    def new_index(self) -> Index:
+        """An index for vectors of this database's embedder."""
+        return Index(self._embedded_with[1], self.now)
 
     async def close(self) -> None:
         """Finish what was begun and close the file."""
-        if self._committing is not None:
-            await self._committing
         try:
-            await self._run(self._connection.close)
+            await asyncio.wait(
+                [self.change(lambda _: None)]
+            )  # changes are made in order, so this is the last
         finally:
-            self._thread.shutdown(wait=False)
-
-    async def _commit_pending(self) -> None:
-        while self._pending:
-            changes, self._pending = self._pending, []
-            failure: StoreError | None = None
+            self._closed = True
             try:
-                await self._run(self._commit, changes)
-            except StoreError as error:
-                failure = error
-            for change in changes:
-                if failure is None:
-                    result = change.then()
-                    if not change.done.cancelled():
-                        change.done.set_result(result)
-                elif not change.done.cancelled():
-                    change.done.set_exception(StoreError(*failure.args))
+                await self._run(self._file.close)
+            finally:
+                self._thread.shutdown(wait=False)
 
-    async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    async def give_back(self) -> None:
+        """Give the room of deleted entries back to the disk, if no entry is left."""
+        await self._run(self._file.give_back)
+
+    def _commit_soon(self) -> None:
+        if not self._committing and (self._pending or self._expired_by):
+            self._committing = True
+            self._loop.call_soon(self._begin)
+
+    def _begin(self) -> None:
+        # Callbacks in place of a task: a task could be cancelled, and then its callers would wait for ever.
+        changes, self._pending = self._pending, []
+        expired_by, self._expired_by = self._expired_by, 0
+        now = max(self._clock(), expired_by)
+        steps = [change.step for change in changes]
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
-        except sqlite3.Error as error:
-            busy = "it is in use by another process" if "locked" in str(error) else str(error)
-            raise StoreError(f"the database {self._path} can't be used: {busy}") from error
+            commit = self._loop.run_in_executor(self._thread, self._file.commit, steps, now)
+        except Exception as error:  # the process may have no thread left to give
+            commit = self._loop.create_future()
+            commit.set_exception(error)
+        commit.add_done_callback(lambda commit: self._settle(changes, expired_by, commit))
 
-    def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None, timeout=0)
+    def _settle(self, changes: Sequence[_Change], expired_by: int, commit: asyncio.Future[Commit]) -> None:
+        self._committing = False
+        outcomes: list[Any]
+        error = asyncio.CancelledError() if commit.cancelled() else commit.exception()
+        if error is None:
+            done = commit.result()
+            self._next_expiry = done.next_expiry
+            for cache_id, entry_ids in done.expired.items():
+                if cache_id in self._stores:
+                    self._stores[cache_id].forget(entry_ids)
+            outcomes = done.outcomes
+        else:
+            self._expired_by = max(self._expired_by, expired_by)
+            outcomes = [error] * len(changes)
+        for change, outcome in zip(changes, outcomes, strict=True):
+            failure = reason_of(self._file.path, outcome) if isinstance(outcome, BaseException) else None
+            if failure is None:
+                change.then(outcome)
+            if change.done.done():  # its caller was cancelled
+                continue
+            if failure is None:
+                change.done.set_result(outcome)
+            else:
+                failure.__cause__ = outcome
+                change.done.set_exception(failure)
+        if self._pending:
+            self._commit_soon()
+
+    async def _run(self, function: Callable[..., T], *arguments: Any) -> T:
         try:
-            # Searches use entries in memory, so a second process would miss what the first one writes.
-            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-            new = self._check(connection)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("BEGIN EXCLUSIVE")
-            if new:
-                for statement in _SCHEMA:
-                    connection.execute(statement)
-                connection.execute("INSERT INTO embedder VALUES (?, ?)", self._embedded_with)
-                connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-            connection.execute(_EXPIRE, (now_millis(),))
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _check(self, connection: sqlite3.Connection) -> bool:
-        """Whether the file is new. Raises `StoreError`, before any change, for a file that it can't use."""
-        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
-            return True
-        if connection.execute("PRAGMA application_id").fetchone() != (_APPLICATION_ID,):
-            raise StoreError(f"{self._path} is a database of something else than langcache")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version != _SCHEMA_VERSION:
-            raise StoreError(
-                f"{self._path} has schema version {version}, and this langcache reads {_SCHEMA_VERSION}; "
-                "use the version that wrote it, or another file"
-            )
-        return False
-
-    @property
-    def _embedded_with(self) -> tuple[str, int]:
-        return self._embedder.name, self._embedder.dimensions
+            return await self._loop.run_in_executor(self._thread, function, *arguments)
+        except Exception as error:
+            raise reason_of(self._file.path, error) from error
 
     async def _embed_again(self) -> None:
         """Replace vectors that another embedder made: all vectors of the file, or none if it fails."""
-        execute = self._connection.execute
-        before = await self._run(lambda: execute("SELECT name, dimensions FROM embedder").fetchone())
+        before = await self._run(self._file.embedded_with)
         if before == self._embedded_with:
             return
-        rows = await self._run(lambda: execute("SELECT number, prompt FROM entries").fetchall())
-        if rows:
-            _log.warning(
-                "%s was made with the embedder %s; embedding its %d prompts anew with %s",
-                *(self._path, before[0], len(rows), self._embedder.name),
-            )
-        await self._run(execute, "BEGIN")
-        for start in range(0, len(rows), _EMBEDDED_AT_ONCE):
-            batch = rows[start : start + _EMBEDDED_AT_ONCE]
-            vectors = await self._embedder.embed([prompt for _, prompt in batch])
-            updates = [(_stored(vector), number) for (number, _), vector in zip(batch, vectors, strict=True)]
-            await self._run(self._connection.executemany, _UPDATE, updates)
-        await self._run(execute, "UPDATE embedder SET name = ?, dimensions = ?", self._embedded_with)
-        await self._run(execute, "COMMIT")
-
-    def _commit(self, changes: Sequence[_Change]) -> None:
-        connection = self._connection
-        connection.execute("BEGIN")
+        await self._run(self._file.begin)
         try:
-            connection.execute(_EXPIRE, (now_millis(),))
-            for change in changes:
-                connection.executemany(change.statement, change.parameters)
-            connection.execute("COMMIT")
+            count = await self._run(self._file.count)
+            if count:
+                _log.warning(
+                    "%s was made with the embedder %s; embedding its %d prompts anew with %s",
+                    *(self._file.path, "that it no longer names" if before is None else before[0]),
+                    *(count, self._embedder.name),
+                )
+            last = 0
+            while rows := await self._run(self._file.next_rows, last, _EMBEDDED_AT_ONCE):
+                last = rows[-1].number
+                vectors = await embed(self._embedder, [row.entry.prompt for row in rows])
+                renewed = [
+                    msgspec.structs.replace(row, vector=vector.tobytes())
+                    for row, vector in zip(rows, vectors, strict=True)
+                ]
+                await self._run(self._file.replace, renewed)
+            await self._run(self._file.set_embedder, *self._embedded_with)
         except BaseException:
-            if connection.in_transaction:  # SQLite has rolled back after some failures, such as a full disk
-                connection.execute("ROLLBACK")
+            await self._run(self._file.end, "ROLLBACK")
             raise
-
-    def _load(self, cache_id: str) -> Index:
-        index = Index(self._embedder.dimensions)
-        rows = self._connection.execute(_SELECT, (cache_id,))
-        while batch := rows.fetchmany(10_000):
-            entries = [
-                Entry(entry_id, prompt, response, _decode_attributes(attributes), expires_at)
-                for entry_id, prompt, response, attributes, expires_at, _ in batch
-            ]
-            vectors = np.frombuffer(b"".join(row[5] for row in batch), np.float32)
-            index.add(entries, vectors.reshape(len(batch), self._embedder.dimensions))
-        return index
+        await self._run(self._file.end, "COMMIT")
 
 
-class SqliteStore(MemoryStore):
-    """A `Store` that searches in memory. A change is made in the file first, then in memory."""
+class SqliteStore:
+    """A `Store` that searches in memory. A change is made in the file first, then in memory.
 
-    def __init__(self, database: Database, cache_id: str, index: Index) -> None:
-        super().__init__(index)
+    If memory can't follow a change, say for want of room, the next call reads the entries from the file
+    again. While that fails too, calls raise `StoreError`, except for `delete` and `clear`.
+    """
+
+    def __init__(self, database: Database, cache_id: str) -> None:
         self._database = database
         self._cache_id = cache_id
+        self._memory: MemoryStore | None = None
+        self._reading: asyncio.Future[Index] | None = None
 
     async def add(self, entry: Entry, vector: Vectors) -> None:
-        row = (
-            self._cache_id,
-            entry.id,
-            entry.prompt,
-            entry.response,
-            _encode_attributes(entry.attributes).decode(),
-            entry.expires_at,
-            _stored(vector),
+        memory = await self.read()
+        vector = checked_row(vector, memory.index.dimensions)
+        await self._database.change(
+            lambda file: file.insert(self._cache_id, entry, vector),
+            lambda _: self._follow(lambda index: index.add([entry], vector[None])),
         )
-        await self._database.change(_INSERT, [row], lambda: self._index.add([entry], vector[None]))
+
+    async def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
+        return await (await self.read()).same(prompt, attributes, limit)
+
+    async def nearest(self, vector: Vectors, attributes: Mapping[str, str], limit: int) -> Found:
+        return await (await self.read()).nearest(vector, attributes, limit)
 
     async def delete(self, entry_id: str) -> bool:
         return await self._delete([entry_id]) == 1
 
     async def delete_matching(self, attributes: Mapping[str, str]) -> int:
-        return await self._delete(self._index.matching(attributes))
+        memory = await self.read()
+        with enough_memory():
+            entry_ids = memory.index.matching(attributes)
+        return await self._delete(entry_ids)
 
     async def clear(self) -> None:
-        await self._database.change(_CLEAR, [(self._cache_id,)], self._index.clear)
+        await self._database.change(
+            lambda file: file.clear(self._cache_id), lambda _: self._follow(lambda index: index.clear()), True
+        )
+        await self._database.give_back()
+
+    def forget(self, entry_ids: Sequence[str]) -> None:
+        """Remove entries from memory that the file no longer has."""
+        self._follow(lambda index: index.remove(entry_ids))
+
+    async def read(self) -> MemoryStore:
+        """The entries in memory, which are read from the file if memory does not have them."""
+        if self._memory is None:
+            if self._reading is None or self._reading.done():
+                self._reading = self._database.change(
+                    lambda file: file.load(self._cache_id, self._database.new_index()), self._install
+                )
+                self._reading.add_done_callback(lambda reading: reading.exception())  # all may have left
+            await asyncio.shield(self._reading)
+        if self._memory is None:  # it could not follow the very next change
+            raise StoreError("the entries can't be held in memory; there may not be enough of it")
+        return self._memory
+
+    def _install(self, index: Index) -> None:
+        self._memory = MemoryStore(index)
 
     async def _delete(self, entry_ids: Sequence[str]) -> int:
-        rows = [(self._cache_id, entry_id) for entry_id in entry_ids]
-        return await self._database.change(_DELETE, rows, lambda: self._index.remove(entry_ids))
+        return await self._database.change(
+            lambda file: file.delete(self._cache_id, entry_ids), lambda _: self.forget(entry_ids), True
+        )
 
-
-def _stored(vector: Vectors) -> bytes:
-    return np.asarray(vector, np.float32).tobytes()  # an embedder may give another type
+    def _follow(self, step: Callable[[Index], object]) -> None:
+        if self._memory is None:  # it will be read from the file, which has the change
+            return
+        try:
+            step(self._memory.index)
+        except Exception:
+            _log.warning(
+                "memory can't follow a change of the file; its entries are read again", exc_info=True
+            )
+            self._memory = None

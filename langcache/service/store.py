@@ -39,11 +39,15 @@ class Store(Protocol):
     The store searches, rather than the cache, so that a database can use its own search. In every store,
     expired entries are never found, entries that match equally well come newest first, and a change is as
     durable as the store can make it when the call returns. An entry matches ``attributes`` if it has all of
-    them; every entry matches an empty mapping. Methods raise `StoreError`.
+    them; every entry matches an empty mapping. Methods raise `StoreError`: then nothing has changed. An entry
+    that has expired once stays away, even if the clock is set back.
     """
 
     async def add(self, entry: Entry, vector: Vectors) -> None:
-        """Keep an entry. ``vector`` has length 1, or is zeros: then `nearest` never finds the entry."""
+        """Keep an entry. ``vector`` has length 1, or is zeros: then `nearest` never finds the entry.
+
+        Raises `EmbedderError` for another vector, before anything is kept (see `vectors.checked`).
+        """
         ...
 
     async def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
@@ -51,7 +55,10 @@ class Store(Protocol):
         ...
 
     async def nearest(self, vector: Vectors, attributes: Mapping[str, str], limit: int) -> Found:
-        """Up to ``limit`` entries whose vectors are nearest. Similarity is (1 + cos) / 2, to 6 decimals."""
+        """Up to ``limit`` entries whose vectors are nearest. Similarity is (1 + cos) / 2, to 6 decimals.
+
+        Raises `EmbedderError` for a vector that `add` would not take.
+        """
         ...
 
     async def delete(self, entry_id: str) -> bool:

@@ -1,0 +1,50 @@
+"""The rule for vectors, which every store and every search applies: finite numbers, length 1 or zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .embedders import Embedder, EmbedderError, Vectors
+
+__all__ = ["checked", "checked_row", "embed"]
+
+_TOLERANCE = 1e-3
+"""How far from 1 a length may be. Half precision, which some models compute in, reaches 5e-4."""
+
+
+async def embed(embedder: Embedder, texts: Sequence[str]) -> Vectors:
+    """The vectors of an embedder that follow the rule. Raises `EmbedderError`, also for any that don't."""
+    return checked(await embedder.embed(texts), (len(texts), embedder.dimensions))
+
+
+def checked_row(vector: object, dimensions: int) -> Vectors:
+    """A vector as float32. Raises `EmbedderError` unless it follows the rule and has so many dimensions."""
+    return checked(vector, (dimensions,))
+
+
+def checked(vectors: object, shape: tuple[int, ...]) -> Vectors:
+    """Vectors as float32. Raises `EmbedderError` unless they have this shape and follow the rule.
+
+    The rule: the numbers are real and finite, and each vector has length 1, or is zeros. A vector that breaks
+    it would be found by every search, or would keep searches from finding anything.
+    """
+    try:
+        array = np.asarray(vectors)
+    except Exception as error:  # whatever an object raises that can't be made an array
+        raise EmbedderError(f"the embedder gave vectors that are no array of numbers: {error}") from error
+    if array.dtype.kind not in "fiu":
+        raise EmbedderError(f"the embedder gave vectors of type {array.dtype}, where float32 is due")
+    if array.shape != shape:
+        raise EmbedderError(f"the embedder gave an array of {array.shape}, where {shape} is due")
+    with np.errstate(all="ignore"):  # the length of a vector that is too large is infinite
+        lengths = np.sqrt(np.square(array, dtype=np.float64).sum(axis=-1))
+    wrong = ~((lengths == 0) | (np.abs(lengths - 1) <= _TOLERANCE))  # so that NaN is wrong
+    if wrong.any():
+        length = np.atleast_1d(lengths)[np.atleast_1d(wrong)][0]
+        raise EmbedderError(
+            f"the embedder gave a vector of length {length:.6g}, where 1 is due, or 0 for a text that is "
+            "similar to none; divide each vector by its length"
+        )
+    return np.ascontiguousarray(array, np.float32)
