@@ -76,6 +76,7 @@ class Database:
         self._path = path
         self._embedder = embedder
         self._thread = ThreadPoolExecutor(1, "langcache-sqlite")  # one: a connection belongs to a thread
+        self.search_threads = ThreadPoolExecutor(1, "langcache-search")
         self._pending: list[_Change] = []
         self._committing: asyncio.Task[None] | None = None
 
@@ -114,6 +115,7 @@ class Database:
         """Finish what was begun and close the file."""
         if self._committing is not None:
             await self._committing
+        await asyncio.to_thread(self.search_threads.shutdown)
         try:
             await self._run(self._connection.close)
         finally:
@@ -233,7 +235,7 @@ class SqliteStore(MemoryStore):
     """A `Store` that searches in memory. A change is made in the file first, then in memory."""
 
     def __init__(self, database: Database, cache_id: str, index: Index) -> None:
-        super().__init__(index)
+        super().__init__(index, database.search_threads)
         self._database = database
         self._cache_id = cache_id
 
@@ -260,7 +262,7 @@ class SqliteStore(MemoryStore):
 
     async def _delete(self, entry_ids: Sequence[str]) -> int:
         rows = [(self._cache_id, entry_id) for entry_id in entry_ids]
-        return await self._database.change(_DELETE, rows, lambda: self._index.remove(entry_ids))
+        return await self._database.change(_DELETE, rows, lambda: self._remove(entry_ids))
 
 
 def _stored(vector: Vectors) -> bytes:

@@ -119,8 +119,8 @@ def test_what_expired_is_let_go_of_and_not_only_hidden():
         new = entry(number, f"prompt {number}", attributes={"topic": str(number)}, expires_at=number + 10)
         index.add([new], vector(0)[None])
     assert len(index) == 10
-    assert len(index._vectors) < 100
-    assert len(index._same) == len(index._row_of) == len(index._attributes._codes) == 10
+    assert index.nbytes < 10_000
+    assert len(index._same) == len(index._row_of) == len(index._rows.attributes) == 10
 
 
 def test_an_entry_is_gone_the_moment_its_time_is_over():
