@@ -82,14 +82,15 @@ class Index:
         rows.shown[some] = True
         rows.comparable[some] = vectors.any(axis=1)
         rows.group[some] = 0
+        rows.expiry[some] = NEVER
         for row, entry, vector in zip(new, entries, vectors, strict=True):
             rows.age[row] = next(self._ages)
-            rows.expiry[row] = NEVER if entry.expires_at is None else entry.expires_at
             rows.digest[row] = hash(vector.tobytes())
             rows.attributes.add(row, entry.attributes)
             self._register(row, entry)
-        np.minimum.at(self._earliest, np.arange(new.start, new.stop) // _CHUNK, rows.expiry[some])
-        self._next_expiry = min(self._next_expiry, int(rows.expiry[some].min(initial=NEVER)))
+            if entry.expires_at is not None:
+                rows.expiry[row] = entry.expires_at
+                self._expires(row, entry.expires_at)
 
     def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
         """See `Store.same`."""
@@ -231,6 +232,11 @@ class Index:
         if isinstance(group, str) or not group:
             self._same.remove(prompt)
         self._rows.attributes.remove(entry.attributes)
+
+    def _expires(self, row: int, time: int) -> None:
+        chunk = row // _CHUNK
+        self._earliest[chunk] = min(self._earliest[chunk], time)
+        self._next_expiry = min(self._next_expiry, time)
 
     def _hide_expired(self) -> None:
         now = self._clock()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .embedders import Vectors
 from .shrinking import ShrinkingDict, resized
 
-__all__ = ["NEVER", "AttributeColumns", "Rows"]
+__all__ = ["NEVER", "AttributeColumns", "Rows", "gathered"]
 
 NEVER = int(np.iinfo(np.int64).max)
 """The time at which a row expires that does not."""
@@ -102,7 +102,7 @@ class Rows:
 
 
 class AttributeColumns:
-    """A column for each attribute name, with a number for each value; 0 where an entry lacks the attribute."""
+    """A column for each attribute name, with a number for each value, or 0 where an entry lacks it."""
 
     def __init__(self) -> None:
         self.columns: dict[str, NDArray[np.int64]] = {}
@@ -149,10 +149,13 @@ class AttributeColumns:
 
     def filters(self, attributes: Mapping[str, str]) -> list[tuple[NDArray[np.int64], int]] | None:
         """Columns, and the number that a matching row has in each. None if no row has all of them."""
-        codes = [self._codes.get(pair) for pair in attributes.items()]
-        if None in codes:
-            return None
-        return [(self.columns[name], code) for name, code in zip(attributes, codes) if code is not None]
+        filters: list[tuple[NDArray[np.int64], int]] = []
+        for pair in attributes.items():
+            code = self._codes.get(pair)
+            if code is None:
+                return None
+            filters.append((self.columns[pair[0]], code))
+        return filters
 
     def resize(self, capacity: int, used: int) -> None:
         """Have room for so many rows."""
@@ -181,6 +184,6 @@ def _groups(rows: NDArray[np.int64], size: int) -> Iterator[tuple[int, int, int]
         return
     blocks = range(int(rows[0]) // size, int(rows[-1]) // size + 1)
     ends = np.searchsorted(rows, [(block + 1) * size for block in blocks]).tolist()
-    for block, first, last in zip(blocks, [0, *ends], ends):
+    for block, first, last in zip(blocks, [0, *ends[:-1]], ends, strict=True):
         if first < last:
             yield block, first, last
