@@ -32,8 +32,8 @@ _TILE = 16
 _ON_ONE_THREAD = {"vector": 1 << 13, "matrix": 1 << 18}
 """OpenBLAS computes a product of so many multiplications on the thread that calls.
 
-A larger one it spreads over threads, which spin for a while afterwards and take the event loop's processor. So
-larger ones are computed in parts, in one call of NumPy's and at the same speed. Other libraries don't mind.
+A larger one it spreads over threads, which spin for a while afterwards and take the event loop's processor.
+So larger ones are computed in parts, in one call of NumPy's and at the same speed. Others don't mind.
 """
 
 _MATRIX_PAYS = 5
@@ -155,7 +155,8 @@ class _Best:
         """The similarities of rows in millionths: (1 + cos) / 2, computed for each row by itself."""
         cosines = (vectors * self._vector).sum(axis=1)
         millionths = np.rint((cosines + 1) * (_UNIT / 2))
-        return np.minimum(np.maximum(millionths, 0), _UNIT).astype(np.int64)
+        clipped: NDArray[np.int64] = np.minimum(np.maximum(millionths, 0), _UNIT).astype(np.int64)
+        return clipped
 
     def add(self, rows: NDArray[np.int64], keys: NDArray[np.int64]) -> None:
         """Keep the best of the rows that there are and of these."""

@@ -20,6 +20,7 @@ from .app import application
 from .config import DEFAULT_API_KEY, DEFAULT_CACHE_ID, DEFAULT_THRESHOLD, CacheConfig, ServerConfig
 from .embedders import Embedder, WordLlamaEmbedder
 from .engine import Cache
+from .grouped import Grouped
 from .memory import Memory
 from .readable import ReadableOnly
 from .sqlite import Database
@@ -49,7 +50,10 @@ async def serving(config: ServerConfig, embedder: Embedder) -> AsyncGenerator[st
     Raises `OSError` if it can't listen at the address, `StoreError` if the database can't be used, and
     whatever `Embedder.start` raises.
     """
+    in_loop = isinstance(embedder, WordLlamaEmbedder)
     embedder = ReadableOnly(embedder)
+    if in_loop:
+        embedder = Grouped(embedder)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(embedder.close)
         await embedder.start()

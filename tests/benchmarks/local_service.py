@@ -50,7 +50,9 @@ def serve(interpreters: Interpreters, *options: str) -> Iterator[Service]:
         try:
             settings: list[str] = []
             while len(settings) < 3:
-                if exported := re.match(r"\s*export \w+=(\S+)", process.stdout.readline()):
+                line = process.stdout.readline()
+                assert line, "the service ended; its standard error says why"
+                if exported := re.match(r"\s*export \w+=(\S+)", line):
                     settings.append(exported[1].strip("'\""))
             yield Service(settings, process.pid)
         finally:
