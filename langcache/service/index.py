@@ -107,7 +107,8 @@ class Index:
                     break
         else:
             if isinstance(group, _Group) and len(group) > _LOOKED_AT:
-                found = self._newest(self._matching(attributes, self._rows.group == group.number), limit)
+                among = self._rows.shown & (self._rows.group == group.number)
+                found = self._newest(self._matching(attributes, among), limit)
         return [(1.0, entry) for entry in found]
 
     def nearest(self, vector: Vectors, attributes: Mapping[str, str], limit: int) -> Found:

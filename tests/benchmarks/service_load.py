@@ -148,7 +148,9 @@ def measure(options: Sequence[str]) -> dict[str, Any]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--health", nargs=3, help=argparse.SUPPRESS)
-    parser.add_argument("serve", nargs="*", help="options for `langcache serve`, after `--`, such as --db FILE")
+    parser.add_argument(
+        "serve", nargs="*", help="options for `langcache serve`, after `--`, such as --db FILE"
+    )
     arguments = parser.parse_args()
     if arguments.health:
         print(json.dumps(asyncio.run(ask_health(arguments.health))))
