@@ -108,17 +108,27 @@ async def ask_health(settings: Sequence[str]) -> dict[str, float]:
     return percentiles(waits)
 
 
+def store_at_once(service: local_service.Service, first: int, last: int) -> dict[str, float]:
+    """Store entries, 32 at once; how many in a second, and the processor time for each."""
+    before = service.cpu()
+    per_second = asyncio.run(store(service.settings, first, last, 32))
+    return {"per_second": per_second, "cpu_ms": round(1e3 * (service.cpu() - before) / (last - first), 3)}
+
+
 def percentiles(waits: list[float]) -> dict[str, float]:
     """The median and the 99th percentile."""
     waits.sort()
     return {"p50_ms": round(waits[len(waits) // 2], 2), "p99_ms": round(waits[len(waits) * 99 // 100], 2)}
 
 
-def with_health(settings: Sequence[str], at_once: int, **options: Any) -> dict[str, Any]:
-    """Search while another process asks for health."""
+def with_health(service: local_service.Service, at_once: int, **options: Any) -> dict[str, Any]:
+    """Search while another process asks for health; and what processor time the service takes for a search."""
+    settings = service.settings
     command = [sys.executable, __file__, "--health", *settings]
+    before = service.cpu()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as health:
         figures = asyncio.run(search(settings, at_once, **options))
+        figures["cpu_ms"] = round(1e3 * (service.cpu() - before) / (figures["per_second"] * _SECONDS), 3)
         return {**figures, "health": json.loads(health.communicate()[0])}
 
 
@@ -131,12 +141,12 @@ def measure(options: Sequence[str]) -> dict[str, Any]:
         empty = service.rss()
         for want in (_FEW, _SOME, _MANY):
             figures[f"{want:,} entries"] = figure = {
-                "stores per second, 32 at once": asyncio.run(store(settings, have, want, 32)),
-                "search, 1 at once": asyncio.run(search(settings, 1)),
-                "search, 16 at once": with_health(settings, 16),
-                "search, 64 at once": with_health(settings, 64),
+                "store, 32 at once": store_at_once(service, have, want),
+                "search, 1 at once": with_health(service, 1),
+                "search, 16 at once": with_health(service, 16),
+                "search, 64 at once": with_health(service, 64),
                 "search, 64 at once, one in a thousand matches": with_health(
-                    settings, 64, attributes=lambda number: {"tenant": str(number % 1_000)}
+                    service, 64, attributes=lambda number: {"tenant": str(number % 1_000)}
                 ),
             }
             print(json.dumps(figure), file=sys.stderr, flush=True)

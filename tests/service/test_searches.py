@@ -1,4 +1,4 @@
-"""Searches in the event loop and in the thread: what they see, errors, callers that are cancelled, closing."""
+"""Searches in the event loop and in the thread: what they see, errors, cancelled callers, closing."""
 
 from __future__ import annotations
 
