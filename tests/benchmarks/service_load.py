@@ -122,12 +122,11 @@ def percentiles(waits: list[float]) -> dict[str, float]:
 
 
 def with_health(service: local_service.Service, at_once: int, **options: Any) -> dict[str, Any]:
-    """Search while another process asks for health; and what processor time the service takes for a search."""
-    settings = service.settings
-    command = [sys.executable, __file__, "--health", *settings]
+    """Search while another process asks for health; with the processor time of the service for a search."""
+    command = [sys.executable, __file__, "--health", *service.settings]
     before = service.cpu()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as health:
-        figures = asyncio.run(search(settings, at_once, **options))
+        figures = asyncio.run(search(service.settings, at_once, **options))
         figures["cpu_ms"] = round(1e3 * (service.cpu() - before) / (figures["per_second"] * _SECONDS), 3)
         return {**figures, "health": json.loads(health.communicate()[0])}
 
