@@ -136,7 +136,6 @@ def measure(options: Sequence[str]) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     have = 0
     with local_service.serve({"local": sys.executable}, "--attribute", "tenant", *options) as service:
-        settings = service.settings
         empty = service.rss()
         for want in (_FEW, _SOME, _MANY):
             figures[f"{want:,} entries"] = figure = {
