@@ -1,204 +1,313 @@
-"""Entries and their vectors in memory, one row for each; NumPy compares a vector with every row."""
+"""The entries of a cache in memory: by id, by prompt, by attributes, by expiry and by vector."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count, islice
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .embedders import Vectors
+from .nearest import Query, Scan
+from .rows import NEVER, Rows
+from .shrinking import ShrinkingDict
 from .store import Entry, Found, now_millis
 
 __all__ = ["Index"]
 
-_FIRST_ROWS = 64
-_NEVER = np.iinfo(np.int64).max
-_DECIMALS = 6
-"""Similarities are rounded to the precision of float32, so that equal texts have equal similarities."""
+_SLICE = 1_000
+"""How many removed entries a call lets go of at most, which takes some 3 ms."""
+
+_CHUNK = 1_024
+"""Rows whose earliest expiry, and number of removed entries, is known without looking at them."""
+
+_FEW = 2_000
+"""So many rows are compared one by one, rather than all rows in a pass that others share."""
+
+_LOOKED_AT = 64
+"""How many entries with the same prompt are looked at one by one for those with the right attributes."""
 
 
 class Index:
-    """The entries of a cache, in arrays without gaps: the last row moves to the place of a removed one.
+    """The entries of a cache, each in a row.
 
-    Every method first removes the expired entries. So none is found or counted, and no thread or timer is
-    needed. ``clock`` gives the time in milliseconds since the epoch.
+    Every method first hides the expired entries, so that none is found or counted, and no thread or timer is
+    needed. Removed entries are hidden at once too. Their rows are filled with the last rows by and by: by
+    each call some, and by `tidy`, so that no call takes long. While a pass over the rows runs in another
+    thread (`hold`), no row moves.
+
+    ``clock`` gives the time in milliseconds since the epoch.
     """
 
     def __init__(self, dimensions: int, clock: Callable[[], int] = now_millis) -> None:
         self.dimensions = dimensions
         self._clock = clock
+        self._ages = count()
+        self._groups = count(1)
+        self._held = 0
         self.clear()
 
     def clear(self) -> None:
         """Remove every entry."""
         self._entries: list[Entry] = []
-        self._row_of: dict[str, int] = {}
-        self._same: dict[str, list[str]] = {}
-        self._vectors: Vectors = np.empty((_FIRST_ROWS, self.dimensions), np.float32)
-        self._expiry = np.empty(_FIRST_ROWS, np.int64)
-        self._age = np.empty(_FIRST_ROWS, np.int64)
-        self._has_meaning = np.empty(_FIRST_ROWS, np.bool_)
-        self._ages = count()
-        self._next_expiry: int = _NEVER
-        self._attributes = _AttributeColumns(_FIRST_ROWS)
+        self._row_of: ShrinkingDict[str, int] = ShrinkingDict()
+        self._same: ShrinkingDict[str, str | _Group] = ShrinkingDict()
+        self._rows = Rows(self.dimensions)
+        self._hidden = 0
+        self._hidden_in = np.zeros(0, np.int64)
+        """How many rows of each chunk are hidden."""
+        self._earliest = np.empty(0, np.int64)
+        """No row of a chunk expires before this."""
+        self._next_expiry = NEVER
 
     def __len__(self) -> int:
-        self._remove_expired()
-        return len(self._entries)
+        self._refresh()
+        return len(self._entries) - self._hidden
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all arrays."""
+        return self._rows.nbytes
 
     def add(self, entries: Sequence[Entry], vectors: Vectors) -> None:
-        """Add entries, oldest first. ``vectors`` has a row for each of them."""
-        self._remove_expired()
-        start, end = len(self._entries), len(self._entries) + len(entries)
-        self._make_room(end)
-        self._vectors[start:end] = vectors
-        self._has_meaning[start:end] = self._vectors[start:end].any(axis=1)
-        for row, entry in enumerate(entries, start):
-            self._entries.append(entry)
-            self._row_of[entry.id] = row
-            self._same.setdefault(entry.prompt.casefold(), []).append(entry.id)
-            self._age[row] = next(self._ages)
-            self._expiry[row] = _NEVER if entry.expires_at is None else entry.expires_at
-            self._attributes.add(row, entry.attributes)
-        self._next_expiry = min(self._next_expiry, int(self._expiry[start:end].min(initial=_NEVER)))
+        """Add entries, oldest first. ``vectors`` has a row for each. One takes the place of its id's."""
+        self._refresh()
+        vectors = np.ascontiguousarray(vectors, np.float32)
+        rows = self._rows
+        new = rows.append(vectors)
+        self._entries += entries
+        self._count_chunks()
+        some = slice(new.start, new.stop)
+        rows.shown[some] = True
+        rows.comparable[some] = vectors.any(axis=1)
+        rows.group[some] = 0
+        rows.expiry[some] = NEVER
+        for row, entry, vector in zip(new, entries, vectors, strict=True):
+            rows.age[row] = next(self._ages)
+            rows.digest[row] = hash(vector.tobytes())
+            rows.attributes.add(row, entry.attributes)
+            self._register(row, entry)
+            if entry.expires_at is not None:
+                rows.expiry[row] = entry.expires_at
+                self._expires(row, entry.expires_at)
 
     def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
         """See `Store.same`."""
-        self._remove_expired()
-        newest_first = reversed(self._same.get(prompt.casefold(), ()))
-        entries = (self._entries[self._row_of[entry_id]] for entry_id in newest_first)
-        matching = (entry for entry in entries if attributes.items() <= entry.attributes.items())
-        return [(1.0, entry) for entry in islice(matching, min(limit, len(self._entries)))]
+        self._refresh()
+        group = self._same.get(prompt.casefold(), ())
+        ids = (group,) if isinstance(group, str) else group
+        found: list[Entry] = []
+        for entry_id in islice(reversed(ids), _LOOKED_AT):
+            row = self._row_of[entry_id]
+            entry = self._entries[row]
+            if self._rows.shown[row] and attributes.items() <= entry.attributes.items():
+                found.append(entry)
+                if len(found) == limit:
+                    break
+        else:
+            if isinstance(group, _Group) and len(group) > _LOOKED_AT:
+                among = self._rows.shown & (self._rows.group == group.number)
+                found = self._newest(self._matching(attributes, among), limit)
+        return [(1.0, entry) for entry in found]
 
     def nearest(self, vector: Vectors, attributes: Mapping[str, str], limit: int) -> Found:
         """See `Store.nearest`."""
-        self._remove_expired()
-        similarities = (self._vectors[: len(self._entries)] @ vector + 1) / 2
-        rows = self._attributes.rows(attributes, self._has_meaning[: len(self._entries)])
-        if not len(rows):
-            return []
-        if len(rows) < len(similarities):
-            similarities = similarities[rows]
-        similarities = similarities.clip(0, 1).round(_DECIMALS)
-        limit = min(limit, len(rows))
-        least = np.partition(similarities, len(rows) - limit)[len(rows) - limit]
-        best = np.flatnonzero(similarities >= least)
-        order = best[np.lexsort((-self._age[rows[best]], -similarities[best]))][:limit]
-        return [(round(float(similarities[i]), _DECIMALS), self._entries[rows[i]]) for i in order]
+        found = self.nearest_of_few(vector, attributes, limit)
+        return self.scan([(vector, attributes, limit)]).run()[0] if found is None else found
+
+    def nearest_of_few(self, vector: Vectors, attributes: Mapping[str, str], limit: int) -> Found | None:
+        """What `nearest` finds if there are only few rows to compare, else None."""
+        self._refresh()
+        if not attributes:
+            if len(self._entries) > _FEW:
+                return None
+            return self._scan([Query(vector, (), limit)]).run()[0]
+        rows = self._matching(attributes, self._rows.comparable)
+        if len(rows) > _FEW:
+            return None
+        return self._scan([Query(vector, (), limit)]).among(rows)[0]
+
+    def scan(self, wanted: Sequence[tuple[Vectors, Mapping[str, str], int]]) -> Scan:
+        """A pass over the rows as they are now, for some searches: the vector, attributes and limit of each.
+
+        Until it has run, `hold` the rows, if anything may be called in between.
+        """
+        self._refresh()
+        queries: list[Query] = []
+        for vector, attributes, limit in wanted:
+            filters = self._rows.attributes.filters(attributes)
+            queries.append(Query(vector, [(self._rows.age, -1)] if filters is None else filters, limit))
+        return self._scan(queries)
+
+    def hold(self) -> None:
+        """Let no row move until `release` is called as many times."""
+        self._held += 1
+
+    def release(self) -> None:
+        """Let rows move again."""
+        self._held -= 1
+
+    @property
+    def untidy(self) -> bool:
+        """Whether there are removed entries that `tidy` could let go of now."""
+        return self._hidden > 0 and not self._held
+
+    def tidy(self) -> None:
+        """Let go of some removed entries."""
+        self._sweep()
 
     def matching(self, attributes: Mapping[str, str]) -> list[str]:
         """The ids of the entries that match."""
-        self._remove_expired()
-        every = np.ones(len(self._entries), np.bool_)
-        rows: list[int] = self._attributes.rows(attributes, every).tolist()
+        self._refresh()
+        rows: list[int] = self._matching(attributes, self._rows.shown).tolist()
         return [self._entries[row].id for row in rows]
 
     def remove(self, entry_ids: Sequence[str]) -> int:
         """Remove entries. Returns the number of those that existed."""
-        self._remove_expired()
-        rows = [self._row_of[entry_id] for entry_id in entry_ids if entry_id in self._row_of]
-        self._remove_rows(np.array(rows, np.int64))
+        self._refresh()
+        found = {self._row_of[entry_id] for entry_id in entry_ids if entry_id in self._row_of}
+        rows = np.fromiter(found, np.int64, len(found))
+        rows = rows[self._rows.shown[rows]]
+        self._hide(rows)
+        self._sweep()
         return len(rows)
 
-    def _remove_expired(self) -> None:
+    def _refresh(self) -> None:
+        self._hide_expired()
+        self._sweep()
+
+    def _scan(self, queries: Sequence[Query]) -> Scan:
+        return Scan(self._entries, self._rows, queries)
+
+    def _matching(self, attributes: Mapping[str, str], among: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The rows that match, of those for which ``among`` is true."""
+        filters = self._rows.attributes.filters(attributes)
+        if filters is None:
+            return np.empty(0, np.int64)
+        rows = slice(0, len(self._entries))
+        match = among[rows]
+        for column, number in filters:
+            match = match & (column[rows] == number)
+        return np.flatnonzero(match)
+
+    def _newest(self, rows: NDArray[np.int64], limit: int) -> list[Entry]:
+        ages = self._rows.age[rows]
+        if len(rows) > limit:
+            kept = np.argpartition(ages, len(rows) - limit)[len(rows) - limit :]
+            rows, ages = rows[kept], ages[kept]
+        newest_first: list[int] = rows[np.argsort(-ages)].tolist()
+        return [self._entries[row] for row in newest_first]
+
+    def _register(self, row: int, entry: Entry) -> None:
+        """Make an entry known by its id and its prompt."""
+        before = self._row_of.get(entry.id)
+        if before is not None:
+            if self._rows.shown[before]:
+                self._hide(np.array([before]))
+            self._forget(before)
+        self._row_of[entry.id] = row
+        prompt = entry.prompt.casefold()
+        group = self._same.get(prompt)
+        if group is None:
+            self._same[prompt] = entry.id
+            return
+        if isinstance(group, str):
+            first, group = group, _Group(next(self._groups))
+            group[first] = None
+            self._rows.group[self._row_of[first]] = group.number
+            self._same[prompt] = group
+        group[entry.id] = None
+        self._rows.group[row] = group.number
+
+    def _forget(self, row: int) -> None:
+        """Undo `_register` for an entry, unless that was done."""
+        entry = self._entries[row]
+        if self._row_of.get(entry.id) != row:
+            return
+        self._row_of.remove(entry.id)
+        prompt = entry.prompt.casefold()
+        group = self._same[prompt]
+        if isinstance(group, _Group):
+            group.remove(entry.id)
+        if isinstance(group, str) or not group:
+            self._same.remove(prompt)
+        self._rows.attributes.remove(entry.attributes)
+
+    def _expires(self, row: int, time: int) -> None:
+        chunk = row // _CHUNK
+        self._earliest[chunk] = min(self._earliest[chunk], time)
+        self._next_expiry = min(self._next_expiry, time)
+
+    def _hide_expired(self) -> None:
         now = self._clock()
         if now < self._next_expiry:
             return
-        expiry = self._expiry[: len(self._entries)]
-        self._remove_rows(np.flatnonzero(expiry <= now))
-        self._next_expiry = int(self._expiry[: len(self._entries)].min(initial=_NEVER))
+        chunks: list[int] = np.flatnonzero(self._earliest <= now).tolist()
+        for chunk in chunks:
+            expiry = self._rows.expiry[chunk * _CHUNK : min((chunk + 1) * _CHUNK, len(self._entries))]
+            self._hide(np.flatnonzero(expiry <= now) + chunk * _CHUNK)
+            self._earliest[chunk] = expiry.min(initial=NEVER)
+        self._next_expiry = int(self._earliest.min(initial=NEVER))
 
-    def _remove_rows(self, rows: NDArray[np.int64]) -> None:
-        for row in rows.tolist():
-            self._unregister(row)
-        end = len(self._entries) - len(rows)
-        gaps = rows[rows < end]
-        movers = np.setdiff1d(np.arange(end, len(self._entries)), rows)
-        for column in self._columns():
-            column[gaps] = column[movers]
-        moves: list[tuple[int, int]] = list(zip(gaps.tolist(), movers.tolist(), strict=True))
-        for gap, mover in moves:
-            self._entries[gap] = self._entries[mover]
-            self._row_of[self._entries[gap].id] = gap
-        del self._entries[end:]
+    def _hide(self, rows: NDArray[np.int64]) -> None:
+        """Let no method find these rows, which are shown, any more."""
+        self._rows.shown[rows] = False
+        self._rows.comparable[rows] = False
+        self._rows.expiry[rows] = NEVER
+        self._hidden += len(rows)
+        np.add.at(self._hidden_in, rows // _CHUNK, 1)
 
-    def _unregister(self, row: int) -> None:
-        entry = self._entries[row]
-        del self._row_of[entry.id]
-        prompt = entry.prompt.casefold()
-        self._same[prompt].remove(entry.id)
-        if not self._same[prompt]:
-            del self._same[prompt]
-        self._attributes.remove(entry.attributes)
-
-    def _make_room(self, rows: int) -> None:
-        capacity = len(self._vectors)
-        if rows <= capacity:
+    def _sweep(self) -> None:
+        """Let go of some hidden entries and fill their rows with the last ones."""
+        if not self._hidden or self._held:
             return
-        capacity = max(rows, 2 * capacity)
-        self._vectors = _longer(self._vectors, capacity)
-        self._expiry = _longer(self._expiry, capacity)
-        self._age = _longer(self._age, capacity)
-        self._has_meaning = _longer(self._has_meaning, capacity)
-        self._attributes.grow(capacity)
+        rows = self._last_hidden()
+        for row in rows.tolist():
+            self._forget(row)
+        self._hidden -= len(rows)
+        np.subtract.at(self._hidden_in, rows // _CHUNK, 1)
 
-    def _columns(self) -> Iterator[NDArray[Any]]:
-        yield self._vectors
-        yield self._expiry
-        yield self._age
-        yield self._has_meaning
-        yield from self._attributes.columns.values()
+        end = len(self._entries) - len(rows)
+        last_ones = np.ones(len(rows), np.bool_)
+        last_ones[rows[rows >= end] - end] = False
+        gaps, movers = rows[rows < end], np.flatnonzero(last_ones) + end  # no mover is hidden: see below
+        self._rows.move(movers, gaps)
+        np.minimum.at(self._earliest, gaps // _CHUNK, self._rows.expiry[gaps])
+        for gap, mover in zip(gaps.tolist(), movers.tolist(), strict=True):
+            entry = self._entries[gap] = self._entries[mover]
+            self._row_of[entry.id] = gap
+        del self._entries[end:]
+        self._rows.truncate(end)
+        self._count_chunks()
 
+    def _last_hidden(self) -> NDArray[np.int64]:
+        """The last hidden rows, in ascending order, at most as many as a call may take."""
+        found: list[NDArray[np.int64]] = []
+        total = 0
+        chunks: list[int] = np.flatnonzero(self._hidden_in).tolist()
+        for chunk in reversed(chunks):
+            shown = self._rows.shown[chunk * _CHUNK : min((chunk + 1) * _CHUNK, len(self._entries))]
+            found.append(np.flatnonzero(~shown) + chunk * _CHUNK)
+            total += len(found[-1])
+            if total >= _SLICE:
+                break
+        return np.concatenate(found[::-1])[-_SLICE:]
 
-class _AttributeColumns:
-    """A column of numbers for each attribute name, one number for each value, which NumPy can filter."""
-
-    def __init__(self, capacity: int) -> None:
-        self.columns: dict[str, NDArray[np.int64]] = {}
-        self._capacity = capacity
-        self._codes: dict[tuple[str, str], int] = {}
-        self._uses: Counter[tuple[str, str]] = Counter()
-        self._next_code = count(1)  # 0: the entry lacks the attribute
-
-    def add(self, row: int, attributes: Mapping[str, str]) -> None:
-        for name in attributes:
-            if name not in self.columns:
-                self.columns[name] = np.zeros(self._capacity, np.int64)
-        for column in self.columns.values():
-            column[row] = 0
-        for pair in attributes.items():
-            if pair not in self._codes:
-                self._codes[pair] = next(self._next_code)
-            self._uses[pair] += 1
-            self.columns[pair[0]][row] = self._codes[pair]
-
-    def remove(self, attributes: Mapping[str, str]) -> None:
-        """Remove the codes that only a removed entry used."""
-        for pair in attributes.items():
-            self._uses[pair] -= 1
-            if not self._uses[pair]:
-                del self._uses[pair], self._codes[pair]
-
-    def rows(self, attributes: Mapping[str, str], among: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """The numbers of the rows that match, of those for which ``among`` is true."""
-        match = among
-        for pair in attributes.items():
-            if pair not in self._codes:
-                return np.empty(0, np.int64)
-            match = match & (self.columns[pair[0]][: len(among)] == self._codes[pair])
-        return np.flatnonzero(match)
-
-    def grow(self, capacity: int) -> None:
-        self._capacity = capacity
-        self.columns = {name: _longer(column, capacity) for name, column in self.columns.items()}
+    def _count_chunks(self) -> None:
+        """Have a number for each chunk of rows."""
+        chunks, have = -(-len(self._entries) // _CHUNK), len(self._earliest)
+        if chunks != have:
+            more = max(0, chunks - have)
+            self._earliest = np.concatenate((self._earliest[:chunks], np.full(more, NEVER)))
+            self._hidden_in = np.concatenate((self._hidden_in[:chunks], np.zeros(more, np.int64)))
 
 
-def _longer(column: NDArray[Any], capacity: int) -> NDArray[Any]:
-    # Without zeroing: the system provides memory only when it is first written.
-    longer = np.empty((capacity, *column.shape[1:]), column.dtype)
-    longer[: len(column)] = column
-    return longer
+class _Group(ShrinkingDict[str, None]):
+    """The ids of entries with the same prompt, oldest first."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number

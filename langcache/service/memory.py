@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+import asyncio
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 
 from .config import CacheConfig
 from .embedders import Embedder, Vectors
 from .index import Index
+from .searches import Searches
 from .store import Entry, Found, StoreError
 from .vectors import checked_row
 
@@ -19,23 +22,26 @@ class Memory:
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
+        self._threads = ThreadPoolExecutor(1, "langcache-search")
 
     async def open(self) -> None:
         """Nothing to do."""
 
     async def store(self, cache: CacheConfig) -> MemoryStore:
         """A new, empty store."""
-        return MemoryStore(Index(self._embedder.dimensions))
+        return MemoryStore(Index(self._embedder.dimensions), self._threads)
 
     async def close(self) -> None:
-        """Nothing to do."""
+        """Wait for searches that have begun."""
+        await asyncio.to_thread(self._threads.shutdown)
 
 
 class MemoryStore:
-    """A `Store` in memory."""
+    """A `Store` in memory. ``threads`` runs long searches (default: a thread of its own)."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, threads: Executor | None = None) -> None:
         self.index = index
+        self._searches = Searches(index, threads or ThreadPoolExecutor(1, "langcache-search"))
 
     async def add(self, entry: Entry, vector: Vectors) -> None:
         vector = checked_row(vector, self.index.dimensions)
@@ -49,19 +55,26 @@ class MemoryStore:
     async def nearest(self, vector: Vectors, attributes: Mapping[str, str], limit: int) -> Found:
         vector = checked_row(vector, self.index.dimensions)
         with enough_memory():
-            return self.index.nearest(vector, attributes, limit)
+            return await self._searches.nearest(vector, attributes, limit)
 
     async def delete(self, entry_id: str) -> bool:
-        with enough_memory():
-            return self.index.remove([entry_id]) == 1
+        return self.remove([entry_id]) == 1
 
     async def delete_matching(self, attributes: Mapping[str, str]) -> int:
         with enough_memory():
-            return self.index.remove(self.index.matching(attributes))
+            entry_ids = self.index.matching(attributes)
+        return self.remove(entry_ids)
 
     async def clear(self) -> None:
         with enough_memory():
             self.index.clear()
+
+    def remove(self, entry_ids: Sequence[str]) -> int:
+        """Delete entries. Returns the number of those that existed."""
+        with enough_memory():
+            removed = self.index.remove(entry_ids)
+        self._searches.tidy()
+        return removed
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from .config import DEFAULT_API_KEY, DEFAULT_CACHE_ID, DEFAULT_THRESHOLD, CacheC
 from .connections import MAX_CONNECTIONS, Connections
 from .embedders import Embedder, WordLlamaEmbedder
 from .engine import Cache
+from .grouped import Grouped
 from .hosts import AllowedHosts
 from .memory import Memory
 from .readable import ReadableOnly
@@ -51,7 +52,10 @@ async def serving(config: ServerConfig, embedder: Embedder) -> AsyncGenerator[st
     Raises `OSError` if it can't listen at the address, `StoreError` if the database can't be used, and
     whatever `Embedder.start` raises.
     """
+    in_loop = isinstance(embedder, WordLlamaEmbedder)
     embedder = ReadableOnly(embedder)
+    if in_loop:
+        embedder = Grouped(embedder)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(embedder.close)
         await embedder.start()

@@ -56,6 +56,7 @@ class Database:
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, "langcache-sqlite")  # one: a connection belongs to a thread
         self._stores: dict[str, SqliteStore] = {}
+        self.search_threads = ThreadPoolExecutor(1, "langcache-search")
         self._pending: list[_Change] = []
         self._committing = False
         self._closed = False
@@ -124,10 +125,10 @@ class Database:
 
     async def close(self) -> None:
         """Finish what was begun and close the file."""
+        await asyncio.to_thread(self.search_threads.shutdown)
         try:
-            await asyncio.wait(
-                [self.change(lambda _: None)]
-            )  # changes are made in order, so this is the last
+            # Changes are made in order, so this is the last.
+            await asyncio.wait([self.change(lambda _: None)])
         finally:
             self._closed = True
             try:
@@ -239,7 +240,7 @@ class SqliteStore:
         vector = checked_row(vector, memory.index.dimensions)
         await self._database.change(
             lambda file: file.insert(self._cache_id, entry, vector),
-            lambda _: self._follow(lambda index: index.add([entry], vector[None])),
+            lambda _: self._follow(lambda memory: memory.index.add([entry], vector[None])),
         )
 
     async def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
@@ -259,13 +260,15 @@ class SqliteStore:
 
     async def clear(self) -> None:
         await self._database.change(
-            lambda file: file.clear(self._cache_id), lambda _: self._follow(lambda index: index.clear()), True
+            lambda file: file.clear(self._cache_id),
+            lambda _: self._follow(lambda memory: memory.index.clear()),
+            True,
         )
         await self._database.give_back()
 
     def forget(self, entry_ids: Sequence[str]) -> None:
         """Remove entries from memory that the file no longer has."""
-        self._follow(lambda index: index.remove(entry_ids))
+        self._follow(lambda memory: memory.remove(entry_ids))
 
     async def read(self) -> MemoryStore:
         """The entries in memory, which are read from the file if memory does not have them."""
@@ -281,18 +284,18 @@ class SqliteStore:
         return self._memory
 
     def _install(self, index: Index) -> None:
-        self._memory = MemoryStore(index)
+        self._memory = MemoryStore(index, self._database.search_threads)
 
     async def _delete(self, entry_ids: Sequence[str]) -> int:
         return await self._database.change(
             lambda file: file.delete(self._cache_id, entry_ids), lambda _: self.forget(entry_ids), True
         )
 
-    def _follow(self, step: Callable[[Index], object]) -> None:
+    def _follow(self, step: Callable[[MemoryStore], object]) -> None:
         if self._memory is None:  # it will be read from the file, which has the change
             return
         try:
-            step(self._memory.index)
+            step(self._memory)
         except Exception:
             _log.warning(
                 "memory can't follow a change of the file; its entries are read again", exc_info=True

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -40,6 +41,11 @@ class Service:
         status = Path(f"/proc/{self.process}/status").read_text()
         return 1024 * int(re.search(r"VmRSS:\s+(\d+)", status)[1])  # type: ignore[index]
 
+    def cpu(self) -> float:
+        """The seconds of processor time that its process has taken."""
+        user, system = Path(f"/proc/{self.process}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
 
 @contextmanager
 def serve(interpreters: Interpreters, *options: str) -> Iterator[Service]:
@@ -50,7 +56,9 @@ def serve(interpreters: Interpreters, *options: str) -> Iterator[Service]:
         try:
             settings: list[str] = []
             while len(settings) < 3:
-                if exported := re.match(r"\s*export \w+=(\S+)", process.stdout.readline()):
+                line = process.stdout.readline()
+                assert line, "the service ended; its standard error says why"
+                if exported := re.match(r"\s*export \w+=(\S+)", line):
                     settings.append(exported[1].strip("'\""))
             yield Service(settings, process.pid)
         finally:

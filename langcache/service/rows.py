@@ -1,0 +1,189 @@
+"""The rows of an index: blocks of vectors, and columns of numbers that NumPy can compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .embedders import Vectors
+from .shrinking import ShrinkingDict, resized
+
+__all__ = ["NEVER", "AttributeColumns", "Rows", "gathered"]
+
+NEVER = int(np.iinfo(np.int64).max)
+"""The time at which a row expires that does not."""
+
+_FIRST_ROWS = 64
+_MOST_BLOCK_ROWS = 4096
+_BLOCK_NUMBERS = 1 << 20  # 4 MB, which the processor's cache holds while a batch of searches reads it
+_COLUMNS = ("expiry", "age", "shown", "comparable", "group", "digest")
+
+
+class Rows:
+    """A row for each entry, without gaps: its vector, its attributes and the columns below.
+
+    Vectors are in blocks of ``block_rows`` rows, so that an index neither copies them when it grows nor keeps
+    many when it shrinks. A thread may read the blocks and columns while rows are appended, if it has a copy
+    of the list ``blocks`` and reads only the first ``length`` rows of then; `move` would disturb it.
+    """
+
+    def __init__(self, dimensions: int) -> None:
+        self.length = 0
+        self.block_rows = min(_MOST_BLOCK_ROWS, 1 << (max(1, _BLOCK_NUMBERS // dimensions).bit_length() - 1))
+        self.blocks: list[Vectors] = [np.empty((0, dimensions), np.float32)]
+        self.expiry = np.empty(0, np.int64)
+        """When the entry expires, in milliseconds since the epoch, or `NEVER`."""
+        self.age = np.empty(0, np.int64)
+        """A number that is greater for a newer entry."""
+        self.shown = np.empty(0, np.bool_)
+        """Whether the entry may be found: false once it has expired or was deleted."""
+        self.comparable = np.empty(0, np.bool_)
+        """Whether it may be found by its vector: it may be found, and the vector is not zeros."""
+        self.group = np.empty(0, np.int64)
+        """The number of the entries with the same prompt, if there are several; else 0."""
+        self.digest = np.empty(0, np.int64)
+        """A hash of the vector, of 64 bits: rows with the same digest have the same vector."""
+        self.attributes = AttributeColumns()
+        self._capacity = 0
+        self._resize(_FIRST_ROWS)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all arrays."""
+        return sum(array.nbytes for array in (*self.blocks, *self._columns()))
+
+    def append(self, vectors: Vectors) -> range:
+        """Add rows with these vectors and return their numbers. The columns have to be set."""
+        start, end, size = self.length, self.length + len(vectors), self.block_rows
+        if end > self._capacity:
+            self._resize(max(end, 2 * self._capacity))
+        while len(self.blocks) * size < end:
+            self.blocks.append(np.empty((size, self.blocks[0].shape[1]), np.float32))
+        self.length = end
+        for block, first, last in _parts(start, end, size):
+            self.blocks[block][first - block * size : last - block * size] = vectors[
+                first - start : last - start
+            ]
+        self.attributes.clear(start, end)
+        return range(start, end)
+
+    def move(self, rows: NDArray[np.int64], to: NDArray[np.int64]) -> None:
+        """Copy some rows to the places of others. Both ascend."""
+        for column in self._columns():
+            column[to] = column[rows]
+        vectors = gathered(self.blocks, rows)
+        size = self.block_rows
+        for block, first, last in _groups(to, size):
+            self.blocks[block][to[first:last] - block * size] = vectors[first:last]
+
+    def truncate(self, length: int) -> None:
+        """Keep only the first rows, and give back the memory of the others if they were many."""
+        self.length = length
+        del self.blocks[max(1, -(-length // self.block_rows)) :]
+        if 4 * length < self._capacity > _FIRST_ROWS:
+            self._resize(max(2 * length, _FIRST_ROWS))
+
+    def _resize(self, capacity: int) -> None:
+        for name in _COLUMNS:
+            setattr(self, name, resized(getattr(self, name), capacity, self.length))
+        self.attributes.resize(capacity, self.length)
+        if len(self.blocks) == 1:  # an only block may be smaller than others
+            self.blocks = [resized(self.blocks[0], min(capacity, self.block_rows), self.length)]
+        self._capacity = capacity
+
+    def _columns(self) -> Iterator[NDArray[Any]]:
+        for name in _COLUMNS:
+            yield getattr(self, name)
+        yield from self.attributes.columns.values()
+
+
+class AttributeColumns:
+    """A column for each attribute name, with a number for each value, or 0 where an entry lacks it."""
+
+    def __init__(self) -> None:
+        self.columns: dict[str, NDArray[np.int64]] = {}
+        self._capacity = 0
+        self._codes: ShrinkingDict[tuple[str, str], int] = ShrinkingDict()
+        self._uses: ShrinkingDict[tuple[str, str], int] = ShrinkingDict()
+        self._values: ShrinkingDict[str, int] = ShrinkingDict()
+        self._next_code = count(1)  # a number never gets another meaning, so removed rows may keep theirs
+
+    def __len__(self) -> int:
+        """The number of different attributes."""
+        return len(self._codes)
+
+    def clear(self, start: int, end: int) -> None:
+        """Make these rows have no attributes."""
+        for column in self.columns.values():
+            column[start:end] = 0
+
+    def add(self, row: int, attributes: Mapping[str, str]) -> None:
+        """Give a row without attributes these."""
+        for pair in attributes.items():
+            name = pair[0]
+            code = self._codes.get(pair)
+            if code is None:
+                code = self._codes[pair] = next(self._next_code)
+                self._values[name] = self._values.get(name, 0) + 1
+                if name not in self.columns:
+                    self.columns[name] = np.zeros(self._capacity, np.int64)
+            self._uses[pair] = self._uses.get(pair, 0) + 1
+            self.columns[name][row] = code
+
+    def remove(self, attributes: Mapping[str, str]) -> None:
+        """Forget the attributes that only a removed row had."""
+        for pair in attributes.items():
+            self._uses[pair] -= 1
+            if not self._uses[pair]:
+                self._uses.remove(pair)
+                self._codes.remove(pair)
+                name = pair[0]
+                self._values[name] -= 1
+                if not self._values[name]:
+                    self._values.remove(name)
+                    del self.columns[name]
+
+    def filters(self, attributes: Mapping[str, str]) -> list[tuple[NDArray[np.int64], int]] | None:
+        """Columns, and the number that a matching row has in each. None if no row has all of them."""
+        filters: list[tuple[NDArray[np.int64], int]] = []
+        for pair in attributes.items():
+            code = self._codes.get(pair)
+            if code is None:
+                return None
+            filters.append((self.columns[pair[0]], code))
+        return filters
+
+    def resize(self, capacity: int, used: int) -> None:
+        """Have room for so many rows."""
+        self._capacity = capacity
+        self.columns = {name: resized(column, capacity, used) for name, column in self.columns.items()}
+
+
+def gathered(blocks: Sequence[Vectors], rows: NDArray[np.int64]) -> Vectors:
+    """A copy of the vectors of some rows, which ascend."""
+    vectors = np.empty((len(rows), blocks[0].shape[1]), np.float32)
+    size = len(blocks[0])  # if it is smaller than it could be, it is the only one
+    for block, first, last in _groups(rows, size):
+        np.take(blocks[block], rows[first:last] - block * size, axis=0, out=vectors[first:last], mode="clip")
+    return vectors
+
+
+def _parts(start: int, end: int, size: int) -> Iterator[tuple[int, int, int]]:
+    """The blocks in which rows ``start`` to ``end`` lie, and which of these rows lie in each."""
+    for block in range(start // size, -(-end // size)):
+        yield block, max(start, block * size), min(end, (block + 1) * size)
+
+
+def _groups(rows: NDArray[np.int64], size: int) -> Iterator[tuple[int, int, int]]:
+    """The blocks in which ascending rows lie, and from where to where in ``rows`` those of each stand."""
+    if not len(rows):
+        return
+    blocks = range(int(rows[0]) // size, int(rows[-1]) // size + 1)
+    ends = np.searchsorted(rows, [(block + 1) * size for block in blocks]).tolist()
+    for block, first, last in zip(blocks, [0, *ends[:-1]], ends, strict=True):
+        if first < last:
+            yield block, first, last
