@@ -9,6 +9,7 @@ from array import array
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 
 from .._copies import Uncopied
 
@@ -94,7 +95,8 @@ class Secrets:
         return content if masked is text else masked.encode("latin-1")
 
     def _spans(self, text: str, is_cut: bool) -> Iterator[tuple[int, int]]:
-        for view, places in _views(text, is_cut):
+        # What may be a cut escape at the end of the text may as well be the text itself, so both are tried.
+        for view, places in chain(_views(text), _views(text, is_cut=True) if is_cut else ()):
             for form in self._forms:
                 at = view.find(form)
                 while at >= 0:

@@ -12,7 +12,7 @@ from .._call.caller import Caller
 from .._call.deadlines import is_over, time_limit
 from .._wire.exchange import Request
 from ..errors import NotFoundError, TimeoutException
-from ..limits import Limits
+from ..limits import LimitError, Limits
 from ..models import CacheEntry, SearchResponse
 
 __all__ = ["Entries"]
@@ -20,6 +20,8 @@ __all__ = ["Entries"]
 T = TypeVar("T")
 
 _FIRST_PAGE = 16
+_LAST_PAGE = 4096
+"""The most entries that the service in this package returns."""
 
 
 class Entries:
@@ -82,7 +84,10 @@ class Entries:
                 await self._caller.call(protocol.delete_by_id(entry.id))
 
     async def _entries_to_replace(self, prompt: str, attributes: dict[str, str]) -> list[CacheEntry]:
-        """All entries with exactly this prompt and exactly these attributes."""
+        """All entries with exactly this prompt and exactly these attributes.
+
+        Raises `LimitError` if there may be more than a search returns: the others would stay, and be found.
+        """
         # An exact search ignores case, and also finds entries that have further attributes. So it is repeated
         # with a larger limit until it returns all there are.
         count = _FIRST_PAGE
@@ -91,6 +96,13 @@ class Entries:
             found = (await self._caller.call(request)).data
             if len(found) < count:
                 return [entry for entry in found if entry.prompt == prompt and entry.attributes == attributes]
+            if count >= _LAST_PAGE:
+                raise LimitError(
+                    "refresh",
+                    "max",
+                    f"can't replace the entries of a prompt that has {count} or more of them, in any case and "
+                    "with any further attributes; delete them first, by their attributes or with flush",
+                )
             count *= 4
 
 

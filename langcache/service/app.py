@@ -41,8 +41,9 @@ MAX_CONVERSATION_BYTES = 1024 * 1024
 MAX_CONTEXT = 1000
 """The most texts in the context of a conversational search."""
 
-MAX_RESULTS = 100
-"""The most entries that a search may ask for. The published description names no limit."""
+MAX_RESULTS = 4096
+"""The most entries that a search may ask for. The published description names no limit. Cache-aside asks for
+as many when it replaces the entries of a prompt."""
 
 MAX_REPLY_CHARS = 4 * 1024 * 1024
 """The most characters of responses in one reply. Entries beyond are left out, but never the first."""

@@ -109,7 +109,8 @@ async def test_a_key_callables_own_timeout_is_told_as_its_own(broken, make, is_a
     async with AsyncLangCache(broken.url, times_out_async if is_async else times_out, "cache") as cache:
         answer = await cache.get_or_set(QUESTION, make)
         assert answer.value == "the answer"
-        assert "the vault is slow" in str(answer.error)
+        # Of one that was awaited, whose message might hold a key, our own error tells only the class.
+        assert ("raised TimeoutError" if is_async else "the vault is slow") in str(answer.error)
         assert "the lookup took more" not in str(answer.error)
 
 

@@ -8,7 +8,7 @@ import json
 import pickle
 import traceback
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import aiohttp
 import pytest
@@ -257,7 +257,7 @@ async def test_the_password_of_a_proxy_is_nowhere(
     for name in ("NO_PROXY", "no_proxy", "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(f"{scheme.upper()}_PROXY", proxy.url.replace("//", f"//user:{password}@"))
-    basic = base64.b64encode(f"user:{password}".encode()).decode()
+    basic = base64.b64encode(f"user:{unquote(password)}".encode()).decode()
     replies = [
         reply(in_json(f"{password} Basic {basic}"), f"X-Seen: {basic}", status=f"407 who is {password}"),
         f"HTTP/1.1 {password} {basic}\r\n\r\n".encode(),

@@ -12,7 +12,7 @@ import pytest
 
 from langcache.models import SearchResponse
 from langcache.service import CacheConfig, EmbedderError, LocalServer, StoreError
-from langcache.service.app import MAX_BODY_BYTES, MAX_REPLY_CHARS
+from langcache.service.app import MAX_BODY_BYTES, MAX_REPLY_CHARS, MAX_RESULTS
 from langcache.service.bodies import Bodies
 
 
@@ -276,7 +276,7 @@ async def test_a_large_response_comes_back_whole(api):
 @pytest.mark.parametrize("strategy", ["exact", "semantic"])
 async def test_up_to_a_hundred_results_may_be_asked_for(api, strategy):
     await api.set("p")
-    body = {"prompt": "p", "searchStrategies": [strategy], "maxResults": 100}
+    body = {"prompt": "p", "searchStrategies": [strategy], "maxResults": MAX_RESULTS}
     status, answer = await api("POST", "entries/search", body)
     assert (status, len(answer["data"])) == (200, 1)
 

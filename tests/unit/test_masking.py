@@ -172,7 +172,7 @@ def test_a_short_key_is_masked_only_where_it_stands_alone(key, text, masked):
 
 def test_no_repr_has_a_secret():
     sent = {"Authorization": Secret("Bearer the-secret")}
-    received = Received(200, {"X-Seen": "the-secret"}, b"the-secret", sent, "http://u:the-secret@proxy")
+    received = Received(200, {"X-Seen": "the-secret"}, b"the-secret", sent)
     assert "the-secret" not in f"{sent!r} {received!r} {received.secrets!r} {received}"
 
 
