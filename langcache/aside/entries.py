@@ -100,8 +100,8 @@ class Entries:
                 raise LimitError(
                     "refresh",
                     "max",
-                    f"can't replace the entries of a prompt that has {count} or more of them, in any case and "
-                    "with any further attributes; delete them first, by their attributes or with flush",
+                    f"can't replace the entries of a prompt that has {count} or more, in any case and with "
+                    "any further attributes; delete them first, by their attributes or with flush",
                 )
             count *= 4
 

@@ -97,7 +97,7 @@ FAULTS = [what for what, _ in faults(KEY)]
 
 class Lines(list):
     def debug(self, msg: str, *args: object) -> None:
-        self.append(msg % args)
+        self.append(msg % args if args else msg)
 
 
 def chain(error: BaseException | None):

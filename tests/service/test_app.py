@@ -92,7 +92,7 @@ async def test_every_operation_speaks_the_contract(api):
         ("entries/search", {"prompt": "p", "searchStrategies": ["fuzzy"]}, "searchStrategies", "oneof"),
         ("entries/search", {"prompt": "p", "searchStrategies": [1]}, "searchStrategies", "type"),
         ("entries/search", {"prompt": "p", "maxResults": 0}, "maxResults", "min"),
-        ("entries/search", {"prompt": "p", "maxResults": 101}, "maxResults", "max"),
+        ("entries/search", {"prompt": "p", "maxResults": MAX_RESULTS + 1}, "maxResults", "max"),
         ("entries/search", {"prompt": "p", "maxResults": 2**63 - 1}, "maxResults", "max"),
         ("entries/search", {"prompt": "p", "searchStrategies": []}, "searchStrategies", "min"),
         ("entries/search", {"prompt": "p", "searchStrategies": ["exact"] * 2}, "searchStrategies", "unique"),

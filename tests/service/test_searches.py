@@ -126,11 +126,11 @@ async def test_an_error_reaches_every_caller_and_no_later_one(store, passes, mon
         if where == "pass":
             passes.failure = MemoryError("too much")
         else:
-            patch.setattr(store._index, "scan", lambda _: exec("raise MemoryError('too much')"))
+            patch.setattr(store.index, "scan", lambda _: exec("raise MemoryError('too much')"))
         ended = await asyncio.wait_for(
             asyncio.gather(*(nearest_id(store, NORTH) for _ in range(count)), return_exceptions=True), 60
         )
-    assert [repr(each) for each in ended] == ["MemoryError('too much')"] * count
+    assert [repr(each) for each in ended] == ["StoreError('there is not enough memory')"] * count
     passes.failure = None
     assert await nearest_id(store, NORTH) == "2999"
     assert await store.delete("2999")
@@ -187,17 +187,17 @@ async def test_removed_entries_are_let_go_of_without_further_calls(store):
     for number in range(3_000, 10_000):
         await store.add(entry(f"{number}", half="1"), NORTH)
     assert await store.delete_matching({"half": "1"}) == 7_000
-    assert store._index.untidy
+    assert store.index.untidy
     for _ in range(20):
         await asyncio.sleep(0)
-    assert not store._index.untidy
-    assert store._index.nbytes < 1_000_000
+    assert not store.index.untidy
+    assert store.index.nbytes < 1_000_000
 
 
 async def test_closing_waits_for_the_pass_that_runs(embedder, passes, in_thread):
     memory = Memory(embedder)
     store = await memory.store(CacheConfig())
-    store._index.add([entry(f"{i}") for i in range(3_000)], np.tile(NORTH, (3_000, 1)))
+    store.index.add([entry(f"{i}") for i in range(3_000)], np.tile(NORTH, (3_000, 1)))
     passes.go.clear()
     search = asyncio.create_task(nearest_id(store, NORTH))
     await asyncio.to_thread(passes.begun.wait, 60)
