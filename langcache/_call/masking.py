@@ -9,7 +9,6 @@ from array import array
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import chain
 
 from .._copies import Uncopied
 
@@ -28,10 +27,8 @@ _ESCAPE = re.compile(
     # An escape may itself be escaped, any number of times: \\\\u0041, %252541, &amp;amp;#65;
     r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))?|%(?:25)*([0-9a-fA-F]{2})|&(?:amp;)*(#?\w{1,12};)|\0+"
 )
-_CUT_ESCAPE = re.compile(
-    r"(?:\\+(?:u[0-9a-fA-F]{0,3}|x[0-9a-fA-F]?)?|%(?:25)*[0-9a-fA-F]?|&(?:amp;)*#?\w{0,11})\Z"
-)
-_CUT_ESCAPE_CHARS = 40
+_LONGEST_ESCAPE = 16
+"""How many characters stand for one at most: a quote takes ten if it is escaped for HTML twice."""
 
 
 class Secret(Uncopied, str):
@@ -51,9 +48,10 @@ class Secrets:
     hexadecimal, and with any of its characters escaped as in JSON, HTML or a URL.
     """
 
-    __slots__ = ("_forms", "_short")
+    __slots__ = ("_forms", "_reach", "_short")
 
     def __init__(self, texts: Sequence[str]) -> None:
+        self._reach = _LONGEST_ESCAPE * max(map(len, texts), default=0)
         self._forms: list[str] = []
         self._short: set[str] = set()
         for text in texts:
@@ -72,12 +70,9 @@ class Secrets:
         values = tuple((name, value) for name, value in headers.items() if _SECRET_HEADER.search(name))
         return _of_request(values) if values else NO_SECRETS
 
-    def mask(self, text: str, *, is_cut: bool = False) -> str:
-        """The text with every secret replaced by ``***``; the same object if there is none.
-
-        ``is_cut`` says that the text went on, so that its end may be the beginning of a secret.
-        """
-        spans = sorted(self._spans(text, is_cut)) if self._forms else ()
+    def mask(self, text: str) -> str:
+        """The text with every secret replaced by ``***``; the same object if there is none."""
+        spans = sorted(self._spans(text)) if self._forms else ()
         if not spans:
             return text
         pieces: list[str] = []
@@ -89,14 +84,19 @@ class Secrets:
         return "".join([*pieces, text[end:]])
 
     def mask_bytes(self, content: bytes, *, is_cut: bool = False) -> bytes:
-        """The same for bytes in any encoding that is a superset of ASCII."""
+        """The same for bytes in any encoding that is a superset of ASCII.
+
+        ``is_cut`` says that the content went on. Then its end is left out, as far as a secret may have begun
+        there.
+        """
         text = content.decode("latin-1")
-        masked = self.mask(text, is_cut=is_cut)
+        masked = self.mask(text)
+        if is_cut and self._reach:
+            masked = masked[: -self._reach]
         return content if masked is text else masked.encode("latin-1")
 
-    def _spans(self, text: str, is_cut: bool) -> Iterator[tuple[int, int]]:
-        # What may be a cut escape at the end of the text may as well be the text itself, so both are tried.
-        for view, places in chain(_views(text), _views(text, is_cut=True) if is_cut else ()):
+    def _spans(self, text: str) -> Iterator[tuple[int, int]]:
+        for view, places in _views(text):
             for form in self._forms:
                 at = view.find(form)
                 while at >= 0:
@@ -106,19 +106,6 @@ class Secrets:
                     ):
                         yield places[at], places[end]
                     at = view.find(form, end)
-            if is_cut and (begun := self._begun_at_end(view)) is not None:
-                yield places[begun], len(text)
-
-    def _begun_at_end(self, view: str) -> int | None:
-        """Where a secret begins that the end of the text cuts off."""
-        starts = [
-            len(end) - length
-            for end in (view, _without_cut_escape(view))
-            for form in self._forms
-            for length in range(_LEAST_CHARS, min(len(form), len(end) + 1))
-            if end.endswith(form[:length])
-        ]
-        return min(starts, default=None)
 
 
 NO_SECRETS = Secrets(())
@@ -148,6 +135,8 @@ def _forms(text: str) -> Iterator[str]:
     secret = text.encode("utf-8", "surrogatepass")
     for view, _ in _views(text):  # what looks like an escape in it is undone with others
         yield view
+    if "\\" in text:
+        yield text.replace("\\", "")
     if not text.isascii():
         yield secret.decode("latin-1")
     yield from (secret.hex(), secret.hex().upper())
@@ -160,17 +149,14 @@ def _forms(text: str) -> Iterator[str]:
             yield known.replace("+", "-").replace("/", "_")
 
 
-def _views(text: str, is_cut: bool = False) -> Iterator[tuple[str, Sequence[int]]]:
+def _views(text: str) -> Iterator[tuple[str, Sequence[int]]]:
     """The text, and what it becomes when escapes are undone, and those in that.
 
-    With each comes where its characters, and its end, are in the text. If that was cut, an escape at its end
-    that may not be whole is not undone, but left out.
+    With each comes where its characters, and its end, are in the text.
     """
     places: Sequence[int] = range(len(text) + 1)
     yield text, places
     for _ in range(_LAYERS):
-        if is_cut:
-            text = _without_cut_escape(text)
         pieces: list[str] = []
         inner = array("I")
         end = 0
@@ -190,11 +176,6 @@ def _views(text: str, is_cut: bool = False) -> Iterator[tuple[str, Sequence[int]
         text = "".join(pieces)
         places = inner if isinstance(places, range) else array("I", [places[place] for place in inner])
         yield text, places
-
-
-def _without_cut_escape(text: str) -> str:
-    end = max(len(text) - _CUT_ESCAPE_CHARS, 0)
-    return text[:end] + _CUT_ESCAPE.sub("", text[end:])
 
 
 def _meaning(escape: re.Match[str]) -> str:

@@ -97,21 +97,16 @@ def test_text_around_a_key_stays_as_it_is(text):
     )
 
 
-@pytest.mark.parametrize(
-    "form",
-    [
-        form
-        for form in FORMS
-        if form not in ("UTF-16", "Basic", "Basic with a longer name", "base64 for URLs")
-    ],
-)
+@pytest.mark.parametrize("form", FORMS)
 @given(key=keys, cut=st.integers(1, 100))
-def test_the_beginning_of_a_key_at_the_end_of_what_was_cut_is_masked(form, key, cut):
+def test_the_beginning_of_a_key_at_the_end_of_what_was_cut_is_left_out(form, key, cut):
     quoted = FORMS[form](key)
-    text = "the key is " + quoted[: max(len(quoted) - cut, 0)]
-    masked = Secrets.of_request({"Authorization": f"Bearer {key}"}).mask(text, is_cut=True)
-    assert masked.startswith("the key is ")
-    assert not traces(key[:5], masked.removeprefix("the key is "))
+    text = "." * 2000 + "the key is " + quoted[: max(len(quoted) - cut, 0)]
+    content = text.encode("latin-1")
+    masked = Secrets.of_request({"Authorization": f"Bearer {key}"}).mask_bytes(content, is_cut=True)
+    assert masked.startswith(b"." * 900)
+    assert not masked.strip(b".").removeprefix(b"the key is ***")
+    assert NO_SECRETS.mask_bytes(content, is_cut=True) is content
 
 
 @pytest.mark.parametrize("cut", range(1, 20))
@@ -119,8 +114,8 @@ def test_a_body_that_is_cut_within_the_key_shows_none_of_it(cut):
     key = "sk-0123456789abcdef0"
     content = b"x" * (ERROR_BODY_BYTES - cut) + key.encode() + b"more"
     body = Received(500, {}, content[: ERROR_BODY_BYTES + 1], {"Authorization": f"Bearer {key}"}).shown().text
-    assert "sk-0" not in body
-    assert body[-4:] in ("x***", "xsk-", "xxsk", "xxxs")
+    assert set(body) == {"x"}
+    assert len(body) > ERROR_BODY_BYTES - 1000
 
 
 @pytest.mark.parametrize(
