@@ -71,7 +71,7 @@ def faults(key: str, sends=sends):
     yield "a success of another shape", sends(reply(json.dumps([key, {"data": key}]).encode()))
     yield (
         "a success that is not UTF-8",
-        sends(reply(b'{"entryId":"\xff%b","data":"\xff%b"}' % (raw, raw.replace(b'"', b"")))),
+        sends(reply(b'{"entryId":"\xff%b","data":"\xff%b"}' % (raw, raw))),
     )
     yield "a success that is too large", sends(reply(raw + b" " * 9000))
     yield "a status line", sends(f"HTTP/1.1 {key}\r\n\r\n".encode())
