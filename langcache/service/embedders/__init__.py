@@ -1,6 +1,6 @@
 """What turns texts into vectors. A model's package is imported when its embedder starts."""
 
-from .base import Embedder, EmbedderError, Vectors
+from .base import Embedder, EmbedderError, Vectors, WordVectors
 from .minilm import MiniLMEmbedder
 from .onnx import OnnxEmbedder
 from .openai import OpenAIEmbedder
@@ -14,4 +14,5 @@ __all__ = [
     "OpenAIEmbedder",
     "Vectors",
     "WordLlamaEmbedder",
+    "WordVectors",
 ]

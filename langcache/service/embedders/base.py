@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Embedder", "EmbedderError", "Vectors", "folded", "several", "unit_rows"]
+__all__ = ["Embedder", "EmbedderError", "Vectors", "WordVectors", "folded", "several", "unit_rows"]
 
 Vectors = NDArray[np.float32]
+
+
+class WordVectors(NamedTuple):
+    """The words of a text, in small letters, with a row for each of them."""
+
+    words: Sequence[str]
+    rows: NDArray[np.float16]
 
 
 class EmbedderError(Exception):

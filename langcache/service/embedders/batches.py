@@ -6,10 +6,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from .base import Vectors
 
 __all__ = ["Batches"]
+
+T = TypeVar("T")
 
 _TEXTS_AT_ONCE = 32
 """How many texts of different calls are embedded together. Nobody's call waits for more than these."""
@@ -32,6 +35,10 @@ class Batches:
         self._waiting.append((texts, future))
         self._thread.submit(self._embed_waiting)
         return await asyncio.wrap_future(future)
+
+    async def run(self, function: Callable[[Sequence[str]], T], texts: Sequence[str]) -> T:
+        """Call another function on the same thread, after the calls that wait."""
+        return await asyncio.wrap_future(self._thread.submit(function, texts))
 
     def close(self) -> None:
         """End the thread after the calls that wait."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, Protocol
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import packages
-from .base import EmbedderError, Vectors, unit_rows
+from .base import EmbedderError, Vectors, WordVectors, unit_rows
 
 __all__ = ["POOLINGS", "Tokenizer", "Transformer"]
 
@@ -24,6 +25,12 @@ _LENGTH_STEP = 8
 
 _PROBES = ("hello", "reset my password", "a b c d e f")
 """Texts of several lengths which may share a run."""
+
+_MOST_PIECES_KEPT = 48
+_MOST_TEXTS_KEPT = 1000
+"""The words of this many short texts are kept: at most some 25 MB, and about 8 MB with questions of ten words."""
+
+_NO_WORDS = WordVectors((), np.empty((0, 0), np.float16))
 
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
 
@@ -53,6 +60,8 @@ class Transformer:
     is cut into parts of that length, and its vector is the mean of all its pieces, or of the parts' vectors:
     nothing at the end of a prompt is left out.
 
+    With ``keep_words``, `words` can be called.
+
     Raises `EmbedderError` for a model that can't be used, and `ImportError` without onnxruntime.
     """
 
@@ -64,6 +73,7 @@ class Transformer:
         max_length: int,
         pooling: str = "mean",
         prefer_pooled: bool = False,
+        keep_words: bool = False,
     ) -> None:
         runtime = packages.load("onnxruntime")
         runtime.disable_telemetry_events()  # the builds for Windows have some
@@ -79,6 +89,8 @@ class Transformer:
         self._types = {given.name: _integers(given.type) for given in self._session.get_inputs()}
         self._output, self.pooled = _choose_output(self._session.get_outputs(), prefer_pooled)
         self._mean = pooling == "mean"
+        self._keep_words = keep_words
+        self._kept: OrderedDict[str, WordVectors] = OrderedDict()
         unknown = self._types.keys() - _INPUTS
         if unknown:
             raise EmbedderError(
@@ -94,6 +106,37 @@ class Transformer:
             self._rows_at_once = 1
         self.dimensions: int = alone.shape[1]
 
+    def words(self, texts: Sequence[str]) -> list[WordVectors]:
+        """The vectors of the words of each text: the mean of the vectors of a word's pieces, in that text.
+
+        Those of the last texts that were embedded are at hand; others are embedded for it. A long text has none.
+        Call it in the thread that calls `embed`.
+        """
+        found: list[WordVectors] = []
+        for text in texts:
+            if text not in self._kept:
+                self.embed([text])
+            found.append(self._kept.get(text, _NO_WORDS))
+        return found
+
+    def _keep(self, text: str, pieces: Vectors) -> None:
+        """Remember the vectors of the words of a text, from those of its pieces."""
+        words: list[str] = []
+        starts: list[int] = []
+        at = len(self._tokenizer.before)
+        for word, own in self._tokenizer.words(text):
+            words.append(word)
+            starts.append(at)
+            at += max(len(own), 1)
+        if not words:
+            return
+        sums = np.add.reduceat(pieces[:at], starts)
+        counts = np.diff([*starts, at])[:, None]
+        self._kept[text] = WordVectors(words, (sums / counts).astype(np.float16))
+        self._kept.move_to_end(text)
+        while len(self._kept) > _MOST_TEXTS_KEPT:
+            self._kept.popitem(last=False)
+
     def embed(self, texts: Sequence[str]) -> Vectors:
         """A vector of length 1 for each text. The same text has the same vector, whatever is beside it."""
         rows = [(number, part) for number, text in enumerate(texts) for part in self._parts(text)]
@@ -103,7 +146,12 @@ class Transformer:
             group = list(alike)
             for start in range(0, len(group), self._rows_at_once):
                 some = group[start : start + self._rows_at_once]
-                for (number, _), row in zip(some, self._run([part for _, part in some]), strict=True):
+                rows_of_pieces = self._run([part for _, part in some])
+                for (number, part), pieces in zip(some, rows_of_pieces, strict=True):
+                    if self._keep_words and len(part) <= _MOST_PIECES_KEPT:
+                        self._keep(texts[number], pieces)
+                    # Row by row: a sum over a padded row could be rounded otherwise.
+                    row = pieces.sum(axis=0) if self._mean and not self.pooled else pieces
                     sums[number] = sums.get(number, 0) + row
         return unit_rows(np.stack([sums[number] for number in range(len(texts))]))
 
@@ -113,8 +161,8 @@ class Transformer:
         starts = range(0, max(len(numbers), 1), self._room)
         return [[*before, *numbers[start : start + self._room], *after] for start in starts]
 
-    def _run(self, rows: Sequence[Sequence[int]]) -> Vectors:
-        """The sum of the pieces' vectors in each row, or the row's own vector."""
+    def _run(self, rows: Sequence[Sequence[int]]) -> list[Vectors]:
+        """The vectors of the pieces in each row, or the row's own vector."""
         length = max(map(len, rows))
         numbers = np.zeros((len(rows), length), np.int64)
         mask = np.zeros((len(rows), length), np.int64)
@@ -133,11 +181,10 @@ class Transformer:
             raise EmbedderError(f"the ONNX model failed: {error}") from error
         output = np.asarray(output, np.float32)
         if self.pooled:
-            return output
+            return list(output)
         if not self._mean:
-            return output[:, 0]
-        # Row by row: a sum over a padded row could be rounded otherwise.
-        return np.stack([output[index, : len(row)].sum(axis=0) for index, row in enumerate(rows)])
+            return list(output[:, 0])
+        return [output[index, : len(row)] for index, row in enumerate(rows)]
 
 
 def _integers(onnx_type: str) -> type:
