@@ -35,6 +35,12 @@ class ReadableOnly:
         """The length of the other embedder's vectors."""
         return self._embedder.dimensions
 
+    @property
+    def unrelated_cosine(self) -> float | None:
+        """The other embedder's, if it has one."""
+        known: float | None = getattr(self._embedder, "unrelated_cosine", None)
+        return known
+
     async def start(self) -> None:
         """Start the other embedder."""
         await self._embedder.start()

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
+from .calibration import unrelated_cosine
 from .config import CacheConfig
 from .embedders import Embedder, Vectors
 from .index import Index
@@ -46,6 +47,8 @@ _SELECT = (
 _DELETE = "DELETE FROM entries WHERE cache_id = ? AND id = ?"
 _CLEAR = "DELETE FROM entries WHERE cache_id = ?"
 _EXPIRE = "DELETE FROM entries WHERE expires_at <= ?"
+_EMBEDDER_COLUMNS = "PRAGMA table_info(embedder)"
+_NEW_EMBEDDER = "UPDATE embedder SET name = ?, dimensions = ?, unrelated_cosine = NULL"
 _UPDATE = "UPDATE entries SET vector = ? WHERE number = ?"
 
 _EMBEDDED_AT_ONCE = 64
@@ -91,13 +94,15 @@ class Database:
             raise
         try:
             await self._embed_again()
+            self._unrelated = await self._calibrate()
         except BaseException:
             await self.close()
             raise
 
     async def store(self, cache: CacheConfig) -> SqliteStore:
         """The store of one cache, with its entries from the file."""
-        return SqliteStore(self, cache.cache_id, await self._run(self._load, cache.cache_id))
+        index = await self._run(self._load, cache.cache_id)
+        return SqliteStore(self, cache.cache_id, index, self._unrelated)
 
     async def change(self, statement: str, parameters: Sequence[tuple[Any, ...]], then: Callable[[], T]) -> T:
         """Change the file, then memory; returns what ``then`` returns, when both are done.
@@ -154,9 +159,14 @@ class Database:
             if new:
                 for statement in _SCHEMA:
                     connection.execute(statement)
-                connection.execute("INSERT INTO embedder VALUES (?, ?)", self._embedded_with)
+                connection.execute(
+                    "INSERT INTO embedder (name, dimensions) VALUES (?, ?)", self._embedded_with
+                )
                 connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+            if "unrelated_cosine" not in [row[1] for row in connection.execute(_EMBEDDER_COLUMNS)]:
+                # An older langcache reads the file all the same.
+                connection.execute("ALTER TABLE embedder ADD COLUMN unrelated_cosine REAL")
             connection.execute(_EXPIRE, (now_millis(),))
             connection.execute("COMMIT")
         except BaseException:
@@ -200,8 +210,18 @@ class Database:
             vectors = await self._embedder.embed([prompt for _, prompt in batch])
             updates = [(_stored(vector), number) for (number, _), vector in zip(batch, vectors, strict=True)]
             await self._run(self._connection.executemany, _UPDATE, updates)
-        await self._run(execute, "UPDATE embedder SET name = ?, dimensions = ?", self._embedded_with)
+        await self._run(execute, _NEW_EMBEDDER, self._embedded_with)
         await self._run(execute, "COMMIT")
+
+    async def _calibrate(self) -> float:
+        """The cosine of unrelated prompts: the file's own, so that its scores stay, or a new one."""
+        execute = self._connection.execute
+        (known,) = await self._run(lambda: execute("SELECT unrelated_cosine FROM embedder").fetchone())
+        if isinstance(known, float) and 0 <= known < 1:
+            return known
+        measured = await unrelated_cosine(self._embedder)
+        await self._run(execute, "UPDATE embedder SET unrelated_cosine = ?", (measured,))
+        return measured
 
     def _commit(self, changes: Sequence[_Change]) -> None:
         connection = self._connection
@@ -232,8 +252,8 @@ class Database:
 class SqliteStore(MemoryStore):
     """A `Store` that searches in memory. A change is made in the file first, then in memory."""
 
-    def __init__(self, database: Database, cache_id: str, index: Index) -> None:
-        super().__init__(index)
+    def __init__(self, database: Database, cache_id: str, index: Index, unrelated: float) -> None:
+        super().__init__(index, unrelated)
         self._database = database
         self._cache_id = cache_id
 

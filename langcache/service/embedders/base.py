@@ -31,6 +31,10 @@ class Embedder(Protocol):
     An embedder may have one more method, ``can_read(text: str) -> bool``, which is called after `start`. A
     text for which it gives false, such as one in a language that the model does not know, is stored and found
     by exact search, but never by meaning. Without the method every text counts as readable.
+
+    It may also have an attribute ``unrelated_cosine: float``, read after `start`: the cosine of its vectors
+    for prompts that have nothing to do with each other, from which similarity counts. Without it the service
+    embeds 50 such prompts to measure it, at each start of a server, or at the first one with a file.
     """
 
     @property

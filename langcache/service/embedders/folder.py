@@ -70,7 +70,7 @@ class Folder:
         self.model = found[0]
 
     def files(self) -> list[Path]:
-        """The files that make a vector what it is: the model's, with weights beside it, and the tokenizer's."""
+        """The files that vectors depend on: the model's, weights beside it, and the tokenizer's."""
         model = sorted(self.model.parent.glob(f"{self.model.name}*"))  # model.onnx, model.onnx_data
         return [*model, *(self.path / name for name in _TOKENIZER_FILES if (self.path / name).is_file())]
 
@@ -82,7 +82,7 @@ class Folder:
         if settings.pooling_mode == "cls" or settings.pooling_mode_cls_token:
             return "cls"
         raise ValueError(
-            f"pooling: {str(self.path)!r} asks for another one than 'mean' and 'cls', the two that are known; "
+            f"pooling: {str(self.path)!r} asks for one that is neither 'mean' nor 'cls'; "
             "export the model with its pooling, so that it has the output sentence_embedding"
         )
 

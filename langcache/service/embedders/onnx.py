@@ -10,8 +10,8 @@ from pathlib import Path
 
 from .base import EmbedderError, Vectors, folded, several
 from .batches import Batches
-from .reading import can_read
 from .folder import Folder, read_tokenizer
+from .reading import can_read
 from .transformer import POOLINGS, Tokenizer, Transformer
 
 __all__ = ["OnnxEmbedder"]

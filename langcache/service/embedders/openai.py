@@ -15,6 +15,9 @@ from .base import EmbedderError, Vectors, several, unit_rows
 __all__ = ["OpenAIEmbedder"]
 
 
+_TEXTS_AT_ONCE = 32
+
+
 class _Embedding(msgspec.Struct):
     embedding: list[float]
     index: int = 0
@@ -34,6 +37,9 @@ class OpenAIEmbedder:
     None if the endpoint needs no key. ``timeout`` is the limit for one request, in seconds (default 10).
     Raises `ValueError` for another scheme than http or https, and for an empty ``model``. Methods raise
     `EmbedderError`, whose message never contains the key.
+
+    A server that starts with it embeds 50 short prompts (some 500 tokens) to learn how alike unrelated
+    prompts are to the model; with a file, only when the file is first used with the model.
     """
 
     def __init__(self, url: str, model: str, api_key: str | None = None, *, timeout: float = 10.0) -> None:
@@ -57,14 +63,18 @@ class OpenAIEmbedder:
         self.dimensions = int((await self.embed(["hello"])).shape[1])
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        """See `Embedder.embed`."""
+        """See `Embedder.embed`. Sends a request for every 32 texts: some endpoints take no more."""
         if self._session is None:
             raise EmbedderError("the embedder was not started")
-        body = msgspec.json.encode(
-            {"model": self._model, "input": several(texts), "encoding_format": "float"}
-        )
+        every = several(texts)
+        starts = range(0, max(len(every), 1), _TEXTS_AT_ONCE)
+        parts = [await self._request(self._session, every[at : at + _TEXTS_AT_ONCE]) for at in starts]
+        return np.concatenate(parts)
+
+    async def _request(self, session: aiohttp.ClientSession, texts: list[str]) -> Vectors:
+        body = msgspec.json.encode({"model": self._model, "input": texts, "encoding_format": "float"})
         try:
-            async with self._session.post(self._url, data=body, allow_redirects=False) as reply:
+            async with session.post(self._url, data=body, allow_redirects=False) as reply:
                 if reply.status != 200:
                     # Without the body of the reply: a provider may quote the key there.
                     raise EmbedderError(f"the embeddings endpoint answered {reply.status} {reply.reason}")

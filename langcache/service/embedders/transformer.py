@@ -8,7 +8,6 @@ from itertools import groupby
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import packages
 from .base import EmbedderError, Vectors, WordVectors, unit_rows
@@ -38,10 +37,15 @@ _INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
 class Tokenizer(Protocol):
     """What turns a text into the numbers of its pieces."""
 
-    before: Sequence[int]
-    """The numbers of the pieces that stand before each text, such as [CLS]."""
+    @property
+    def before(self) -> Sequence[int]:
+        """The numbers of the pieces that stand before each text, such as [CLS]."""
+        ...
 
-    after: Sequence[int]
+    @property
+    def after(self) -> Sequence[int]:
+        """The numbers of the pieces that stand after each text, such as [SEP]."""
+        ...
 
     def encode(self, text: str) -> list[int]:
         """The numbers of the pieces of a text, without those before and after it."""
@@ -174,7 +178,9 @@ class Transformer:
             "attention_mask": mask,
             "token_type_ids": np.zeros_like(numbers),
         }
-        given = {name: inputs[name].astype(kind, copy=False) for name, kind in self._types.items()}
+        given: dict[str, Any] = {
+            name: inputs[name].astype(kind, copy=False) for name, kind in self._types.items()
+        }
         try:
             (output,) = self._session.run([self._output], given)
         except Exception as error:
@@ -201,5 +207,5 @@ def _choose_output(outputs: Sequence[Any], prefer_pooled: bool) -> tuple[str, bo
     if pieces:
         return ("last_hidden_state" if "last_hidden_state" in pieces else pieces[0]), False
     raise EmbedderError(
-        f"the ONNX model has no output of vectors: it has {', '.join(names)}; export it for feature extraction"
+        f"the ONNX model has no output of vectors, only {', '.join(names)}; export it for feature extraction"
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-import unicodedata
 from collections.abc import Sequence
 from functools import cache
 from itertools import zip_longest
@@ -14,6 +13,7 @@ from typing import Any
 
 from . import packages
 from .base import Vectors, folded, several, unit_rows
+from .reading import READABLE_SHARE, is_letter
 
 __all__ = ["WordLlamaEmbedder"]
 
@@ -51,8 +51,8 @@ class WordLlamaEmbedder:
         read, and neither can a text in a script that the model spells letter by letter: the mean of the
         vectors of single letters is much the same whatever the text says.
         """
-        folded = folded(text)
-        pieces = self._model.tokenizer.encode(folded, add_special_tokens=False).tokens
+        text = folded(text)
+        pieces = self._model.tokenizer.encode(text, add_special_tokens=False).tokens
         read = chinese = 0
         for piece, next_piece in zip_longest(pieces, pieces[1:], fillvalue=""):
             letters, is_chinese = _letters_of(piece)
@@ -60,15 +60,12 @@ class WordLlamaEmbedder:
             if letters > 1 or is_chinese or (letters and piece[0] == _SPACE and not _letter(next_piece[:1])):
                 read += letters
         # A Chinese character that the model does not know is three bytes, which still tell it from others.
-        unknown_chinese = sum(map(_chinese, folded)) - chinese
-        return read > 0 and read >= _READABLE_SHARE * (sum(map(_letter, folded)) - unknown_chinese / 2)
+        unknown_chinese = sum(map(_chinese, text)) - chinese
+        return read > 0 and read >= READABLE_SHARE * (sum(map(_letter, text)) - unknown_chinese / 2)
 
     async def close(self) -> None:
         """Does nothing: the model stays loaded for the next server of this process."""
 
-
-_READABLE_SHARE = 0.6
-"""Measured with the questions in quality_languages.tsv: below it, unrelated questions begin to hit."""
 
 _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 """What the tokenizer puts in place of a space."""
@@ -88,9 +85,7 @@ _BYTE = re.compile("<0x[0-9A-F]{2}>")
 
 
 def _letter(character: str) -> bool:
-    # Marks belong to letters, and pictures such as emoji stand for words. "▁" is a picture to Unicode.
-    category = unicodedata.category(character) if character else ""
-    return category[:1] in ("L", "M") or (category == "So" and character != _SPACE)
+    return character != "" and character != _SPACE and is_letter(character)  # "▁" is a picture to Unicode
 
 
 def _chinese(character: str) -> bool:
@@ -106,7 +101,7 @@ def _wordllama() -> Any:
     global _wordllama_model
     with _wordllama_lock:
         if _wordllama_model is None:
-            package = packages.load("wordllama")
+            package: Any = packages.load("wordllama")
             # Without cache_dir, it looks for the tokenizer in a folder that does not exist and downloads it.
             _wordllama_model = package.WordLlama.load(
                 cache_dir=Path(package.__file__).parent, disable_download=True
