@@ -10,14 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
+from operator import mul
 from pathlib import Path
 
 import msgspec
 
-from .guard import difference
 from .features import ALIGNED, COSINE, LEXICAL, Reading
+from .guard import difference
 
-__all__ = ["REPEATED", "STRICT", "FEATURES", "is_repeated", "likelihood", "similarity_of"]
+__all__ = ["FEATURES", "REPEATED", "STRICT", "is_repeated", "is_verifiable", "likelihood", "similarity_of"]
 
 FEATURES = {
     "texts": tuple(LEXICAL),
@@ -29,11 +30,12 @@ FEATURES = {
 REPEATED = 0.99
 """The similarity of questions that differ in politeness, punctuation and slips of the keyboard only."""
 
-STRICT = 0.91
-"""The similarity of a likelihood of 0.7: a threshold for those who would rather miss than be wrong."""
+STRICT = 0.9
+"""The similarity of a likelihood of 2/3: a threshold for those who would rather miss than be wrong."""
 
 _EVEN = 0.85
 """The similarity of a likelihood of 0.5, which is the default threshold of a local service."""
+_MOST_WORDS = 40
 _MOST = 0.989
 """More is for questions that are the same."""
 
@@ -46,15 +48,23 @@ class _Weights(msgspec.Struct, forbid_unknown_fields=True):
 def likelihood(kind: str, values: Sequence[float]) -> float:
     """How likely the answer to one question is that to the other, 0 to 1, from the values of ``FEATURES[kind]``."""
     intercept, weights = _weights(kind)
-    total = intercept + sum(map(float.__mul__, weights, map(float, values)))
-    return 1 / (1 + math.exp(-total)) if total > -700 else 0.0
+    total = intercept + sum(map(mul, weights, values))
+    return 1 / (1 + math.exp(-max(total, -700)))
 
 
 def similarity_of(likelihood: float) -> float:
-    """The similarity for a likelihood: 0 for 0, 0.85 for 0.5, 0.91 for 0.7; straight lines between and beyond."""
+    """The similarity for a likelihood: 0 for 0, 0.85 for 0.5, 0.9 for 2/3; straight lines between and beyond."""
     if likelihood < 0.5:
         return likelihood * 2 * _EVEN
     return min(_EVEN + (likelihood - 0.5) * 2 * (1 - _EVEN), _MOST)
+
+
+def is_verifiable(one: Reading, other: Reading) -> bool:
+    """Whether the weights say anything of two texts: they are English, and not long.
+
+    Beyond some 20 words in each, the cosine of two texts tells more than their words.
+    """
+    return one.is_english and other.is_english and len(one.words) + len(other.words) <= _MOST_WORDS
 
 
 def is_repeated(one: Reading, other: Reading) -> bool:
