@@ -46,12 +46,18 @@ LEXICAL = {
 }
 """The features that need no model, each with the sign that its weight may have: 1, -1, or 0 for either.
 
-What can only speak for one answer, such as a synonym, must not be taken for the contrary because the pairs of one
-set happen to be made so. "Alone" counts the words with a meaning that only one of the texts has.
+What can only speak for one answer, such as a synonym, must not be taken for the contrary because the pairs
+of one set happen to be made so. "Alone" counts the words with a meaning that only one of the texts has.
 """
 COSINE = {"cosine": 1, "cosine_squared": 0}
-"""The features that an embedder gives: the cosine of the two vectors, counted from that of unrelated prompts."""
-ALIGNED = {"least": 1, "greater_least": 1, "least_alone_cosine": 1, "mean_alone_cosine": 1, "exchanged_cosine": 1}
+"""The features that an embedder gives: the cosine of the vectors, counted from that of unrelated prompts."""
+ALIGNED = {
+    "least": 1,
+    "greater_least": 1,
+    "least_alone_cosine": 1,
+    "mean_alone_cosine": 1,
+    "exchanged_cosine": 1,
+}
 """The features that vectors of words give (`langcache.service.alignment`)."""
 
 _GUARD = tuple(name.removeprefix("guard_") for name in LEXICAL if name.startswith("guard_"))
@@ -76,9 +82,9 @@ _QUESTION_WORDS = {
     for word in words
 }
 _MORE_SMALL_WORDS = """
-about am any been being by from get getting got had has having here into i'm i've i'd i'll it's just let's me my
-myself now off onto our ours out over really than that's then there's too up very what's where's who's how's while
-your you're you've yours im ive dont doesn't don't
+about am any been being by from get getting got had has having here into i'm i've i'd i'll it's just let's me
+my myself now off onto our ours out over really than that's then there's too up very what's where's who's
+how's while your you're you've yours im ive dont doesn't don't
 """
 _WITH_A_MEANING = "until plan recipe recipes best cheap good write compare translate convert"
 _SMALL = (SMALL_WORDS | frozenset(_MORE_SMALL_WORDS.split())) - frozenset(_WITH_A_MEANING.split())
@@ -108,7 +114,7 @@ class Reading:
 
 
 def compared(one: str, other: str) -> tuple[Reading, Reading]:
-    """Two texts without politeness, and with the words of the second where the first has a slip of the keyboard."""
+    """Two texts without politeness, with the second's words where the first has a slip of the keyboard."""
     ours, theirs = without_politeness(one), without_politeness(other)
     return Reading(mended(ours, theirs)), Reading(theirs)
 

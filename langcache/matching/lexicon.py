@@ -178,7 +178,8 @@ today / tomorrow / yesterday / tonight
 morning / afternoon / evening / night
 breakfast / brunch / lunch / dinner / supper / dessert
 spring / summer / autumn fall / winter
-hourly / daily day / weekly week / fortnightly / monthly month / quarterly quarter / yearly annual annually year
+hourly / daily day / weekly week / fortnightly / monthly month / quarterly quarter /
+yearly annual annually year
 second / minute / hour / day / week / month / year / decade / century
 first / second / third / fourth / last
 red / blue / green / yellow / orange / purple / pink / black / white / brown / grey gray
@@ -249,9 +250,13 @@ png / jpg jpeg / gif / svg
 email e-mail / phone / sms text / address / name / password / username / pin
 facebook / instagram / twitter / tiktok / youtube / linkedin / whatsapp / snapchat / reddit
 google / amazon / microsoft / apple / meta / netflix / tesla
-english / french / german / spanish / italian / portuguese / dutch / chinese / japanese / korean / arabic / russian / hindi / turkish
-england / france / germany / spain / italy / portugal / netherlands / china / japan / korea / india / russia / canada / mexico / brazil / australia / usa america / uk britain / ireland / poland / sweden / norway / denmark / greece / turkey / egypt
-london / paris / berlin / madrid / rome / tokyo / beijing / delhi / moscow / toronto / sydney / boston / chicago / seattle / dallas / miami / denver
+english / french / german / spanish / italian / portuguese / dutch / chinese / japanese / korean /
+arabic / russian / hindi / turkish
+england / france / germany / spain / italy / portugal / netherlands / china / japan / korea / india /
+russia / canada / mexico / brazil / australia / usa america / uk britain / ireland / poland / sweden /
+norway / denmark / greece / turkey / egypt
+london / paris / berlin / madrid / rome / tokyo / beijing / delhi / moscow / toronto / sydney / boston /
+chicago / seattle / dallas / miami / denver
 dollar dollars usd / euro euros eur / pound pounds gbp / yen jpy / rupee rupees inr
 population / area / capital / president / currency / language / flag / weather
 height / weight / age / length / width / depth
@@ -325,11 +330,11 @@ def _apart(lines: Iterable[str]) -> dict[str, list[tuple[int, int]]]:
     return found
 
 
-_MEANING = {}
+_MEANING: dict[str, set[str]] = {}
 for _words in _SAME_LINES:
     for _word in _words:
         _MEANING.setdefault(stem(_word), set()).add(_words[0])
-_SIDES = _apart(_APART.strip().splitlines())
+_SIDES = _apart(_APART.strip().replace(" /\n", " / ").splitlines())
 
 
 def meaning(one: str, other: str) -> bool:

@@ -1,8 +1,8 @@
 """How likely one question has the answer to another, and the similarity that stands for it.
 
-The likelihood comes from a logistic regression over `features`, whose weights are in ``weights.json``. They are fitted
-by ``tests/quality/fit.py``; there are three sets of them, for what is known of a pair: the two texts alone, the
-cosine of their vectors too, or vectors for each of their words as well.
+The likelihood comes from a logistic regression over `features`, whose weights are in ``weights.json``. They
+are fitted by ``tests/quality/fit.py``; there are three sets of them, for what is known of a pair: the two
+texts alone, the cosine of their vectors too, or vectors for each of their words as well.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ class _Weights(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def likelihood(kind: str, values: Sequence[float]) -> float:
-    """How likely the answer to one question is that to the other, 0 to 1, from the values of ``FEATURES[kind]``."""
+    """How likely the answers to two questions are one, 0 to 1, from the values of ``FEATURES[kind]``."""
     intercept, weights = _weights(kind)
     total = intercept + sum(map(mul, weights, values))
     return 1 / (1 + math.exp(-max(total, -700)))
 
 
 def similarity_of(likelihood: float) -> float:
-    """The similarity for a likelihood: 0 for 0, 0.85 for 0.5, 0.9 for 2/3; straight lines between and beyond."""
+    """The similarity for a likelihood: 0 for 0, 0.85 for 0.5, 0.9 for 2/3; in straight lines."""
     if likelihood < 0.5:
         return likelihood * 2 * _EVEN
     return min(_EVEN + (likelihood - 0.5) * 2 * (1 - _EVEN), _MOST)

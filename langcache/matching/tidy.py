@@ -1,4 +1,4 @@
-"""What people add to a question without changing it: greetings, thanks, politeness and slips of the keyboard."""
+"""What people add to a question without changing it: greetings, thanks, politeness and typing errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ _OPENING = re.compile(
     r"\s*(?:"
     r"(?:hi|hiya|hello|hey|heya|howdy|greetings|good\s+(?:morning|afternoon|evening|day))"
     r"(?:\s+(?:there|all|team|everyone|everybody|folks|guys|again))?"
-    r"|(?:i\s+)?hope\s+(?:you(?:'re|\s+are)|all\s+is|this\s+finds\s+you)(?:\s+(?:doing|keeping))?\s+(?:well|good|fine)"
+    r"|(?:i\s+)?hope\s+(?:you(?:'re|\s+are)|all\s+is|this\s+finds\s+you)(?:\s+(?:doing|keeping))?"
+    r"\s+(?:well|good|fine)"
     r"|sorry(?:\s+to\s+bother(?:\s+you)?)?|excuse\s+me|pardon(?:\s+me)?"
     r"|(?:just\s+)?(?:a\s+|one\s+)?quick\s+(?:one|question)|(?:a\s+|one\s+)?question(?=\s*[,:])"
     r"|(?:please|pls|plz|kindly)|(?:um+|uh+|erm?|hmm+|ok|okay|so|well)(?=[\s,.]*,)"
@@ -26,7 +27,8 @@ _ASKING = re.compile(
     r"(?:can|could|would|will)\s+(?:you|anyone|someone|somebody)\s+(?:please\s+|kindly\s+|possibly\s+)?"
     r"(?:tell\s+me|explain(?:\s+to\s+me)?|let\s+me\s+know|help\s+me\s+(?:understand|find\s+out)|remind\s+me)"
     r"|(?:please\s+|kindly\s+|just\s+)?(?:tell\s+me|let\s+me\s+know)"
-    r"|(?:i\s+(?:just\s+)?(?:want|need|would\s+like|wanted)|i'd\s+(?:just\s+)?(?:like|love))\s+to\s+(?:know|ask|find\s+out)"
+    r"|(?:i\s+(?:just\s+)?(?:want|need|would\s+like|wanted)|i'd\s+(?:just\s+)?(?:like|love))"
+    r"\s+to\s+(?:know|ask|find\s+out)"
     r"|(?:i(?:'m|\s+am|\s+was)\s+)?(?:just\s+)?(?:wondering|curious)|do(?:es)?\s+(?:you|anyone|anybody)\s+know"
     r"|(?:do\s+you\s+have\s+)?any\s+idea|may\s+i\s+(?:know|ask)|can\s+i\s+ask"
     r")(?:\s+please)?[\s,:]+",
@@ -34,18 +36,22 @@ _ASKING = re.compile(
 )
 _CLOSING = re.compile(
     r"[\s,.;!?\u2013\u2014-]+(?:"
-    r"(?:many\s+|much\s+)?(?:thanks|thank\s+you|thx|cheers|ty)(?:\s+(?:in\s+advance|a\s+lot|a\s+million|a\s+bunch|again"
+    r"(?:many\s+|much\s+)?(?:thanks|thank\s+you|thx|cheers|ty)"
+    r"(?:\s+(?:in\s+advance|a\s+lot|a\s+million|a\s+bunch|again"
     r"|so\s+much|very\s+much|you|for\s+(?:your|the|any)\s+help))*"
     r"|(?:please|pls|plz)|(?:if\s+)?you\s+(?:don't\s+mind|please)|asap"
-    r"|(?:any\s+)?help\s+(?:is\s+|would\s+be\s+)?(?:much\s+|greatly\s+)?appreciated|(?:please\s+)?help(?:\s+me)?(?:\s+please)?"
+    r"|(?:any\s+)?help\s+(?:is\s+|would\s+be\s+)?(?:much\s+|greatly\s+)?appreciated"
+    r"|(?:please\s+)?help(?:\s+me)?(?:\s+please)?"
     r")\s*[.!?]*\s*$",
     re.IGNORECASE,
 )
-_WITHIN = re.compile(r"(?<=\w)\s+(?:please|pls|plz|kindly)\s+(?=\w)|\s*,\s*(?:please|pls|plz|kindly)\s*,\s*", re.IGNORECASE)
+_WITHIN = re.compile(
+    r"(?<=\w)\s+(?:please|pls|plz|kindly)\s+(?=\w)|\s*,\s*(?:please|pls|plz|kindly)\s*,\s*", re.IGNORECASE
+)
 
 
 def without_politeness(text: str) -> str:
-    """A question without greetings, thanks and politeness around it; the text itself if nothing else is left."""
+    """A question without greetings, thanks and politeness; the text itself if nothing else is left."""
     left = text
     while True:
         before = left

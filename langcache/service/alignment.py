@@ -8,7 +8,8 @@ import numpy as np
 
 from ..matching.features import is_content
 from ..matching.guard.opposites import stem
-from .embedders import WordVectors
+from .embedders import Vectors, WordVectors
+from .embedders.base import unit_rows
 
 __all__ = ["Words", "aligned", "words_of"]
 
@@ -20,16 +21,14 @@ class Words(NamedTuple):
     """The words of a text that say something, as stems, and a row of length 1 for each of them."""
 
     stems: list[str]
-    rows: np.ndarray[tuple[int, int], np.dtype[np.float32]]
+    rows: Vectors
 
 
 def words_of(vectors: WordVectors) -> Words:
     """The words with a meaning; all words of a text that has none."""
     words, rows = vectors
     chosen = [at for at, word in enumerate(words) if is_content(word)] or list(range(len(words)))
-    rows = rows[chosen].astype(np.float32)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return Words([stem(words[at]) for at in chosen], rows / np.where(lengths == 0, 1, lengths))
+    return Words([stem(words[at]) for at in chosen], unit_rows(rows[chosen].astype(np.float32)))
 
 
 def aligned(one: Words, other: Words) -> list[float]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
 
-from .embedders import Embedder, Vectors
+from .embedders import Embedder, Vectors, WordVectors
 
 __all__ = ["ReadableOnly", "embed_readable"]
 
@@ -40,6 +40,11 @@ class ReadableOnly:
         """The other embedder's, if it has one."""
         known: float | None = getattr(self._embedder, "unrelated_cosine", None)
         return known
+
+    @property
+    def word_vectors(self) -> Callable[[Sequence[str]], Awaitable[list[WordVectors]]] | None:
+        """The other embedder's method, if it has one."""
+        return getattr(self._embedder, "word_vectors", None)
 
     async def start(self) -> None:
         """Start the other embedder."""

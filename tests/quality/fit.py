@@ -1,8 +1,8 @@
 """Fits langcache/matching/weights.json to the labelled pairs: ``python tests/quality/fit.py``.
 
-A logistic regression with an L2 penalty, by Newton's method with a fixed number of steps. It reads nothing but files
-of the repository and the package ``fow-cache``, and weights are rounded, so that they come out the same everywhere;
-tests/unit/test_matching_fit.py compares.
+A logistic regression with an L2 penalty, by Newton's method with a fixed number of steps. It reads nothing
+but files of the repository and the package ``fow-cache``, and weights are rounded, so that they come out the
+same everywhere; tests/unit/test_matching_fit.py compares.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _WRONG_COSTS = 1.25
 _EVENNESS = 0.75
 """1: each set counts for the same, however many pairs it has; 0: each pair does."""
 _NEAR = 0.7
-"""Pairs with a cosine of less are no hits of any service, so the weights for texts alone are fitted to the others."""
+"""Pairs with a cosine of less are no hits of any service, so those for texts are fitted to the others."""
 
 Array = NDArray[np.float64]
 
@@ -89,8 +89,12 @@ def fit(kind: str, sets: Mapping[str, Table]) -> Fit:
     """One set of weights."""
     names = score.FEATURES[kind]
     chosen = [table.near if kind == "texts" else np.ones(len(table.same), bool) for table in sets.values()]
-    rows = np.concatenate([table.rows[some, : len(names)] for table, some in zip(sets.values(), chosen, strict=True)])
-    same = np.concatenate([table.same[some] for table, some in zip(sets.values(), chosen, strict=True)]).astype(float)
+    rows = np.concatenate(
+        [table.rows[some, : len(names)] for table, some in zip(sets.values(), chosen, strict=True)]
+    )
+    same = np.concatenate(
+        [table.same[some] for table, some in zip(sets.values(), chosen, strict=True)]
+    ).astype(float)
     counts = np.concatenate([np.full(some.sum(), float(some.sum()) ** -_EVENNESS) for some in chosen])
     if kind != "texts":  # which has a service's threshold before it
         counts *= np.where(same == 1, 1, _WRONG_COSTS)

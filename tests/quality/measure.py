@@ -1,8 +1,8 @@
 """Writes data/cosines.tsv: what MiniLM and WordLlama say of each labelled pair, and how well its words align.
 
-``python tests/quality/measure.py`` needs the extras ``local`` and ``wordllama``, and the package ``fow-cache``. The
-weights are fitted to these numbers, so that a fit comes out the same on every machine; a model's own numbers differ
-between processors in their last digits.
+``python tests/quality/measure.py`` needs the extras ``local`` and ``wordllama``, and the package
+``fow-cache``. The weights are fitted to these numbers, so that a fit comes out the same on every machine; a
+model's own numbers differ between processors in their last digits.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ async def _main() -> None:
     lines = ["\t".join(("set", "minilm", "wordllama", *ALIGNED))]
     for name, pairs in labelled_sets().items():
         for row in await measure(pairs):
-            lines.append("\t".join((name, *(f"{n:.{_DECIMALS}f}" for n in (row.minilm, row.wordllama, *row.aligned)))))
+            numbers = (row.minilm, row.wordllama, *row.aligned)
+            lines.append("\t".join((name, *(f"{number:.{_DECIMALS}f}" for number in numbers))))
         print(name, len(pairs))
     _FILE.write_text("\n".join(lines) + "\n", "utf-8")
 

@@ -18,8 +18,8 @@ PARAPHRASE, TRAP, RELATED, UNRELATED = "paraphrase", "trap", "related", "unrelat
 class Pair(NamedTuple):
     """A question that is stored, one that is asked, and what they are to each other.
 
-    ``kind`` is "paraphrase" if the answer to one is the answer to the other; else "trap" (one word, number, name
-    or order differs, or the like of it), "related" (the same topic) or "unrelated".
+    ``kind`` is "paraphrase" if the answer to one is the answer to the other; else "trap" (one word, number,
+    name or order differs, or the like of it), "related" (the same topic) or "unrelated".
     """
 
     kind: str
@@ -62,7 +62,8 @@ def _plain(text: str) -> str:
 
 def _intents(source: str) -> list[Pair]:
     rows = [line.split("\t") for line in _lines(DATA / "intent-pairs.tsv")]
-    return [Pair(PARAPHRASE if row[0] == "same" else RELATED, row[1], row[2]) for row in rows if row[3] == source]
+    kinds = {"same": PARAPHRASE, "different": RELATED}
+    return [Pair(kinds[row[0]], row[1], row[2]) for row in rows if row[3] == source]
 
 
 def _quality() -> list[Pair]:

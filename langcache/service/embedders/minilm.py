@@ -64,8 +64,8 @@ class MiniLMEmbedder:
     async def word_vectors(self, texts: Sequence[str]) -> list[WordVectors]:
         """The words of each text, with a vector for each of them in its text.
 
-        It takes no time for the last 1,000 texts of up to 46 pieces that were embedded, and as long as `embed` for
-        other short texts. A longer text has no words.
+        It takes no time for the last 1,000 texts of up to 46 pieces that were embedded, and as long as
+        `embed` for other short texts. A longer text has no words.
         """
         if self._model is None:
             raise EmbedderError("the embedder was not started")

@@ -27,7 +27,7 @@ _PROBES = ("hello", "reset my password", "a b c d e f")
 
 _MOST_PIECES_KEPT = 48
 _MOST_TEXTS_KEPT = 1000
-"""The words of this many short texts are kept: at most some 25 MB, and about 8 MB with questions of ten words."""
+"""The words of this many short texts are kept: at most 25 MB, about 8 MB with questions of ten words."""
 
 _NO_WORDS = WordVectors((), np.empty((0, 0), np.float16))
 
@@ -113,8 +113,8 @@ class Transformer:
     def words(self, texts: Sequence[str]) -> list[WordVectors]:
         """The vectors of the words of each text: the mean of the vectors of a word's pieces, in that text.
 
-        Those of the last texts that were embedded are at hand; others are embedded for it. A long text has none.
-        Call it in the thread that calls `embed`.
+        Those of the last texts that were embedded are at hand; others are embedded for it. A long text has
+        none. Call it in the thread that calls `embed`.
         """
         found: list[WordVectors] = []
         for text in texts:
