@@ -95,6 +95,16 @@ def compat(session: nox.Session) -> None:
 
 
 @nox.session
+def quality(session: nox.Session) -> None:
+    """Fit the weights of the score anew, and print how many hits are right with them."""
+    session.install("-e", ".[local,wordllama]", *group("test"))
+    if "measure" in session.posargs:  # after a change of a model or of the pairs
+        session.run("python", "tests/quality/measure.py")
+    session.run("python", "tests/quality/fit.py")
+    session.run("python", "tests/quality/table.py")
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
     session.install(".[local]", *group("docs"))
