@@ -150,14 +150,12 @@ def unigram_folder(model_folder: Callable[..., Path]) -> Path:
     """A folder with a tokenizer that only the package ``tokenizers`` can read, for English and Hebrew."""
     tokenizers = pytest.importorskip("tokenizers")
     folder = model_folder("unigram")
-    made = tokenizers.Tokenizer(tokenizers.models.Unigram())
-    made.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace()
     asked = [each for each in questions() if each.language in ("English", "Hebrew")]
-    texts = [text.casefold() for each in asked for text in (each.prompt, each.paraphrase)] * 9
-    trainer = tokenizers.trainers.UnigramTrainer(
-        vocab_size=600, unk_token="<unk>", special_tokens=["<s>", "</s>", "<unk>"], show_progress=False
-    )
-    made.train_from_iterator(texts, trainer)
+    words = {word for each in asked for word in re.findall(r"\w+", each.prompt.casefold())}
+    pieces = ["<s>", "</s>", "<unk>", *(f"▁{word}" for word in words), "?", *set("".join(words))]
+    scored = [(piece, -float(number)) for number, piece in enumerate(pieces)]
+    made = tokenizers.Tokenizer(tokenizers.models.Unigram(scored, unk_id=2, byte_fallback=False))
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace()
     made.post_processor = tokenizers.processors.TemplateProcessing(
         single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
     )
