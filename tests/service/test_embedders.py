@@ -109,6 +109,14 @@ async def test_one_text_is_not_taken_for_its_letters(openai):
             await embedder.embed("hello")
 
 
+async def test_openai_asks_for_no_more_texts_at_once_than_every_endpoint_takes(openai, endpoint):
+    endpoint.requests.clear()
+    texts = ["different" if number % 3 else "same" for number in range(100)]
+    vectors = await openai.embed(texts)
+    assert [row[2] > 0 for row in vectors] == [text == "different" for text in texts]
+    assert [len(request["input"]) for request in endpoint.requests] == [32, 32, 32, 4]
+
+
 async def test_openai_needs_no_key(url, endpoint):
     embedder = OpenAIEmbedder(url + "/", "small", timeout=60)
     await embedder.start()
