@@ -123,7 +123,9 @@ def lowest(session: nox.Session) -> None:
     """Run the tests with the lowest version of each dependency that pyproject.toml allows."""
     project = PYPROJECT["project"]
     allowed = chain(project["dependencies"], *project["optional-dependencies"].values())
-    session.install(".[local,wordllama,speed]", *group("test"), *(each.replace(">=", "==") for each in allowed))
+    session.install(
+        ".[local,wordllama,speed]", *group("test"), *(each.replace(">=", "==") for each in allowed)
+    )
     # Without anyio's plugin: that of then is not for the pytest of now.
     session.run("pytest", "-p", "no:anyio", *(session.posargs or SIDE_BY_SIDE))
 

@@ -1,9 +1,9 @@
 """How well an embedder tells a question in other words from a question that only looks like it.
 
-``python -m langcache.service.quality`` measures MiniLM, and with the argument ``wordllama`` that model, on the
-labelled pairs of prompts in ``quality_pairs.tsv`` and on the questions in many languages in
-``quality_languages.tsv``. Both files were written for this purpose. `measure` and `measure_languages` do the same for any embedder: use them to choose
-an embedder for your language, and a threshold for your embedder.
+``python -m langcache.service.quality`` measures MiniLM, and with the argument ``wordllama`` that model, on
+the labelled pairs of prompts in ``quality_pairs.tsv`` and on the questions in many languages in
+``quality_languages.tsv``. Both files were written for this purpose. `measure` and `measure_languages` do the
+same for any embedder: use them to choose an embedder for your language, and a threshold for your embedder.
 """
 # ruff: noqa: T201 (it prints its tables when it is run)
 
@@ -13,9 +13,11 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from .calibration import unrelated_cosine
 from .config import DEFAULT_THRESHOLD
@@ -163,8 +165,8 @@ async def measure_languages(
     return figures
 
 
-def _similarities(cosines: Vectors, unrelated: float) -> Vectors:
-    return (1 + (cosines - unrelated) / (1 - unrelated)) / 2
+def _similarities(cosines: NDArray[Any], unrelated: float) -> Vectors:
+    return ((1 + (cosines - unrelated) / (1 - unrelated)) / 2).astype(np.float32)
 
 
 async def _main(*names: str) -> None:

@@ -100,14 +100,18 @@ async def test_only_what_can_be_read_is_measured():
 async def test_vectors_that_are_not_finite_are_refused():
     embedder = HighEmbedder()
     embedder.vector = lambda text: np.full(SIZE + 1, np.nan)
-    with pytest.raises(EmbedderError, match="the embedder high gives vectors with numbers that are not finite"):
+    with pytest.raises(
+        EmbedderError, match="the embedder high gives vectors with numbers that are not finite"
+    ):
         await unrelated_cosine(embedder)
 
 
 def test_a_model_that_can_not_tell_prompts_apart_is_reported(caplog):
     ask(HighEmbedder(0.999), "Which wine goes with fish?")
     (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert "embedder high gives nearly the same vector to prompts that have nothing to do" in record.getMessage()
+    assert (
+        "embedder high gives nearly the same vector to prompts that have nothing to do" in record.getMessage()
+    )
 
 
 def test_a_file_keeps_its_scores_whatever_is_measured_later(tmp_path):

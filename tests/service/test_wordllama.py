@@ -107,7 +107,9 @@ async def test_wordllama_reads_alike_what_it_embeds_alike(wordllama):
 def test_wordllama_is_loaded_once_however_many_ask(monkeypatch):
     monkeypatch.setattr(wordllama_module, "_wordllama_model", None)
     models = []
-    threads = [threading.Thread(target=lambda: models.append(wordllama_module._wordllama())) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: models.append(wordllama_module._wordllama())) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -38,8 +38,29 @@ def originals():
 
 TEXTS = [text for pair in pairs() for text in (pair.saved, pair.asked)]
 TEXTS += [text for question in questions() for text in (question.prompt, question.paraphrase)]
-TEXTS += ["", " ", "a" * 100, "a" * 101, "don't", "naïve café", "\x00a\x0bb\ufffdc\u00add", "ΑΣ ΣΑΣ", "İstanbul"]
-TEXTS += ["a\u2028b\u3000c\u200bd", "C++ != C#", "$5.00", "`x`|y~z^", "①②③", "ﬁne", "한국어", "a你b好", "😀x😀", "e\u0301"]
+TEXTS += [
+    "",
+    " ",
+    "a" * 100,
+    "a" * 101,
+    "don't",
+    "naïve café",
+    "\x00a\x0bb\ufffdc\u00add",
+    "ΑΣ ΣΑΣ",
+    "İstanbul",
+]
+TEXTS += [
+    "a\u2028b\u3000c\u200bd",
+    "C++ != C#",
+    "$5.00",
+    "`x`|y~z^",
+    "①②③",
+    "ﬁne",
+    "한국어",
+    "a你b好",
+    "😀x😀",
+    "e\u0301",
+]
 
 
 def test_texts_in_many_languages_fall_into_the_same_pieces(originals):
@@ -71,7 +92,9 @@ def test_words_come_with_their_pieces():
 
 
 def test_a_vocabulary_of_another_kind_is_refused():
-    with pytest.raises(ValueError, match=r"the vocabulary has no \[UNK\], \[CLS\], so it is not one of a BERT"):
+    with pytest.raises(
+        ValueError, match=r"the vocabulary has no \[UNK\], \[CLS\], so it is not one of a BERT"
+    ):
         WordPiece({"a": 0, "[SEP]": 1})
 
 
