@@ -70,7 +70,7 @@ async def test_a_prompt_has_one_vector_whatever_is_embedded_beside_it(others, pl
 
 
 async def test_every_text_has_a_finite_vector(minilm):
-    vectors = await minilm.embed([" ", "\0", "😀", "漢字", "x" * 1024, "", "[SEP]", "a " * 3000])
+    vectors = await minilm.embed([" ", "\0", "😀", "漢字", "x" * 1024, "", "[SEP]", "a " * 600])
     assert np.isfinite(vectors).all()
 
 
