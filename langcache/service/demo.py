@@ -48,8 +48,8 @@ def _show(cache: LangCache) -> None:
     _search(cache, "My password is lost, how can it be reset?", topic="shipping")
 
     _heading("The threshold decides: 0.85 is the default, and a lower one finds more")
-    _search(cache, "How can I get a new password?")
-    _search(cache, "How can I get a new password?", threshold=0.8)
+    _search(cache, "How do I restore access to my account?")
+    _search(cache, "How do I restore access to my account?", threshold=0.8)
 
     _heading("Delete")
     cache.delete_by_id(entry_id=entry_ids[0])
