@@ -20,6 +20,7 @@ from langcache.service.quality import questions
 
 
 class AngleEmbedder:
+    compare_texts = False  # the vectors are made up
     """Puts a prompt at the angle that it ends with: "hello @60" at 60 degrees, and at 0 without one.
 
     Two prompts have the similarity (1 + cos(difference)) / 2: .933 at 30 degrees, .75 at 60, .5 at 90.
