@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .errors import LangCacheError
     from .httpclient import AsyncHttpClient, HttpClient
     from .limits import LimitError, Limits
+    from .matching.verifier import verifier
     from .models import CacheEntry, SearchResponse, SearchStrategy, SetResponse
     from .retries import BackoffStrategy, RetryConfig
     from .sync import LangCache
@@ -52,6 +53,7 @@ __all__ = [
     "sdk",
     "types",
     "utils",
+    "verifier",
 ]
 
 VERSION: str = __version__
@@ -76,6 +78,7 @@ _MODULE_OF = {
     "SearchStrategy": "models",
     "SetResponse": "models",
     "get_default_logger": "utils",
+    "verifier": "matching.verifier",
 }
 
 _MODULES = {

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from .._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from ..matching.guard import difference, lexical_guard
     from .answers import Answer, CacheStatus, Lookup
     from .blocking_streams import BlockingAnswerStream
     from .codecs import Codec, JsonCodec, TextCodec
-    from .guard import difference, lexical_guard
     from .options import Accept, AsideConfig, CallOptions, Options, StoreIf
     from .scope import AttributeValue, encode_attributes, restore_attributes
     from .stats import Stats
@@ -64,9 +64,9 @@ _MODULE_OF = {
     "Stats": "stats",
     "StoreIf": "options",
     "TextCodec": "codecs",
-    "difference": "guard",
+    "difference": ".matching.guard",
     "encode_attributes": "scope",
-    "lexical_guard": "guard",
+    "lexical_guard": ".matching.guard",
     "restore_attributes": "scope",
 }
 

@@ -89,12 +89,16 @@ class Lookups:
 
     async def _first_accepted(self, question: Question[Any], entries: Iterable[CacheEntry]) -> Lookup:
         """The hit for the first entry that is accepted, or a miss."""
-        stats, accept, claims = self._state.stats, question.options.accept, self._state.claims
+        stats, claims = self._state.stats, self._state.claims
+        accept = self._state.config.accept if question.options.accept is None else question.options.accept
+        accepts_any = isinstance(accept, str)
         for entry in entries:
             stats.found(entry.similarity)
             try:
                 if question.attributes_match(entry) and (
-                    accept is None or await self._is_accepted(question, accept, entry)
+                    accepts_any
+                    or (accept is None and question.text == entry.prompt)
+                    or await self._is_accepted(question, accept, entry)
                 ):
                     value = question.codec.decode(entry.response)
                     if question.claimed or not claims.claim(
@@ -109,14 +113,20 @@ class Lookups:
                     "%s: entry %s was turned down: %s raised %s",
                     name,
                     entry.id,
-                    "to decode it" if accept is None else "accept=, or to decode it,",
+                    "to decode it" if accepts_any or accept is None else "accept=, or to decode it,",
                     kind,
                 )
                 _log.debug("entry %s was turned down", entry.id, exc_info=True)
             stats.rejected += 1
         return _MISS
 
-    async def _is_accepted(self, question: Question[Any], accept: Accept, entry: CacheEntry) -> bool:
+    async def _is_accepted(self, question: Question[Any], accept: Accept | None, entry: CacheEntry) -> bool:
+        if accept is None:
+            # Imported when there is something to compare: most programs never ask in other words.
+            from ..matching.verifier import verifier
+
+            accept = verifier
+        assert not isinstance(accept, str)
         verdict = accept(question.text, entry)
         if isawaitable(verdict):
             verdict = await self._state.execution.resolve(question.method, verdict)

@@ -14,8 +14,9 @@ from ..models import CacheEntry, SearchStrategy
 
 __all__ = ["Accept", "AsideConfig", "CallOptions", "OnError", "Options", "StoreIf"]
 
-Accept: TypeAlias = Callable[[str, CacheEntry], "bool | Awaitable[bool]"]
-"""Called with the question and an entry that was found. If it returns False, the entry is rejected."""
+Accept: TypeAlias = Callable[[str, CacheEntry], "bool | Awaitable[bool]"] | Literal["any"]
+"""Called with the question and an entry that was found; if it returns False, the entry is rejected.
+``"any"``: every entry is accepted."""
 
 StoreIf: TypeAlias = Callable[[Any], "bool | float | timedelta | Awaitable[bool | float | timedelta]"]
 """Called with a computed answer; for a stream, with the list of its chunks. It returns False not to store it,
@@ -65,7 +66,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     accept: Accept | None = None
     """Called with the question and each entry found; if it returns False, the entry is rejected. If it
-    raises, the error is logged and the entry is rejected. Default: every entry is accepted."""
+    raises, the error is logged and the entry is rejected. ``"any"``: every entry is accepted. Default: the
+    client's (`AsideConfig`), `langcache.verifier`."""
 
     store_if: StoreIf | None = None
     """Called with a computed answer; returns whether to store it, or for how long, in seconds or as a
@@ -133,7 +135,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         _check_choice("store", self.store, ("wait", "background"))
         if self.lookup_timeout is not None:
             _set_seconds(self, "lookup_timeout")
-        _check_callable("accept", self.accept, "the question and the entry")
+        _check_accept(self.accept)
         _check_callable("store_if", self.store_if, "the answer")
         if self.function is not None and not check_text("function", self.function):
             raise ValueError("function: must name what computes the answer, but is empty")
@@ -154,6 +156,9 @@ class AsideConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     lookup_timeout: float = 1.0
     """The default of the option ``lookup_timeout`` (see `Options`), in seconds."""
+
+    accept: Accept | None = None
+    """The default of the option ``accept`` (see `Options`). None: `langcache.verifier`."""
 
     function_attribute: str | None = None
     """The name of an attribute, declared with the cache, that holds the name of the function that computes an
@@ -181,6 +186,7 @@ class AsideConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _check_choice("on_error", self.on_error, ("compute", "raise"))
+        _check_accept(self.accept)
         for name in ("lookup_timeout", "flight_timeout", "breaker_cooldown", "close_timeout"):
             _set_seconds(self, name)
         for name in ("breaker_failures", "max_pending_stores"):
@@ -195,6 +201,15 @@ class AsideConfig(msgspec.Struct, frozen=True, kw_only=True):
 def _check_choice(name: str, value: object, allowed: tuple[str, str]) -> None:
     if value not in allowed:
         raise ValueError(f"{name}: must be {allowed[0]!r} or {allowed[1]!r}, but is {value!r}")
+
+
+def _check_accept(value: object) -> None:
+    if isinstance(value, str) and value != "any":
+        raise ValueError(
+            f"accept: must be a function of the question and the entry, or 'any', but is {value!r}"
+        )
+    if not isinstance(value, str):
+        _check_callable("accept", value, "the question and the entry")
 
 
 def _check_callable(name: str, value: object, takes: str) -> None:

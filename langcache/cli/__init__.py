@@ -107,9 +107,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument(
         "--embedder",
-        default="wordllama",
-        metavar="wordllama|openai:URL",
-        help="the model that compares meanings: the one that comes along, or any endpoint that speaks "
+        default="minilm",
+        metavar="minilm|wordllama|onnx:FOLDER|openai:URL",
+        help="the model that compares meanings: minilm; wordllama, which is faster and less exact (extra "
+        "wordllama); a sentence transformer exported to ONNX, in a folder; or any endpoint that speaks "
         "OpenAI's embeddings API, such as openai:http://localhost:11434/v1, with the key in the variable "
         f"{EMBEDDER_KEY_VARIABLE} (default %(default)s)",
     )
@@ -268,19 +269,28 @@ def _failed(error: object) -> int:
 
 
 def _embedder(options: argparse.Namespace) -> Embedder:
-    from ..service import OpenAIEmbedder, WordLlamaEmbedder
+    from ..service import MiniLMEmbedder, OnnxEmbedder, OpenAIEmbedder, WordLlamaEmbedder
 
-    kind, _, url = options.embedder.partition(":")
-    if kind == "openai" and url:
+    kind, _, place = options.embedder.partition(":")
+    if kind == "openai" and place:
         if not options.embedder_model:
             raise ValueError(
                 "--embedder-model: is needed with openai:, say --embedder-model text-embedding-3-small"
             )
         key = _secret(EMBEDDER_KEY_VARIABLE, os.environ.get(EMBEDDER_KEY_VARIABLE, ""))
-        return OpenAIEmbedder(url, options.embedder_model, key or None)
-    if options.embedder != "wordllama" or options.embedder_model:
-        raise ValueError("--embedder: must be wordllama, or openai:URL together with --embedder-model")
-    return WordLlamaEmbedder()
+        return OpenAIEmbedder(place, options.embedder_model, key or None)
+    if options.embedder_model:
+        raise ValueError("--embedder-model: is for --embedder openai:URL alone")
+    if kind == "onnx" and place:
+        return OnnxEmbedder(place)
+    if options.embedder == "wordllama":
+        return WordLlamaEmbedder()
+    if options.embedder == "minilm":
+        return MiniLMEmbedder()
+    raise ValueError(
+        "--embedder: must be minilm, wordllama, onnx:FOLDER, or openai:URL together with --embedder-model, "
+        f"but is {options.embedder!r}"
+    )
 
 
 async def _serve_until_stopped(config: ServerConfig, embedder: Embedder, key_from: str) -> None:

@@ -12,7 +12,14 @@ from .._lazy import lazy_names
 
 if TYPE_CHECKING:
     from .config import CacheConfig, ServerConfig
-    from .embedders import Embedder, EmbedderError, OpenAIEmbedder, WordLlamaEmbedder
+    from .embedders import (
+        Embedder,
+        EmbedderError,
+        MiniLMEmbedder,
+        OnnxEmbedder,
+        OpenAIEmbedder,
+        WordLlamaEmbedder,
+    )
     from .server import LocalServer
     from .store import StoreError
 
@@ -21,6 +28,8 @@ __all__ = [
     "Embedder",
     "EmbedderError",
     "LocalServer",
+    "MiniLMEmbedder",
+    "OnnxEmbedder",
     "OpenAIEmbedder",
     "ServerConfig",
     "StoreError",
@@ -32,6 +41,8 @@ _MODULE_OF = {
     "Embedder": "embedders",
     "EmbedderError": "embedders",
     "LocalServer": "server",
+    "MiniLMEmbedder": "embedders",
+    "OnnxEmbedder": "embedders",
     "OpenAIEmbedder": "embedders",
     "ServerConfig": "config",
     "StoreError": "store",
@@ -51,10 +62,10 @@ if not TYPE_CHECKING:  # a type checker that saw this would take every name for 
             raise missing_extra("numpy") from error
 
 
-def missing_extra(package: str) -> ImportError:
+def missing_extra(package: str, extra: str = "local") -> ImportError:
     """The error that says how to install what the local service needs."""
     return ImportError(
-        f"langcache.service needs the package {package!r}; install it with: pip install '.[local]' in a "
-        "checkout of langcache, or pip install '/path/to/checkout[local]' from anywhere else",
+        f"langcache.service needs the package {package!r}; install it with: pip install '.[{extra}]' in a "
+        f"checkout of langcache, or pip install '/path/to/checkout[{extra}]' from anywhere else",
         name=package,
     )

@@ -9,6 +9,7 @@ from ..limits import LimitError
 from ..models import CacheEntry, SearchStrategy
 from .config import CacheConfig
 from .embedders import Embedder
+from .scoring import Scorer
 from .store import Entry, Found, Store, now_millis
 from .vectors import embed
 
@@ -30,6 +31,7 @@ class Cache:
         self._config = config
         self._store = store
         self._embedder = embedder
+        self._scorer = Scorer(embedder)
         self._clock = clock
 
     async def set(
@@ -66,6 +68,10 @@ class Cache:
         max_results: int | None = None,
     ) -> list[CacheEntry]:
         """The entries that match, best first, at most ``max_results`` (default 1).
+
+        By meaning, these are the nearest entries; each of them gets its similarity (`Scorer`), and those
+        below the threshold are left out. No others take their place: among several that are near, one that
+        is wrong passes too easily.
 
         Strategies are tried in the order given, and the first one that finds an entry ends the search: later
         ones add nothing, even if there are fewer entries than ``max_results``.
@@ -111,7 +117,11 @@ class Cache:
         (vector,) = await embed(self._embedder, [prompt])
         if not vector.any():  # a prompt without meaning to the embedder is similar to none
             return []
-        return await self._store.nearest(vector, attributes, limit)
+        found = await self._store.nearest(vector, attributes, limit)
+        candidates = [(similarity, entry.prompt) for similarity, entry in found]
+        similarities = await self._scorer.similarities(prompt, candidates)
+        scored = zip(similarities, (entry for _, entry in found), strict=True)
+        return sorted(scored, key=lambda each: -each[0])  # stable: equals stay nearest first
 
     def _configured(self, attributes: Mapping[str, str] | None) -> dict[str, str]:
         known = self._config.attributes

@@ -7,6 +7,7 @@ from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 
+from .calibration import calibrated, unrelated_cosine
 from .config import CacheConfig
 from .embedders import Embedder, Vectors
 from .index import Index
@@ -23,13 +24,15 @@ class Memory:
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
         self._threads = ThreadPoolExecutor(1, "langcache-search")
+        self._unrelated = 0.0
 
     async def open(self) -> None:
-        """Nothing to do."""
+        """Calibrate the embedder."""
+        self._unrelated = await unrelated_cosine(self._embedder)
 
     async def store(self, cache: CacheConfig) -> MemoryStore:
         """A new, empty store."""
-        return MemoryStore(Index(self._embedder.dimensions), self._threads)
+        return MemoryStore(Index(self._embedder.dimensions), self._unrelated, self._threads)
 
     async def close(self) -> None:
         """Wait for searches that have begun."""
@@ -37,10 +40,17 @@ class Memory:
 
 
 class MemoryStore:
-    """A `Store` in memory. ``threads`` runs long searches (default: a thread of its own)."""
+    """A `Store` in memory.
 
-    def __init__(self, index: Index, threads: Executor | None = None) -> None:
+    Args:
+        index: the entries.
+        unrelated: the cosine of unrelated prompts, from which similarity counts.
+        threads: runs long searches. Default: a thread of its own.
+    """
+
+    def __init__(self, index: Index, unrelated: float = 0.0, threads: Executor | None = None) -> None:
         self.index = index
+        self._unrelated = unrelated
         self._searches = Searches(index, threads or ThreadPoolExecutor(1, "langcache-search"))
 
     async def add(self, entry: Entry, vector: Vectors) -> None:
@@ -55,7 +65,8 @@ class MemoryStore:
     async def nearest(self, vector: Vectors, attributes: Mapping[str, str], limit: int) -> Found:
         vector = checked_row(vector, self.index.dimensions)
         with enough_memory():
-            return await self._searches.nearest(vector, attributes, limit)
+            found = await self._searches.nearest(vector, attributes, limit)
+            return [(calibrated(similarity, self._unrelated), entry) for similarity, entry in found]
 
     async def delete(self, entry_id: str) -> bool:
         return self.remove([entry_id]) == 1

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
 
-from .embedders import Embedder, Vectors
+from .embedders import Embedder, Vectors, WordVectors
 from .vectors import embed
 
 __all__ = ["ReadableOnly", "embed_readable"]
@@ -35,6 +35,22 @@ class ReadableOnly:
     def dimensions(self) -> int:
         """The length of the other embedder's vectors."""
         return self._embedder.dimensions
+
+    @property
+    def unrelated_cosine(self) -> float | None:
+        """The other embedder's, if it has one."""
+        known: float | None = getattr(self._embedder, "unrelated_cosine", None)
+        return known
+
+    @property
+    def compare_texts(self) -> bool:
+        """The other embedder's, if it has one."""
+        return getattr(self._embedder, "compare_texts", True)
+
+    @property
+    def word_vectors(self) -> Callable[[Sequence[str]], Awaitable[list[WordVectors]]] | None:
+        """The other embedder's method, if it has one."""
+        return getattr(self._embedder, "word_vectors", None)
 
     async def start(self) -> None:
         """Start the other embedder."""

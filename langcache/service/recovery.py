@@ -81,7 +81,7 @@ def _checked(path: Path) -> Recovery:
         raise StoreError(f"there is no database {path}")
     file = SqliteFile(path)
     try:
-        file.open(("", 0), 0)
+        file.open(EmbeddedWith("", 0), 0)
         with contextlib.closing(file):
             return Recovery(sum(1 for _ in file.rows()), 0, None)
     except SQLITE_ERRORS as error:
@@ -91,7 +91,7 @@ def _checked(path: Path) -> Recovery:
 def _copy(path: Path, renewed: SqliteFile) -> tuple[int, int | None]:
     """Copy the intact entries. Returns their number and that of the others."""
     renewed.path.unlink(missing_ok=True)
-    renewed.open(("", 0), 0)  # the name of no embedder: the prompts may have to be embedded again
+    renewed.open(EmbeddedWith("", 0), 0)  # the name of no embedder: the prompts may have to be embedded again
     with contextlib.closing(renewed):
         try:
             with contextlib.closing(connect(path, "mode=ro")) as connection:
@@ -127,7 +127,7 @@ def _copy_rows(path: Path, connection: sqlite3.Connection, renewed: SqliteFile) 
             kept += 1
     with contextlib.suppress(*SQLITE_ERRORS):
         if embedder := read_embedder(connection, file_id):
-            renewed.set_embedder(*embedder)
+            renewed.set_embedder(embedder)
     renewed.end("COMMIT")
     try:
         (before,) = connection.execute("SELECT count(*) FROM entries INDEXED BY entries_by_id").fetchone()

@@ -19,7 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from .app import application
 from .config import DEFAULT_API_KEY, DEFAULT_CACHE_ID, DEFAULT_THRESHOLD, CacheConfig, ServerConfig
 from .connections import MAX_CONNECTIONS, Connections
-from .embedders import Embedder, WordLlamaEmbedder
+from .embedders import Embedder, MiniLMEmbedder, WordLlamaEmbedder
 from .engine import Cache
 from .grouped import Grouped
 from .hosts import AllowedHosts
@@ -89,7 +89,7 @@ class LocalServer:
     ``port`` say where to listen; port 0, the default, is any free port. ``threshold`` (0.5 to 1.0, default
     0.85) is the similarity threshold of a search that gives none. ``ttl_millis`` is how long an entry lives,
     in milliseconds, if `set` gives no time (default None: for ever). ``db`` is the SQLite file that keeps
-    the entries; without it they end with the server. ``embedder`` is a `WordLlamaEmbedder` by default; an
+    the entries; without it they end with the server. ``embedder`` is a `MiniLMEmbedder` by default; an
     embedder works for one server at a time. ``caches`` sets up several caches, in place of ``attributes``,
     ``cache_id``, ``api_key``, ``threshold`` and ``ttl_millis``; the server's ``api_key`` and ``cache_id``
     are then those of the first cache. ``allowed_hosts`` and ``max_connections`` are as in `ServerConfig`.
@@ -134,7 +134,7 @@ class LocalServer:
             allowed_hosts=cast("tuple[str, ...]", allowed_hosts),
             max_connections=max_connections,
         )
-        self._embedder = WordLlamaEmbedder() if embedder is None else embedder
+        self._embedder = MiniLMEmbedder() if embedder is None else embedder
         self._thread: _ServerThread | None = None
 
     @property

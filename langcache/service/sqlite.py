@@ -11,12 +11,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from .calibration import unrelated_cosine
 from .config import CacheConfig
 from .embedders import Embedder, Vectors
 from .index import Index
 from .memory import MemoryStore, enough_memory
 from .sqlite_errors import reason_of
 from .sqlite_file import NEVER, Commit, SqliteFile, Step
+from .sqlite_rows import EmbeddedWith
 from .store import Entry, Found, StoreError, now_millis
 from .vectors import checked_row, embed
 
@@ -56,7 +58,7 @@ class Database:
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, "langcache-sqlite")  # one: a connection belongs to a thread
         self._stores: dict[str, SqliteStore] = {}
-        self.search_threads = ThreadPoolExecutor(1, "langcache-search")
+        self._search_threads = ThreadPoolExecutor(1, "langcache-search")
         self._pending: list[_Change] = []
         self._committing = False
         self._closed = False
@@ -70,7 +72,7 @@ class Database:
         Raises `EmbedderError` if its prompts have to be embedded again and that fails; the file is unchanged.
         """
         self._loop = asyncio.get_running_loop()
-        self._embedded_with = (self._embedder.name, self._embedder.dimensions)
+        self._embedded_with = EmbeddedWith(self._embedder.name, self._embedder.dimensions)
         try:
             await self._run(self._file.open, self._embedded_with, self._clock())
         except BaseException:
@@ -78,6 +80,7 @@ class Database:
             raise
         try:
             await self._embed_again()
+            self._unrelated = await self._calibrate()
             await self.change(lambda _: None)  # learns when the next entry expires
         except BaseException:
             await self.close()
@@ -121,11 +124,11 @@ class Database:
 
     def new_index(self) -> Index:
         """An index for vectors of this database's embedder."""
-        return Index(self._embedded_with[1], self.now)
+        return Index(self._embedded_with.dimensions, self.now)
 
     async def close(self) -> None:
         """Finish what was begun and close the file."""
-        await asyncio.to_thread(self.search_threads.shutdown)
+        await asyncio.to_thread(self._search_threads.shutdown)
         try:
             # Changes are made in order, so this is the last.
             await asyncio.wait([self.change(lambda _: None)])
@@ -195,7 +198,8 @@ class Database:
     async def _embed_again(self) -> None:
         """Replace vectors that another embedder made: all vectors of the file, or none if it fails."""
         before = await self._run(self._file.embedded_with)
-        if before == self._embedded_with:
+        now = self._embedded_with
+        if before is not None and (before.name, before.dimensions) == (now.name, now.dimensions):
             return
         await self._run(self._file.begin)
         try:
@@ -203,7 +207,7 @@ class Database:
             if count:
                 _log.warning(
                     "%s was made with the embedder %s; embedding its %d prompts anew with %s",
-                    *(self._file.path, "that it no longer names" if before is None else before[0]),
+                    *(self._file.path, "that it no longer names" if before is None else before.name),
                     *(count, self._embedder.name),
                 )
             last = 0
@@ -215,11 +219,25 @@ class Database:
                     for row, vector in zip(rows, vectors, strict=True)
                 ]
                 await self._run(self._file.replace, renewed)
-            await self._run(self._file.set_embedder, *self._embedded_with)
+            await self._run(self._file.set_embedder, now)
         except BaseException:
             await self._run(self._file.end, "ROLLBACK")
             raise
         await self._run(self._file.end, "COMMIT")
+
+    async def _calibrate(self) -> float:
+        """The cosine of unrelated prompts: the file's own, so that its scores stay, or a new one."""
+        known = await self._run(self._file.embedded_with)
+        if known is not None and known.unrelated_cosine is not None:
+            return known.unrelated_cosine
+        measured = await unrelated_cosine(self._embedder)
+        renewed = msgspec.structs.replace(self._embedded_with, unrelated_cosine=measured)
+        await self.change(lambda file: file.set_embedder(renewed))
+        return measured
+
+    def new_store(self, index: Index) -> MemoryStore:
+        """A store in memory with the entries of an index."""
+        return MemoryStore(index, self._unrelated, self._search_threads)
 
 
 class SqliteStore:
@@ -284,7 +302,7 @@ class SqliteStore:
         return self._memory
 
     def _install(self, index: Index) -> None:
-        self._memory = MemoryStore(index, self._database.search_threads)
+        self._memory = self._database.new_store(index)
 
     async def _delete(self, entry_ids: Sequence[str]) -> int:
         return await self._database.change(

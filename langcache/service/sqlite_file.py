@@ -21,8 +21,9 @@ from .sqlite_rows import (
     INSERT,
     REPLACE,
     SELECT,
+    EmbeddedWith,
     Row,
-    embedder_checksum,
+    embedder_values,
     read_embedder,
     read_id,
     read_row,
@@ -42,7 +43,8 @@ _APPLICATION_ID = 0x4C43_4C31  # "LCL1"
 _SCHEMA_VERSION = 2
 _SCHEMA = (
     "CREATE TABLE file (id BLOB NOT NULL DEFAULT x'{0}')",
-    "CREATE TABLE embedder (name TEXT NOT NULL, dimensions INTEGER NOT NULL, checksum INTEGER NOT NULL)",
+    "CREATE TABLE embedder (name TEXT NOT NULL, dimensions INTEGER NOT NULL, unrelated_cosine REAL, "
+    "checksum INTEGER NOT NULL)",
     "CREATE TABLE entries (number INTEGER PRIMARY KEY, cache_id TEXT NOT NULL, id TEXT NOT NULL, "
     "prompt TEXT NOT NULL, response TEXT NOT NULL, attributes TEXT NOT NULL, expires_at INTEGER, "
     "vector BLOB NOT NULL, checksum INTEGER NOT NULL)",
@@ -87,7 +89,7 @@ class SqliteFile:
         self._next_expiry = NEVER
         self._reserve = beside(path, "-reserve")
 
-    def open(self, embedded_with: tuple[str, int], now: int) -> None:
+    def open(self, embedded_with: EmbeddedWith, now: int) -> None:
         """Open the file, or create it with 0600. Raises `StoreError` and `sqlite3.Error` if it can't be used.
 
         A file that is refused is not changed.
@@ -134,15 +136,15 @@ class SqliteFile:
         """Close the file, with all of the log in it."""
         self._connection.close()
 
-    def embedded_with(self) -> tuple[str, int] | None:
-        """Name and dimensions of the embedder that made the vectors. None if the file does not say so."""
+    def embedded_with(self) -> EmbeddedWith | None:
+        """The embedder that made the vectors. None if the file does not say so."""
         return read_embedder(self._connection, self._id)
 
-    def set_embedder(self, name: str, dimensions: int) -> None:
+    def set_embedder(self, embedded_with: EmbeddedWith) -> None:
         """Say which embedder made the vectors."""
-        checksum = embedder_checksum(self._id, name.encode(), dimensions)
+        values = embedder_values(self._id, embedded_with)
         self._connection.execute("DELETE FROM embedder")
-        self._connection.execute("INSERT INTO embedder VALUES (?, ?, ?)", (name, dimensions, checksum))
+        self._connection.execute("INSERT INTO embedder VALUES (?, ?, ?, ?)", values)
 
     def begin(self) -> None:
         """Begin a transaction of several calls."""
@@ -380,7 +382,7 @@ class SqliteFile:
         if connection.execute(same_id).fetchall() != [(1,)]:
             raise damaged(self.path, "its parts, or its -wal file, belong to different databases")
 
-    def _make_schema(self, embedded_with: tuple[str, int]) -> None:
+    def _make_schema(self, embedded_with: EmbeddedWith) -> None:
         # Before the file has a log, so that the file's id is never in the log alone.
         self._connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         self._connection.execute("PRAGMA synchronous = FULL")
@@ -390,7 +392,7 @@ class SqliteFile:
             self._connection.execute(statement.format(file_id))
         self._connection.execute("INSERT INTO file DEFAULT VALUES")
         self._id = read_id(self._connection)
-        self.set_embedder(*embedded_with)
+        self.set_embedder(embedded_with)
         self._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         self._connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
         self._connection.execute("COMMIT")

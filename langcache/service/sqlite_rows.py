@@ -17,8 +17,9 @@ __all__ = [
     "INSERT",
     "REPLACE",
     "SELECT",
+    "EmbeddedWith",
     "Row",
-    "embedder_checksum",
+    "embedder_values",
     "read_embedder",
     "read_id",
     "read_row",
@@ -33,6 +34,15 @@ SELECT = f"SELECT {_COLUMNS} FROM entries"  # noqa: S608 (all of it is written h
 
 _encode_attributes = msgspec.json.Encoder().encode
 _decode_attributes = msgspec.json.Decoder(dict[str, str]).decode
+
+
+class EmbeddedWith(msgspec.Struct, frozen=True):
+    """The embedder that made the vectors of a file."""
+
+    name: str
+    dimensions: int
+    unrelated_cosine: float | None = None
+    """The cosine of unrelated prompts, from which similarity counts. None: it was not measured yet."""
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -79,21 +89,27 @@ def read_id(connection: sqlite3.Connection) -> int:
     return int.from_bytes(file_id, "big")
 
 
-def read_embedder(connection: sqlite3.Connection, file_id: int) -> tuple[str, int] | None:
-    """Name and dimensions of the embedder that made the vectors. None if the file does not say so."""
-    row = connection.execute("SELECT name, dimensions, checksum FROM embedder").fetchone()
+def embedder_values(file_id: int, embedded_with: EmbeddedWith) -> tuple[Any, ...]:
+    """The values of the row that names the embedder, with its checksum."""
+    name, dimensions, unrelated = msgspec.structs.astuple(embedded_with)
+    return name, dimensions, unrelated, _embedder_checksum(file_id, name.encode(), dimensions, unrelated)
+
+
+def read_embedder(connection: sqlite3.Connection, file_id: int) -> EmbeddedWith | None:
+    """The embedder that made the vectors. None if the file does not say so."""
+    query = "SELECT name, dimensions, unrelated_cosine, checksum FROM embedder"
+    row = connection.execute(query).fetchone()
     try:
-        name, dimensions, checksum = row
-        if checksum == embedder_checksum(file_id, name, dimensions):
-            return name.decode(), dimensions
+        name, dimensions, unrelated, checksum = row
+        if checksum == _embedder_checksum(file_id, name, dimensions, unrelated):
+            return EmbeddedWith(name.decode(), dimensions, unrelated)
     except (TypeError, ValueError):
         pass
     return None
 
 
-def embedder_checksum(file_id: int, name: bytes, dimensions: int) -> int:
-    """The checksum of the row that names the embedder."""
-    return zlib.crc32(b"%d %s" % (dimensions, name), file_id)
+def _embedder_checksum(file_id: int, name: bytes, dimensions: int, unrelated: float | None) -> int:
+    return zlib.crc32(b"%d %a %b" % (dimensions, unrelated, name), file_id)
 
 
 def _checksum(

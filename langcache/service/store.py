@@ -55,9 +55,10 @@ class Store(Protocol):
         ...
 
     async def nearest(self, vector: Vectors, attributes: Mapping[str, str], limit: int) -> Found:
-        """Up to ``limit`` entries whose vectors are nearest. Similarity is (1 + cos) / 2, to 6 decimals.
+        """Up to ``limit`` entries whose vectors are nearest.
 
-        Raises `EmbedderError` for a vector that `add` would not take.
+        Similarity is (1 + cos) / 2, to 6 decimals, counted from the cosine of unrelated prompts: see
+        ``langcache.service.calibration``. Raises `EmbedderError` for a vector that `add` would not take.
         """
         ...
 

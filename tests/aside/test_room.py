@@ -37,7 +37,7 @@ def run(code, *arguments):
 
 def test_a_client_loads_nothing_that_only_some_calls_use():
     loaded = run("import sys; from langcache import LangCache; print(*sys.modules)").split()
-    unused = {"langcache.aside.guard", "langcache.aside.guard.words", "opentelemetry", "pydantic", "numpy"}
+    unused = {"langcache.matching.guard", "langcache.matching.features", "opentelemetry", "pydantic", "numpy"}
     assert not unused.intersection(loaded)
 
 

@@ -25,6 +25,7 @@ FROM_THE_TOP = [
     "client",
     "many",
     "aside",
+    "matching",
     "_portal",
     "_call",
     "telemetry",

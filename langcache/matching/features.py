@@ -1,0 +1,179 @@
+"""What two questions have in common and what sets them apart, as the numbers that `score` weighs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import combinations
+
+from .guard import difference
+from .guard.opposites import stem
+from .guard.spelling import respell
+from .guard.words import NUMBERS, SMALL_WORDS
+from .lexicon import contrasts, meaning
+from .tidy import mended, without_politeness
+
+__all__ = ["ALIGNED", "COSINE", "LEXICAL", "Reading", "compared", "is_content", "lexical"]
+
+LEXICAL = {
+    "least_alone": -1,
+    "most_alone": -1,
+    "none_alone": 1,
+    "one_contains": 1,
+    "one_exchanged": 0,
+    "synonyms": 1,
+    "contrasts": -1,
+    "shared": 0,
+    "trigrams": 0,
+    "same_question_word": 1,
+    "other_question_word": -1,
+    "order": 1,
+    "numbers_exchanged": -1,
+    "numbers_alone": -1,
+    "names_exchanged": -1,
+    "names_alone": -1,
+    "length_ratio": 1,
+    "length": 0,
+    "guard": -1,
+    "guard_numbers": -1,
+    "guard_dates": -1,
+    "guard_units": -1,
+    "guard_symbols": -1,
+    "guard_negated": -1,
+    "guard_opposites": -1,
+    "guard_names": -1,
+    "guard_direction": -1,
+}
+"""The features that need no model, each with the sign that its weight may have: 1, -1, or 0 for either.
+
+What can only speak for one answer, such as a synonym, must not be taken for the contrary because the pairs
+of one set happen to be made so. "Alone" counts the words with a meaning that only one of the texts has.
+"""
+COSINE = {"cosine": 1, "cosine_squared": 0}
+"""The features that an embedder gives: the cosine of the vectors, counted from that of unrelated prompts."""
+ALIGNED = {
+    "least": 1,
+    "greater_least": 1,
+    "least_alone_cosine": 1,
+    "mean_alone_cosine": 1,
+    "exchanged_cosine": 1,
+}
+"""The features that vectors of words give (`langcache.service.alignment`)."""
+
+_GUARD = tuple(name.removeprefix("guard_") for name in LEXICAL if name.startswith("guard_"))
+_TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*")
+_QUESTION_WORDS = {
+    word: words[0]
+    for line in (
+        "how",
+        "what",
+        "which",
+        "where",
+        "when",
+        "why",
+        "who whom whose",
+        "can could may",
+        "is are was were",
+        "do does did",
+        "will would",
+        "should",
+    )
+    for words in (line.split(),)
+    for word in words
+}
+_MORE_SMALL_WORDS = """
+about am any been being by from get getting got had has having here into i'm i've i'd i'll it's just let's me
+my myself now off onto our ours out over really than that's then there's too up very what's where's who's
+how's while your you're you've yours im ive dont doesn't don't
+"""
+_WITH_A_MEANING = "until plan recipe recipes best cheap good write compare translate convert"
+_SMALL = (SMALL_WORDS | frozenset(_MORE_SMALL_WORDS.split())) - frozenset(_WITH_A_MEANING.split())
+
+
+def is_content(word: str) -> bool:
+    """Whether a word, in small letters, says something of a question's subject."""
+    return word not in _SMALL and any(map(str.isalnum, word))
+
+
+class Reading:
+    """What can be said of a text on its own."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        spelt = respell(text)
+        tokens: list[str] = _TOKEN.findall(spelt)
+        self.words = [NUMBERS.get(word, word) for word in map(str.lower, tokens)]
+        self.content = list(dict.fromkeys(stem(word) for word in self.words if word not in _SMALL))
+        self.asks = next((_QUESTION_WORDS[word] for word in self.words[:4] if word in _QUESTION_WORDS), "")
+        joined = f" {' '.join(self.words)} "
+        self.trigrams = frozenset(joined[at : at + 3] for at in range(len(joined) - 2))
+        self.numbers = frozenset(word for word in self.words if word[0].isdigit())
+        capitals = () if spelt.isupper() else (token.lower() for token in tokens[1:] if token[0].isupper())
+        self.names = frozenset(stem(word) for word in capitals if word not in _SMALL)
+        self.is_english = text.isascii() or any(word in _SMALL for word in self.words)
+
+
+def compared(one: str, other: str) -> tuple[Reading, Reading]:
+    """Two texts without politeness, with the second's words where the first has a slip of the keyboard."""
+    ours, theirs = without_politeness(one), without_politeness(other)
+    return Reading(mended(ours, theirs)), Reading(theirs)
+
+
+def lexical(one: Reading, other: Reading) -> list[float]:
+    """The values of `LEXICAL`, in its order. The same for two texts in either order."""
+    shared = set(one.content) & set(other.content)
+    ours = [word for word in one.content if word not in shared]
+    theirs = [word for word in other.content if word not in shared]
+    exchanged = len(ours) == len(theirs) == 1
+    contrasting = sum(any(contrasts(word, another) for another in theirs) for word in ours)
+    synonyms = 0
+    for word in tuple(ours):
+        same = next((another for another in theirs if meaning(word, another)), None)
+        if same is not None:
+            ours.remove(word)
+            theirs.remove(same)
+            synonyms += 1
+    least, most = sorted((len(ours), len(theirs)))
+    content = len(one.content) + len(other.content)
+    trigrams = len(one.trigrams) + len(other.trigrams)
+    shorter, longer = sorted((len(one.words), len(other.words)))
+    numbers = one.numbers - other.numbers, other.numbers - one.numbers
+    names = one.names - set(other.content), other.names - set(one.content)
+    reason = difference(one.text, other.text)
+    kind = "" if reason is None else _kind(reason)
+    return [
+        min(least, 4),
+        min(most, 6),
+        float(not most and reason is None),
+        float(not least),
+        float(exchanged),
+        min(synonyms, 3),
+        min(contrasting, 2),
+        2 * (len(shared) + synonyms) / content if content else 1.0,
+        2 * len(one.trigrams & other.trigrams) / trigrams if trigrams else 1.0,
+        float(bool(one.asks) and one.asks == other.asks),
+        float(bool(one.asks and other.asks) and one.asks != other.asks),
+        _order([word for word in one.content if word in shared], other.content),
+        float(all(numbers)),
+        float(any(numbers)),
+        float(all(names)),
+        float(any(names)),
+        shorter / longer if longer else 1.0,
+        min(longer, 30) / 10,
+        float(reason is not None),
+        *(float(kind == each) for each in _GUARD),
+    ]
+
+
+def _kind(reason: str) -> str:
+    kind = reason.partition(":")[0]
+    return {"one is negated and the other is not": "negated", "versions": "symbols"}.get(kind, kind)
+
+
+def _order(ours: Sequence[str], theirs: Sequence[str]) -> float:
+    """The share of pairs of shared words that come in the same order in both texts."""
+    if len(ours) < 2:
+        return 1.0
+    place = {word: at for at, word in enumerate(theirs)}
+    pairs = [place[word] < place[another] for word, another in combinations(ours, 2)]
+    return sum(pairs) / len(pairs)

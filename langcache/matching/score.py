@@ -1,0 +1,79 @@
+"""How likely one question has the answer to another, and the similarity that stands for it.
+
+The likelihood comes from a logistic regression over `features`, whose weights are in ``weights.json``. They
+are fitted by ``tests/quality/fit.py``; there are three sets of them, for what is known of a pair: the two
+texts alone, the cosine of their vectors too, or vectors for each of their words as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from operator import mul
+from pathlib import Path
+
+import msgspec
+
+from .features import ALIGNED, COSINE, LEXICAL, Reading
+from .guard import difference
+
+__all__ = ["FEATURES", "REPEATED", "STRICT", "is_repeated", "is_verifiable", "likelihood", "similarity_of"]
+
+FEATURES = {
+    "texts": tuple(LEXICAL),
+    "cosine": (*LEXICAL, *COSINE),
+    "words": (*LEXICAL, *COSINE, *ALIGNED),
+}
+"""The features of each set of weights."""
+
+REPEATED = 0.99
+"""The similarity of questions that differ in politeness, punctuation and slips of the keyboard only."""
+
+STRICT = 0.9
+"""The similarity of a likelihood of 2/3: a threshold for those who would rather miss than be wrong."""
+
+_EVEN = 0.85
+"""The similarity of a likelihood of 0.5, which is the default threshold of a local service."""
+_MOST_WORDS = 40
+_MOST = 0.989
+"""More is for questions that are the same."""
+
+
+class _Weights(msgspec.Struct, forbid_unknown_fields=True):
+    intercept: float
+    weights: dict[str, float]
+
+
+def likelihood(kind: str, values: Sequence[float]) -> float:
+    """How likely the answers to two questions are one, 0 to 1, from the values of ``FEATURES[kind]``."""
+    intercept, weights = _weights(kind)
+    total = intercept + sum(map(mul, weights, values))
+    return 1 / (1 + math.exp(-max(total, -700)))
+
+
+def similarity_of(likelihood: float) -> float:
+    """The similarity for a likelihood: 0 for 0, 0.85 for 0.5, 0.9 for 2/3; in straight lines."""
+    if likelihood < 0.5:
+        return likelihood * 2 * _EVEN
+    return min(_EVEN + (likelihood - 0.5) * 2 * (1 - _EVEN), _MOST)
+
+
+def is_verifiable(one: Reading, other: Reading) -> bool:
+    """Whether the weights say anything of two texts: they are English, and not long.
+
+    Beyond some 20 words in each, the cosine of two texts tells more than their words.
+    """
+    return one.is_english and other.is_english and len(one.words) + len(other.words) <= _MOST_WORDS
+
+
+def is_repeated(one: Reading, other: Reading) -> bool:
+    """Whether two texts have the same words, once politeness and slips of the keyboard are set aside."""
+    return bool(one.words) and one.words == other.words and difference(one.text, other.text) is None
+
+
+@cache
+def _weights(kind: str) -> tuple[float, tuple[float, ...]]:
+    path = Path(__file__).with_name("weights.json")
+    found = msgspec.json.decode(path.read_bytes(), type=dict[str, _Weights])[kind]
+    return found.intercept, tuple(found.weights[name] for name in FEATURES[kind])

@@ -1,0 +1,117 @@
+"""What people add to a question without changing it: greetings, thanks, politeness and typing errors."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+__all__ = ["is_slip", "mended", "without_politeness"]
+
+_END = r"(?:[\s,.!:;\u2013\u2014-]+|$)"
+_OPENING = re.compile(
+    r"\s*(?:"
+    r"(?:hi|hiya|hello|hey|heya|howdy|greetings|good\s+(?:morning|afternoon|evening|day))"
+    r"(?:\s+(?:there|all|team|everyone|everybody|folks|guys|again))?"
+    r"|(?:i\s+)?hope\s+(?:you(?:'re|\s+are)|all\s+is|this\s+finds\s+you)(?:\s+(?:doing|keeping))?"
+    r"\s+(?:well|good|fine)"
+    r"|sorry(?:\s+to\s+bother(?:\s+you)?)?|excuse\s+me|pardon(?:\s+me)?"
+    r"|(?:just\s+)?(?:a\s+|one\s+)?quick\s+(?:one|question)|(?:a\s+|one\s+)?question(?=\s*[,:])"
+    r"|(?:please|pls|plz|kindly)|(?:um+|uh+|erm?|hmm+|ok|okay|so|well)(?=[\s,.]*,)"
+    r"|thanks|thank\s+you|(?:i(?:'m|\s+am|\s+was)\s+)?just\s+(?:wondering|curious)(?=\s*[,:\u2013\u2014-])"
+    r")" + _END,
+    re.IGNORECASE,
+)
+_ASKING = re.compile(
+    r"\s*(?:"
+    r"(?:can|could|would|will)\s+(?:you|anyone|someone|somebody)\s+(?:please\s+|kindly\s+|possibly\s+)?"
+    r"(?:tell\s+me|explain(?:\s+to\s+me)?|let\s+me\s+know|help\s+me\s+(?:understand|find\s+out)|remind\s+me)"
+    r"|(?:please\s+|kindly\s+|just\s+)?(?:tell\s+me|let\s+me\s+know)"
+    r"|(?:i\s+(?:just\s+)?(?:want|need|would\s+like|wanted)|i'd\s+(?:just\s+)?(?:like|love))"
+    r"\s+to\s+(?:know|ask|find\s+out)"
+    r"|(?:i(?:'m|\s+am|\s+was)\s+)?(?:just\s+)?(?:wondering|curious)|do(?:es)?\s+(?:you|anyone|anybody)\s+know"
+    r"|(?:do\s+you\s+have\s+)?any\s+idea|may\s+i\s+(?:know|ask)|can\s+i\s+ask"
+    r")(?:\s+please)?[\s,:]+",
+    re.IGNORECASE,
+)
+_CLOSING = re.compile(
+    r"[\s,.;!?\u2013\u2014-]+(?:"
+    r"(?:many\s+|much\s+)?(?:thanks|thank\s+you|thx|cheers|ty)"
+    r"(?:\s+(?:in\s+advance|a\s+lot|a\s+million|a\s+bunch|again"
+    r"|so\s+much|very\s+much|you|for\s+(?:your|the|any)\s+help))*"
+    r"|(?:please|pls|plz)|(?:if\s+)?you\s+(?:don't\s+mind|please)|asap"
+    r"|(?:any\s+)?help\s+(?:is\s+|would\s+be\s+)?(?:much\s+|greatly\s+)?appreciated"
+    r"|(?:please\s+)?help(?:\s+me)?(?:\s+please)?"
+    r")\s*[.!?]*\s*$",
+    re.IGNORECASE,
+)
+_WITHIN = re.compile(
+    r"(?<=\w)\s+(?:please|pls|plz|kindly)\s+(?=\w)|\s*,\s*(?:please|pls|plz|kindly)\s*,\s*", re.IGNORECASE
+)
+
+
+def without_politeness(text: str) -> str:
+    """A question without greetings, thanks and politeness; the text itself if nothing else is left."""
+    left = text
+    while True:
+        before = left
+        for rule in (_OPENING, _ASKING):
+            if (found := rule.match(left)) and found.end() > 0:
+                left = left[found.end() :]
+        if found := _CLOSING.search(left):
+            left = left[: found.start()]
+        if left == before:
+            break
+    left = _WITHIN.sub(" ", left)
+    return left if any(map(str.isalnum, left)) else text
+
+
+def is_slip(one: str, other: str) -> bool:
+    """Whether two words in small letters differ by one slip of the keyboard, as far as spelling can tell.
+
+    A slip is a letter left out, doubled or put in, two neighbours swapped, or, in words of six letters or
+    more, one letter for another; the first letter is right. Words that are both English are none.
+    """
+    if one == other or min(len(one), len(other)) < 4 or one[0] != other[0] or not (one + other).isalpha():
+        return False
+    short, long = sorted((one, other), key=len)
+    if len(long) - len(short) > 1:
+        return False
+    at = next((i for i, (x, y) in enumerate(zip(short, long, strict=False)) if x != y), len(short))
+    if len(short) < len(long):
+        slip = short[at:] == long[at + 1 :] and len(long) > 4
+    else:
+        swapped = short[at : at + 2] == long[at : at + 2][::-1] and short[at + 2 :] == long[at + 2 :]
+        slip = swapped or (len(short) > 5 and short[at + 1 :] == long[at + 1 :] and at + 1 < len(short))
+    return slip and not {one, other} <= _confusable()
+
+
+@cache
+def _confusable() -> frozenset[str]:
+    """The English words that are one slip away from another one."""
+    return frozenset(Path(__file__).with_name("confusable.txt").read_text("ascii").split())
+
+
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def mended(text: str, other: str) -> str:
+    """A text with the words of another one where it differs from them by a slip of the keyboard only."""
+    ours = {word.lower() for word in _WORD.findall(text)}
+    theirs = {word.lower() for word in _WORD.findall(other)}
+    slips: dict[str, str] = {}
+    missing = theirs - ours
+    for word in ours - theirs:
+        for right in missing:
+            if is_slip(word, right):
+                slips[word] = right
+                break
+    if not slips:
+        return text
+    return _WORD.sub(lambda found: _as_written(found[0], slips.get(found[0].lower())), text)
+
+
+def _as_written(word: str, right: str | None) -> str:
+    if right is None:
+        return word
+    return right.upper() if word.isupper() else right.capitalize() if word[0].isupper() else right

@@ -1,0 +1,36 @@
+"""The client's last word on a hit: `verifier`, which compares the texts of a question and of an entry."""
+
+from __future__ import annotations
+
+from ..models import CacheEntry
+from .features import compared, lexical
+from .score import is_repeated, is_verifiable, likelihood
+
+__all__ = ["are_equal", "verifier"]
+
+_LEAST = 0.5
+
+
+def verifier(question: str, entry: CacheEntry) -> bool:
+    """Whether an entry may answer a question, for ``accept=verifier``, which is the default.
+
+    It weighs what the question and the entry's prompt have in common and what only one of them has: words,
+    synonyms and opposites, numbers, names, negations, symbols. It needs no model, knows English, and takes
+    about 0.3 ms; texts that are equal but for case and spacing take nothing. Greetings, politeness and slips
+    of the keyboard make no difference. It does not look at ``entry.similarity``, which stands for something
+    else with each service, and accepts what it can't judge: texts of more than some 20 words each, and other
+    languages.
+    """
+    if are_equal(question, entry.prompt):
+        return True
+    one, other = compared(question, entry.prompt)
+    return (
+        not is_verifiable(one, other)
+        or is_repeated(one, other)
+        or likelihood("texts", lexical(one, other)) >= _LEAST
+    )
+
+
+def are_equal(one: str, other: str) -> bool:
+    """Whether two texts are equal but for case and spacing."""
+    return one == other or one.casefold().split() == other.casefold().split()

@@ -1,0 +1,67 @@
+"""One thread that embeds, for every event loop of the process, what is waiting at the same moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from .base import Vectors
+
+__all__ = ["Batches"]
+
+T = TypeVar("T")
+
+_TEXTS_AT_ONCE = 32
+"""How many texts of different calls are embedded together. Nobody's call waits for more than these."""
+
+
+class Batches:
+    """Calls a blocking function with the texts of all calls that wait, on a thread of its own.
+
+    One thread, since two on busy processors make each other slower than one alone.
+    """
+
+    def __init__(self, embed: Callable[[Sequence[str]], Vectors]) -> None:
+        self._embed = embed
+        self._waiting: deque[tuple[Sequence[str], Future[Vectors]]] = deque()
+        self._thread = ThreadPoolExecutor(1, "langcache-embedder")
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """The rows for these texts. Raises what the function raises."""
+        future: Future[Vectors] = Future()
+        self._waiting.append((texts, future))
+        self._thread.submit(self._embed_waiting)
+        return await asyncio.wrap_future(future)
+
+    async def run(self, function: Callable[[Sequence[str]], T], texts: Sequence[str]) -> T:
+        """Call another function on the same thread, after the calls that wait."""
+        return await asyncio.wrap_future(self._thread.submit(function, texts))
+
+    def close(self) -> None:
+        """End the thread after the calls that wait."""
+        self._thread.shutdown(wait=False)
+
+    def _embed_waiting(self) -> None:
+        """Embed what waits, oldest first. Finds nothing if an earlier call took it along."""
+        texts: list[str] = []
+        taken: list[tuple[int, Future[Vectors]]] = []
+        while self._waiting and (not taken or len(texts) + len(self._waiting[0][0]) <= _TEXTS_AT_ONCE):
+            own, future = self._waiting.popleft()
+            if future.set_running_or_notify_cancel():
+                taken.append((len(own), future))
+                texts.extend(own)
+        if not taken:
+            return
+        try:
+            vectors = self._embed(texts)
+        except BaseException as error:
+            for _, future in taken:
+                future.set_exception(error)
+            return
+        start = 0
+        for count, future in taken:
+            future.set_result(vectors[start : start + count])
+            start += count

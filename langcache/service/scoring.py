@@ -1,0 +1,66 @@
+"""The similarity of a semantic hit: one score, from what the embedder says and what the two texts say."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+from ..matching.features import compared, lexical
+from ..matching.score import REPEATED, is_repeated, is_verifiable, likelihood, similarity_of
+from ..matching.verifier import are_equal
+from .alignment import Words, aligned, words_of
+from .embedders import Embedder, WordVectors
+
+__all__ = ["Scorer"]
+
+_WordVectors: TypeAlias = Callable[[Sequence[str]], Awaitable[list[WordVectors]]]
+
+_DECIMALS = 6
+
+
+class Scorer:
+    """Gives each candidate for a prompt its similarity, 0 to 1.
+
+    - 1.0: equal but for case and spacing. 0.99: but for politeness, punctuation and slips of the keyboard,
+      too.
+    - Otherwise it stands for the likelihood that the one answer is the other's: 0.85 for 0.5, 0.9 for 2/3.
+      The weights are fitted to pairs in English, so it means the same with every embedder.
+    - For texts that the weights say nothing of (`langcache.matching.score.is_verifiable`), it is
+      (1 + cos) / 2, counted from the cosine of unrelated prompts.
+
+    An embedder with a method ``word_vectors`` tells how well words match as well.
+    """
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._compares_texts: bool = getattr(embedder, "compare_texts", True)
+        self._word_vectors: _WordVectors | None = getattr(embedder, "word_vectors", None)
+
+    async def similarities(self, prompt: str, candidates: Sequence[tuple[float, str]]) -> list[float]:
+        """The similarity of each candidate, given (1 + cos) / 2 and its prompt. Raises `EmbedderError`."""
+        if not self._compares_texts:
+            return [similarity for similarity, _ in candidates]
+        ours: Words | None = None
+        similarities: list[float] = []
+        for similarity, stored in candidates:
+            if are_equal(prompt, stored):
+                similarities.append(1.0)
+                continue
+            one, other = compared(prompt, stored)
+            if not is_verifiable(one, other):
+                similarities.append(similarity)
+                continue
+            if is_repeated(one, other):
+                similarities.append(REPEATED)
+                continue
+            cosine = 2 * similarity - 1
+            values = [*lexical(one, other), cosine, cosine**2]
+            kind = "cosine"
+            if self._word_vectors is not None:
+                if ours is None:
+                    ours = words_of((await self._word_vectors([prompt]))[0])
+                theirs = words_of((await self._word_vectors([stored]))[0])
+                if ours.stems and theirs.stems:
+                    values += aligned(ours, theirs)
+                    kind = "words"
+            similarities.append(round(similarity_of(likelihood(kind, values)), _DECIMALS))
+        return similarities
