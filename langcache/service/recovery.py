@@ -14,7 +14,7 @@ import msgspec
 
 from .sqlite_errors import SQLITE_ERRORS, DamagedError, beside, connect, reason_of
 from .sqlite_file import PAGE_BYTES, SqliteFile
-from .sqlite_rows import SELECT, Row, read_embedder, read_id, read_row
+from .sqlite_rows import SELECT, EmbeddedWith, Row, read_embedder, read_id, read_row
 from .store import StoreError
 from .wal import wal_state
 

@@ -31,7 +31,7 @@ def store(threads):
     """A store of 3,000 entries, so many that searches may wait for each other."""
     index = Index(2)
     index.add([entry(f"{i}") for i in range(3_000)], np.tile(NORTH, (3_000, 1)))
-    return MemoryStore(index, threads)
+    return MemoryStore(index, threads=threads)
 
 
 @pytest.fixture
