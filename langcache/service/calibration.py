@@ -11,8 +11,9 @@ import logging
 
 import numpy as np
 
-from .embedders import Embedder, EmbedderError
+from .embedders import Embedder
 from .readable import embed_readable
+from .vectors import checked
 
 __all__ = ["UNRELATED_PROMPTS", "calibrated", "measure_unrelated", "unrelated_cosine"]
 
@@ -98,13 +99,11 @@ async def unrelated_cosine(embedder: Embedder) -> float:
 async def measure_unrelated(embedder: Embedder) -> float:
     """The median cosine of any two of `UNRELATED_PROMPTS`; 0 if the embedder can read none of them."""
     vectors, _ = await embed_readable(embedder, UNRELATED_PROMPTS)
+    vectors = checked(vectors, (len(UNRELATED_PROMPTS), embedder.dimensions))
     vectors = vectors[vectors.any(axis=1)]
     if len(vectors) < 2:
         return 0.0
-    median = float(np.median((vectors @ vectors.T)[np.triu_indices(len(vectors), 1)]))
-    if not np.isfinite(median):
-        raise EmbedderError(f"the embedder {embedder.name} gives vectors with numbers that are not finite")
-    return median
+    return float(np.median((vectors @ vectors.T)[np.triu_indices(len(vectors), 1)]))
 
 
 def calibrated(similarity: float, unrelated: float) -> float:

@@ -257,7 +257,7 @@ from langcache.service.sqlite import Database
 from langcache.service.store import Entry
 
 class Embedder:
-    name, dimensions = "angle", 2
+    name, dimensions, unrelated_cosine = "angle", 2, 0.0
 
 async def main(path, first):
     database = Database(Path(path), Embedder())

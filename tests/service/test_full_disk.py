@@ -124,7 +124,7 @@ from langcache.service.sqlite import Database
 from langcache.service.store import Entry
 
 class Embedder:
-    name, dimensions = "angle", 2
+    name, dimensions, unrelated_cosine = "angle", 2, 0.0
 
 V = np.array([1, 0], np.float32)
 

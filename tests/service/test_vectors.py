@@ -41,6 +41,7 @@ class Giving:
 
     name = "giving"
     dimensions = 2
+    unrelated_cosine = 0.0  # so that nothing is embedded before a test has said what it gives
     gives: object = None
 
     async def start(self):
