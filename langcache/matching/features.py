@@ -72,12 +72,12 @@ class Reading:
         self.text = text
         spelt = respell(text)
         tokens: list[str] = _TOKEN.findall(spelt)
-        self.words = [NUMBERS.get(word, word) for word in map(str.lower, tokens)]
+        self.words = [NUMBERS.get(word, word) for word in map(_plain, tokens)]
         self.content = list(dict.fromkeys(stem(word) for word in self.words if word not in _SMALL))
         joined = f" {' '.join(self.words)} "
         self.trigrams = frozenset(joined[at : at + 3] for at in range(len(joined) - 2))
         self.numbers = frozenset(word for word in self.words if word[0].isdigit())
-        capitals = () if spelt.isupper() else (token.lower() for token in tokens[1:] if token[0].isupper())
+        capitals = () if spelt.isupper() else (_plain(token) for token in tokens[1:] if token[0].isupper())
         self.names = frozenset(stem(word) for word in capitals if word not in _SMALL)
         self.is_english = text.isascii() or any(word in _SMALL for word in self.words)
 
@@ -126,6 +126,10 @@ def lexical(one: Reading, other: Reading) -> list[float]:
         float(reason is not None),
         *(float(kind == each) for each in _GUARD),
     ]
+
+
+def _plain(token: str) -> str:
+    return token.lower().removesuffix("'s")  # "Spain's capital" is the capital of Spain
 
 
 def _kind(reason: str) -> str:

@@ -27,7 +27,7 @@ PENALTY = 3.0
 _STEPS = 25
 _DECIMALS = 3
 _SIGNS = {**LEXICAL, **COSINE, **ALIGNED}
-_WRONG_COSTS = 1.5
+_WRONG_COSTS = 1.4
 """What a wrong hit counts for when a lost one counts for 1."""
 _NEAR = 0.7
 """Pairs with a cosine of less are no hits of any service, so those for texts are fitted to the others."""
