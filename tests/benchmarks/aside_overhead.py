@@ -2,8 +2,7 @@
 
 ``python tests/benchmarks/aside_overhead.py`` prints it in a minute or two, measured in the way of
 ``nox -s bench``, with the package that is installed where it runs. The question of those hits is that of the
-entry but for case. The last lines are what it takes to compare the texts of a hit, which is part of those
-figures where the question is the entry's, and comes on top of them in other words.
+entry. The last lines are what it takes to compare the texts of other hits, which comes on top of that.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def search_reply(cache_id: str) -> bytes:
     """The body that answers ``search``."""
     entry = {
         "id": ENTRY_ID,
-        "prompt": PROMPT.upper(),  # in other words it would be compared, which is measured apart
+        "prompt": PROMPT,  # in other words its text would be compared, which aside_overhead.py measures
         "response": response(cache_id),
         "attributes": {"language": "en"},
         "similarity": 0.95,
