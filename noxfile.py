@@ -103,7 +103,7 @@ def compat(session: nox.Session) -> None:
 
 @nox.session
 def quality(session: nox.Session) -> None:
-    """Fit the weights of the score anew, and print how many hits are right with them."""
+    """Fit the weights of the score, print how many hits are right; `-- measure` asks the models first."""
     session.install("-e", ".[local,wordllama]", *group("test"))
     if "measure" in session.posargs:  # after a change of a model or of the pairs
         session.run("python", "tests/quality/measure.py")

@@ -143,6 +143,8 @@ def _main() -> None:
         print(f"| {name} | {' | '.join(cells)} |")
     means = [np.mean(each, axis=0) for each in kept.values()]
     print(f"| mean | {' | '.join(f'{100 * same:.0f} / {100 * wrong:.0f}' for same, wrong in means)} |\n")
+    right = {name: table.same[by_words[name] >= 0.85].mean() for name, table in sets.items()}
+    print(f"Right of 100 hits at the default: {', '.join(f'{n} {100 * r:.0f}' for n, r in right.items())}\n")
     unrelated = np.array([pair.kind == UNRELATED for pair in pairs["quality"]])
     hits = int((by_words["quality"][unrelated] >= 0.85).sum())
     print(f"Unrelated pairs that hit at the default: {hits} of {unrelated.sum()}\n")
