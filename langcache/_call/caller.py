@@ -143,6 +143,10 @@ class Caller:
         reply = await self._transport.exchange(request, url, headers, within, nth_try)
         return reply if reply.status_code < 300 else protocol.without_key(reply, authorization)
 
+    def check_open(self) -> None:
+        """Raise `ClosedError` if the client is closed."""
+        self._transport.check_open()
+
     def retries_within(self, seconds: float) -> RetryConfig | None:
         """The client's `RetryConfig`, with tries and waits that take no longer than this in all."""
         config = self._retry_config
