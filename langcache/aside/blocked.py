@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
+from typing import TypeAlias
 
 from ..models import CacheEntry
-from .question import Question
 from .texts import folded
 
-__all__ = ["BlockedPairs"]
+__all__ = ["Attributes", "BlockedPairs"]
+
+Attributes: TypeAlias = frozenset[tuple[str, str]] | None
 
 _MAX_PAIRS = 4096
 
@@ -28,13 +29,13 @@ class BlockedPairs:
     def __bool__(self) -> bool:
         return bool(self._pairs)
 
-    def has(self, question: Question[Any], entry: CacheEntry) -> bool:
+    def has(self, question: str, attributes: Attributes, entry: CacheEntry) -> bool:
         """Whether this entry's prompt is blocked for this question."""
-        return _key(question, entry) in self._pairs
+        return _key(question, attributes, entry) in self._pairs
 
-    def set(self, question: Question[Any], entry: CacheEntry, *, blocked: bool) -> None:
+    def set(self, question: str, attributes: Attributes, entry: CacheEntry, *, blocked: bool) -> None:
         """Block a pair, or unblock it. The oldest pair makes room."""
-        key = _key(question, entry)
+        key = _key(question, attributes, entry)
         self._pairs.pop(key, None)
         if blocked:
             self._pairs[key] = None
@@ -42,5 +43,5 @@ class BlockedPairs:
                 self._pairs.pop(oldest, None)
 
 
-def _key(question: Question[Any], entry: CacheEntry) -> Hashable:
-    return folded(question.text), folded(entry.prompt), question.attributes
+def _key(question: str, attributes: Attributes, entry: CacheEntry) -> Hashable:
+    return folded(question), folded(entry.prompt), attributes

@@ -103,7 +103,7 @@ class Lookups:
             try:
                 if (
                     question.attributes_match(entry)
-                    and not (blocked and blocked.has(question, entry))
+                    and not (blocked and blocked.has(question.text, question.attributes, entry))
                     and (
                         accepts_any
                         or (accept is None and question.text == entry.prompt)

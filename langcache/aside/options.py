@@ -214,9 +214,8 @@ class AsideConfig(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("function_attribute: must be the name of an attribute, but is empty")
 
 
-def _file_path(name: str, value: object) -> str:
-    if isinstance(value, os.PathLike):
-        value = cast("os.PathLike[Any]", value).__fspath__()
+def _file_path(name: str, given: Any) -> str:
+    value = cast("object", os.fspath(given) if isinstance(given, str | os.PathLike) else given)
     if not isinstance(value, str):
         raise TypeError(f"{name}: must be the path of a file, but is {type(value).__name__}")
     path = os.path.abspath(value)  # which stays the same when the program changes its directory

@@ -126,7 +126,7 @@ class Shadowing:
                 ("shadow", name, kind), "%s: computing or comparing in shadow raised %s", name, kind
             )
             return
-        await self._verdicts.record(question, lookup.entry, "shadow", right=right)
+        await self._verdicts.record(question.text, lookup.entry, "shadow", right=right)
 
 
 def _with_copied_arguments(compute: Any) -> Any:
@@ -140,11 +140,11 @@ def _with_copied_arguments(compute: Any) -> Any:
 
 
 def _copied(value: Any) -> Any:
-    if type(value) is partial:
+    kind = cast("object", type(value))
+    if kind is partial:
         return _with_copied_arguments(value)
-    if type(value) is dict:
-        items = cast("dict[Any, Any]", value)
-        return {name: _copied(item) for name, item in items.items()}
-    if type(value) in (list, tuple, set):
+    if kind is dict:
+        return {name: _copied(item) for name, item in value.items()}
+    if kind in (list, tuple, set):
         return type(value)(map(_copied, value))
     return value

@@ -114,16 +114,16 @@ class State:
         )
         _log.debug("an answer is not stored", exc_info=error)
 
-    def record_refresh(self, question: Question[Any]) -> None:
-        """Record that an entry was replaced just now. The latest 1,024 are kept."""
-        key = question.text, question.attributes
+    def record_refresh(self, text: str, attributes: frozenset[tuple[str, str]] | None) -> None:
+        """Record that an entry was replaced or deleted just now. The latest 1,024 are kept."""
+        key = text, attributes
         self._refreshed.pop(key, None)
         if len(self._refreshed) >= _MAX_REFRESHED:
             del self._refreshed[next(iter(self._refreshed))]
         self._refreshed[key] = time.monotonic()
 
     def is_outdated(self, question: Question[Any]) -> bool:
-        """Whether the answer has been replaced since its lookup began, and so must not be stored."""
+        """Whether the answer was replaced or deleted since its lookup began, and must not be stored."""
         if not self._refreshed or question.options.refresh:
             return False
         return self._refreshed.get((question.text, question.attributes), 0.0) > question.started

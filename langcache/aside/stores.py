@@ -144,5 +144,5 @@ class Stores:
         state.stats.stores += text is not None
         state.breaker.succeeded()
         if question.options.refresh:
-            state.record_refresh(question)
+            state.record_refresh(question.text, question.attributes)
         return None

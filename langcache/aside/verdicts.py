@@ -7,6 +7,7 @@ from typing import Any
 from ..models import CacheEntry
 from ..telemetry import Telemetry
 from .answers import CacheStatus, Lookup
+from .blocked import Attributes
 from .entries import Entries
 from .labels import LabelFile, LabelSource
 from .question import Question
@@ -14,6 +15,8 @@ from .state import State
 from .texts import folded
 
 __all__ = ["Origin", "Verdicts"]
+
+_MISS = CacheStatus.MISS  # looked up once: up to Python 3.11, getting a member of an enum is slow
 
 
 class Verdicts:
@@ -34,7 +37,7 @@ class Verdicts:
         self._labels = None if state.config.labels is None else LabelFile(str(state.config.labels))
 
     async def record(
-        self, question: Question[Any], entry: CacheEntry | None, source: LabelSource, *, right: bool
+        self, question: str, entry: CacheEntry | None, source: LabelSource, *, right: bool
     ) -> None:
         """Count a verdict, and write the pair to the file of labelled pairs. Raises no `Exception`.
 
@@ -50,34 +53,38 @@ class Verdicts:
             stats.shadow_wrong += not right
         if self._telemetry is not None:
             self._telemetry.verdict(self._cache_id, source, right=right)
-        if self._labels is None or entry is None or folded(question.text) == folded(entry.prompt):
+        if self._labels is None or entry is None or folded(question) == folded(entry.prompt):
             return
         try:
             await self.state.execution.run_file_access(
-                self._labels.append, question.text, entry.prompt, right, entry.similarity, source
+                self._labels.append, question, entry.prompt, right, entry.similarity, source
             )
         except Exception as error:
             kind = type(error).__name__
             reason = error.strerror if isinstance(error, OSError) and error.strerror else kind
             self.state.log.warn(("labels", kind), "labels: a line could not be written: %s", reason)
 
-    async def check_open(self, question: Question[Any]) -> None:
+    async def check_open(self, method: str) -> None:
         """Raise `ClosedError` if the client is closed."""
-        await self.state.execution.run(question.method, self._entries.check_open)
+        await self.state.execution.run(method, self._entries.check_open)
 
-    async def delete(self, question: Question[Any], entry: CacheEntry | None) -> None:
-        """Delete an entry and its duplicates; None for all that is stored under the text of the question."""
-        await self.state.execution.run(question.method, self._delete, question, entry)
+    async def delete_entry(self, method: str, entry: CacheEntry) -> None:
+        """Delete an entry and its duplicates."""
+        await self.state.execution.run(method, self._delete_entry, entry)
 
-    async def _delete(self, question: Question[Any], entry: CacheEntry | None) -> None:
-        if entry is not None:
-            await self._entries.delete(entry.id)
-            await self._entries.delete_all(entry.prompt, entry.attributes, entry.response)
-            return
+    async def delete_stored(self, method: str, text: str, attributes: Attributes) -> None:
+        """Delete all that is stored under a text with these attributes, and what is on its way to be."""
+        await self.state.execution.run(method, self._delete_stored, text, attributes)
+
+    async def _delete_entry(self, entry: CacheEntry) -> None:
+        await self._entries.delete(entry.id)
+        await self._entries.delete_all(entry.prompt, entry.attributes, entry.response)
+
+    async def _delete_stored(self, text: str, attributes: Attributes) -> None:
         # An answer whose store has not begun is not stored after this, and one that is on its way is awaited.
-        self.state.record_refresh(question)
+        self.state.record_refresh(text, attributes)
         await self.state.wait_for_stores(None)
-        await self._entries.delete_all(question.text, dict(question.attributes or {}), None)
+        await self._entries.delete_all(text, dict(attributes or {}), None)
 
 
 class Origin:
@@ -85,17 +92,21 @@ class Origin:
 
     Args:
         verdicts: those of the client.
-        question: what was asked.
+        question: what was asked. It is not kept, nor is the function that it holds.
         lookup: the outcome of the lookup; a hit only if the answer is its value.
     """
 
-    __slots__ = ("_deleted", "_entry", "_is_stored", "_question", "_verdict", "_verdicts")
+    __slots__ = (
+        *("_attributes", "_deleted", "_entry", "_is_stored", "_method", "_text", "_verdict", "_verdicts"),
+    )
 
     def __init__(self, verdicts: Verdicts, question: Question[Any], lookup: Lookup) -> None:
         self._verdicts = verdicts
-        self._question = question
-        self._entry = lookup.entry if lookup.hit else None
-        self._is_stored = lookup.status is CacheStatus.MISS and lookup.reason is None
+        self._method = question.method
+        self._text = question.text
+        self._attributes = question.attributes
+        self._entry = lookup.entry
+        self._is_stored = lookup.status is _MISS and lookup.reason is None and not question.options.no_store
         self._verdict: bool | None = None
         self._deleted = False
 
@@ -103,17 +114,18 @@ class Origin:
         """Record a verdict, and delete or block what was wrong. Raises as `AsyncAnswer.wrong` says."""
         if not isinstance(delete, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"delete: must be bool, but is {type(delete).__name__}")
-        question, entry, verdicts = self._question, self._entry, self._verdicts
-        await verdicts.check_open(question)
-        is_pair = entry is not None and folded(entry.prompt) != folded(question.text)
+        text, entry, verdicts = self._text, self._entry, self._verdicts
+        await verdicts.check_open(self._method)
+        is_pair = entry is not None and folded(entry.prompt) != folded(text)
         is_new, self._verdict = self._verdict is not right, right
         if is_new:
-            if is_pair:
-                assert entry is not None
-                verdicts.state.blocked.set(question, entry, blocked=not right)
-            await verdicts.record(question, entry, "verdict", right=right)
+            if entry is not None and is_pair:
+                verdicts.state.blocked.set(text, self._attributes, entry, blocked=not right)
+            await verdicts.record(text, entry, "verdict", right=right)
         if right or self._deleted or (is_pair and not delete):
             return
-        if entry is not None or (self._is_stored and not question.options.no_store):
-            await verdicts.delete(question, entry)
+        if entry is not None:
+            await verdicts.delete_entry(self._method, entry)
+        elif self._is_stored:
+            await verdicts.delete_stored(self._method, text, self._attributes)
         self._deleted = True
