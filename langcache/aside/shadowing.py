@@ -140,7 +140,7 @@ def _with_copied_arguments(compute: Any) -> Any:
 
 
 def _copied(value: Any) -> Any:
-    kind = cast("object", type(value))
+    kind: Any = cast("Any", type(value))
     if kind is partial:
         return _with_copied_arguments(value)
     if kind is dict:

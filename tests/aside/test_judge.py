@@ -272,13 +272,12 @@ async def test_within_a_function_of_ones_own_it_decides_as_well(cache, make, cap
 
 def test_by_default_the_score_is_what_the_verifier_goes_by():
     judge = Judge(raises)
-    for asked, verdict in [
-        (STORED.upper(), True),
-        ("How tall is the Eiffel Tower?", False),
-        ("¿Cómo restablezco mi contraseña?", None),
-    ]:
-        assert judge.without_asking(asked, entry_of(STORED)) is verdict
-    assert confidence(STORED, entry_of(STORED)) == 1
+    entry = entry_of("How do I enable two-factor authentication?")
+    assert judge.without_asking("how do I  ENABLE two-factor authentication?", entry) is True
+    assert judge.without_asking("How do I disable two-factor authentication?", entry) is False
+    assert judge.without_asking("¿Cómo activo la autenticación?", entry) is None
+    assert confidence("How do I disable two-factor authentication?", entry) < judge.doubt
+    assert confidence("¿Cómo activo la autenticación?", entry) is None
 
 
 def entry_of(prompt):
