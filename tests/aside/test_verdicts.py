@@ -29,17 +29,13 @@ ANY = {"similarity_threshold": 0.0, "accept": "any"}
 SAME = "how do  I RESET my password?"
 
 
-async def prompts(cache, **options):
-    return [
-        entry.prompt
-        for entry in await cache.search(STORED, similarity_threshold=0, max_results=50, **options)
-    ]
+async def prompts(cache):
+    found = await cache.search(STORED, similarity_threshold=0, max_results=50)
+    return [entry.prompt for entry in found]
 
 
 @pytest.mark.parametrize("asked", [STORED, SAME])
-async def test_an_entry_that_was_wrong_for_its_own_question_is_deleted_with_its_duplicates(
-    cache, make, asked
-):
+async def test_an_entry_wrong_for_its_own_question_is_deleted_with_its_duplicates(cache, make, asked):
     await cache.get_or_set(STORED, make)
     await cache.set(STORED, "the answer")
     await cache.set(STORED, "another answer")
@@ -87,7 +83,7 @@ async def test_right_unblocks_and_delete_deletes_what_is_of_another_prompt(cache
     assert (await cache.get_or_set(ASKED, make, no_store=True, **ANY)).hit
     await hit.wrong(delete=True)
     assert await prompts(cache) == []
-    with pytest.raises(TypeError, match="^delete: "):
+    with pytest.raises(TypeError, match=r"^delete: "):
         await hit.wrong(delete="yes")
 
 
@@ -97,12 +93,8 @@ async def test_what_was_computed_and_stored_is_deleted(cache, make, store):
     await cache.set(ASKED, "of another prompt")
     miss = await cache.get_or_set(STORED, make, store=store, accept=lambda question, entry: False)
     await miss.wrong()
-    assert sorted(
-        entry.response for entry in (await cache.search(STORED, similarity_threshold=0, max_results=9))
-    ) == [
-        "of another attribute",
-        "of another prompt",
-    ]
+    left = await cache.search(STORED, similarity_threshold=0, max_results=9)
+    assert sorted(entry.response for entry in left) == ["of another attribute", "of another prompt"]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +107,7 @@ async def test_what_the_call_did_not_store_is_not_deleted(cache, make, options):
     assert cache.stats().verdicts_wrong == 1
 
 
-async def test_a_verdict_counts_once_however_often_it_is_given_and_by_all_who_share_the_answer(
+async def test_a_verdict_counts_once_however_often_and_by_whom_of_those_who_share_it_is_given(
     cache, make, until
 ):
     make.go_on.clear()
@@ -299,9 +291,7 @@ async def test_pairs_are_written_as_they_are_judged(connection, make, tmp_path):
         assert stat.S_IMODE(labels.stat().st_mode) == 0o600
 
 
-async def test_a_file_that_cannot_be_written_breaks_nothing_and_is_logged_once(
-    connection, make, tmp_path, caplog
-):
+async def test_a_file_that_cannot_be_written_breaks_nothing_and_is_logged(connection, make, tmp_path, caplog):
     folder = tmp_path / "gone"
     folder.mkdir()
     async with AsyncLangCache(
@@ -368,7 +358,7 @@ async def test_a_named_pipe_without_a_reader_hangs_nothing(connection, make, tmp
     ],
 )
 def test_a_path_that_cannot_be_one_is_refused(labels, error):
-    with pytest.raises(error, match="^labels: "):
+    with pytest.raises(error, match=r"^labels: "):
         AsideConfig(labels=labels)
 
 
