@@ -35,7 +35,7 @@ def search_reply(cache_id: str) -> bytes:
     """The body that answers ``search``."""
     entry = {
         "id": ENTRY_ID,
-        "prompt": "What is a semantic cache?",
+        "prompt": PROMPT.upper(),  # in other words it would be compared, which is measured apart
         "response": response(cache_id),
         "attributes": {"language": "en"},
         "similarity": 0.95,

@@ -18,6 +18,10 @@ ROOT = Path(__file__).parents[2]
 RESET = "How do I reset my password?"
 SHIPPING = "How long does shipping to Canada take?"
 TURN_ON = "How do I turn on two-factor authentication?"
+TURN_OFF = "How do I turn off two-factor authentication?"
+FORGOT = "I forgot my password, what now?"
+GET_BACK = "How do I get back into my account?"
+PARCEL = "My parcel goes to Canada. How many days is the shipping?"
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
@@ -58,7 +62,7 @@ def steps(output):
     return asked
 
 
-def similarity_of(*prompts):
+def cosine_similarity(*prompts):
     async def embed():
         embedder = MiniLMEmbedder()
         await embedder.start()
@@ -68,43 +72,52 @@ def similarity_of(*prompts):
     return calibrated((1 + float(one @ other)) / 2, MiniLMEmbedder.unrelated_cosine)
 
 
+def similarities(pairs):
+    """What the service says of pairs of a saved prompt and a question."""
+    found = []
+    with LocalServer() as server, LangCache(server.url, server.api_key, server.cache_id) as cache:
+        for saved, question in pairs:
+            cache.flush()
+            cache.set(saved, "the answer")
+            found.append(cache.search(question, similarity_threshold=0)[0].similarity)
+    return found
+
+
 def test_what_the_demo_prints_is_true(capsys):
     demo()
     asked = steps(capsys.readouterr().out)
     expected = [
-        ("My parcel goes to Canada. How many days is the shipping?", None, SHIPPING),
-        ("My password is lost, how can it be reset?", None, RESET),
+        (PARCEL, None, SHIPPING),
+        (FORGOT, None, RESET),
         ("Which wine goes with grilled fish?", None, None),
-        ("My password is lost, how can it be reset?", "topic account", RESET),
-        ("My password is lost, how can it be reset?", "topic shipping", None),
-        ("How do I restore access to my account?", None, None),
-        ("How do I restore access to my account?", "threshold 0.8", RESET),
-        ("My parcel goes to Canada. How many days is the shipping?", None, None),  # deleted by then
+        (FORGOT, "topic account", RESET),
+        (FORGOT, "topic shipping", None),
+        (FORGOT, "threshold 0.9", None),
+        (GET_BACK, None, None),
+        (GET_BACK, "threshold 0.8", RESET),
+        (PARCEL, None, None),  # deleted by then
         (TURN_ON, None, None),
         ("How can I turn on two-factor authentication?", None, TURN_ON),
-        ("How do I turn off two-factor authentication?", None, None),
+        (TURN_OFF, "threshold 0", TURN_ON),
+        (TURN_OFF, None, None),
     ]
     assert [(question, settings) for question, settings, _ in asked] == [row[:2] for row in expected]
     answers = {prompt: response for prompt, response, _ in _SAVED}
-    for (question, settings, lines), (_, _, saved) in zip(asked, expected, strict=True):
-        outcome = lines[-1]
+    hits = [(question, saved) for question, _, saved in expected if saved is not None]
+    scores = iter(similarities([(saved, question) for question, saved in hits]))
+    for (question, settings, (outcome,)), (_, _, saved) in zip(asked, expected, strict=True):
         if saved is None:
             assert outcome.startswith("miss"), question
             continue
         similarity, response, saved_as = re.match(
             r"hit, similarity (\S+): (.+)  \(saved as: (.+)\)  \[", outcome
         ).groups()
-        assert float(similarity) == pytest.approx(similarity_of(question, saved), abs=0.001)
-        assert float(similarity) >= (0.8 if settings == "threshold 0.8" else 0.85)
+        assert float(similarity) == pytest.approx(next(scores), abs=0.001)
+        assert float(similarity) >= float((settings or "").partition("threshold ")[2] or 0.85)
         assert saved_as == saved
         assert response == answers.get(saved, "Under Settings, Security, scan the code.")
 
 
-def test_the_demo_ends_on_a_wrong_hit_that_is_turned_down(capsys):
-    demo()
-    question, _, (turned_down, outcome) = steps(capsys.readouterr().out)[-1]
-    assert question == "How do I turn off two-factor authentication?"
-    similarity = float(re.match(r"turned down, similarity (\S+), ", turned_down)[1])
-    assert similarity > 0.85  # without the guard it would have been a hit
-    assert turned_down.endswith(f"(saved as: {TURN_ON})")
-    assert outcome.startswith("miss, the model says: Under Settings, Security, remove the device.")
+def test_the_near_miss_of_the_demo_would_be_a_hit_by_its_vectors():
+    assert cosine_similarity(TURN_ON, TURN_OFF) > 0.9
+    assert similarities([(TURN_ON, TURN_OFF)])[0] < 0.5

@@ -17,7 +17,7 @@ from langcache.service import Embedder, MiniLMEmbedder, WordLlamaEmbedder
 from langcache.service.alignment import aligned, words_of
 from langcache.service.calibration import unrelated_cosine
 
-__all__ = ["Measured", "measure", "measured"]
+__all__ = ["Measured", "measure", "measured", "minilm_says"]
 
 _FILE = DATA / "cosines.tsv"
 _DECIMALS = 6
@@ -48,20 +48,20 @@ async def measure(pairs: list[Pair]) -> list[Measured]:
     await wordllama.start()
     found: list[Measured] = []
     for pair in pairs:
-        texts = [pair.stored, pair.asked]
-        one, other = await minilm.word_vectors(texts)
-        found.append(
-            Measured(
-                await _cosine(minilm, texts),
-                await _cosine(wordllama, texts),
-                tuple(round(each, _DECIMALS) for each in aligned(words_of(one), words_of(other))),
-            )
-        )
+        cosine, *words = await minilm_says(minilm, pair)
+        found.append(Measured(cosine, await _cosine(wordllama, pair), tuple(words)))
     return found
 
 
-async def _cosine(embedder: Embedder, texts: list[str]) -> float:
-    one, other = await embedder.embed(texts)
+async def minilm_says(minilm: MiniLMEmbedder, pair: Pair) -> list[float]:
+    """The cosine of a pair by MiniLM, and the values of `ALIGNED`."""
+    one, other = await minilm.word_vectors([pair.stored, pair.asked])
+    words = aligned(words_of(one), words_of(other))
+    return [await _cosine(minilm, pair), *(round(each, _DECIMALS) for each in words)]
+
+
+async def _cosine(embedder: Embedder, pair: Pair) -> float:
+    one, other = await embedder.embed([pair.stored, pair.asked])
     unrelated = await unrelated_cosine(embedder)
     return round((float(one @ other) - unrelated) / (1 - unrelated), _DECIMALS)
 
