@@ -136,10 +136,9 @@ class AsyncAnswer(Answer[T], Generic[T], frozen=True, kw_only=True):
             delete: whether to delete the entry of another prompt too. Default: False.
 
         Raises:
+            ClosedError: the client is closed, and nothing is recorded.
             LangCacheError: the entry could not be deleted, whatever ``on_error`` is. The verdict is recorded
-            all
-                the same, and a second call tries again. `langcache.errors.ClosedError`: the client is
-                closed, and nothing is recorded.
+                all the same, and a second call tries the deletion again.
             RuntimeError: the answer is a copy or was unpickled.
         """
         await self._origin.give(right=False, delete=delete)

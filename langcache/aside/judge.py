@@ -63,9 +63,8 @@ class Judge(msgspec.Struct, frozen=True):
 
     score: Score | None = None
     """Called with the question and an entry; returns 0 to 1, or None for doubt. If it raises, the entry is
-    rejected. Default: `langcache.matching.verifier.confidence`, the likelihood that `langcache.verifier` goes
-    by; it is 1 for texts that are equal but for case and spacing, and None for long texts and other languages
-    than English."""
+    rejected. Default: the likelihood that `langcache.verifier` goes by; it is 1 for texts that are equal but
+    for case and spacing, and None for long texts and other languages than English."""
 
     def __post_init__(self) -> None:
         for name, function in (("ask", self.ask), ("score", self.score or self.ask)):
@@ -103,7 +102,7 @@ class Judge(msgspec.Struct, frozen=True):
         return True if score >= self.sure else False if score < self.doubt else None
 
     async def asked(self, question: str, entry: CacheEntry, timeout: float) -> bool:
-        """The judge's verdict, within ``timeout`` seconds. Raises `JudgeFailed`."""
+        """The judge's verdict, within ``timeout`` seconds. Raises JudgeFailed."""
         task: asyncio.Task[ResultOrExit[object]] = asyncio.get_running_loop().create_task(
             result_or_exit(self._ask, question, entry)
         )

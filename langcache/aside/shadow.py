@@ -54,7 +54,7 @@ class Shadow(msgspec.Struct, frozen=True, kw_only=True):
     measured. Default: 10."""
 
     random: Callable[[], float] = random.random
-    """Called for each hit; it is measured if this gives less than ``share``. Default: `random.random`."""
+    """Called for each hit; it is measured if this gives less than ``share``. Default: ``random.random``."""
 
     def __post_init__(self) -> None:
         set_field = msgspec.structs.force_setattr
