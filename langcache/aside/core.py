@@ -25,7 +25,7 @@ from .scope import AttributeValue, Scope, encode_attributes
 from .shadowing import Shadowing
 from .state import State
 from .stores import Stores
-from .verdicts import Origin, Verdicts
+from .verdicts import Verdicts, origin_of
 
 __all__ = ["Aside"]
 
@@ -67,6 +67,8 @@ class Aside:
         self.shadowing: Shadowing | None = (
             None if config.shadow is None else Shadowing(config.shadow, self.verdicts)
         )
+        self.is_dry_run: bool = config.shadow is not None and config.shadow.dry_run
+        """Whether hits are not given."""
         self._answer_type: type[Answer[Any]] = BlockingAnswer if execution.is_blocking else AsyncAnswer
         self._cache_id = caller.cache_id
         self._telemetry = telemetry
@@ -220,14 +222,14 @@ class Aside:
             await self.shadowing.after_dry_run(question, lookup, value)
             lookup = DRY_RUN
         answer = self._answer_type(value=value, status=lookup.status, reason=lookup.reason, error=error)
-        return with_origin(answer, Origin(self.verdicts, question, lookup))
+        return with_origin(answer, origin_of(self.verdicts, question, lookup))
 
     def _hit(self, question: Question[Any], lookup: Lookup) -> Answer[Any] | None:
         """The answer, if the lookup found one that may be given."""
         if lookup.status is not _HIT or self.is_dry_run:
             return None
         answer = self._answer_type(value=lookup.value, status=_HIT, entry=lookup.entry)
-        return with_origin(answer, Origin(self.verdicts, question, lookup))
+        return with_origin(answer, origin_of(self.verdicts, question, lookup))
 
     def _counted(self, answer: Answer[T]) -> Answer[T]:
         self.state.count_answer(answer.status, shared=answer.shared)
@@ -285,11 +287,6 @@ class Aside:
             self.state.record_failure(question, error)
             return Lookup(status=CacheStatus.ERROR, error=error)
         return None
-
-    @property
-    def is_dry_run(self) -> bool:
-        """Whether hits are not given."""
-        return self.shadowing is not None and self.shadowing.is_dry_run
 
     @property
     def pending(self) -> bool:

@@ -37,8 +37,6 @@ class Shadowing:
         self._settings = settings
         self._verdicts = verdicts
         self._state: State = verdicts.state
-        self.is_dry_run: bool = settings.dry_run
-        """Whether the cache never answers."""
 
     async def after_hit(
         self, question: Question[Any], lookup: Lookup, compute: Callable[[], Awaitable[Any]]

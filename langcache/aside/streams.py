@@ -15,7 +15,7 @@ from .core import Aside
 from .flight import CannotFollow, Flight, LeaderLeft
 from .lookups import DRY_RUN
 from .question import Question
-from .verdicts import Origin
+from .verdicts import Origin, origin_of
 
 __all__ = ["AnswerStream", "StreamStatus"]
 
@@ -51,7 +51,7 @@ class StreamStatus:
                 "there is no answer to give a verdict on yet; read the stream, or call look_up()"
             )
         if self._origin is None:
-            self._origin = Origin(self._aside.verdicts, self._question, self._lookup)
+            self._origin = origin_of(self._aside.verdicts, self._question, self._lookup)
         return self._origin
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from ..models import CacheEntry
 from ..telemetry import Telemetry
 from .answers import CacheStatus, Lookup
 from .blocked import Attributes
 from .entries import Entries
 from .labels import LabelFile, LabelSource
+from .options import Options
 from .question import Question
 from .state import State
 from .texts import folded
 
-__all__ = ["Origin", "Verdicts"]
-
-_MISS = CacheStatus.MISS  # looked up once: up to Python 3.11, getting a member of an enum is slow
+__all__ = ["Origin", "Verdicts", "origin_of"]
 
 
 class Verdicts:
@@ -87,45 +88,54 @@ class Verdicts:
         await self._entries.delete_all(text, dict(attributes or {}), None)
 
 
-class Origin:
+class Origin(msgspec.Struct, eq=False):
     """What an answer came from, and the verdict on it. Calls that share an answer share it.
 
-    Args:
-        verdicts: those of the client.
-        question: what was asked. It is not kept, nor is the function that it holds.
-        lookup: the outcome of the lookup; a hit only if the answer is its value.
+    The question is not kept, nor is the function that it holds.
     """
 
-    __slots__ = (
-        *("_attributes", "_deleted", "_entry", "_is_stored", "_method", "_text", "_verdict", "_verdicts"),
-    )
+    # A Struct, since one is made for each answer: it takes a fraction of the time of a class with __init__.
 
-    def __init__(self, verdicts: Verdicts, question: Question[Any], lookup: Lookup) -> None:
-        self._verdicts = verdicts
-        self._method = question.method
-        self._text = question.text
-        self._attributes = question.attributes
-        self._entry = lookup.entry
-        self._is_stored = lookup.status is _MISS and lookup.reason is None and not question.options.no_store
-        self._verdict: bool | None = None
-        self._deleted = False
+    verdicts: Verdicts
+    method: str
+    text: str
+    attributes: Attributes
+    options: Options
+
+    lookup: Lookup
+    """The outcome of the lookup; a hit only if the answer is its value."""
+
+    verdict: bool | None = None
+    """The latest verdict: right or wrong."""
+
+    deleted: bool = False
+    """Whether what was wrong has been deleted."""
 
     async def give(self, *, right: bool, delete: bool = False) -> None:
         """Record a verdict, and delete or block what was wrong. Raises as `AsyncAnswer.wrong` says."""
         if not isinstance(delete, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"delete: must be bool, but is {type(delete).__name__}")
-        text, entry, verdicts = self._text, self._entry, self._verdicts
-        await verdicts.check_open(self._method)
+        text, entry, verdicts = self.text, self.lookup.entry, self.verdicts
+        await verdicts.check_open(self.method)
         is_pair = entry is not None and folded(entry.prompt) != folded(text)
-        is_new, self._verdict = self._verdict is not right, right
+        is_new, self.verdict = self.verdict is not right, right
         if is_new:
             if entry is not None and is_pair:
-                verdicts.state.blocked.set(text, self._attributes, entry, blocked=not right)
+                verdicts.state.blocked.set(text, self.attributes, entry, blocked=not right)
             await verdicts.record(text, entry, "verdict", right=right)
-        if right or self._deleted or (is_pair and not delete):
+        if right or self.deleted or (is_pair and not delete):
             return
         if entry is not None:
-            await verdicts.delete_entry(self._method, entry)
-        elif self._is_stored:
-            await verdicts.delete_stored(self._method, text, self._attributes)
-        self._deleted = True
+            await verdicts.delete_entry(self.method, entry)
+        elif (
+            self.lookup.status is CacheStatus.MISS
+            and self.lookup.reason is None
+            and not self.options.no_store
+        ):
+            await verdicts.delete_stored(self.method, text, self.attributes)
+        self.deleted = True
+
+
+def origin_of(verdicts: Verdicts, question: Question[Any], lookup: Lookup) -> Origin:
+    """Where the answer to a question comes from."""
+    return Origin(verdicts, question.method, question.text, question.attributes, question.options, lookup)
