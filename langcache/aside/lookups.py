@@ -97,7 +97,9 @@ class Lookups:
         accept = self._state.config.accept if question.options.accept is None else question.options.accept
         accepts_any = isinstance(accept, str)
         blocked = self._state.blocked
-        judging = _Judging(self._state, question, accept) if isinstance(accept, Judge) else None
+        judging = None
+        if accept is not None and isinstance(accept, Judge):
+            judging = _Judging(self._state, question, accept)
         for entry in entries:
             stats.found(entry.similarity)
             try:
