@@ -349,11 +349,11 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods, Uncopied):
     async def aclose(self) -> None:
         """Close the client. Calls in flight and later ones end in `ClosedError`. It may be closed twice.
 
-        Waits first for answers that are being stored in the background. On a scoped client this does nothing:
-        its connections belong to the client that it was made from.
+        Waits first for answers that are being stored, or computed in shadow, in the background. On a scoped
+        client this does nothing: its connections belong to the client that it was made from.
         """
         if self._scope is None:
-            await self._aside.stores.drain()
+            await self._aside.drain()
             await self._transport.aclose()
 
     def discard(self) -> None:

@@ -254,8 +254,8 @@ class LangCache(BlockingAsideMethods, Uncopied):
     def close(self) -> None:
         """Close the client. Calls in flight and later ones end in `ClosedError`. It may be closed twice.
 
-        Waits first for answers that are being stored in the background. On a scoped client this does nothing:
-        its connections belong to the client that it was made from.
+        Waits first for answers that are being stored, or computed in shadow, in the background. On a scoped
+        client this does nothing: its connections belong to the client that it was made from.
         """
         if self._parent is None:
             self._async_client.discard()
@@ -269,9 +269,10 @@ class LangCache(BlockingAsideMethods, Uncopied):
 
     def _close_portal(self) -> None:
         try:
-            if self._aside.stores.pending:
+            if self._aside.pending:
+                self._aside.join()
                 with suppress(ClosedError):
-                    self._portal.call("close", "await aclose()", self._aside.stores.drain)
+                    self._portal.call("close", "await aclose()", self._aside.drain)
         finally:
             self._portal.close()
 

@@ -34,7 +34,9 @@ class Telemetry(Uncopied):
     semantic conventions for database clients, and is recorded in the histogram
     ``db.client.operation.duration``, in seconds. Each answer of `get_or_set` or of a cached function has an
     INTERNAL span around its operations, and is counted in ``langcache.answers`` by ``langcache.status``; the
-    similarities of hits, 0 to 1, are recorded in the histogram ``langcache.similarity``.
+    similarities of hits, 0 to 1, are recorded in the histogram ``langcache.similarity``. Verdicts are counted
+    in ``langcache.verdicts`` by ``langcache.verdict``, "right" or "wrong", and ``langcache.source``,
+    "verdict" for those of the program and "shadow".
 
     Args:
         tracer_provider, meter_provider: where spans and metrics go. Default: the global ones.
@@ -69,6 +71,7 @@ class Telemetry(Uncopied):
         self._answers = meter.create_counter(
             "langcache.answers", "{answer}", "Answers by how they were obtained"
         )
+        self._verdicts = meter.create_counter("langcache.verdicts", "{verdict}", "Verdicts on answers")
         self._similarity = meter.create_histogram("langcache.similarity", "1", "Similarity of hits, 0 to 1")
         self._capture_content = capture_content
 
@@ -108,6 +111,12 @@ class Telemetry(Uncopied):
                 self._duration.record(time.monotonic() - started, attributes)
                 if self._capture_content:  # last, since a callable may have given the key only meanwhile
                     _add_content(span, request, mask)
+
+    def verdict(self, cache_id: str, source: str, *, right: bool) -> None:
+        """Count a verdict on an answer."""
+        verdict = "right" if right else "wrong"
+        common = {"db.system.name": _SYSTEM, "db.namespace": cache_id}
+        self._verdicts.add(1, {**common, "langcache.verdict": verdict, "langcache.source": source})
 
     @contextmanager
     def question(self, cache_id: str) -> Generator[QuestionSpan, None, None]:

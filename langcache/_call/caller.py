@@ -148,6 +148,10 @@ class Caller(Uncopied):
         headers = protocol.headers(request, authorization, http_headers)
         return await self._transport.exchange(request, url, headers, within, nth_try)
 
+    def check_open(self) -> None:
+        """Raise `ClosedError` if the client is closed."""
+        self._transport.check_open()
+
     def retries_within(self, seconds: float) -> RetryConfig | None:
         """The client's `RetryConfig`, with tries and waits that take no longer than this in all."""
         config = self._retry_config

@@ -155,10 +155,14 @@ class Transport:
         if waiting in self._waiting:
             waiting.cut_short()
 
-    def _client(self) -> ReplyClient | None:
-        """The client for the running event loop, None if there is none yet."""
+    def check_open(self) -> None:
+        """Raise `ClosedError` if this is closed."""
         if self._closed:
             raise ClosedError("this client is closed; make a new one")
+
+    def _client(self) -> ReplyClient | None:
+        """The client for the running event loop, None if there is none yet."""
+        self.check_open()
         if self._given is not None:
             return self._given
         return self._clients.get()

@@ -11,11 +11,13 @@ from .._lazy import lazy_names
 
 if TYPE_CHECKING:
     from ..matching.guard import difference, lexical_guard
-    from .answers import Answer, CacheStatus, Lookup
+    from .answers import Answer, AsyncAnswer, BlockingAnswer, CacheStatus, Lookup
     from .blocking_streams import BlockingAnswerStream
     from .codecs import Codec, JsonCodec, TextCodec
+    from .judge import Ask, Judge, Score
     from .options import Accept, AsideConfig, CallOptions, Options, StoreIf
     from .scope import AttributeValue, encode_attributes, restore_attributes
+    from .shadow import Compare, Shadow
     from .stats import Stats
     from .streams import AnswerStream
     from .typed import CachedBlockingFunction, CachedFunction, CachedStream
@@ -25,7 +27,10 @@ __all__ = [
     "Answer",
     "AnswerStream",
     "AsideConfig",
+    "Ask",
+    "AsyncAnswer",
     "AttributeValue",
+    "BlockingAnswer",
     "BlockingAnswerStream",
     "CacheStatus",
     "CachedBlockingFunction",
@@ -33,9 +38,13 @@ __all__ = [
     "CachedStream",
     "CallOptions",
     "Codec",
+    "Compare",
     "JsonCodec",
+    "Judge",
     "Lookup",
     "Options",
+    "Score",
+    "Shadow",
     "Stats",
     "StoreIf",
     "TextCodec",
@@ -50,7 +59,10 @@ _MODULE_OF = {
     "Answer": "answers",
     "AnswerStream": "streams",
     "AsideConfig": "options",
+    "Ask": "judge",
+    "AsyncAnswer": "answers",
     "AttributeValue": "scope",
+    "BlockingAnswer": "answers",
     "BlockingAnswerStream": "blocking_streams",
     "CacheStatus": "answers",
     "CachedBlockingFunction": "typed",
@@ -58,9 +70,13 @@ _MODULE_OF = {
     "CachedStream": "typed",
     "CallOptions": "options",
     "Codec": "codecs",
+    "Compare": "shadow",
     "JsonCodec": "codecs",
+    "Judge": "judge",
     "Lookup": "answers",
     "Options": "options",
+    "Score": "judge",
+    "Shadow": "shadow",
     "Stats": "stats",
     "StoreIf": "options",
     "TextCodec": "codecs",

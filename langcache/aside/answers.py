@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import enum
-from typing import Any, Generic, TypeVar
+from collections.abc import Coroutine
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
 from ..models import CacheEntry
+from .computing import run_to_end
 from .scope import AttributeValue, restore_attributes
 
-__all__ = ["Answer", "CacheStatus", "Lookup"]
+__all__ = [
+    "Answer",
+    "AsyncAnswer",
+    "BlockingAnswer",
+    "CacheStatus",
+    "Lookup",
+    "TakesVerdict",
+    "shared_answer",
+    "with_origin",
+]
 
 T = TypeVar("T")
+AnswerT = TypeVar("AnswerT", bound="Answer[Any]")
 
 
 class CacheStatus(str, enum.Enum):
@@ -34,6 +46,14 @@ class CacheStatus(str, enum.Enum):
         return self.value
 
 
+class TakesVerdict(Protocol):
+    """Where an answer came from, which takes the verdict on it."""
+
+    def give(self, *, right: bool, delete: bool = False) -> Coroutine[Any, Any, None]:
+        """Record a verdict, and delete or block what was wrong."""
+        ...
+
+
 class _Obtained(msgspec.Struct, frozen=True, kw_only=True):
     """How an answer was obtained."""
 
@@ -45,7 +65,8 @@ class _Obtained(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     """Why the cache was not asked: ``"asked"`` (by ``bypass``), ``"disabled"``, ``"no question"`` (from
     ``key``), ``"long prompt"``, ``"circuit open"``, or ``"another function"`` (whose answers are stored with
-    the same attributes). None for another status."""
+    the same attributes). For a miss, ``"dry run"`` if the cache had an answer and was not to give it
+    (`Shadow.dry_run`). Else None."""
 
     error: Exception | None = None
     """Why the lookup failed or the answer was not stored; None if the call did not wait for the error."""
@@ -73,11 +94,82 @@ class Lookup(_Obtained, frozen=True, kw_only=True):
     """The answer of a hit, else None."""
 
 
-class Answer(_Obtained, Generic[T], frozen=True, kw_only=True):
-    """An answer and how it was obtained."""
+class Answer(_Obtained, Generic[T], frozen=True, kw_only=True, dict=True):
+    """An answer and how it was obtained: an `AsyncAnswer`, or a `BlockingAnswer` of a `LangCache`."""
+
+    # Where it came from is no field, so that it is no part of ==, hash, repr, pickle and copies.
 
     value: T
     """The answer itself."""
 
     shared: bool = False
     """Whether a concurrent call obtained it, and both share it. Their values are then the same object."""
+
+    @property
+    def _origin(self) -> TakesVerdict:
+        origin: TakesVerdict | None = self.__dict__.get("origin")
+        if origin is None:
+            raise RuntimeError(
+                "this answer is a copy or was unpickled, and has no client; give the verdict on the answer "
+                "that the client returned"
+            )
+        return origin
+
+
+class AsyncAnswer(Answer[T], Generic[T], frozen=True, kw_only=True):
+    """An answer of an `AsyncLangCache`, on which a verdict can be given.
+
+    Verdicts are counted in ``stats()``, and written to the file ``AsideConfig(labels=)`` if there is one. The
+    same verdict given twice on one answer, by calls that share it too, counts once; another one counts anew.
+    """
+
+    async def wrong(self, *, delete: bool = False) -> None:
+        """Say that this answer is wrong for this question.
+
+        An entry whose prompt equals the question, but for case and spacing, is deleted, with others that have
+        the same prompt, attributes and response. An entry with another prompt answers that one well: it is
+        kept, and blocked for this question with these attributes, in this client and until it is closed; the
+        latest 4,096 pairs are. Of an answer that was computed and stored, all that is stored under this
+        prompt and these attributes is deleted.
+
+        Args:
+            delete: whether to delete the entry of another prompt too. Default: False.
+
+        Raises:
+            ClosedError: the client is closed, and nothing is recorded.
+            LangCacheError: the entry could not be deleted, whatever ``on_error`` is. The verdict is recorded
+                all the same, and a second call tries the deletion again.
+            RuntimeError: the answer is a copy or was unpickled.
+        """
+        await self._origin.give(right=False, delete=delete)
+
+    async def right(self) -> None:
+        """Say that this answer is right for this question. A pair that `wrong` has blocked is unblocked.
+
+        Raises `langcache.errors.ClosedError` if the client is closed, and `RuntimeError` for a copy.
+        """
+        await self._origin.give(right=True)
+
+
+class BlockingAnswer(Answer[T], Generic[T], frozen=True, kw_only=True):
+    """An answer of a `LangCache`, on which a verdict can be given as on an `AsyncAnswer`."""
+
+    def wrong(self, *, delete: bool = False) -> None:
+        """See `AsyncAnswer.wrong`."""
+        run_to_end(self._origin.give(right=False, delete=delete))
+
+    def right(self) -> None:
+        """See `AsyncAnswer.right`."""
+        run_to_end(self._origin.give(right=True))
+
+
+def with_origin(answer: AnswerT, origin: TakesVerdict) -> AnswerT:
+    """The answer itself, which now knows where it came from."""
+    vars(answer)["origin"] = origin
+    return answer
+
+
+def shared_answer(answer: Answer[T]) -> Answer[T]:
+    """The same answer for another call, which shares it and what verdicts are given on it."""
+    shared = msgspec.structs.replace(answer, shared=True)
+    return with_origin(shared, answer._origin)

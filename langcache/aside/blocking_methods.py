@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
-from .answers import Answer
+from .answers import BlockingAnswer
 from .blocking_streams import BlockingAnswerStream
 from .codecs import TEXT, TEXT_CHUNKS, Codec
 from .computing import chunk_source, compute_blocking, run_to_end
@@ -50,7 +50,7 @@ class BlockingAsideMethods:
         codec: Codec[T] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
         **options: Unpack[CallOptions],
-    ) -> Answer[T]: ...
+    ) -> BlockingAnswer[T]: ...
     @overload
     def get_or_set(
         self,
@@ -61,7 +61,7 @@ class BlockingAsideMethods:
         codec: Codec[T] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
         **options: Unpack[CallOptions],
-    ) -> Answer[T]: ...
+    ) -> BlockingAnswer[T]: ...
     def get_or_set(
         self,
         prompt: Any,
@@ -71,7 +71,7 @@ class BlockingAsideMethods:
         codec: Codec[Any] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
         **options: Unpack[CallOptions],
-    ) -> Answer[Any]:
+    ) -> BlockingAnswer[Any]:
         """See `AsyncLangCache.get_or_set`. All functions passed to it run in the calling thread.
 
         Threads that ask the same question at once share one lookup and one call of ``make``, which runs in
@@ -80,7 +80,10 @@ class BlockingAsideMethods:
         question: Question[Any] = self._aside.question_from_call(
             "get_or_set", self._scope, prompt, make, key, codec or TEXT, attributes, options
         )
-        return run_to_end(self._aside.answer(question, partial(compute_blocking, chunk_source(make, prompt))))
+        answer: BlockingAnswer[Any] = run_to_end(
+            self._aside.answer(question, partial(compute_blocking, chunk_source(make, prompt)))
+        )
+        return answer
 
     def get_or_stream(
         self,

@@ -13,6 +13,7 @@ from .answers import CacheStatus, Lookup
 from .computing import run_to_end
 from .core import Aside
 from .flight import CannotFollow, Flight, LeaderLeft
+from .lookups import DRY_RUN
 from .question import Question
 from .streams import StreamStatus
 from .thread_flight import flights_lock
@@ -26,6 +27,8 @@ class BlockingAnswerStream(Iterator[C], StreamStatus, Generic[C]):
     """The chunks of an answer, to be iterated over once. Call `close` if they are not read to the end."""
 
     def __init__(self, aside: Aside, question: Question[list[C]], source: Callable[[], Iterable[C]]) -> None:
+        self._aside = aside
+        self._question = question
         self._read = partial(_read, aside, question, source)
         self._items: Generator[Any, None, None] | None = None
         self._chunk_yielded = False
@@ -65,6 +68,14 @@ class BlockingAnswerStream(Iterator[C], StreamStatus, Generic[C]):
         lookup: Lookup = next(items)
         self._lookup, self._items = lookup, items
         return items
+
+    def wrong(self, *, delete: bool = False) -> None:
+        """See `AnswerStream.wrong`."""
+        run_to_end(self._known_origin().give(right=False, delete=delete))
+
+    def right(self) -> None:
+        """See `AnswerStream.right`."""
+        run_to_end(self._known_origin().give(right=True))
 
     def close(self) -> None:
         """Stop reading. If no reader is left, the source is closed and an incomplete answer is not stored."""
@@ -162,10 +173,13 @@ class _SharedStream(Flight, Generic[C]):
         stream_key: Hashable,
     ) -> None:
         super().__init__()
-        self.lookup: Lookup | None = lookup
+        self.lookup: Lookup | None = None
         self.chunks: list[C] = []
         self.ended = False
         self._aside = aside
+        self._hidden_hit: Lookup | None = None
+        if lookup is not None:
+            self._set_lookup(lookup)
         self._question = question
         self._source = source
         self._authorization = authorization
@@ -230,9 +244,15 @@ class _SharedStream(Flight, Generic[C]):
 
     def _produce(self) -> Generator[None, None, None]:
         if self.lookup is None:
-            self.lookup = run_to_end(self._aside.lookups.look_up(self._question, self._authorization))
+            self._set_lookup(run_to_end(self._aside.lookups.look_up(self._question, self._authorization)))
             yield
+        assert self.lookup is not None
+        shadowing = self._aside.shadowing
         if self.lookup.status is CacheStatus.HIT:
+            if shadowing is not None:
+                run_to_end(
+                    shadowing.after_hit(self._question, self.lookup, partial(_collected, self._source))
+                )
             self.chunks.extend(self.lookup.value)
             self._error = None
             return
@@ -246,5 +266,23 @@ class _SharedStream(Flight, Generic[C]):
             if close is not None:
                 close()
         self._error = None
-        if self.lookup.status is CacheStatus.MISS:
+        if shadowing is not None and self._hidden_hit is not None:
+            run_to_end(shadowing.after_dry_run(self._question, self._hidden_hit, list(self.chunks)))
+        elif self.lookup.status is CacheStatus.MISS:
             run_to_end(self._aside.stores.store(self._question, list(self.chunks)))
+
+    def _set_lookup(self, lookup: Lookup) -> None:
+        if lookup.hit and self._aside.is_dry_run:
+            self._hidden_hit, lookup = lookup, DRY_RUN
+        self.lookup = lookup
+
+
+async def _collected(source: Callable[[], Iterable[Any]]) -> list[Any]:
+    """All chunks of a source, read in this thread."""
+    stream = source()
+    try:
+        return list(stream)
+    finally:
+        close = getattr(stream, "close", None)
+        if close is not None:
+            close()

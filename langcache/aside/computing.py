@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Coroutine
+from functools import partial
 from types import FunctionType
 from typing import Any, TypeVar, cast
 
@@ -112,7 +113,7 @@ def close_coroutine(awaitable: object) -> None:
 
 def chunk_source(make: Any, prompt: Any) -> Callable[[], Any]:
     """A function without arguments that returns the iterable of chunks which ``make`` is or returns."""
-    return (lambda: make(prompt)) if callable(make) else (lambda: make)
+    return partial(make, prompt) if callable(make) else (lambda: make)
 
 
 def run_to_end(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -7,25 +7,25 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-import msgspec
-
 from .._call import protocol
 from .._call.caller import Caller
 from ..limits import LimitError, Limits
 from ..telemetry import Telemetry
-from .answers import Answer, CacheStatus, Lookup
+from .answers import Answer, AsyncAnswer, BlockingAnswer, CacheStatus, Lookup, shared_answer, with_origin
 from .codecs import TEXT, Codec, check_codec
 from .computing import check_make
 from .entries import Entries
 from .execution import Execution
 from .flight import CannotFollow, LeaderLeft
 from .functions import ByExactValue, computation_key
-from .lookups import BYPASS, Lookups
+from .lookups import BYPASS, DRY_RUN, Lookups
 from .options import AsideConfig, CallOptions, Options
 from .question import Question, question_text
 from .scope import AttributeValue, Scope, encode_attributes
+from .shadowing import Shadowing
 from .state import State
 from .stores import Stores
+from .verdicts import Verdicts, origin_of
 
 __all__ = ["Aside"]
 
@@ -63,6 +63,13 @@ class Aside:
         self.state: State = State(limits, config, execution)
         self.lookups: Lookups = Lookups(self.state, entries, asks_for_key=caller.asks_for_key)
         self.stores: Stores = Stores(self.state, entries)
+        self.verdicts: Verdicts = Verdicts(self.state, entries, telemetry, caller.cache_id)
+        self.shadowing: Shadowing | None = (
+            None if config.shadow is None else Shadowing(config.shadow, self.verdicts)
+        )
+        self.is_dry_run: bool = config.shadow is not None and config.shadow.dry_run
+        """Whether hits are not given."""
+        self._answer_type: type[Answer[Any]] = BlockingAnswer if execution.is_blocking else AsyncAnswer
         self._cache_id = caller.cache_id
         self._telemetry = telemetry
         self._enabled = enabled
@@ -146,10 +153,11 @@ class Aside:
                 question.outcome = self._refused_outcome(question, refusal)
         return question
 
-    def answer(
-        self, question: Question[T], compute: Callable[[], Awaitable[T]]
-    ) -> Coroutine[Any, Any, Answer[T]]:
-        """The answer to a question: from the cache, or computed and stored."""
+    def answer(self, question: Question[T], compute: Callable[[], Awaitable[T]]) -> Coroutine[Any, Any, Any]:
+        """The answer to a question: from the cache, or computed and stored.
+
+        It is an `AsyncAnswer`, or a `BlockingAnswer` for the blocking client.
+        """
         if self._telemetry is None:
             return self._answer(question, compute)
         return self._observed(self._telemetry, question, compute)
@@ -184,16 +192,20 @@ class Aside:
             except CannotFollow as error:
                 self.state.record_cannot_follow(question, error)
                 lookup = await self.lookups.look_up(question, authorization)
-                return self._counted(_hit(lookup) or await self._computed(question, lookup, compute))
-            return self._counted(msgspec.structs.replace(shared, shared=True))
+                hit = self._hit(question, lookup)
+                return self._counted(hit or await self._computed(question, lookup, compute))
+            return self._counted(shared_answer(shared))
         assert leader is not None
         with leader:
             lookup = await self.lookups.look_up(question, authorization)
-            hit = _hit(lookup)
-            if hit is not None:
-                leader.finish(hit)
-                return self._counted(hit)
-            return self._counted(await leader.lead(partial(self._computed, question, lookup, compute)))
+            hit = self._hit(question, lookup)
+            if hit is None:
+                return self._counted(await leader.lead(partial(self._computed, question, lookup, compute)))
+            leader.finish(hit)
+        self._counted(hit)
+        if self.shadowing is not None:
+            await self.shadowing.after_hit(question, lookup, compute)
+        return hit
 
     async def _computed(
         self, question: Question[T], lookup: Lookup, compute: Callable[[], Awaitable[T]]
@@ -207,7 +219,18 @@ class Aside:
         error = lookup.error
         if lookup.status is CacheStatus.MISS:
             error = await self.stores.store(question, value)
-        return Answer(value=value, status=lookup.status, reason=lookup.reason, error=error)
+        elif lookup.status is _HIT and self.shadowing is not None:  # so it is a dry run
+            await self.shadowing.after_dry_run(question, lookup, value)
+            lookup = DRY_RUN
+        answer = self._answer_type(value=value, status=lookup.status, reason=lookup.reason, error=error)
+        return with_origin(answer, origin_of(self.verdicts, question, lookup))
+
+    def _hit(self, question: Question[Any], lookup: Lookup) -> Answer[Any] | None:
+        """The answer, if the lookup found one that may be given."""
+        if lookup.status is not _HIT or self.is_dry_run:
+            return None
+        answer = self._answer_type(value=lookup.value, status=_HIT, entry=lookup.entry)
+        return with_origin(answer, origin_of(self.verdicts, question, lookup))
 
     def _counted(self, answer: Answer[T]) -> Answer[T]:
         self.state.count_answer(answer.status, shared=answer.shared)
@@ -266,8 +289,18 @@ class Aside:
             return Lookup(status=CacheStatus.ERROR, error=error)
         return None
 
+    @property
+    def pending(self) -> bool:
+        """Whether answers are being stored, or hits measured."""
+        return bool(self.state.pending_stores or self.state.shadow_tasks or self.state.shadow_threads)
 
-def _hit(lookup: Lookup) -> Answer[Any] | None:
-    if lookup.status is not _HIT:
-        return None
-    return Answer(value=lookup.value, status=_HIT, entry=lookup.entry)
+    async def drain(self) -> None:
+        """Wait for what goes on in the background of this event loop, each at most ``close_timeout``."""
+        await self.stores.drain()
+        if self.shadowing is not None:
+            await self.shadowing.drain()
+
+    def join(self) -> None:
+        """Wait for what goes on in threads, at most ``close_timeout``."""
+        if self.shadowing is not None:
+            self.shadowing.join()

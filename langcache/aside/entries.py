@@ -80,8 +80,22 @@ class Entries:
         if request is not None:
             await self._caller.call(request)
         for entry in older:
-            with suppress(NotFoundError):
-                await self._caller.call(protocol.delete_by_id(entry.id))
+            await self.delete(entry.id)
+
+    async def check_open(self) -> None:
+        """Raise `ClosedError` if the client is closed."""
+        self._caller.check_open()
+
+    async def delete(self, entry_id: str) -> None:
+        """Delete an entry, if it is still there."""
+        with suppress(NotFoundError):
+            await self._caller.call(protocol.delete_by_id(entry_id))
+
+    async def delete_all(self, prompt: str, attributes: dict[str, str], response: str | None) -> None:
+        """Delete the entries with exactly this prompt, these attributes and this response; None for any."""
+        for entry in await self._entries_to_replace(prompt, attributes):
+            if response is None or entry.response == response:
+                await self.delete(entry.id)
 
     async def _entries_to_replace(self, prompt: str, attributes: dict[str, str]) -> list[CacheEntry]:
         """All entries with exactly this prompt and exactly these attributes.

@@ -47,6 +47,10 @@ class InLoop:
         """Run a coroutine function that makes requests."""
         return function(*args)
 
+    async def run_file_access(self, function: Callable[..., None], *args: Any) -> None:
+        """Call a function that reads or writes a file, which may block, in another thread."""
+        await asyncio.to_thread(function, *args)
+
     async def resolve(self, method: str, value: Awaitable[T]) -> T:
         """Await an awaitable that one of the user's functions returned."""
         return await value
@@ -68,6 +72,10 @@ class InThread:
     async def run(self, method: str, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
         """Run a coroutine function that makes requests. Blocks instead of suspending."""
         return self._portal_call(method, _ADVICE, function, *args)
+
+    async def run_file_access(self, function: Callable[..., None], *args: Any) -> None:
+        """Call a function that reads or writes a file, in this thread."""
+        function(*args)
 
     async def resolve(self, method: str, value: Awaitable[T]) -> T:
         """Await, on the portal's loop, an awaitable that one of the user's functions returned."""

@@ -11,11 +11,12 @@ from typing import Any
 from ..models import CacheEntry
 from .answers import CacheStatus, Lookup
 from .entries import Entries
+from .judge import Judge, JudgeFailed
 from .options import Accept
 from .question import Question
 from .state import State
 
-__all__ = ["BYPASS", "Lookups"]
+__all__ = ["BYPASS", "DRY_RUN", "Lookups"]
 
 _log = logging.getLogger("langcache.aside")
 
@@ -27,6 +28,9 @@ BYPASS = {
     for reason in ("asked", "disabled", "no question", "long prompt", "circuit open")
 }
 """The outcome for each reason not to ask the cache."""
+
+DRY_RUN = Lookup(status=CacheStatus.MISS, reason="dry run")
+"""The outcome in place of a hit, in a dry run."""
 
 
 class Lookups:
@@ -92,13 +96,25 @@ class Lookups:
         stats, claims = self._state.stats, self._state.claims
         accept = self._state.config.accept if question.options.accept is None else question.options.accept
         accepts_any = isinstance(accept, str)
+        blocked = self._state.blocked
+        judging = None
+        if accept is not None and isinstance(accept, Judge):
+            judging = _Judging(self._state, question, accept)
         for entry in entries:
             stats.found(entry.similarity)
             try:
-                if question.attributes_match(entry) and (
-                    accepts_any
-                    or (accept is None and question.text == entry.prompt)
-                    or await self._is_accepted(question, accept, entry)
+                if (
+                    question.attributes_match(entry)
+                    and not (blocked and blocked.has(question.text, question.attributes, entry))
+                    and (
+                        accepts_any
+                        or (accept is None and question.text == entry.prompt)
+                        or await (
+                            self._is_accepted(question, accept, entry)
+                            if judging is None
+                            else judging.accepts(entry)
+                        )
+                    )
                 ):
                     value = question.codec.decode(entry.response)
                     if question.claimed or not claims.claim(
@@ -131,3 +147,49 @@ class Lookups:
         if isawaitable(verdict):
             verdict = await self._state.execution.resolve(question.method, verdict)
         return bool(verdict)
+
+
+class _Judging:
+    """A `Judge` during one lookup: the entries share its time limit, and each pair is asked about once."""
+
+    def __init__(self, state: State, question: Question[Any], judge: Judge) -> None:
+        self._state = state
+        self._question = question
+        self._judge = judge
+        self._time_left = judge.timeout
+        self._verdicts: dict[tuple[str, str], bool] = {}
+
+    async def accepts(self, entry: CacheEntry) -> bool:
+        """Whether the judge accepts an entry, or its failure is to count as a hit."""
+        verdict = self._judge.without_asking(self._question.text, entry)
+        if verdict is not None:
+            return verdict
+        pair = entry.prompt, entry.response  # which several entries may have
+        if pair not in self._verdicts:
+            self._verdicts[pair] = await self._ask(entry)
+        return self._verdicts[pair]
+
+    async def _ask(self, entry: CacheEntry) -> bool:
+        state, question, judge = self._state, self._question, self._judge
+        started = time.monotonic()
+        state.stats.judged += 1
+        try:
+            if self._time_left <= 0:
+                raise JudgeFailed("the entries before took all of its time")
+            return await state.execution.run(
+                question.method, judge.asked, question.text, entry, self._time_left
+            )
+        except JudgeFailed as error:
+            state.stats.judge_failures += 1
+            name = str(question)
+            state.log.warn(
+                ("judge", name),
+                "%s: the judge of its entries failed (a %s): %s",
+                name,
+                judge.on_failure,
+                error,
+            )
+            _log.debug("the judge failed about entry %s", entry.id, exc_info=True)
+            return judge.on_failure == "hit"
+        finally:
+            self._time_left -= time.monotonic() - started

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, C
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
-from .answers import Answer
+from .answers import AsyncAnswer
 from .codecs import TEXT, TEXT_CHUNKS, Codec
 from .computing import chunk_source, compute_in_loop
 from .core import Aside
@@ -50,7 +50,7 @@ class AsyncAsideMethods:
         codec: Codec[T] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
         **options: Unpack[CallOptions],
-    ) -> Answer[T]: ...
+    ) -> AsyncAnswer[T]: ...
     @overload
     async def get_or_set(
         self,
@@ -61,7 +61,7 @@ class AsyncAsideMethods:
         codec: Codec[T] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
         **options: Unpack[CallOptions],
-    ) -> Answer[T]: ...
+    ) -> AsyncAnswer[T]: ...
     @overload
     async def get_or_set(
         self,
@@ -72,7 +72,7 @@ class AsyncAsideMethods:
         codec: Codec[T] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
         **options: Unpack[CallOptions],
-    ) -> Answer[T]: ...
+    ) -> AsyncAnswer[T]: ...
     async def get_or_set(
         self,
         prompt: Any,
@@ -82,7 +82,7 @@ class AsyncAsideMethods:
         codec: Codec[Any] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
         **options: Unpack[CallOptions],
-    ) -> Answer[Any]:
+    ) -> AsyncAnswer[Any]:
         """Return the cached answer to a prompt, or compute it by ``make`` and store it.
 
         Concurrent calls with the same question, attributes, options and function share one lookup and one
@@ -94,8 +94,8 @@ class AsyncAsideMethods:
             prompt: the question; or, with ``key``, anything that contains it.
             make: a function of ``prompt``, called if the cache has no answer; one that is not async runs in a
                 worker thread. Or the answer itself. An error that it raises is raised here, and nothing is
-                stored. For a lambda, mypy infers Any; annotate the result: ``answer: Answer[str] = await
-                ...``.
+                stored. For a lambda, mypy infers Any; annotate the result: ``answer: AsyncAnswer[str] =
+                await ...``.
             key: a function of ``prompt`` that returns the text to look up, or None to bypass the cache: for
                 example for a follow-up question, which has no meaning without the questions before it.
                 Default: ``prompt`` is the text.
@@ -113,7 +113,8 @@ class AsyncAsideMethods:
         question: Question[Any] = self._aside.question_from_call(
             "get_or_set", self._scope, prompt, make, key, codec or TEXT, attributes, options
         )
-        return await self._aside.answer(question, partial(compute_in_loop, make, prompt))
+        answer: AsyncAnswer[Any] = await self._aside.answer(question, partial(compute_in_loop, make, prompt))
+        return answer
 
     def get_or_stream(
         self,

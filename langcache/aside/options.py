@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
-from typing import Any, ClassVar, Literal, TypeAlias, TypedDict
+from typing import Any, ClassVar, Literal, TypeAlias, TypedDict, cast
 
 import msgspec
 
 from .._established.mistakes import unexpected_arguments
-from ..limits import Limits, check_duration, check_int, check_text
+from ..limits import Limits, check_duration, check_instance, check_int, check_text
 from ..models import CacheEntry, SearchStrategy
+from .shadow import Shadow
 
 __all__ = ["Accept", "AsideConfig", "CallOptions", "OnError", "Options", "StoreIf"]
 
@@ -66,8 +68,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     accept: Accept | None = None
     """Called with the question and each entry found; if it returns False, the entry is rejected. If it
-    raises, the error is logged and the entry is rejected. ``"any"``: every entry is accepted. Default: the
-    client's (`AsideConfig`), `langcache.verifier`."""
+    raises, the error is logged and the entry is rejected. ``"any"``: every entry is accepted. A `Judge` asks
+    a slower function about entries in doubt. Default: the client's (`AsideConfig`), `langcache.verifier`."""
 
     store_if: StoreIf | None = None
     """Called with a computed answer; returns whether to store it, or for how long, in seconds or as a
@@ -182,7 +184,18 @@ class AsideConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How many answers may be being stored at once. Beyond that, answers are not stored."""
 
     close_timeout: float = 5.0
-    """Seconds that closing the client waits at most for answers that are being stored."""
+    """Seconds that closing the client waits at most for answers that are being stored, and as long again for
+    those that ``shadow`` is computing."""
+
+    labels: str | os.PathLike[str] | None = None
+    """The path of a file to which pairs of a question and an entry's prompt are appended, as JSON lines, when
+    `AsyncAnswer.wrong`, `AsyncAnswer.right` or ``shadow`` have judged them. Its directory must exist. It
+    holds prompts, so it is made for its owner alone. If it can't be written, that is logged. Default:
+    none."""
+
+    shadow: Shadow | None = None
+    """Measures a share of the hits by answers that are computed anyway, or never gives a hit. Default:
+    None."""
 
     def __post_init__(self) -> None:
         _check_choice("on_error", self.on_error, ("compute", "raise"))
@@ -192,10 +205,25 @@ class AsideConfig(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("breaker_failures", "max_pending_stores"):
             count = check_int(name, getattr(self, name), minimum=1)
             msgspec.structs.force_setattr(self, name, count)
+        check_instance("shadow", self.shadow, Shadow, "langcache.aside.Shadow")
+        if self.labels is not None:
+            msgspec.structs.force_setattr(self, "labels", _file_path("labels", self.labels))
         if self.function_attribute is not None and not check_text(
             "function_attribute", self.function_attribute
         ):
             raise ValueError("function_attribute: must be the name of an attribute, but is empty")
+
+
+def _file_path(name: str, given: Any) -> str:
+    value = cast("object", os.fspath(given) if isinstance(given, str | os.PathLike) else given)
+    if not isinstance(value, str):
+        raise TypeError(f"{name}: must be the path of a file, but is {type(value).__name__}")
+    path = os.path.abspath(value)  # which stays the same when the program changes its directory
+    if not value or os.path.isdir(path):
+        raise ValueError(f"{name}: must be the path of a file, but is {value!r}")
+    if not os.path.isdir(os.path.dirname(path)):
+        raise ValueError(f"{name}: the directory {os.path.dirname(path)!r} does not exist; make it first")
+    return path
 
 
 def _check_choice(name: str, value: object, allowed: tuple[str, str]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+import threading
 import time
 import weakref
 from collections.abc import Hashable
@@ -12,6 +14,7 @@ from typing import Any
 from ..errors import ClosedError, StatusError
 from ..limits import Limits
 from .answers import CacheStatus
+from .blocked import BlockedPairs
 from .breaker import CircuitBreaker
 from .claims import Claims
 from .execution import Execution
@@ -52,6 +55,11 @@ class State:
         """The streams that are being produced, by key."""
         self.pending_stores: set[Any] = set()
         """The tasks that are storing answers."""
+        self.shadow_tasks: set[asyncio.Task[Any]] = set()
+        """The tasks that are measuring hits."""
+        self.shadow_threads: set[threading.Thread] = set()
+        """The threads that are measuring hits."""
+        self.blocked: BlockedPairs = BlockedPairs()
         _states.add(self)
 
     def count_answer(self, status: CacheStatus, *, shared: bool) -> None:
@@ -106,23 +114,31 @@ class State:
         )
         _log.debug("an answer is not stored", exc_info=error)
 
-    def record_refresh(self, question: Question[Any]) -> None:
-        """Record that an entry was replaced just now. The latest 1,024 are kept."""
-        key = question.text, question.attributes
+    def record_refresh(self, text: str, attributes: frozenset[tuple[str, str]] | None) -> None:
+        """Record that an entry was replaced or deleted just now. The latest 1,024 are kept."""
+        key = text, attributes
         self._refreshed.pop(key, None)
         if len(self._refreshed) >= _MAX_REFRESHED:
             del self._refreshed[next(iter(self._refreshed))]
         self._refreshed[key] = time.monotonic()
 
     def is_outdated(self, question: Question[Any]) -> bool:
-        """Whether the answer has been replaced since its lookup began, and so must not be stored."""
+        """Whether the answer was replaced or deleted since its lookup began, and must not be stored."""
         if not self._refreshed or question.options.refresh:
             return False
         return self._refreshed.get((question.text, question.attributes), 0.0) > question.started
 
+    async def wait_for_stores(self, timeout: float | None) -> set[asyncio.Task[Any]]:
+        """Wait for the stores of this event loop; return those not done after ``timeout`` seconds."""
+        loop = asyncio.get_running_loop()
+        tasks = [task for task in self.pending_stores if task.get_loop() is loop]
+        return (await asyncio.wait(tasks, timeout=timeout))[1] if tasks else set()
+
     def start_anew_in_child(self) -> None:
         """In a forked child, forget streams, stores, flights and probes: they go on only in the parent."""
         self.pending_stores.clear()
+        self.shadow_tasks.clear()
+        self.shadow_threads.clear()
         self.streams.clear()
         self.execution.flights.clear()
         self.breaker.abandoned()

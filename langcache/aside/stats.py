@@ -32,7 +32,35 @@ class Stats(msgspec.Struct, kw_only=True):
     """Calls, among those above, that shared the answer of a concurrent call."""
 
     rejected: int = 0
-    """Entries found and rejected: by ``accept``, for their attributes, or since they could not be decoded."""
+    """Entries found and rejected: by ``accept``, for their attributes, because a verdict has blocked them for
+    the question, or since they could not be decoded."""
+
+    judged: int = 0
+    """Times that a `Judge` was asked about an entry in doubt."""
+
+    judge_failures: int = 0
+    """Times, among those, that it raised, returned no bool or took too long."""
+
+    verdicts_right: int = 0
+    """Answers that the program called right (`AsyncAnswer.right`)."""
+
+    verdicts_wrong: int = 0
+    """Answers that the program called wrong (`AsyncAnswer.wrong`)."""
+
+    shadow_right: int = 0
+    """Hits that were measured (`Shadow`) and whose answer was right."""
+
+    shadow_wrong: int = 0
+    """Hits that were measured and whose answer was wrong."""
+
+    shadow_failures: int = 0
+    """Hits that could not be measured: computing or comparing the answers raised."""
+
+    shadow_dropped: int = 0
+    """Hits that were not measured because too many were being measured."""
+
+    dry_run_hits: int = 0
+    """Calls, among the misses, that would have been hits, had it not been a dry run (`Shadow.dry_run`)."""
 
     stores: int = 0
     """Answers stored."""
@@ -89,6 +117,11 @@ class Stats(msgspec.Struct, kw_only=True):
             f"  bypasses    {self.bypasses}",
             f"  errors      {self.errors}",
             f"entries       {self.rejected} turned down",
+            f"judged        {self.judged} in doubt, {self.judge_failures} failures",
+            f"verdicts      {self.verdicts_right} right, {self.verdicts_wrong} wrong",
+            f"shadow        {self.shadow_right} right, {self.shadow_wrong} wrong, "
+            f"{self.shadow_failures} failures, {self.shadow_dropped} dropped, "
+            f"{self.dry_run_hits} hits not given",
             f"stores        {self.stores}, {self.store_errors} failed, {self.stores_dropped} dropped, "
             f"{self.declined} declined",
             f"waits         {self.flight_timeouts} given up",

@@ -74,19 +74,10 @@ class Stores:
             raise failure
         return problem or failure
 
-    @property
-    def pending(self) -> bool:
-        """Whether answers are being stored."""
-        return bool(self._state.pending_stores)
-
     async def drain(self) -> None:
         """Wait for the stores of this event loop; cancel those that are not done after ``close_timeout``."""
-        loop = running_loop()
-        pending = [task for task in self._state.pending_stores if task.get_loop() is loop]
-        if pending:
-            _, late = await asyncio.wait(pending, timeout=self._state.config.close_timeout)
-            for task in late:
-                task.cancel()
+        for late in await self._state.wait_for_stores(self._state.config.close_timeout):
+            late.cancel()
 
     async def _verdict(self, question: Question[T], store_if: StoreIf, value: T) -> bool | float | timedelta:
         verdict: Any = store_if(value)
@@ -154,5 +145,5 @@ class Stores:
         state.stats.stores += text is not None
         state.breaker.succeeded()
         if question.options.refresh:
-            state.record_refresh(question)
+            state.record_refresh(question.text, question.attributes)
         return None

@@ -13,7 +13,9 @@ from ..errors import TimeoutException
 from .answers import CacheStatus, Lookup
 from .core import Aside
 from .flight import CannotFollow, Flight, LeaderLeft
+from .lookups import DRY_RUN
 from .question import Question
+from .verdicts import Origin, origin_of
 
 __all__ = ["AnswerStream", "StreamStatus"]
 
@@ -24,6 +26,9 @@ class StreamStatus:
     """How the answer of a stream was obtained. It is known after ``look_up()`` or the first chunk."""
 
     _lookup: Lookup | None = None
+    _origin: Origin | None = None
+    _aside: Aside
+    _question: Question[Any]
 
     @property
     def lookup(self) -> Lookup | None:
@@ -40,6 +45,15 @@ class StreamStatus:
         """Whether the answer comes from the cache; None until it is known."""
         return None if self._lookup is None else self._lookup.hit
 
+    def _known_origin(self) -> Origin:
+        if self._lookup is None:
+            raise RuntimeError(
+                "there is no answer to give a verdict on yet; read the stream, or call look_up()"
+            )
+        if self._origin is None:
+            self._origin = origin_of(self._aside.verdicts, self._question, self._lookup)
+        return self._origin
+
 
 class AnswerStream(AsyncIterator[C], StreamStatus, Generic[C]):
     """The chunks of an answer, to be iterated over once.
@@ -48,6 +62,8 @@ class AnswerStream(AsyncIterator[C], StreamStatus, Generic[C]):
     """
 
     def __init__(self, aside: Aside, question: Question[list[C]], source: Callable[[], Any]) -> None:
+        self._aside = aside
+        self._question = question
         self._read = partial(_read, aside, question, source)
         self._items: AsyncGenerator[Any, None] | None = None
         self._chunk_yielded = False
@@ -87,6 +103,18 @@ class AnswerStream(AsyncIterator[C], StreamStatus, Generic[C]):
         lookup: Lookup = await anext(items)
         self._lookup, self._items = lookup, items
         return items
+
+    async def wrong(self, *, delete: bool = False) -> None:
+        """Say that the answer is wrong, as `AsyncAnswer.wrong` does, once the lookup is done.
+
+        An answer that is still being computed is then not stored. Of calls that share a stream, each verdict
+        counts.
+        """
+        await self._known_origin().give(right=False, delete=delete)
+
+    async def right(self) -> None:
+        """Say that the answer is right, as `AsyncAnswer.right` does, once the lookup is done."""
+        await self._known_origin().give(right=True)
 
     async def aclose(self) -> None:
         """Stop reading. If no reader is left, the source is closed and an incomplete answer is not stored."""
@@ -184,9 +212,12 @@ class _SharedStream(Flight, Generic[C]):
         lookup: Lookup | None,
     ) -> None:
         super().__init__()
-        self.lookup: Lookup | None = lookup
+        self.lookup: Lookup | None = None
         self.chunks: list[C] = []
         self._aside = aside
+        self._hidden_hit: Lookup | None = None
+        if lookup is not None:
+            self._set_lookup(lookup)
         self._question = question
         self._source = source
         self._authorization = authorization
@@ -265,24 +296,32 @@ class _SharedStream(Flight, Generic[C]):
     async def _produce(self) -> None:
         self.enter()
         if self.lookup is None:
-            self.lookup = await self._aside.lookups.look_up(self._question, self._authorization)
+            self._set_lookup(await self._aside.lookups.look_up(self._question, self._authorization))
             self._notify()
+        assert self.lookup is not None
         await self._chunk_wanted.wait()
+        shadowing = self._aside.shadowing
         if self.lookup.status is CacheStatus.HIT:
+            if shadowing is not None:
+                await shadowing.after_hit(self._question, self.lookup, partial(_collected, self._source))
             for chunk in self.lookup.value:
                 await self._publish(chunk)
             return
-        begun = self._source()
-        chunks = await begun if isawaitable(begun) else begun
-        if not hasattr(chunks, "__aiter__"):
-            raise TypeError(f"make: must give an async iterable of chunks, but gave {type(chunks).__name__}")
+        chunks = await _begun(self._source)
         try:
             async for chunk in chunks:
                 await self._publish(chunk)
         finally:
             await _close(chunks)
-        if self.lookup.status is CacheStatus.MISS:
+        if shadowing is not None and self._hidden_hit is not None:
+            await shadowing.after_dry_run(self._question, self._hidden_hit, list(self.chunks))
+        elif self.lookup.status is CacheStatus.MISS:
             await self._aside.stores.store(self._question, list(self.chunks))
+
+    def _set_lookup(self, lookup: Lookup) -> None:
+        if lookup.hit and self._aside.is_dry_run:
+            self._hidden_hit, lookup = lookup, DRY_RUN
+        self.lookup = lookup
 
     async def _publish(self, chunk: C) -> None:
         if not self.participants:
@@ -295,6 +334,24 @@ class _SharedStream(Flight, Generic[C]):
     def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+async def _begun(source: Callable[[], Any]) -> Any:
+    """The async iterable of chunks that the source gives."""
+    begun = source()
+    chunks = await begun if isawaitable(begun) else begun
+    if not hasattr(chunks, "__aiter__"):
+        raise TypeError(f"make: must give an async iterable of chunks, but gave {type(chunks).__name__}")
+    return chunks
+
+
+async def _collected(source: Callable[[], Any]) -> list[Any]:
+    """All chunks of a source."""
+    chunks = await _begun(source)
+    try:
+        return [chunk async for chunk in chunks]
+    finally:
+        await _close(chunks)
 
 
 async def _close(chunks: object) -> None:

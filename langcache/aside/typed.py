@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
-from .answers import Answer
+from .answers import AsyncAnswer, BlockingAnswer
 from .blocking_streams import BlockingAnswerStream
 from .streams import AnswerStream
 
@@ -35,7 +35,7 @@ class CachedFunction(Protocol[P, R]):
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
-    async def answer(self, *args: P.args, **kwargs: P.kwargs) -> Answer[R]:
+    async def answer(self, *args: P.args, **kwargs: P.kwargs) -> AsyncAnswer[R]:
         """Call it, and return the answer with how it was obtained."""
         ...
 
@@ -60,7 +60,7 @@ class CachedBlockingFunction(Protocol[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
-    def answer(self, *args: P.args, **kwargs: P.kwargs) -> Answer[R]:
+    def answer(self, *args: P.args, **kwargs: P.kwargs) -> BlockingAnswer[R]:
         """Call it, and return the answer with how it was obtained."""
         ...
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ..models import CacheEntry
 from .features import compared, lexical
-from .score import is_repeated, is_verifiable, likelihood
+from .score import REPEATED, is_repeated, is_verifiable, likelihood
 
-__all__ = ["are_equal", "verifier"]
+__all__ = ["are_equal", "confidence", "verifier"]
 
 _LEAST = 0.5
 
@@ -21,14 +21,22 @@ def verifier(question: str, entry: CacheEntry) -> bool:
     else with each service, and accepts what it can't judge: texts of more than some 20 words each, and other
     languages.
     """
+    sure = confidence(question, entry)
+    return sure is None or sure >= _LEAST
+
+
+def confidence(question: str, entry: CacheEntry) -> float | None:
+    """How likely an entry answers a question, 0 to 1, from the two texts; None if they can't be judged.
+
+    `verifier` accepts 0.5 and more, and what can't be judged. It is 1 for texts that are equal but for case
+    and spacing, and 0.99 for those that differ in politeness and slips of the keyboard alone.
+    """
     if are_equal(question, entry.prompt):
-        return True
+        return 1.0
     one, other = compared(question, entry.prompt)
-    return (
-        not is_verifiable(one, other)
-        or is_repeated(one, other)
-        or likelihood("texts", lexical(one, other)) >= _LEAST
-    )
+    if not is_verifiable(one, other):
+        return None
+    return REPEATED if is_repeated(one, other) else likelihood("texts", lexical(one, other))
 
 
 def are_equal(one: str, other: str) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from langcache import LangCache
 from langcache._portal import portal
 from langcache.aside import JsonCodec, TextCodec, lexical_guard
-from langcache.aside.stores import Stores
+from langcache.aside.core import Aside
 from langcache.errors import ClosedError
 
 QUESTION = "How do I reset my password?"
@@ -343,7 +343,7 @@ async def test_a_close_that_blocks_the_running_loop_to_wait_for_stores_says_so(c
     monkeypatch.setattr(portal, "_warned", False)
     cache = LangCache(**connection)
     await asyncio.to_thread(cache.get_or_set, QUESTION, "stored", store="background")
-    monkeypatch.setattr(Stores, "pending", True)  # however soon it was stored
+    monkeypatch.setattr(Aside, "pending", True)  # however soon it was stored
     with pytest.warns(RuntimeWarning, match=r"LangCache\.close\(\) blocks .* await aclose\(\)"):
         cache.close()
 

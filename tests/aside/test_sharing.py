@@ -299,7 +299,7 @@ def test_what_was_being_stored_at_a_fork_does_not_count_in_the_child(connection)
             try:
                 assert not state.pending_stores
                 assert not state.streams
-                assert not cache._aside.stores.pending
+                assert not cache._aside.pending
                 cache.get_or_set("In the child?", "stored")
                 status = cache.stats().stores - 2
                 cache.close()

@@ -9,14 +9,18 @@ from typing import Any, Protocol
 import msgspec
 from typing_extensions import assert_type
 
-from langcache import AsyncLangCache, LangCache, SearchResponse, SetResponse
+from langcache import AsyncLangCache, CacheEntry, LangCache, SearchResponse, SetResponse
 from langcache.aside import (
     Answer,
     AnswerStream,
     AsideConfig,
+    AsyncAnswer,
+    BlockingAnswer,
     CacheStatus,
     JsonCodec,
+    Judge,
     Lookup,
+    Shadow,
     lexical_guard,
 )
 from langcache.many import Result
@@ -51,7 +55,7 @@ def last(messages: list[str]) -> str:
 
 async def get_or_set() -> None:
     answer = await cache.get_or_set("Hi?", make, accept=lexical_guard, on_error="raise")
-    assert_type(answer, Answer[str])
+    assert_type(answer, AsyncAnswer[str])
     assert_type(answer.value, str)
     assert_type(answer.status, CacheStatus)
     assert_type((await cache.get_or_set("Hi?", made)).value, str)
@@ -61,7 +65,7 @@ async def get_or_set() -> None:
     assert_type((await cache.get_or_set("Hi?", Maker(), codec=JsonCodec(Reply))).value, Reply)
     assert_type((await cache.get_or_set("Hi?", Maker().make, codec=JsonCodec(int))).value, int)
     # To mypy a lambda might be a ready value as well, and the answer is Any; an annotation says what it is.
-    of_value: Answer[str] = await cache.get_or_set("Hi?", lambda prompt: prompt)
+    of_value: AsyncAnswer[str] = await cache.get_or_set("Hi?", lambda prompt: prompt)
     of_awaitable: Answer[str] = await cache.get_or_set(["Hi?"], lambda all: make(all[0]), key=last)
     of_blocking: Answer[str] = blocking.get_or_set("Hi?", lambda prompt: prompt)
     assert_type([of_value.value, of_awaitable.value, of_blocking.value], list[str])
@@ -150,7 +154,8 @@ def protocols() -> None:
 async def cached() -> None:
     assert_type(await ask("Hi?", user=1), Reply)
     assert_type(await ask.refresh("Hi?"), Reply)
-    assert_type(await ask.answer("Hi?"), Answer[Reply])
+    assert_type(await ask.answer("Hi?"), AsyncAnswer[Reply])
+    assert_type(ask_blocking.answer("Hi?"), BlockingAnswer[list[int]])
     assert_type(tell("Hi?"), AsyncIterator[str])
     assert_type(ask_blocking("Hi?"), list[int])
     assert_type(ask_blocking.bypass("Hi?"), list[int])
@@ -166,12 +171,43 @@ async def cached() -> None:
     assert_type(tell_blocking.answer("Hi?").look_up(), Lookup)
     assert_type(cache.get_or_stream("Hi?", stream), AnswerStream[str])
     assert_type(
-        await cache.get_or_set("Hi?", make, ttl=timedelta(1), store_if=bool, function="m"), Answer[str]
+        await cache.get_or_set("Hi?", make, ttl=timedelta(1), store_if=bool, function="m"), AsyncAnswer[str]
     )
     await ask(1)  # type: ignore[arg-type]
     await ask("Hi?", speed=1)  # type: ignore[call-arg]
     await Bot().ask()  # type: ignore[call-arg]
     await cache.get_or_set("Hi?", make, on_error="hide")  # type: ignore[call-overload]
+
+
+async def judge_async(question: str, entry: CacheEntry) -> bool:
+    return question == entry.prompt
+
+
+def judge(question: str, entry: CacheEntry) -> bool:
+    return question == entry.prompt
+
+
+async def compare(cached: str, computed: str) -> bool:
+    return cached == computed
+
+
+async def verdicts() -> None:
+    answer = await cache.get_or_set("Hi?", make, accept=Judge(judge_async, sure=0.9))
+    assert_type(await answer.wrong(), None)
+    assert_type(await answer.wrong(delete=True), None)
+    assert_type(await answer.right(), None)
+    of_blocking = blocking.get_or_set("Hi?", made, accept=Judge(judge))
+    assert_type(of_blocking, BlockingAnswer[str])
+    of_blocking.wrong(delete=True)
+    of_blocking.right()
+    await of_blocking.wrong()  # type: ignore[func-returns-value, misc]
+    either: list[Answer[str]] = [answer, of_blocking]
+    assert_type(either[0].value, str)
+    stream_of_text = cache.get_or_stream("Hi?", stream)
+    assert_type(await stream_of_text.wrong(), None)
+    tell_blocking.answer("Hi?").right()
+    AsideConfig(accept=Judge(judge), labels="pairs.jsonl", shadow=Shadow(share=0.1, compare=compare))
+    AsideConfig(shadow=Shadow(compare=0.9, when="later"))  # type: ignore[arg-type]
 
 
 async def many() -> None:

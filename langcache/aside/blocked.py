@@ -1,0 +1,47 @@
+"""Pairs of a question and an entry's prompt that a verdict has found wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TypeAlias
+
+from ..models import CacheEntry
+from .texts import folded
+
+__all__ = ["Attributes", "BlockedPairs"]
+
+Attributes: TypeAlias = frozenset[tuple[str, str]] | None
+
+_MAX_PAIRS = 4096
+
+
+class BlockedPairs:
+    """The latest 4,096 pairs that are blocked, with the attributes of the question, those of scopes included.
+
+    It is false while there are none.
+    """
+
+    # Threads may share it without a lock, which a fork might leave locked: each step is atomic.
+
+    def __init__(self) -> None:
+        self._pairs: dict[Hashable, None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._pairs)
+
+    def has(self, question: str, attributes: Attributes, entry: CacheEntry) -> bool:
+        """Whether this entry's prompt is blocked for this question."""
+        return _key(question, attributes, entry) in self._pairs
+
+    def set(self, question: str, attributes: Attributes, entry: CacheEntry, *, blocked: bool) -> None:
+        """Block a pair, or unblock it. The oldest pair makes room."""
+        key = _key(question, attributes, entry)
+        self._pairs.pop(key, None)
+        if blocked:
+            self._pairs[key] = None
+            for oldest in list(self._pairs)[:-_MAX_PAIRS]:
+                self._pairs.pop(oldest, None)
+
+
+def _key(question: str, attributes: Attributes, entry: CacheEntry) -> Hashable:
+    return folded(question), folded(entry.prompt), attributes
