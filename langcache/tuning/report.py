@@ -1,0 +1,234 @@
+"""What each threshold keeps and lets through, and the lowest one that is certified."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from .binomial import at_most, interval, trials_needed, upper_bound
+from .picture import Picture, Point
+
+__all__ = ["Report", "Row"]
+
+_FINEST = 1000
+"""Thresholds are tested to three decimals: 0.000 to 1.000."""
+
+_TESTS = math.ceil(math.log2(_FINEST + 2))
+"""How many of these a binary search tests, each at an equal part of the error allowed."""
+
+_STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
+_MOST_ROWS = 16
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """The results for the pairs at one threshold."""
+
+    threshold: float
+    hits: int
+    """Pairs whose similarity is the threshold or more."""
+
+    kept: int
+    """Hits whose answers are the same."""
+
+    wrong: int
+    """Hits whose answers are different."""
+
+    kept_share: float
+    """The share of pairs with the same answer that are hits, 0 to 1."""
+
+    wrong_share: float
+    """The share of wrong ones among hits, 0 to 1. 0 without hits."""
+
+    wrong_low: float
+    wrong_high: float
+    """The bounds between which the share of wrong hits is in traffic like the pairs: Clopper-Pearson, for this
+    threshold alone, with the report's confidence."""
+
+
+class Report:
+    """The results of `tune`. ``str(report)`` is a table, ``report.svg()`` a picture."""
+
+    rows: tuple[Row, ...]
+    """Some thresholds over the range of similarities, lowest first, and the certified one."""
+
+    certified: Row | None
+    """The results at the certified threshold. None: none is, or ``max_wrong`` was not given."""
+
+    more_labels: int | None
+    """About how many more labelled pairs it takes to certify a threshold, if they come out like those at hand.
+    0 if one is certified; None if no number is enough, or ``max_wrong`` was not given."""
+
+    bound: float | None
+    """The share of wrong hits that the certified threshold does not exceed, with this confidence."""
+
+    def __init__(
+        self,
+        scored: Iterable[tuple[float, bool]],
+        *,
+        max_wrong: float | None,
+        confidence: float,
+        thresholds: Sequence[float] | None,
+        scored_by: str,
+    ) -> None:
+        scored = list(scored)
+        self._same = sorted(similarity for similarity, same in scored if same)
+        self._different = sorted(similarity for similarity, same in scored if not same)
+        self.pairs = len(scored)
+        """How many pairs there are."""
+        self.max_wrong = max_wrong
+        """The share of hits that may be wrong, as given to `tune`."""
+        self.confidence = confidence
+        """The confidence, as given to `tune`."""
+        self.scored_by = scored_by
+        """Where the similarities are from."""
+        self.certified = self.bound = self.more_labels = None
+        if max_wrong is not None:
+            threshold = self._search(max_wrong)
+            if threshold is not None:
+                self.certified = self.at(threshold)
+                self.bound = upper_bound(self.certified.wrong, self.certified.hits, self._error)
+                self.more_labels = 0
+            else:
+                self.more_labels = self._more_labels(max_wrong)
+        chosen = set(self._thresholds() if thresholds is None else thresholds)
+        if self.certified is not None:
+            chosen.add(self.certified.threshold)
+        self.rows = tuple(self.at(threshold) for threshold in sorted(chosen))
+
+    @property
+    def threshold(self) -> float | None:
+        """The lowest threshold certified, to three decimals. None: none is, or ``max_wrong`` was not given."""
+        return None if self.certified is None else self.certified.threshold
+
+    def at(self, threshold: float) -> Row:
+        """The results at another threshold, 0 to 1."""
+        kept, wrong = self._counts(threshold)
+        hits = kept + wrong
+        low, high = interval(wrong, hits, self.confidence) if hits else (0.0, 1.0)
+        return Row(
+            threshold=threshold,
+            hits=hits,
+            kept=kept,
+            wrong=wrong,
+            kept_share=kept / len(self._same),
+            wrong_share=wrong / hits if hits else 0.0,
+            wrong_low=low,
+            wrong_high=high,
+        )
+
+    def svg(self) -> str:
+        """A picture of the share of wrong hits against the share of questions kept, as an SVG document.
+
+        It suits light and dark pages.
+        """
+        every = sorted({*self._same, *self._different})
+        chosen = [every[at * (len(every) - 1) // 200] for at in range(201)]
+        points = [self.at(threshold) for threshold in sorted({*chosen, *(row.threshold for row in self.rows)})]
+        return Picture(
+            curve=[_point(row) for row in points if row.hits],
+            labelled=[_point(row) for row in self.rows if row.hits],
+            certified=None if self.certified is None else _point(self.certified),
+            max_wrong=self.max_wrong,
+            confidence=self.confidence,
+            caption=f"{self.pairs:,} pairs, similarity {self.scored_by}",
+        ).svg()
+
+    def __str__(self) -> str:
+        same, different = len(self._same), len(self._different)
+        lines = [
+            f"{self.pairs:,} pairs ({same:,} with the same answer, {different:,} with different ones), "
+            f"similarity {self.scored_by}",
+            "",
+            f"  threshold    hits    kept           wrong   wrong/hits, {self.confidence:.4g} interval",
+        ]
+        for row in self.rows:
+            mark = "*" if row is self.certified or row == self.certified else " "
+            share = f"{row.wrong_share:6.1%}   {row.wrong_low:5.1%} to {row.wrong_high:.1%}" if row.hits else "     -"
+            lines.append(
+                f"{mark} {row.threshold:9.3f} {row.hits:7,} {row.kept:7,} {row.kept_share:6.1%} {row.wrong:7,}   "
+                f"{share}"
+            )
+        return "\n".join([*lines, "", *self._verdict()])
+
+    def __repr__(self) -> str:
+        return f"<Report of {self.pairs} pairs: threshold {self.threshold}, max_wrong {self.max_wrong}>"
+
+    @property
+    def _error(self) -> float:
+        """The error allowed to each test: Bonferroni's share."""
+        return (1 - self.confidence) / _TESTS
+
+    def _verdict(self) -> list[str]:
+        if self.max_wrong is None:
+            return ["The interval of a row is for that row alone. To choose a threshold, say how many hits may be "]
+        limit = f"{self.max_wrong:.4g} of the hits are wrong"
+        if self.certified is not None and self.bound is not None:
+            row = self.certified
+            return [
+                f"* {row.threshold:.3f} is certified: with confidence {self.confidence:.4g}, at most {limit} (bound "
+                f"{self.bound:.4f}; here {row.wrong:,} of {row.hits:,}). It keeps {row.kept_share:.1%}.",
+                "  That holds for traffic like these pairs, with as many different questions among them.",
+            ]
+        said = f"No threshold is certified: none shows that at most {limit}, with confidence {self.confidence:.4g}."
+        if self.more_labels is None:
+            return [said, "More labels would not help: at no threshold are so few wrong. Allow more, or use a "]
+        return [
+            said,
+            f"About {self.more_labels:,} more labelled pairs would do, if they come out like these.",
+        ]
+
+    def _counts(self, threshold: float) -> tuple[int, int]:
+        """How many pairs with the same answer are hits, and how many with different ones."""
+        return (
+            len(self._same) - bisect_left(self._same, threshold),
+            len(self._different) - bisect_left(self._different, threshold),
+        )
+
+    def _search(self, max_wrong: float) -> float | None:
+        """The lowest threshold that a binary search certifies (selective guaranteed risk).
+
+        The thresholds are fixed beforehand, and where the share of wrong hits falls as the threshold rises, no
+        more than `_TESTS` of those at which it exceeds ``max_wrong`` can be tested before one passes: so each test
+        may err with that part of the error allowed, and the answer is wrong no more often than that.
+        """
+        low, high = 0, _FINEST
+        found: int | None = None
+        while low <= high:
+            middle = (low + high) // 2
+            kept, wrong = self._counts(middle / _FINEST)
+            if kept + wrong and at_most(wrong, kept + wrong, max_wrong) <= self._error:
+                found, high = middle, middle - 1
+            else:
+                low = middle + 1
+        return None if found is None else found / _FINEST
+
+    def _more_labels(self, max_wrong: float) -> int | None:
+        fewest: int | None = None
+        for kept, wrong in {self._counts(number / _FINEST) for number in range(_FINEST + 1)}:
+            hits = kept + wrong
+            # Half a wrong hit more, or a threshold with one hit that is right would look like a perfect one.
+            needed = trials_needed((wrong + 0.5) / (hits + 1), max_wrong, self._error)
+            if hits and needed is not None:
+                labels = math.ceil(needed * self.pairs / hits)
+                fewest = labels if fewest is None else min(fewest, labels)
+        return None if fewest is None else max(fewest - self.pairs, 1)
+
+    def _thresholds(self) -> list[float]:
+        """Up to 16 round numbers, from a similarity below those of most pairs to the highest of all."""
+        every = sorted(max(similarity, 0.0) for similarity in (*self._same, *self._different))
+        low, high = every[len(every) // 10], every[-1]
+        for step in _STEPS:
+            first, last = math.floor(low / step), math.ceil(high / step)
+            if last - first < _MOST_ROWS:
+                break
+        else:
+            step, last = _STEPS[-1], round(1 / _STEPS[-1])
+            first = last - _MOST_ROWS + 1
+        return [round(number * step, 3) for number in range(first, min(last, round(1 / step)) + 1)]
+
+
+def _point(row: Row) -> Point:
+    return Point(row.threshold, row.kept_share, row.wrong_share, row.wrong_low, row.wrong_high)
