@@ -1,4 +1,7 @@
-"""The command line: ``serve`` runs a LangCache service on this machine, ``demo`` shows what one does."""
+"""The command line: ``serve`` runs a LangCache service on this machine, ``demo`` shows what one does.
+
+``tune`` chooses a threshold.
+"""
 # ruff: noqa: T201 (a command line prints)
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from .._version import __version__
+from .tune import add_tune
 
 if TYPE_CHECKING:
     from ..service.config import ServerConfig
@@ -90,6 +94,8 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="see a LangCache at work, from start to end, in a second")
     demo.set_defaults(run=_demo)
+
+    add_tune(commands, _embedder)
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Labelled pairs of questions, and the files that they come in: JSON lines, tab-separated, comma-separated."""
+"""Labelled pairs of questions, and the files that they come in: JSON lines, TSV, CSV."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -48,8 +49,8 @@ class Pair(msgspec.Struct, frozen=True):
 
 _SAME = "1 1.0 true t yes y same duplicate paraphrase equivalent equal match positive"
 _DIFFERENT = (
-    "0 0.0 false f no n different distinct notduplicate nonduplicate nearmiss unrelated notequivalent notequal "
-    "notsame mismatch nomatch negative"
+    "0 0.0 false f no n different distinct notduplicate nonduplicate nearmiss unrelated notequivalent "
+    "notequal notsame mismatch nomatch negative"
 )
 _LABELS = {**dict.fromkeys(_SAME.split(), True), **dict.fromkeys(_DIFFERENT.split(), False)}
 _LABELS_SHOWN = "1 or 0, true or false, yes or no, same or different, duplicate or not duplicate"
@@ -79,9 +80,9 @@ def read_pairs(path: str | PathLike[str]) -> list[Pair]:
     - ``.jsonl``, ``.ndjson``: an object on each line with ``question``, ``prompt``, ``same`` and maybe
       ``similarity``, such as cache-aside writes them. Other fields are ignored.
     - ``.tsv``, ``.csv``: columns that the first line names ``question``, ``prompt``, ``same`` and maybe
-      ``similarity``, or other usual names such as ``sentence1``, ``sentence2``, ``label``; further columns are
-      ignored. Without such a line, the first three columns are the texts and the label; the label comes first
-      or last. Labels are ``1`` or ``0``, ``true`` or ``false``, ``yes`` or ``no``, ``same`` or ``different``,
+      ``similarity``, or other usual names such as ``sentence1``, ``sentence2``, ``label``; further columns
+      are ignored. Without such a line, the first three columns are the texts and the label; the label comes
+      first or last. Labels are ``1`` or ``0``, ``true`` or ``false``, ``yes`` or ``no``, ``same`` or ``different``,
       and so on. A CSV file may have semicolons in place of commas.
     - Any other file is taken for what its first line looks like.
 
@@ -136,7 +137,7 @@ def _json_lines(text: str) -> Iterator[_Line]:
         except (msgspec.DecodeError, UnicodeEncodeError) as error:
             raise _LineError(
                 number,
-                f"must be an object, such as {{\"question\": …, \"prompt\": …, \"same\": true}}, but {error}",
+                f'must be an object, such as {{"question": …, "prompt": …, "same": true}}, but {error}',
             ) from None
         yield _Line(number, _by_field(number, found))
 
@@ -205,7 +206,9 @@ def _columns_without_header(number: int, cells: Sequence[str], kind: str) -> dic
             f"could have its label in the first column or in the third; let a first line name the columns "
             f"{_COLUMNS}",
         )
-    return {"question": 1, "prompt": 2, "same": 0} if labels == [0] else {"question": 0, "prompt": 1, "same": 2}
+    return (
+        {"question": 1, "prompt": 2, "same": 0} if labels == [0] else {"question": 0, "prompt": 1, "same": 2}
+    )
 
 
 def _tab_separated(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -225,18 +228,26 @@ def _unquoted(cell: str) -> str:
 def _comma_separated(text: str) -> Iterator[tuple[int, list[str]]]:
     first = text.partition("\n")[0]
     delimiter = ";" if ";" in first and "," not in first else ","
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        return iter(_csv_rows(text, delimiter, None))
+    except _LineError:
+        with suppress(_LineError):  # some programs write \" for a quote, in place of ""
+            return iter(_csv_rows(text, delimiter, "\\"))
+        raise
+
+
+def _csv_rows(text: str, delimiter: str, escape: str | None) -> list[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, escapechar=escape, strict=True)
+    rows: list[tuple[int, list[str]]] = []
     number = 1
-    while True:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise _LineError(number, f"is not comma-separated: {error}") from None
-        if any(cell.strip() for cell in cells):
-            yield number, cells
-        number = reader.line_num + 1
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                rows.append((number, cells))
+            number = reader.line_num + 1
+    except csv.Error as error:
+        raise _LineError(number, f"is not comma-separated: {error}") from None
+    return rows
 
 
 def _pair(line: _Line) -> Pair:
@@ -269,7 +280,9 @@ def checked_pairs(pairs: object) -> list[Pair]:
     if isinstance(pairs, str | PathLike):
         return read_pairs(cast("str | PathLike[str]", pairs))
     if not isinstance(pairs, Iterable) or isinstance(pairs, bytes | Mapping):
-        raise wrong_type("pairs", "a file, or an iterable of Pair or (question, prompt, same)", pairs)
+        raise wrong_type(
+            "pairs", "a file, or an iterable of Pair or (question, prompt, same)", cast("object", pairs)
+        )
     found: list[Pair] = []
     for at, item in enumerate(cast("Iterable[object]", pairs)):
         if isinstance(item, Pair):
@@ -285,7 +298,7 @@ def _from_tuple(at: int, item: object) -> Pair:
     parts = tuple(cast("Sequence[Any]", item)) if isinstance(item, tuple | list) else ()
     if len(parts) not in (3, 4):
         raise TypeError(
-            f"pairs[{at}]: must be a Pair, a (question, prompt, same) tuple or a file, but is {short(item)}"
+            f"pairs[{at}]: must be a Pair, a (question, prompt, same) tuple or a file, but is {short(cast('object', item))}"
         )
     try:
         return Pair(*parts)

@@ -55,9 +55,10 @@ class Picture(NamedTuple):
     def svg(self) -> str:
         """The SVG document."""
         size = f'width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
+        label = f'role="img" aria-label="{escape(self._title())}"'
         return "\n".join(
             [
-                f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{escape(self._title())}">',
+                f'<svg xmlns="http://www.w3.org/2000/svg" {size} {label}>',
                 f"<style>{_STYLE}</style>",
                 f'<text class="title" x="{_LEFT}" y="22">{escape(self._title())}</text>',
                 f'<text x="{_LEFT}" y="41">{escape(self.caption)}</text>',
@@ -71,7 +72,9 @@ class Picture(NamedTuple):
         )
 
     def _title(self) -> str:
-        return f"Wrong hits against questions kept, by threshold, with the {self.confidence:.4g} interval"
+        return (
+            f"Wrong hits against questions kept, by threshold, with the {self.confidence * 100:.4g}% interval"
+        )
 
     @property
     def _most(self) -> float:
@@ -92,15 +95,17 @@ class Picture(NamedTuple):
             kind = "axis" if fifth == 0 else "grid"
             yield f'<path class="{kind}" d="M{x:.1f} {_TOP}V{_HEIGHT - _BOTTOM}"/>'
             yield f'<path class="{kind}" d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}"/>'
-            yield f'<text x="{x:.1f}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">{fifth / 5:.0%}</text>'
-            yield f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{self._most * fifth / 5:.3g}</text>'
+            kept, wrong = f"{fifth * 20}%", f"{self._most * fifth * 20:.3g}%"
+            yield f'<text x="{x:.1f}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">{kept}</text>'
+            yield f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{wrong}</text>'
         middle = (_TOP + _HEIGHT - _BOTTOM) / 2
         yield (
             f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 12}" text-anchor="middle">'
             "kept: questions with an answer in the cache that get it</text>"
         )
         yield (
-            f'<text transform="translate(16 {middle}) rotate(-90)" text-anchor="middle">wrong: share of hits</text>'
+            f'<text transform="translate(16 {middle}) rotate(-90)" text-anchor="middle">'
+            "wrong: share of hits</text>"
         )
 
     def _lines(self) -> Iterable[str]:
@@ -114,7 +119,8 @@ class Picture(NamedTuple):
         if self.max_wrong is not None:
             y = self._y(self.max_wrong)
             yield f'<path class="limit" d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}"/>'
-            yield f'<text class="wrong" x="{_LEFT + 6}" y="{y - 5:.1f}">max_wrong {self.max_wrong:.4g}</text>'
+            said = f"at most {self.max_wrong * 100:.4g}% wrong"
+            yield f'<text class="wrong" x="{_LEFT + 6}" y="{y - 5:.1f}">{said}</text>'
 
     def _labels(self) -> Iterable[str]:
         taken: list[tuple[float, float]] = []

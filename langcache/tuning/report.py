@@ -20,7 +20,9 @@ _TESTS = math.ceil(math.log2(_FINEST + 2))
 """How many of these a binary search tests, each at an equal part of the error allowed."""
 
 _STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
-_MOST_ROWS = 16
+_MOST_ROWS = 20
+_USUAL = 0.85
+"""The default threshold of LangCache, which the table has in any case."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,9 +126,11 @@ class Report:
 
         It suits light and dark pages.
         """
-        every = sorted({*self._same, *self._different})
+        every = sorted({max(similarity, 0.0) for similarity in (*self._same, *self._different)})
         chosen = [every[at * (len(every) - 1) // 200] for at in range(201)]
-        points = [self.at(threshold) for threshold in sorted({*chosen, *(row.threshold for row in self.rows)})]
+        points = [
+            self.at(threshold) for threshold in sorted({*chosen, *(row.threshold for row in self.rows)})
+        ]
         return Picture(
             curve=[_point(row) for row in points if row.hits],
             labelled=[_point(row) for row in self.rows if row.hits],
@@ -142,11 +146,15 @@ class Report:
             f"{self.pairs:,} pairs ({same:,} with the same answer, {different:,} with different ones), "
             f"similarity {self.scored_by}",
             "",
-            f"  threshold    hits    kept           wrong   wrong/hits, {self.confidence:.4g} interval",
+            f"  threshold    hits    kept           wrong   wrong/hits ({_percent(self.confidence)} interval)",
         ]
         for row in self.rows:
             mark = "*" if row is self.certified or row == self.certified else " "
-            share = f"{row.wrong_share:6.1%}   {row.wrong_low:5.1%} to {row.wrong_high:.1%}" if row.hits else "     -"
+            share = (
+                f"{row.wrong_share:6.1%}   {row.wrong_low:5.1%} to {row.wrong_high:.1%}"
+                if row.hits
+                else "     -"
+            )
             lines.append(
                 f"{mark} {row.threshold:9.3f} {row.hits:7,} {row.kept:7,} {row.kept_share:6.1%} {row.wrong:7,}   "
                 f"{share}"
@@ -163,18 +171,24 @@ class Report:
 
     def _verdict(self) -> list[str]:
         if self.max_wrong is None:
-            return ["The interval of a row is for that row alone. To choose a threshold, say how many hits may be "]
-        limit = f"{self.max_wrong:.4g} of the hits are wrong"
+            return [
+                "An interval is for its row alone. To have a threshold chosen, say how many hits may be wrong."
+            ]
+        sure, limit = _percent(self.confidence), _percent(self.max_wrong)
         if self.certified is not None and self.bound is not None:
             row = self.certified
             return [
-                f"* {row.threshold:.3f} is certified: with confidence {self.confidence:.4g}, at most {limit} (bound "
-                f"{self.bound:.4f}; here {row.wrong:,} of {row.hits:,}). It keeps {row.kept_share:.1%}.",
+                f"* {row.threshold:.3f} is certified: at most {limit} of the hits are wrong, with {sure} confidence.",
+                f"  It keeps {row.kept_share:.1%}; {row.wrong:,} of {row.hits:,} hits are wrong, at most "
+                f"{self.bound:.2%} by the bound.",
                 "  That holds for traffic like these pairs, with as many different questions among them.",
             ]
-        said = f"No threshold is certified: none shows that at most {limit}, with confidence {self.confidence:.4g}."
+        said = f"No threshold is certified for at most {limit} of the hits wrong, with {sure} confidence."
         if self.more_labels is None:
-            return [said, "More labels would not help: at no threshold are so few wrong. Allow more, or use a "]
+            return [
+                said,
+                f"More labels like these would not help: at each threshold too many hits are wrong.",
+            ]
         return [
             said,
             f"About {self.more_labels:,} more labelled pairs would do, if they come out like these.",
@@ -209,17 +223,17 @@ class Report:
         fewest: int | None = None
         for kept, wrong in {self._counts(number / _FINEST) for number in range(_FINEST + 1)}:
             hits = kept + wrong
-            # Half a wrong hit more, or a threshold with one hit that is right would look like a perfect one.
-            needed = trials_needed((wrong + 0.5) / (hits + 1), max_wrong, self._error)
-            if hits and needed is not None:
+            # No fewer than half a wrong hit, or one hit that is right would look like a perfect threshold.
+            needed = trials_needed(max(wrong, 0.5) / hits, max_wrong, self._error) if hits else None
+            if needed is not None:
                 labels = math.ceil(needed * self.pairs / hits)
                 fewest = labels if fewest is None else min(fewest, labels)
         return None if fewest is None else max(fewest - self.pairs, 1)
 
     def _thresholds(self) -> list[float]:
-        """Up to 16 round numbers, from a similarity below those of most pairs to the highest of all."""
-        every = sorted(max(similarity, 0.0) for similarity in (*self._same, *self._different))
-        low, high = every[len(every) // 10], every[-1]
+        """Up to 20 round numbers, from one that keeps four in five questions to the highest similarity."""
+        low = min(max(self._same[len(self._same) // 5], 0.0), _USUAL)
+        high = max(self._same[-1], self._different[-1], low)
         for step in _STEPS:
             first, last = math.floor(low / step), math.ceil(high / step)
             if last - first < _MOST_ROWS:
@@ -228,6 +242,10 @@ class Report:
             step, last = _STEPS[-1], round(1 / _STEPS[-1])
             first = last - _MOST_ROWS + 1
         return [round(number * step, 3) for number in range(first, min(last, round(1 / step)) + 1)]
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.4g}%"
 
 
 def _point(row: Row) -> Point:
