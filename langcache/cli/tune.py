@@ -17,18 +17,19 @@ if TYPE_CHECKING:
 __all__ = ["add_tune"]
 
 _DESCRIPTION = """\
-Shows what each similarity threshold keeps and lets through on labelled pairs of questions, and with --max-wrong the
-lowest threshold that is certified. The exit status is then 1 if there is none.
+Shows what each similarity threshold keeps and lets through on labelled pairs of questions, and with
+--max-wrong the lowest threshold that is certified. The exit status is then 1 if there is none.
 
-A pair is two questions, and whether the answer to one is the answer to the other. Files: JSON lines with question,
-prompt, same and maybe similarity, as cache-aside writes them; .tsv or .csv with columns of these names, or with two
-texts and a label such as 1 or 0, same or different.
+A pair is two questions, and whether the answer to one is the answer to the other. Files: JSON lines with
+question, prompt, same and maybe similarity, as cache-aside writes them; .tsv or .csv with columns of these
+names, or with two texts and a label such as 1 or 0, same or different.
 """
 
 _EPILOG = """\
-With --service the prompts are stored, searched for and deleted again, each as an entry of its own, in the cache that
-LANGCACHE_SERVER_URL, LANGCACHE_API_KEY and LANGCACHE_CACHE_ID name. Other entries are left alone. The cache must be
-empty, unless --attribute names an attribute that it was set up with, which tells these entries from others.
+With --service the prompts are stored, searched for and deleted again, each as an entry of its own, in the
+cache that LANGCACHE_SERVER_URL, LANGCACHE_API_KEY and LANGCACHE_CACHE_ID name. Other entries are left alone.
+The cache must be empty, unless --attribute names an attribute that it was set up with, which tells these
+entries from others.
 """
 
 

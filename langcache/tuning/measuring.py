@@ -63,7 +63,7 @@ def tune(
             each of these entries, so that other entries do not matter. Without it the cache has to be empty,
             and pairs are scored one after the other.
         accept: called with the question and the entry, as by cache-aside; pairs for which it returns False
-            are misses. ``accept=langcache.verifier`` measures what cache-aside does by default. Default: none.
+            are misses. ``langcache.verifier`` measures what cache-aside does by default. Default: none.
         rescore: whether pairs that have a similarity already are scored too. Default: False.
         concurrency: how many pairs are scored at once at most; 1 to 256. Default: 16.
         progress: called after each pair scored with the number done and the total number.

@@ -82,8 +82,8 @@ def read_pairs(path: str | PathLike[str]) -> list[Pair]:
     - ``.tsv``, ``.csv``: columns that the first line names ``question``, ``prompt``, ``same`` and maybe
       ``similarity``, or other usual names such as ``sentence1``, ``sentence2``, ``label``; further columns
       are ignored. Without such a line, the first three columns are the texts and the label; the label comes
-      first or last. Labels are ``1`` or ``0``, ``true`` or ``false``, ``yes`` or ``no``, ``same`` or ``different``,
-      and so on. A CSV file may have semicolons in place of commas.
+      first or last. Labels are ``1`` or ``0``, ``true`` or ``false``, ``yes`` or ``no``, ``same`` or
+      ``different``, and so on. A CSV file may have semicolons in place of commas.
     - Any other file is taken for what its first line looks like.
 
     Raises:
@@ -279,9 +279,10 @@ def checked_pairs(pairs: object) -> list[Pair]:
     """The pairs of an argument: a file, several files, `Pair`s or (question, prompt, same) tuples."""
     if isinstance(pairs, str | PathLike):
         return read_pairs(cast("str | PathLike[str]", pairs))
+    kind = type(pairs).__name__
     if not isinstance(pairs, Iterable) or isinstance(pairs, bytes | Mapping):
-        raise wrong_type(
-            "pairs", "a file, or an iterable of Pair or (question, prompt, same)", cast("object", pairs)
+        raise TypeError(
+            f"pairs: must be a file, or an iterable of Pair or (question, prompt, same), but is {kind}"
         )
     found: list[Pair] = []
     for at, item in enumerate(cast("Iterable[object]", pairs)):
@@ -290,18 +291,21 @@ def checked_pairs(pairs: object) -> list[Pair]:
         elif isinstance(item, str | PathLike):
             found += read_pairs(cast("str | PathLike[str]", item))
         else:
-            found.append(_from_tuple(at, item))
+            found.append(_from_tuple(f"pairs[{at}]", item))
     return found
 
 
-def _from_tuple(at: int, item: object) -> Pair:
+def _from_tuple(where: str, item: object) -> Pair:
+    kind = type(item).__name__
     parts = tuple(cast("Sequence[Any]", item)) if isinstance(item, tuple | list) else ()
     if len(parts) not in (3, 4):
+        hint = f" of {len(parts)}" if parts else ""
         raise TypeError(
-            f"pairs[{at}]: must be a Pair, a (question, prompt, same) tuple or a file, but is {short(cast('object', item))}"
+            f"{where}: must be a Pair, a (question, prompt, same) tuple or a file, but is {kind}{hint}"
         )
     try:
         return Pair(*parts)
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"pairs[{at}]: {error}") from None
+    except TypeError as error:
+        raise TypeError(f"{where}: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None

@@ -15,7 +15,7 @@ _NEAREST = 26
 
 _STYLE = """
   svg { background: #fff }
-  text { font: 12px system-ui, sans-serif; fill: #333 }
+  text { font: 12px system-ui, sans-serif; fill: #333; stroke: #fff; stroke-width: 3px; paint-order: stroke }
   .title { font-size: 14px; font-weight: 600 }
   .grid { stroke: #ddd } .axis { stroke: #888 }
   .band { fill: #9aa5b1; opacity: .3 }
@@ -24,7 +24,7 @@ _STYLE = """
   .limit { stroke: #c6302b; stroke-dasharray: 6 4 }
   .certified { fill: #1f7a3d } text.certified { font-weight: 600 } text.wrong { fill: #c6302b }
   @media (prefers-color-scheme: dark) {
-    svg { background: #16181d } text { fill: #ddd }
+    svg { background: #16181d } text { fill: #ddd; stroke: #16181d }
     .grid { stroke: #33373f } .axis { stroke: #777 }
     .curve { stroke: #b8c2cc } .dot { fill: #b8c2cc }
     .limit { stroke: #ff7b72 } text.wrong { fill: #ff7b72 } .certified { fill: #56d364 }
@@ -43,7 +43,7 @@ class Point(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """What is drawn. The points of ``curve`` are in the order of their thresholds."""
+    """What is drawn; points are in the order of their thresholds."""
 
     curve: Sequence[Point]
     labelled: Sequence[Point]
@@ -78,8 +78,8 @@ class Picture(NamedTuple):
 
     @property
     def _most(self) -> float:
-        """The share at the top: of wrong hits, as they are at the lowest threshold drawn, and some room."""
-        shown = [point.wrong for point in self.curve]
+        """The share at the top, with some room above the points that are labelled."""
+        shown = [point.wrong for point in self.labelled]
         most = max([*shown, 2 * (self.max_wrong or 0), 0.04]) * 1.15
         return next(top for top in (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0) if top >= min(most, 1.0))
 
@@ -109,9 +109,12 @@ class Picture(NamedTuple):
         )
 
     def _lines(self) -> Iterable[str]:
-        upper = [f"{self._x(point.kept):.1f} {self._y(point.high):.1f}" for point in self.curve]
-        lower = [f"{self._x(point.kept):.1f} {self._y(point.low):.1f}" for point in reversed(self.curve)]
-        line = [f"{self._x(point.kept):.1f} {self._y(point.wrong):.1f}" for point in self.curve]
+        shown = [point for point in self.curve if point.wrong <= self._most]
+        upper = [f"{self._x(point.kept):.1f} {self._y(point.high):.1f}" for point in shown]
+        lower = [f"{self._x(point.kept):.1f} {self._y(point.low):.1f}" for point in reversed(shown)]
+        line = [f"{self._x(point.kept):.1f} {self._y(point.wrong):.1f}" for point in shown]
+        if not shown:
+            return
         yield f'<path class="band" d="M{"L".join([*upper, *lower])}Z"/>'
         yield f'<path class="curve" d="M{"L".join(line)}"/>'
 
@@ -138,4 +141,5 @@ class Picture(NamedTuple):
             if all(abs(x - other) > _NEAREST or abs(y - above) > _NEAREST for other, above in taken):
                 taken.append((x, y))
                 yield f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3"/>'
-                yield f'<text x="{x + 6:.1f}" y="{y + 15:.1f}">{point.threshold:.3g}</text>'
+                below = 15 if y < _HEIGHT - _BOTTOM - 20 else -8
+                yield f'<text x="{x + 5:.1f}" y="{y + below:.1f}">{point.threshold:.3g}</text>'

@@ -21,6 +21,8 @@ _TESTS = math.ceil(math.log2(_FINEST + 2))
 
 _STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 _MOST_ROWS = 20
+_FEWEST_DRAWN = 5
+"""Of fewer hits, a picture can't show anything."""
 _USUAL = 0.85
 """The default threshold of LangCache, which the table has in any case."""
 
@@ -46,8 +48,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     wrong_low: float
     wrong_high: float
-    """The bounds between which the share of wrong hits is in traffic like the pairs: Clopper-Pearson, for this
-    threshold alone, with the report's confidence."""
+    """The bounds of the share of wrong hits in traffic like the pairs, with the report's confidence, for this
+    threshold alone (Clopper-Pearson). 0 and 1 without hits."""
 
 
 class Report:
@@ -60,7 +62,7 @@ class Report:
     """The results at the certified threshold. None: none is, or ``max_wrong`` was not given."""
 
     more_labels: int | None
-    """About how many more labelled pairs it takes to certify a threshold, if they come out like those at hand.
+    """About how many more labelled pairs it takes to certify a threshold, if they come out like those given.
     0 if one is certified; None if no number is enough, or ``max_wrong`` was not given."""
 
     bound: float | None
@@ -102,7 +104,7 @@ class Report:
 
     @property
     def threshold(self) -> float | None:
-        """The lowest threshold certified, to three decimals. None: none is, or ``max_wrong`` was not given."""
+        """The certified threshold, to three decimals. None: none is, or ``max_wrong`` was not given."""
         return None if self.certified is None else self.certified.threshold
 
     def at(self, threshold: float) -> Row:
@@ -132,8 +134,8 @@ class Report:
             self.at(threshold) for threshold in sorted({*chosen, *(row.threshold for row in self.rows)})
         ]
         return Picture(
-            curve=[_point(row) for row in points if row.hits],
-            labelled=[_point(row) for row in self.rows if row.hits],
+            curve=[_point(row) for row in points if row.hits >= _FEWEST_DRAWN],
+            labelled=[_point(row) for row in self.rows if row.hits >= _FEWEST_DRAWN],
             certified=None if self.certified is None else _point(self.certified),
             max_wrong=self.max_wrong,
             confidence=self.confidence,
@@ -146,20 +148,12 @@ class Report:
             f"{self.pairs:,} pairs ({same:,} with the same answer, {different:,} with different ones), "
             f"similarity {self.scored_by}",
             "",
-            f"  threshold    hits    kept           wrong   wrong/hits ({_percent(self.confidence)} interval)",
+            f"  threshold   hits            kept  wrong   wrong/hits ({_percent(self.confidence)} interval)",
+            *(self._line(row) for row in self.rows),
+            "",
+            *self._verdict(),
         ]
-        for row in self.rows:
-            mark = "*" if row is self.certified or row == self.certified else " "
-            share = (
-                f"{row.wrong_share:6.1%}   {row.wrong_low:5.1%} to {row.wrong_high:.1%}"
-                if row.hits
-                else "     -"
-            )
-            lines.append(
-                f"{mark} {row.threshold:9.3f} {row.hits:7,} {row.kept:7,} {row.kept_share:6.1%} {row.wrong:7,}   "
-                f"{share}"
-            )
-        return "\n".join([*lines, "", *self._verdict()])
+        return "\n".join(lines)
 
     def __repr__(self) -> str:
         return f"<Report of {self.pairs} pairs: threshold {self.threshold}, max_wrong {self.max_wrong}>"
@@ -169,29 +163,36 @@ class Report:
         """The error allowed to each test: Bonferroni's share."""
         return (1 - self.confidence) / _TESTS
 
+    def _line(self, row: Row) -> str:
+        mark = "*" if row == self.certified else " "
+        line = (
+            f"{mark} {row.threshold:9.3f} {row.hits:6,} {row.kept:6,} ({row.kept_share:6.1%}) {row.wrong:6,}"
+        )
+        if not row.hits:
+            return line
+        return f"{line}   {row.wrong_share:6.1%}   {row.wrong_low:5.1%} to {row.wrong_high:.1%}"
+
     def _verdict(self) -> list[str]:
         if self.max_wrong is None:
-            return [
-                "An interval is for its row alone. To have a threshold chosen, say how many hits may be wrong."
-            ]
+            return ["An interval is for its row alone. `max_wrong` has a threshold certified."]
         sure, limit = _percent(self.confidence), _percent(self.max_wrong)
         if self.certified is not None and self.bound is not None:
             row = self.certified
             return [
-                f"* {row.threshold:.3f} is certified: at most {limit} of the hits are wrong, with {sure} confidence.",
-                f"  It keeps {row.kept_share:.1%}; {row.wrong:,} of {row.hits:,} hits are wrong, at most "
-                f"{self.bound:.2%} by the bound.",
+                f"* {row.threshold:.3f} is certified: at most {limit} wrong hits, with {sure} confidence.",
+                f"  It keeps {row.kept_share:.1%}; {row.wrong:,} of {row.hits:,} hits are wrong (bound "
+                f"{self.bound:.2%}).",
                 "  That holds for traffic like these pairs, with as many different questions among them.",
             ]
-        said = f"No threshold is certified for at most {limit} of the hits wrong, with {sure} confidence."
+        said = f"No threshold is certified for at most {limit} wrong hits, with {sure} confidence."
         if self.more_labels is None:
-            return [
-                said,
-                f"More labels like these would not help: at each threshold too many hits are wrong.",
-            ]
+            return [said, "More pairs like these would not help: at each threshold too many hits are wrong."]
+        least = trials_needed(0, self.max_wrong, self._error)
         return [
             said,
-            f"About {self.more_labels:,} more labelled pairs would do, if they come out like these.",
+            f"It takes about {_rounded(self.more_labels):,} more labelled pairs, if they come out like these. "
+            f"The least is {least:,} hits,",
+            "none of them wrong.",
         ]
 
     def _counts(self, threshold: float) -> tuple[int, int]:
@@ -204,9 +205,9 @@ class Report:
     def _search(self, max_wrong: float) -> float | None:
         """The lowest threshold that a binary search certifies (selective guaranteed risk).
 
-        The thresholds are fixed beforehand, and where the share of wrong hits falls as the threshold rises, no
-        more than `_TESTS` of those at which it exceeds ``max_wrong`` can be tested before one passes: so each test
-        may err with that part of the error allowed, and the answer is wrong no more often than that.
+        The thresholds are fixed beforehand. Where the share of wrong hits falls as the threshold rises, the
+        search can come upon no more than `_TESTS` of those at which it is too high before one of them passes.
+        So if each test errs with that part of the error allowed, all together err with no more than that.
         """
         low, high = 0, _FINEST
         found: int | None = None
@@ -242,6 +243,12 @@ class Report:
             step, last = _STEPS[-1], round(1 / _STEPS[-1])
             first = last - _MOST_ROWS + 1
         return [round(number * step, 3) for number in range(first, min(last, round(1 / step)) + 1)]
+
+
+def _rounded(number: int) -> int:
+    """The number, rounded up to two digits."""
+    unit = 10 ** max(len(str(number)) - 2, 0)
+    return math.ceil(number / unit) * unit
 
 
 def _percent(share: float) -> str:

@@ -1,4 +1,4 @@
-"""The similarity of the two texts of each pair: from an embedder, as a local service has it, or from a service."""
+"""The similarity of the two texts of each pair: as a local service gives it, or as any running one does."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def by_service(
     """The similarities that the client's service gives.
 
     Each prompt is stored, searched for and deleted again. With an attribute, whose values tell these entries
-    from all others, as many pairs as ``concurrency`` says at once; else one after the other, in a cache that has
-    to be empty.
+    from all others, as many pairs as ``concurrency`` says at once; else one after the other, in a cache that
+    has to be empty.
     """
     if attribute is None:
         concurrency = 1
@@ -88,15 +88,15 @@ def by_service(
 
 def _not_empty() -> ValueError:
     return ValueError(
-        "attribute: is needed, since the cache has other entries; name one that the cache was set up with and that "
-        "tells the entries of this run from others, or take an empty cache"
+        "attribute: is needed, since the cache has other entries; name one that the cache was set up "
+        "with, to tell the entries of this run from others, or take an empty cache"
     )
 
 
 def _in_threads(
     function: Callable[[int], float], count: int, concurrency: int, progress: Progress | None
 ) -> list[float]:
-    """The results for 0 to ``count`` - 1. After an error no more are begun, and those begun are waited for."""
+    """The results for 0 to ``count`` - 1. After an error no more begin, and those begun are waited for."""
     similarities = [0.0] * count
     with ThreadPoolExecutor(concurrency, "langcache-tune") as threads:
         numbers = iter(range(count))
