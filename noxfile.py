@@ -43,7 +43,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types with mypy, pyright and pylint, and that users see a type for all that is public."""
-    session.install(".[local,otel,speed]", *group("types"), *group("test"))
+    session.install(".[local,wordllama,otel,speed]", *group("types"), *group("test"))
     session.run("mypy")
     session.run("mypy", "--strict", "tests/typing")  # uses that must check, and misuses that must not
     session.run("pyright")
@@ -55,14 +55,14 @@ def types(session: nox.Session) -> None:
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the tests against the built wheel."""
-    session.install(".[local]", *group("test"))
+    session.install(".[local,wordllama]", *group("test"))
     session.run("pytest", *(session.posargs or SIDE_BY_SIDE))
 
 
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Run the tests with uvloop under the sync client, and ask that they cover enough."""
-    session.install(".[local,speed]", *group("test"))
+    session.install(".[local,wordllama,speed]", *group("test"))
     quick = [f"--ignore={folder}" for folder in WAITING]
     session.run("pytest", *(session.posargs or [*SIDE_BY_SIDE, *quick]), "--cov")
     if not session.posargs:
@@ -95,6 +95,16 @@ def compat(session: nox.Session) -> None:
 
 
 @nox.session
+def quality(session: nox.Session) -> None:
+    """Fit the weights of the score anew, and print how many hits are right with them."""
+    session.install("-e", ".[local,wordllama]", *group("test"))
+    if "measure" in session.posargs:  # after a change of a model or of the pairs
+        session.run("python", "tests/quality/measure.py")
+    session.run("python", "tests/quality/fit.py")
+    session.run("python", "tests/quality/table.py")
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
     session.install(".[local]", *group("docs"))
@@ -123,7 +133,9 @@ def lowest(session: nox.Session) -> None:
     """Run the tests with the lowest version of each dependency that pyproject.toml allows."""
     project = PYPROJECT["project"]
     allowed = chain(project["dependencies"], *project["optional-dependencies"].values())
-    session.install(".[local,speed]", *group("test"), *(each.replace(">=", "==") for each in allowed))
+    session.install(
+        ".[local,wordllama,speed]", *group("test"), *(each.replace(">=", "==") for each in allowed)
+    )
     # Without anyio's plugin: that of then is not for the pytest of now.
     session.run("pytest", "-p", "no:anyio", *(session.posargs or SIDE_BY_SIDE))
 

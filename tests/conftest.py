@@ -30,9 +30,9 @@ def pytest_configure(config):
 
 def wordllama_can_not_be_had():
     """Whether wordllama is missing where it has no wheels. Elsewhere its absence is a failure."""
-    from langcache.service.embedders import _python_without_wheels
+    from langcache.service.embedders.packages import without_wheels
 
-    return find_spec("wordllama") is None and _python_without_wheels() is not None
+    return find_spec("wordllama") is None and without_wheels("wordllama") is not None
 
 
 def pytest_collection_modifyitems(items):

@@ -144,7 +144,7 @@ def lexical(one: Reading, other: Reading) -> list[float]:
     return [
         min(least, 4),
         min(most, 6),
-        float(not most),
+        float(not most and reason is None),
         float(not least),
         float(exchanged),
         min(synonyms, 3),

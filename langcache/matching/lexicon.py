@@ -330,6 +330,7 @@ def _apart(lines: Iterable[str]) -> dict[str, list[tuple[int, int]]]:
     return found
 
 
+_NONE: frozenset[str] = frozenset()
 _MEANING: dict[str, set[str]] = {}
 for _words in _SAME_LINES:
     for _word in _words:
@@ -339,7 +340,7 @@ _SIDES = _apart(_APART.strip().replace(" /\n", " / ").splitlines())
 
 def meaning(one: str, other: str) -> bool:
     """Whether two stems say the same."""
-    return one == other or bool(_MEANING.get(one, frozenset()) & _MEANING.get(other, frozenset()))
+    return one == other or not _MEANING.get(one, _NONE).isdisjoint(_MEANING.get(other, _NONE))
 
 
 def contrasts(one: str, other: str) -> bool:

@@ -47,9 +47,9 @@ def _show(cache: LangCache) -> None:
     _search(cache, "My password is lost, how can it be reset?", topic="account")
     _search(cache, "My password is lost, how can it be reset?", topic="shipping")
 
-    _heading("The threshold decides: 0.85 is the default, and a lower one finds more")
-    _search(cache, "How can I get a new password?")
-    _search(cache, "How can I get a new password?", threshold=0.8)
+    _heading("The threshold decides: 0.85 is the default, and a higher one is stricter")
+    _search(cache, "How do I restore access to my account?")
+    _search(cache, "How do I restore access to my account?", threshold=0.9)
 
     _heading("Delete")
     cache.delete_by_id(entry_id=entry_ids[0])
@@ -62,7 +62,7 @@ def _show(cache: LangCache) -> None:
     _get_or_set(cache, "How do I turn on two-factor authentication?")
     _get_or_set(cache, "How can I turn on two-factor authentication?")
 
-    _heading("One word makes it another question: accept=lexical_guard turns such a hit down")
+    _heading("One word makes it another question, and a miss")
     _get_or_set(cache, "How do I turn off two-factor authentication?")
 
 

@@ -1,23 +1,27 @@
 """How well an embedder tells a question in other words from a question that only looks like it.
 
-``python -m langcache.service.quality`` measures WordLlama on the labelled pairs of prompts in
-``quality_pairs.tsv`` and on the questions in many languages in ``quality_languages.tsv``. Both files were
-written for this purpose. `measure` and `measure_languages` do the same for any embedder: use them to choose
-an embedder for your language, and a threshold for your embedder.
+``python -m langcache.service.quality`` measures MiniLM, and with the argument ``wordllama`` that model, on
+the labelled pairs of prompts in ``quality_pairs.tsv`` and on the questions in many languages in
+``quality_languages.tsv``. Both files were written for this purpose. `measure` and `measure_languages` do the
+same for any embedder: use them to choose an embedder for your language, and a threshold for your embedder.
 """
 # ruff: noqa: T201 (it prints its tables when it is run)
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
+from .calibration import unrelated_cosine
 from .config import DEFAULT_THRESHOLD
-from .embedders import Embedder, WordLlamaEmbedder
+from .embedders import Embedder, MiniLMEmbedder, Vectors, WordLlamaEmbedder
 from .readable import embed_readable
 
 __all__ = [
@@ -110,10 +114,11 @@ async def measure(
     """Measure an embedder on the pairs at each threshold. The embedder must be started."""
     saved, _ = await embed_readable(embedder, [pair.saved for pair in pairs])
     asked, _ = await embed_readable(embedder, [pair.asked for pair in pairs])
-    similarities = (1 + np.sum(saved * asked, axis=1)) / 2
+    unrelated = await unrelated_cosine(embedder)
+    similarities = _similarities(np.sum(saved * asked, axis=1), unrelated)
     labels = np.array([pair.label for pair in pairs])
     paraphrases = labels == PARAPHRASE
-    others = (1 + asked[paraphrases] @ saved[paraphrases].T) / 2
+    others = _similarities(asked[paraphrases] @ saved[paraphrases].T, unrelated)
     np.fill_diagonal(others, 0)
     figures: list[Figures] = []
     for threshold in thresholds:
@@ -136,13 +141,15 @@ async def measure_languages(
 ) -> list[LanguageFigures]:
     """Measure an embedder on the questions in each language. The embedder must be started."""
     figures: list[LanguageFigures] = []
+    unrelated = await unrelated_cosine(embedder)
     for language in dict.fromkeys(question.language for question in questions):
         own = [question for question in questions if question.language == language]
         both = [question for question in own if question.paraphrase]
         saved, saved_unread = await embed_readable(embedder, [question.prompt for question in own])
         asked, asked_unread = await embed_readable(embedder, [question.paraphrase for question in both])
         paraphrased = saved[[bool(question.paraphrase) for question in own]]
-        between = (1 + saved @ saved.T) / 2
+        between = _similarities(saved @ saved.T, unrelated)
+        together = _similarities(np.sum(paraphrased * asked, axis=1), unrelated)
         different = np.triu_indices(len(own), 1)
         figures.append(
             LanguageFigures(
@@ -152,14 +159,18 @@ async def measure_languages(
                 unrelated=len(different[0]),
                 unrelated_hits=int((between[different] >= threshold).sum()),
                 paraphrases=len(both),
-                paraphrase_hits=int(((1 + np.sum(paraphrased * asked, axis=1)) / 2 >= threshold).sum()),
+                paraphrase_hits=int((together >= threshold).sum()),
             )
         )
     return figures
 
 
-async def _main() -> None:
-    embedder = WordLlamaEmbedder()
+def _similarities(cosines: NDArray[Any], unrelated: float) -> Vectors:
+    return ((1 + (cosines - unrelated) / (1 - unrelated)) / 2).astype(np.float32)
+
+
+async def _main(*names: str) -> None:
+    embedder: Embedder = WordLlamaEmbedder() if names == ("wordllama",) else MiniLMEmbedder()
     await embedder.start()
     labelled = pairs()
     counts = [sum(pair.label == label for pair in labelled) for label in (PARAPHRASE, NEAR_MISS, UNRELATED)]
@@ -183,4 +194,4 @@ async def _main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main())
+    asyncio.run(_main(*sys.argv[1:]))

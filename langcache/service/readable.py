@@ -42,6 +42,11 @@ class ReadableOnly:
         return known
 
     @property
+    def compare_texts(self) -> bool:
+        """The other embedder's, if it has one."""
+        return getattr(self._embedder, "compare_texts", True)
+
+    @property
     def word_vectors(self) -> Callable[[Sequence[str]], Awaitable[list[WordVectors]]] | None:
         """The other embedder's method, if it has one."""
         return getattr(self._embedder, "word_vectors", None)

@@ -32,10 +32,13 @@ class Scorer:
     """
 
     def __init__(self, embedder: Embedder) -> None:
+        self._compares_texts: bool = getattr(embedder, "compare_texts", True)
         self._word_vectors: _WordVectors | None = getattr(embedder, "word_vectors", None)
 
     async def similarities(self, prompt: str, candidates: Sequence[tuple[float, str]]) -> list[float]:
         """The similarity of each candidate, given (1 + cos) / 2 and its prompt. Raises `EmbedderError`."""
+        if not self._compares_texts:
+            return [similarity for similarity, _ in candidates]
         ours: Words | None = None
         similarities: list[float] = []
         for similarity, stored in candidates:

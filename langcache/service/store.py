@@ -54,7 +54,7 @@ class Store(Protocol):
         """Up to ``limit`` entries whose vectors are nearest.
 
         Similarity is (1 + cos) / 2, to 6 decimals, counted from the cosine of unrelated prompts: see
-        `langcache.service.calibration`.
+        ``langcache.service.calibration``.
         """
         ...
 

@@ -73,5 +73,7 @@ def test_the_labelled_set_is_told_apart_as_well_as_documented(split):
 async def test_the_guard_turns_a_near_miss_into_a_miss(cache):
     await cache.set("How do I enable two-factor authentication?", "Switch it on.")
     question = "How do I disable two-factor authentication?"
-    assert (await cache.get_or_set(question, "Off.", no_store=True)).hit
-    assert not (await cache.get_or_set(question, "Off.", no_store=True, accept=lexical_guard)).hit
+    assert (await cache.get_or_set(question, "Off.", no_store=True, accept="any", similarity_threshold=0)).hit
+    assert not (
+        await cache.get_or_set(question, "Off.", no_store=True, accept=lexical_guard, similarity_threshold=0)
+    ).hit

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import langcache.service.quality as quality
 from langcache import AsyncLangCache
 from langcache.aside import lexical_guard
-from langcache.service import LocalServer
+from langcache.service import LocalServer, WordLlamaEmbedder
 
 PAIRS = Path(__file__).parent.parent / "aside" / "data" / "guard_pairs.tsv"
 THRESHOLDS = (0.80, 0.85, 0.90, 0.95)
@@ -50,7 +50,7 @@ def labelled_pairs() -> list[Pair]:
 async def measure(pairs: list[Pair]) -> list[Measured]:
     """Store one prompt of each pair and search for the other, with nothing else in the way."""
     measured: list[Measured] = []
-    with LocalServer(("pair",)) as server:
+    with LocalServer(("pair",), embedder=WordLlamaEmbedder()) as server:
         async with AsyncLangCache(server.url, server.api_key, server.cache_id) as cache:
             for number, pair in enumerate(pairs):
                 alone = cache.scoped(pair=number)

@@ -88,7 +88,6 @@ def run(page_blocks):
         loop.close()
 
 
-@pytest.mark.wordllama
 @pytest.mark.parametrize(
     "block",
     [block for page in PAGES for block in blocks(page) if block.has_tests],

@@ -14,11 +14,11 @@ from langcache.telemetry import Telemetry
 
 COMMAND = "pip install '.[local]'"
 
-for extra in ("numpy", "wordllama", "uvloop", "opentelemetry", "pytest"):
+for extra in ("numpy", "onnxruntime", "wordllama", "uvloop", "opentelemetry", "pytest"):
     assert find_spec(extra) is None, f"{extra} is here; this is to be run without any extra"
 
 assert langcache.__version__ == version("langcache")
-assert metadata("langcache")["License-Expression"] == "MIT"
+assert metadata("langcache")["License-Expression"] == "MIT AND Apache-2.0"
 for name in langcache.__all__:
     getattr(langcache, name)
 

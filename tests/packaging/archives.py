@@ -31,6 +31,7 @@ def in_wheel(archive: Path) -> set[str]:
 
 SDIST = tracked("langcache", "tests", "docs") | AT_THE_TOP | {"PKG-INFO", ".gitignore"}
 METADATA = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
+METADATA |= {"licenses/langcache/service/embedders/bert_uncased_vocab.LICENSE"}
 WHEEL = tracked("langcache") | {f"langcache.dist-info/{name}" for name in METADATA}
 
 assert "langcache/py.typed" in WHEEL

@@ -1,7 +1,7 @@
 """Prints the tables of docs/right-and-wrong-hits.md: ``python tests/quality/table.py``.
 
-Each set is judged by weights that were fitted to the other sets; of the two sets of intents, each half by weights
-that know the other half.
+Each set is judged by weights that were fitted to the other sets; of the two sets of intents, each half by
+weights that know the other half.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def shares(similarities: Similarities, pairs: Sequence[Pair], threshold: float) 
 
 
 def trivial_repeats(pairs: Sequence[Pair]) -> dict[str, float]:
-    """The share of stored prompts that are found whatever the model says, asked again with a trivial change."""
+    """The share of prompts that are found, whatever the model says, if asked again with a trivial change."""
     changes = {
         "greeting": lambda text: f"Hi there, {text[0].lower()}{text[1:]}",
         "politeness": lambda text: f"{text.rstrip('?.! ')} please?",
@@ -99,7 +99,7 @@ def _changed(text: str, change: object) -> str:
 
 def _repeats(stored: str, asked: str) -> bool:
     one, other = compared(asked, stored)
-    return score.is_repeated(one, other) or one.words == other.words
+    return score.is_repeated(one, other)
 
 
 def _main() -> None:

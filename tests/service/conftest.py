@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -15,9 +16,11 @@ import pytest
 
 from langcache.service import LocalServer
 from langcache.service.embedders import Vectors
+from langcache.service.quality import questions
 
 
 class AngleEmbedder:
+    compare_texts = False  # the vectors are made up
     """Puts a prompt at the angle that it ends with: "hello @60" at 60 degrees, and at 0 without one.
 
     Two prompts have the similarity (1 + cos(difference)) / 2: .933 at 30 degrees, .75 at 60, .5 at 90.
@@ -25,6 +28,7 @@ class AngleEmbedder:
 
     name = "angle"
     dimensions = 2
+    unrelated_cosine = 0.0
 
     def __init__(self) -> None:
         self.started = 0
@@ -101,6 +105,63 @@ def server(embedder: AngleEmbedder) -> Iterator[LocalServer]:
 async def api(server: LocalServer) -> AsyncIterator[Api]:
     async with aiohttp.ClientSession() as session:
         yield Api(server, session)
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a folder with an ONNX model that has a fixed vector for each piece, and no tokenizer."""
+    onnx = pytest.importorskip("onnx")
+
+    def make(
+        name: str = "model",
+        *,
+        pieces: int = 2000,
+        quantized: bool = False,
+        pooled: bool = False,
+        integers: str = "INT64",
+        inputs: Sequence[str] = ("input_ids", "attention_mask"),
+    ) -> Path:
+        helper, types = onnx.helper, onnx.TensorProto
+        table = np.random.default_rng(1).normal(size=(pieces, 4)).astype(np.float32)
+        raw = "raw" if quantized else "last_hidden_state"
+        nodes = [helper.make_node("Gather", ["table", "input_ids"], [raw])]
+        if quantized:  # to the range of all activations of a run
+            nodes.append(helper.make_node("DynamicQuantizeLinear", [raw], ["q", "scale", "zero"]))
+            nodes.append(helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["last_hidden_state"]))
+        outputs = [helper.make_tensor_value_info("last_hidden_state", types.FLOAT, ["batch", "length", 4])]
+        if pooled:
+            nodes.append(helper.make_node("ReduceMax", [raw], ["sentence_embedding"], axes=[1], keepdims=0))
+            outputs.append(helper.make_tensor_value_info("sentence_embedding", types.FLOAT, ["batch", 4]))
+        kind = getattr(types, integers)
+        given = [helper.make_tensor_value_info(each, kind, ["batch", "length"]) for each in inputs]
+        weights = [onnx.numpy_helper.from_array(table, "table")]
+        graph = helper.make_graph(nodes, "tiny", given, outputs, weights)
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        opset = helper.make_opsetid("", 13)
+        onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), folder / "model.onnx")
+        np.save(folder / "table.npy", table)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def unigram_folder(model_folder: Callable[..., Path]) -> Path:
+    """A folder with a tokenizer that only the package ``tokenizers`` can read, for English and Hebrew."""
+    tokenizers = pytest.importorskip("tokenizers")
+    folder = model_folder("unigram")
+    asked = [each for each in questions() if each.language in ("English", "Hebrew")]
+    words = {word for each in asked for word in re.findall(r"\w+", each.prompt.casefold())}
+    pieces = ["<s>", "</s>", "<unk>", *(f"▁{word}" for word in words), "?", *set("".join(words))]
+    scored = [(piece, -float(number)) for number, piece in enumerate(pieces)]
+    made = tokenizers.Tokenizer(tokenizers.models.Unigram(scored, unk_id=2, byte_fallback=False))
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace()
+    made.post_processor = tokenizers.processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
+    )
+    made.save(str(folder / "tokenizer.json"))
+    return folder
 
 
 @pytest.fixture

@@ -1,239 +1,19 @@
-"""The model that comes along, and the one behind an endpoint that speaks OpenAI's API."""
+"""What every embedder does, and the one for an endpoint that speaks OpenAI's API."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import re
 import subprocess
 import sys
-import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from packaging.requirements import Requirement
 
 import langcache.service
 from langcache import LangCache
-from langcache.cli import main
-from langcache.service import EmbedderError, LocalServer, OpenAIEmbedder, WordLlamaEmbedder, embedders
-
-
-@pytest.fixture
-async def wordllama():
-    embedder = WordLlamaEmbedder()
-    await embedder.start()
-    return embedder
-
-
-async def test_wordllama_puts_alike_meanings_close(wordllama):
-    vectors = await wordllama.embed(["How do I boil an egg?", "boiling an egg", "the tax office is closed"])
-    assert vectors.shape == (3, wordllama.dimensions)
-    assert vectors.dtype == np.float32
-    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
-    similarities = (1 + vectors @ vectors[0]) / 2
-    assert similarities[1] > 0.85 > 0.7 > similarities[2]
-    await wordllama.close()
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        "where is the café in straßburg?",
-        "WHERE IS THE CAFÉ IN STRASSBURG?",
-        " Where  is the\tCafé\nin Straßburg? ",
-        "Where is the Cafe\u0301 in Straßburg?",
-    ],
-)
-async def test_wordllama_minds_neither_case_nor_spacing_nor_how_accents_are_encoded(wordllama, asked):
-    saved, asked = await wordllama.embed(["Where is the Café in Straßburg?", asked])
-    assert np.array_equal(saved, asked)
-
-
-async def test_wordllama_knows_no_text_that_it_can_not_embed(wordllama):
-    vectors = await wordllama.embed([" ", "\0", "😀", "漢字", "x" * 1024])
-    assert np.isfinite(vectors).all()
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "How do I reset my password?",
-        "Hi",
-        "p",
-        "x = 1",
-        "GPT-4?",
-        "José Núñez, Dvořák, Ångström and Škoda",
-        "Where is the naïve café in Zürich?",
-        "straße",
-        "Thanks a lot 😀",
-        "Что это такое?",
-        "Как сбросить мой пароль?",
-        "你好",
-        "如何重置我的密码?",
-        "for i in range(10): total += prices[i]",
-        "What does שלום mean?",
-        "x" * 1024,
-    ],
-)
-async def test_wordllama_can_read(wordllama, text):
-    assert wordllama.can_read(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "איך אני מאפס את הסיסמה שלי?",
-        "ฉันจะรีเซ็ตรหัสผ่านได้อย่างไร",
-        "Πώς επαναφέρω τον κωδικό μου;",
-        "كيف أعيد تعيين كلمة المرور؟",
-        "मैं अपना पासवर्ड कैसे रीसेट करूँ?",
-        "비밀번호를 어떻게 재설정하나요?",
-        "パスワードをリセットするにはどうすればいいですか?",
-        "Tôi đặt lại mật khẩu của mình như thế nào?",
-        "😀😀🎉",
-        "12345",
-        "<?> ???",
-        "",
-        " ",
-        "\0",
-        "Hi! נתראה מחר בבוקר ליד התחנה המרכזית",
-    ],
-)
-async def test_wordllama_can_not_read(wordllama, text):
-    assert not wordllama.can_read(text)
-
-
-async def test_wordllama_reads_alike_what_it_embeds_alike(wordllama):
-    for text in ("Straßburg", "STRASSBURG", "Cafe\u0301", "CAFÉ"):
-        assert wordllama.can_read(text)
-
-
-@pytest.mark.wordllama
-def test_wordllama_is_loaded_once_however_many_ask(monkeypatch):
-    monkeypatch.setattr(embedders, "_wordllama_model", None)
-    models = []
-    threads = [threading.Thread(target=lambda: models.append(embedders._wordllama())) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(models) == 4
-    assert len(set(map(id, models))) == 1
-
-
-@pytest.mark.wordllama
-def test_wordllama_needs_no_network_and_leaves_logging_alone():
-    code = """
-import asyncio, logging, socket
-from langcache.service import WordLlamaEmbedder
-
-def refuse(*args, **kwargs):
-    raise AssertionError("it went to the network")
-
-socket.socket.connect = socket.getaddrinfo = refuse
-embedder = WordLlamaEmbedder()
-asyncio.run(embedder.start())
-assert asyncio.run(embedder.embed(["hello"])).any()
-assert logging.getLogger().handlers == []
-assert logging.getLogger().level == logging.WARNING
-"""
-    subprocess.run(
-        [sys.executable, "-c", code], check=True, timeout=120, env={"HOME": "/nonexistent", **_path()}
-    )
-
-
-def _path():
-    import os
-
-    return {name: os.environ[name] for name in ("PYTHONPATH", "PATH") if name in os.environ}
-
-
-def test_quiet_import_undoes_what_an_import_does_to_logging(tmp_path, monkeypatch):
-    (tmp_path / "a_loud_package.py").write_text("import logging\nlogging.basicConfig(level=1, force=True)\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    root = logging.getLogger()
-    level = root.level
-    embedders._import_quietly("a_loud_package")
-    assert root.level == level
-    assert all(type(handler) is not logging.StreamHandler for handler in root.handlers)
-
-
-async def test_a_missing_package_is_said_with_the_command(monkeypatch):
-    monkeypatch.setattr(embedders, "_wordllama_model", None)
-    monkeypatch.setitem(sys.modules, "wordllama", None)
-    monkeypatch.setattr(embedders, "_python_without_wheels", lambda: None)
-    with pytest.raises(ImportError, match=r"'wordllama'; install it with: pip install '\.\[local\]'"):
-        await WordLlamaEmbedder().start()
-
-
-@pytest.mark.parametrize(
-    ("version", "implementation", "free_threaded", "named"),
-    [
-        ((3, 10, 1), "CPython", None, None),
-        ((3, 13, 0), "CPython", 0, None),
-        ((3, 13, 0), "CPython", 1, "CPython 3.13 free-threaded"),
-        ((3, 14, 0), "CPython", 0, "CPython 3.14"),
-        ((3, 14, 0), "CPython", 1, "CPython 3.14 free-threaded"),
-        ((3, 11, 0), "PyPy", None, "PyPy 3.11"),
-    ],
-)
-def test_a_python_without_wheels_of_wordllama_is_known(
-    monkeypatch, version, implementation, free_threaded, named
-):
-    monkeypatch.setattr("sys.version_info", version)
-    monkeypatch.setattr("platform.python_implementation", lambda: implementation)
-    monkeypatch.setattr("sysconfig.get_config_var", {"Py_GIL_DISABLED": free_threaded}.get)
-    assert embedders._python_without_wheels() == named
-
-
-@pytest.fixture
-def _no_wheels(monkeypatch):
-    """A Python that WordLlama has no wheels for, and no WordLlama."""
-    monkeypatch.setattr(embedders, "_wordllama_model", None)
-    monkeypatch.setitem(sys.modules, "wordllama", None)
-    monkeypatch.setattr(embedders, "_python_without_wheels", lambda: "CPython 3.14")
-
-
-NO_WHEELS = (
-    r"'wordllama', which has no wheels for CPython 3\.14; use Python 3\.13, or an embeddings endpoint .*"
-    r"--embedder openai:URL --embedder-model MODEL.*LocalServer\(embedder=OpenAIEmbedder\(url, model\)\)"
-)
-
-
-@pytest.mark.usefixtures("_no_wheels")
-def test_a_server_without_wheels_of_wordllama_says_what_to_do():
-    with pytest.raises(ImportError, match=NO_WHEELS), LocalServer():
-        pytest.fail("it must not start")
-
-
-@pytest.mark.usefixtures("_no_wheels")
-@pytest.mark.parametrize("command", [["demo"], ["serve", "--port", "0"]])
-def test_the_command_line_without_wheels_of_wordllama_says_what_to_do(capsys, command):
-    assert main(command) == 1
-    errors = capsys.readouterr().err
-    assert re.search(NO_WHEELS, errors)
-    assert errors.startswith("langcache: ")
-    assert errors.count("\n") == 1
-
-
-@pytest.mark.usefixtures("_no_wheels")
-def test_the_pytest_fixture_without_wheels_of_wordllama_says_what_to_do(pytester, plugin_options):
-    pytester.makepyfile("def test_it(langcache_server): pass")
-    result = pytester.runpytest(*plugin_options)
-    result.assert_outcomes(errors=1)
-    assert re.search(NO_WHEELS, result.stdout.str())
-
-
-async def test_an_import_that_fails_for_another_reason_is_not_put_down_to_the_extra(tmp_path, monkeypatch):
-    (tmp_path / "a_broken_package.py").write_text("raise ImportError('a library is missing')\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(embedders, "_python_without_wheels", lambda: None)
-    with pytest.raises(ImportError, match="a library is missing"):
-        embedders._import_quietly("a_broken_package")
+from langcache.service import EmbedderError, LocalServer, MiniLMEmbedder, OpenAIEmbedder
 
 
 def test_a_missing_numpy_is_said_with_the_command():
@@ -321,10 +101,29 @@ async def test_openai_embeds_what_it_is_asked_for_in_order(openai, endpoint):
     assert endpoint.headers[-1]["Authorization"] == "Bearer the-key"
 
 
-async def test_one_text_is_not_taken_for_its_letters(openai, wordllama):
-    for embedder in (openai, wordllama):
+async def test_one_text_is_not_taken_for_its_letters(openai):
+    minilm = MiniLMEmbedder()
+    await minilm.start()
+    for embedder in (openai, minilm):
         with pytest.raises(TypeError, match="texts: must be a list of texts, but is one str"):
             await embedder.embed("hello")
+
+
+async def test_no_texts_are_no_vectors(openai, endpoint):
+    minilm = MiniLMEmbedder()
+    await minilm.start()
+    endpoint.requests.clear()
+    for embedder in (openai, minilm):
+        assert (await embedder.embed([])).shape == (0, embedder.dimensions)
+    assert endpoint.requests == []
+
+
+async def test_openai_asks_for_no_more_texts_at_once_than_every_endpoint_takes(openai, endpoint):
+    endpoint.requests.clear()
+    texts = ["different" if number % 3 else "same" for number in range(100)]
+    vectors = await openai.embed(texts)
+    assert [row[2] > 0 for row in vectors] == [text == "different" for text in texts]
+    assert [len(request["input"]) for request in endpoint.requests] == [32, 32, 32, 4]
 
 
 async def test_openai_needs_no_key(url, endpoint):
@@ -398,19 +197,3 @@ async def test_the_service_works_on_an_endpoint_and_passes_its_failure_on(url, e
             endpoint.reply = answering(503)
             with pytest.raises(langcache.errors.FailedDependencyError, match="answered 503"):
                 await client.search_async(prompt="a")
-
-
-@pytest.mark.parametrize(
-    ("version", "implementation", "asked_for"),
-    [
-        ("3.10", "CPython", True),
-        ("3.13", "CPython", True),
-        ("3.14", "CPython", False),
-        ("3.11", "PyPy", False),
-    ],
-)
-def test_the_extra_asks_for_wordllama_only_where_it_has_wheels(version, implementation, asked_for):
-    pyproject = (Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8")
-    requirement = Requirement(re.search(r'"(wordllama>=[^"]+)"', pyproject)[1])
-    environment = {"python_version": version, "platform_python_implementation": implementation}
-    assert requirement.marker.evaluate(environment) == asked_for

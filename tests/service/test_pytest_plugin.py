@@ -45,7 +45,6 @@ def test_it_serves_async_tests_too(langcache_server):
 """
 
 
-@pytest.mark.wordllama
 def test_tests_of_others_run_against_a_real_langcache(pytester: pytest.Pytester, plugin_options):
     pytester.makepyfile(USES)
     pytester.runpytest(*plugin_options, "--strict-markers", "-W", "error").assert_outcomes(passed=5)

@@ -167,7 +167,6 @@ async def test_leaving_twice_is_fine_under_async_with(embedder):
         await server.__aexit__(None, None, None)
 
 
-@pytest.mark.wordllama
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_fork_leaves_the_server_to_its_parent():
     code = """

@@ -165,6 +165,7 @@ class OtherEmbedder:
 
     name = "other"
     dimensions = 3
+    unrelated_cosine = 0.0
 
     def __init__(self) -> None:
         self.asked = []

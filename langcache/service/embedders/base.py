@@ -36,6 +36,9 @@ class Embedder(Protocol):
     for prompts that have nothing to do with each other, from which similarity counts. Without it the service
     embeds 50 such prompts to measure it, at each start of a server, or at the first one with a file.
 
+    With an attribute ``compare_texts = False``, the similarity of a hit is that of the vectors alone,
+    without a look at the texts, which knows English.
+
     It may also have a method ``word_vectors(texts) -> list[WordVectors]``, async: the vectors of the words
     of each text, as they stand in it; no words for a text for which that takes too long. With it the score
     of a hit knows how well words match. Its weights are fitted to MiniLM's vectors.

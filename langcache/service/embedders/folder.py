@@ -122,11 +122,12 @@ class Folder:
 
 
 class _Normalizer(msgspec.Struct):
+    # Any: another normalizer may have another type under these names.
     type: str = ""
-    clean_text: bool = True
-    handle_chinese_chars: bool = True
-    strip_accents: bool | None = None
-    lowercase: bool = True
+    clean_text: Any = True
+    handle_chinese_chars: Any = True
+    strip_accents: Any = None
+    lowercase: Any = True
 
 
 class _Named(msgspec.Struct):
@@ -138,7 +139,7 @@ class _WordPieceModel(msgspec.Struct):
     vocab: Any = None
     unk_token: str | None = None
     unk_id: int | None = None
-    continuing_subword_prefix: str = "##"
+    continuing_subword_prefix: str | None = "##"
     max_input_chars_per_word: int = 100
 
 
@@ -155,7 +156,18 @@ class _TokenizerSettings(msgspec.Struct):
 
 
 def read_tokenizer(folder: Folder) -> Tokenizer:
-    """The tokenizer of a folder. Raises `ImportError` if it takes the package ``tokenizers`` to read it."""
+    """The tokenizer of a folder.
+
+    Raises `EmbedderError` for one that can't be understood, and `ImportError` if it takes the package
+    ``tokenizers`` to read it.
+    """
+    try:
+        return _tokenizer(folder)
+    except ValueError as error:
+        raise EmbedderError(f"the tokenizer in {str(folder.path)!r} can't be used: {error}") from error
+
+
+def _tokenizer(folder: Folder) -> Tokenizer:
     file = folder.read("tokenizer.json", _TokenizerFile)
     if file is None:
         settings = folder.read("tokenizer_config.json", _TokenizerSettings) or _TokenizerSettings()
@@ -192,7 +204,11 @@ class _PackagedTokenizer:
     """Any ``tokenizer.json``, read by the package ``tokenizers``."""
 
     def __init__(self, path: Path, model: _WordPieceModel) -> None:
-        self._tokenizer: Any = load("tokenizers").Tokenizer.from_file(str(path))
+        package = load("tokenizers")
+        try:
+            self._tokenizer: Any = package.Tokenizer.from_file(str(path))
+        except Exception as error:  # the package raises no other kind
+            raise EmbedderError(f"{str(path)!r} is not understood by tokenizers: {error}") from error
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         # Signs such as [SEP] in a text are text, as with `WordPiece`.

@@ -46,7 +46,7 @@ class MiniLMEmbedder:
     name = "minilm/all-MiniLM-L6-v2-int8"
     dimensions = 384
     unrelated_cosine = 0.0526
-    """Measured with the prompts of `langcache.service.calibration`; a test measures it again."""
+    """Measured with the prompts in ``langcache.service.calibration``; a test measures it again."""
 
     def __init__(self) -> None:
         self._model: _Model | None = None

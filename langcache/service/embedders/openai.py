@@ -67,7 +67,9 @@ class OpenAIEmbedder:
         if self._session is None:
             raise EmbedderError("the embedder was not started")
         every = several(texts)
-        starts = range(0, max(len(every), 1), _TEXTS_AT_ONCE)
+        if not every:
+            return np.empty((0, self.dimensions), np.float32)
+        starts = range(0, len(every), _TEXTS_AT_ONCE)
         parts = [await self._request(self._session, every[at : at + _TEXTS_AT_ONCE]) for at in starts]
         return np.concatenate(parts)
 

@@ -143,6 +143,8 @@ class Transformer:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """A vector of length 1 for each text. The same text has the same vector, whatever is beside it."""
+        if not texts:
+            return np.empty((0, self.dimensions), np.float32)
         rows = [(number, part) for number, text in enumerate(texts) for part in self._parts(text)]
         rows.sort(key=lambda row: len(row[1]))
         sums: dict[int, Any] = {}

@@ -1,0 +1,66 @@
+"""The similarity of a semantic hit, from the service over HTTP."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from langcache import LangCache
+from langcache.service import LocalServer
+from langcache.service.alignment import Words, aligned
+
+STORED = "How do I enable two-factor authentication?"
+
+
+@pytest.fixture(scope="module")
+def cache():
+    with LocalServer() as server, LangCache(server.url, server.api_key, server.cache_id) as client:
+        client.set(STORED, "Switch it on.")
+        yield client
+
+
+def similarity(cache, prompt):
+    return cache.search(prompt, similarity_threshold=0).data[0].similarity
+
+
+def test_equal_texts_are_1_and_trivial_repeats_nearly(cache):
+    assert similarity(cache, STORED) == 1
+    assert similarity(cache, STORED.upper().replace(" ", "  ")) == 1
+    assert similarity(cache, "Hi, how do I enable two-factor authentification?") < 0.99
+    assert similarity(cache, "Hi, how do I enabel two-factor authentication? Thanks!") == 0.99
+
+
+def test_a_paraphrase_is_a_hit_at_the_default_and_a_near_miss_is_none(cache):
+    assert cache.search("Where can I turn on two-factor authentication?").data
+    assert not cache.search("How do I disable two-factor authentication?").data
+    assert similarity(cache, "Which wine goes with fish?") < 0.3
+
+
+def test_several_results_are_ordered_by_their_score_and_those_below_the_threshold_are_left_out():
+    with LocalServer() as server, LangCache(server.url, server.api_key, server.cache_id) as client:
+        for prompt in (STORED, "How do I disable two-factor authentication?", "Which wine goes with fish?"):
+            client.set(prompt, "answer")
+        question = "How can I enable two-factor authentication?"
+        every = client.search(question, similarity_threshold=0, max_results=3).data
+        assert [each.similarity for each in every] == sorted(
+            (each.similarity for each in every), reverse=True
+        )
+        assert every[0].prompt == STORED
+        assert [each.prompt for each in client.search(question, max_results=3).data] == [STORED]
+
+
+def test_a_long_text_has_the_similarity_of_its_vector():
+    long = "Please have a look at the following report on our sales and tell me what it means for us. " * 3
+    with LocalServer() as server, LangCache(server.url, server.api_key, server.cache_id) as client:
+        client.set(long, "answer")
+        found = client.search(long + "It was a year with much rain.", similarity_threshold=0)
+        assert 0.85 < found.data[0].similarity < 1
+
+
+def test_alignment_is_the_same_in_either_order():
+    random = np.random.default_rng(1)
+    rows = random.normal(size=(7, 8)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    one, other = Words(["a", "b", "c"], rows[:3]), Words(["b", "d", "e", "f"], rows[3:])
+    assert aligned(one, other) == pytest.approx(aligned(other, one), abs=1e-6)
+    assert aligned(one, Words([], rows[:0])) == [0.0] * 5

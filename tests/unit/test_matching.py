@@ -1,0 +1,133 @@
+"""What two questions have in common: politeness, typing errors, the score, and the client's verifier."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langcache import CacheEntry, verifier
+from langcache.matching.features import LEXICAL, Reading, compared, lexical
+from langcache.matching.score import FEATURES, STRICT, is_repeated, is_verifiable, likelihood, similarity_of
+from langcache.matching.tidy import is_slip, mended, without_politeness
+
+
+def entry(prompt):
+    return CacheEntry(
+        id="1", prompt=prompt, response="", attributes={}, similarity=0.9, search_strategy="semantic"
+    )
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "Hi, how do I reset my password?",
+        "Hello there! How do I reset my password? Thanks!",
+        "Good morning, could you please tell me how do I reset my password",
+        "how do i please reset my password???",
+        "How do I reset my pasword?",
+        "How do I rseet my password",
+        "How do I reset my passwordd? Thank you so much.",
+    ],
+)
+def test_a_trivially_repeated_question_is_the_same(asked):
+    stored = "How do I reset my password?"
+    assert is_repeated(*compared(asked, stored))
+    assert is_repeated(*compared(stored, asked))
+    assert verifier(asked, entry(stored))
+
+
+@pytest.mark.parametrize(
+    ("asked", "stored"),
+    [
+        ("How do I enable two-factor authentication?", "How do I disable two-factor authentication?"),
+        ("Track order 48213", "Track order 48231"),
+        ("What were sales in 2023?", "What were sales in 2024?"),
+        ("Is the shop open on Saturday?", "Is the shop open on Sunday?"),
+        ("How do I accept the contract?", "How do I accept the contact?"),
+        ("Can I pay in euros?", "Can I pay in dollars?"),
+        ("Which plans include calls?", "Which plans don't include calls?"),
+    ],
+)
+def test_a_near_miss_is_refused(asked, stored):
+    assert not verifier(asked, entry(stored))
+    assert not verifier(stored, entry(asked))
+
+
+@pytest.mark.parametrize(
+    ("asked", "stored"),
+    [
+        ("What is the capital city of France?", "What is the capital of France?"),
+        ("I forgot my password, how do I reset it?", "How do I reset my password?"),
+        ("How can I buy a ticket?", "How do I purchase a ticket?"),
+        ("¿Cómo cambio mi contraseña?", "¿Cómo puedo cambiar la contraseña?"),
+        ("", ""),
+        ("?!", "..."),
+    ],
+)
+def test_the_same_in_other_words_passes(asked, stored):
+    assert verifier(asked, entry(stored))
+
+
+@pytest.mark.parametrize(
+    "pair", ["trial trail", "contact contract", "month mouth", "accept except", "form from"]
+)
+def test_two_english_words_are_no_slip(pair):
+    assert not is_slip(*pair.split())
+
+
+@pytest.mark.parametrize(
+    "pair", ["password pasword", "invoice invioce", "adress address", "shipping shiping"]
+)
+def test_a_slip_is_one(pair):
+    one, other = pair.split()
+    assert is_slip(one, other)
+    assert is_slip(other, one)
+
+
+def test_a_mended_text_keeps_its_case_and_everything_else():
+    assert mended("Reset my Pasword, NOW!", "the password now") == "Reset my Password, NOW!"
+
+
+def test_politeness_is_not_all_of_a_text():
+    assert without_politeness("Thanks!") == "Thanks!"
+    assert without_politeness("Hi, please help") != ""
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_the_verifier_takes_any_texts_in_either_order(one, other):
+    assert isinstance(verifier(one, entry(other)), bool)
+    assert lexical(Reading(one), Reading(other)) == lexical(Reading(other), Reading(one))
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_similarity_rises_with_likelihood(one, other):
+    if one < other:
+        assert similarity_of(one) <= similarity_of(other) < 0.99
+
+
+def test_the_documented_likelihoods_have_the_documented_similarities():
+    assert similarity_of(0) == 0
+    assert similarity_of(0.5) == 0.85
+    assert similarity_of(2 / 3) == pytest.approx(STRICT)
+
+
+def test_every_feature_has_a_weight():
+    assert FEATURES["texts"] == tuple(LEXICAL)
+    for kind, names in FEATURES.items():
+        assert 0 < likelihood(kind, [0.0] * len(names)) < 1
+
+
+def test_long_texts_and_other_languages_are_not_judged_by_words():
+    assert not is_verifiable(*compared("word " * 30, "word " * 30))
+    assert not is_verifiable(*compared("Как сменить пароль?", "Как изменить пароль?"))
+    assert is_verifiable(*compared("reset password", "How do I reset my password?"))
+
+
+def test_equal_texts_are_not_compared():
+    long = "How do I reset my password? " * 2000
+    started = time.thread_time()
+    assert verifier(long, entry(long.upper()))
+    assert time.thread_time() - started < 0.5

@@ -1,0 +1,46 @@
+"""The weights of the score are those that tests/quality/fit.py fits, and judge pairs as documented."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("numpy")
+sys.path.insert(0, str(Path(__file__).parents[1] / "quality"))
+
+import fit
+from sets import labelled_sets
+
+import langcache.matching.score as score
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return labelled_sets()
+
+
+@pytest.fixture(scope="module")
+def tables(pairs):
+    return fit.tables(pairs)
+
+
+def test_fitting_again_gives_the_weights_bit_by_bit(tables):
+    assert "fow" in tables, "the package fow-cache of the dependency group test is missing"
+    assert fit.written(fit.fit_all(tables)) == fit.WEIGHTS.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "kept", "wrong"), [("redis", 0.83, 0.18), ("quality", 0.68, 0.12), ("guard", 0.86, 0.14)]
+)
+def test_a_set_is_judged_about_as_well_as_documented_by_weights_fitted_to_the_others(
+    tables, name, kept, wrong
+):
+    own = tables[name]
+    names = score.FEATURES["words"]
+    others = {other: table for other, table in tables.items() if other != name}
+    likely = fit.fit("words", others).likelihoods(own.rows[:, : len(names)], names)
+    assert (likely[own.same] >= 0.5).mean() >= kept
+    assert (likely[~own.same] >= 0.5).mean() <= wrong
+    assert (likely[~own.same] >= 2 / 3).mean() <= 0.05
