@@ -10,7 +10,7 @@ __all__ = ["Picture", "Point"]
 
 _WIDTH, _HEIGHT = 640, 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 56, 52
-_NEAREST = 26
+_NEAREST = 34
 """The least distance between two labels of the curve."""
 
 _STYLE = """
@@ -129,11 +129,11 @@ class Picture(NamedTuple):
         taken: list[tuple[float, float]] = []
         if self.certified is not None:
             x, y = self._x(self.certified.kept), self._y(self.certified.wrong)
-            taken.append((x, y))
+            taken += [(x, y), (x, y - 16)]
             yield f'<circle class="certified" cx="{x:.1f}" cy="{y:.1f}" r="6"/>'
-            anchor = "end" if x > _WIDTH / 2 else "start"
+            anchor, aside = ("end", -8) if x > _WIDTH / 2 else ("start", 8)
             yield (
-                f'<text class="certified" x="{x:.1f}" y="{y - 12:.1f}" text-anchor="{anchor}">'
+                f'<text class="certified" x="{x + aside:.1f}" y="{y - 14:.1f}" text-anchor="{anchor}">'
                 f"certified: {self.certified.threshold:.3f}</text>"
             )
         for point in self.labelled:
@@ -141,5 +141,4 @@ class Picture(NamedTuple):
             if all(abs(x - other) > _NEAREST or abs(y - above) > _NEAREST for other, above in taken):
                 taken.append((x, y))
                 yield f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3"/>'
-                below = 15 if y < _HEIGHT - _BOTTOM - 20 else -8
-                yield f'<text x="{x + 5:.1f}" y="{y + below:.1f}">{point.threshold:.3g}</text>'
+                yield f'<text x="{x - 7:.1f}" y="{y - 6:.1f}" text-anchor="end">{point.threshold:.3g}</text>'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import msgspec
 
@@ -24,7 +25,7 @@ _MOST_ROWS = 20
 _FEWEST_DRAWN = 5
 """Of fewer hits, a picture can't show anything."""
 _USUAL = 0.85
-"""The default threshold of LangCache, which the table has in any case."""
+"""The default threshold of LangCache, which every table has."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,10 +62,6 @@ class Report:
     certified: Row | None
     """The results at the certified threshold. None: none is, or ``max_wrong`` was not given."""
 
-    more_labels: int | None
-    """About how many more labelled pairs it takes to certify a threshold, if they come out like those given.
-    0 if one is certified; None if no number is enough, or ``max_wrong`` was not given."""
-
     bound: float | None
     """The share of wrong hits that the certified threshold does not exceed, with this confidence."""
 
@@ -88,15 +85,12 @@ class Report:
         """The confidence, as given to `tune`."""
         self.scored_by = scored_by
         """Where the similarities are from."""
-        self.certified = self.bound = self.more_labels = None
+        self.certified = self.bound = None
         if max_wrong is not None:
             threshold = self._search(max_wrong)
             if threshold is not None:
                 self.certified = self.at(threshold)
                 self.bound = upper_bound(self.certified.wrong, self.certified.hits, self._error)
-                self.more_labels = 0
-            else:
-                self.more_labels = self._more_labels(max_wrong)
         chosen = set(self._thresholds() if thresholds is None else thresholds)
         if self.certified is not None:
             chosen.add(self.certified.threshold)
@@ -106,6 +100,24 @@ class Report:
     def threshold(self) -> float | None:
         """The certified threshold, to three decimals. None: none is, or ``max_wrong`` was not given."""
         return None if self.certified is None else self.certified.threshold
+
+    @cached_property
+    def more_labels(self) -> int | None:
+        """About how many more labelled pairs it takes to certify a threshold, if they come out like these.
+
+        0 if one is certified; None if no number is enough, or ``max_wrong`` was not given.
+        """
+        if self.max_wrong is None or self.certified is not None:
+            return None if self.max_wrong is None else 0
+        fewest: int | None = None
+        for kept, wrong in {self._counts(number / _FINEST) for number in range(_FINEST + 1)}:
+            hits = kept + wrong
+            # No fewer than half a wrong hit, or one hit that is right would look like a perfect threshold.
+            needed = trials_needed(max(wrong, 0.5) / hits, self.max_wrong, self._error) if hits else None
+            if needed is not None:
+                labels = math.ceil(needed * self.pairs / hits)
+                fewest = labels if fewest is None else min(fewest, labels)
+        return None if fewest is None else max(fewest - self.pairs, 1)
 
     def at(self, threshold: float) -> Row:
         """The results at another threshold, 0 to 1."""
@@ -190,9 +202,8 @@ class Report:
         least = trials_needed(0, self.max_wrong, self._error)
         return [
             said,
-            f"It takes about {_rounded(self.more_labels):,} more labelled pairs, if they come out like these. "
-            f"The least is {least:,} hits,",
-            "none of them wrong.",
+            f"About {_rounded(self.more_labels):,} more labelled pairs do, if they come out like these.",
+            f"Fewer than {least:,} hits can never show it, even with none of them wrong.",
         ]
 
     def _counts(self, threshold: float) -> tuple[int, int]:
@@ -220,20 +231,9 @@ class Report:
                 low = middle + 1
         return None if found is None else found / _FINEST
 
-    def _more_labels(self, max_wrong: float) -> int | None:
-        fewest: int | None = None
-        for kept, wrong in {self._counts(number / _FINEST) for number in range(_FINEST + 1)}:
-            hits = kept + wrong
-            # No fewer than half a wrong hit, or one hit that is right would look like a perfect threshold.
-            needed = trials_needed(max(wrong, 0.5) / hits, max_wrong, self._error) if hits else None
-            if needed is not None:
-                labels = math.ceil(needed * self.pairs / hits)
-                fewest = labels if fewest is None else min(fewest, labels)
-        return None if fewest is None else max(fewest - self.pairs, 1)
-
     def _thresholds(self) -> list[float]:
         """Up to 20 round numbers, from one that keeps four in five questions to the highest similarity."""
-        low = min(max(self._same[len(self._same) // 5], 0.0), _USUAL)
+        low = max(self._same[len(self._same) // 5], 0.0)
         high = max(self._same[-1], self._different[-1], low)
         for step in _STEPS:
             first, last = math.floor(low / step), math.ceil(high / step)
@@ -242,12 +242,13 @@ class Report:
         else:
             step, last = _STEPS[-1], round(1 / _STEPS[-1])
             first = last - _MOST_ROWS + 1
-        return [round(number * step, 3) for number in range(first, min(last, round(1 / step)) + 1)]
+        numbers = range(first, min(last, round(1 / step)) + 1)
+        return [_USUAL, *(round(number * step, 3) for number in numbers)]
 
 
 def _rounded(number: int) -> int:
     """The number, rounded up to two digits."""
-    unit = 10 ** max(len(str(number)) - 2, 0)
+    unit = int(10 ** max(len(str(number)) - 2, 0))
     return math.ceil(number / unit) * unit
 
 
