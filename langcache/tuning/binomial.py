@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["at_most", "interval", "trials_needed", "upper_bound"]
+__all__ = ["at_most", "interval", "upper_bound"]
 
 _NEGLIGIBLE = 1e-17
 _HALVINGS = 50
-_MOST_TRIALS = 10_000_000
 
 
 def at_most(count: int, trials: int, share: float) -> float:
@@ -58,25 +57,3 @@ def interval(count: int, trials: int, confidence: float) -> tuple[float, float]:
     """The bounds of the share on both sides, which hold together with this confidence."""
     error = (1 - confidence) / 2
     return 1 - upper_bound(trials - count, trials, error), upper_bound(count, trials, error)
-
-
-def trials_needed(rate: float, share: float, error: float) -> int | None:
-    """How many trials show that a share is at most ``share`` if the rate in them is ``rate``.
-
-    About: the bound moves in steps. None if no ten million trials do.
-    """
-    if rate >= share:
-        return None
-
-    def enough(trials: int) -> bool:
-        return at_most(math.ceil(rate * trials), trials, share) <= error
-
-    low, high = 0, 1
-    while not enough(high):
-        low, high = high, high * 2
-        if high > _MOST_TRIALS:
-            return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import msgspec
 
-from .binomial import at_most, interval, trials_needed, upper_bound
+from .binomial import at_most, interval, upper_bound
 from .picture import Picture, Point
 
 __all__ = ["Report", "Row"]
@@ -20,6 +20,7 @@ _FINEST = 1000
 _TESTS = math.ceil(math.log2(_FINEST + 2))
 """How many of these a binary search tests, each at an equal part of the error allowed."""
 
+_MOST_LABELS = 10_000_000
 _STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 _MOST_ROWS = 20
 _FEWEST_DRAWN = 5
@@ -109,15 +110,16 @@ class Report:
         """
         if self.max_wrong is None or self.certified is not None:
             return None if self.max_wrong is None else 0
-        fewest: int | None = None
-        for kept, wrong in {self._counts(number / _FINEST) for number in range(_FINEST + 1)}:
-            hits = kept + wrong
-            # No fewer than half a wrong hit, or one hit that is right would look like a perfect threshold.
-            needed = trials_needed(max(wrong, 0.5) / hits, self.max_wrong, self._error) if hits else None
-            if needed is not None:
-                labels = math.ceil(needed * self.pairs / hits)
-                fewest = labels if fewest is None else min(fewest, labels)
-        return None if fewest is None else max(fewest - self.pairs, 1)
+        low, high = self.pairs, 2 * self.pairs
+        while self._search(self.max_wrong, high / self.pairs) is None:
+            if high > _MOST_LABELS:
+                return None
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            enough = self._search(self.max_wrong, middle / self.pairs) is not None
+            low, high = (low, middle) if enough else (middle, high)
+        return high - self.pairs
 
     def at(self, threshold: float) -> Row:
         """The results at another threshold, 0 to 1."""
@@ -199,7 +201,7 @@ class Report:
         said = f"No threshold is certified for at most {limit} wrong hits, with {sure} confidence."
         if self.more_labels is None:
             return [said, "More pairs like these would not help: at each threshold too many hits are wrong."]
-        least = trials_needed(0, self.max_wrong, self._error)
+        least = math.ceil(math.log(self._error) / math.log1p(-self.max_wrong))
         return [
             said,
             f"About {_rounded(self.more_labels):,} more labelled pairs do, if they come out like these.",
@@ -213,19 +215,22 @@ class Report:
             len(self._different) - bisect_left(self._different, threshold),
         )
 
-    def _search(self, max_wrong: float) -> float | None:
+    def _search(self, max_wrong: float, scale: float = 1) -> float | None:
         """The lowest threshold that a binary search certifies (selective guaranteed risk).
 
         The thresholds are fixed beforehand. Where the share of wrong hits falls as the threshold rises, the
         search can come upon no more than `_TESTS` of those at which it is too high before one of them passes.
         So if each test errs with that part of the error allowed, all together err with no more than that.
+
+        With a ``scale``, as if there were that many times as many pairs, which come out alike.
         """
         low, high = 0, _FINEST
         found: int | None = None
         while low <= high:
             middle = (low + high) // 2
             kept, wrong = self._counts(middle / _FINEST)
-            if kept + wrong and at_most(wrong, kept + wrong, max_wrong) <= self._error:
+            hits = int((kept + wrong) * scale)
+            if hits and at_most(math.ceil(wrong * scale), hits, max_wrong) <= self._error:
                 found, high = middle, middle - 1
             else:
                 low = middle + 1

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langcache.tuning import Pair, Row, tune
-from langcache.tuning.binomial import at_most, interval, trials_needed, upper_bound
+from langcache.tuning.binomial import at_most, interval, upper_bound
 
 COUNTS = st.integers(1, 60).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials)))
 
@@ -63,17 +63,6 @@ def test_counts_of_a_hundred_thousand_are_no_work():
     assert upper_bound(50_000, 100_000, 0.005) == pytest.approx(
         0.5 + 2.5758 * math.sqrt(0.25 / 1e5), abs=1e-4
     )
-
-
-@given(st.floats(0, 0.3), st.floats(0.01, 0.5), st.floats(0.001, 0.1))
-def test_the_trials_needed_are_enough_and_no_more_than_about_as_many(rate, share, error):
-    needed = trials_needed(rate, share, error)
-    if needed is None:
-        assert rate > share * 0.9
-        return
-    assert at_most(math.ceil(rate * needed), needed, share) <= error
-    if rate == 0:  # where the bound has no steps
-        assert at_most(0, needed - 1, share) > error
 
 
 def sample(random_, size, wrong_at):
@@ -143,13 +132,34 @@ def test_too_few_pairs_certify_nothing_and_say_about_how_many_more_it_takes():
     assert re.search(r"\nAbout [\d,]+ more labelled pairs do, if they come out like these\.\n", str(report))
     assert "Fewer than 51 hits can never show it" in str(report)
     assert 100 < report.more_labels < 10_000
-    more = [*pairs, *(pairs * (report.more_labels // len(pairs) + 1))]  # which come out alike
-    assert tune(more, max_wrong=0.1).certified is not None
-    assert tune(more[: len(more) // 4], max_wrong=0.1).certified is None
+
+
+@pytest.mark.parametrize(("same", "different"), [(30, 0), (45, 1), (90, 6), (900, 85)])
+def test_as_many_more_pairs_as_it_says_do_if_they_come_out_alike(same, different):
+    lower = [Pair("a", "b", False, 0.3)] * 50
+    pairs = [*lower, *[Pair("a", "b", True, 0.9)] * same, *[Pair("a", "b", False, 0.9)] * different]
+    missing = tune(pairs, max_wrong=0.1).more_labels
+
+    def certified(labels):
+        kept, wrong = (round(count * labels / len(pairs)) for count in (same, different))
+        more = [*lower, *[Pair("a", "b", True, 0.9)] * kept, *[Pair("a", "b", False, 0.9)] * wrong]
+        return tune(more, max_wrong=0.1).certified is not None
+
+    assert missing > 0
+    assert certified((len(pairs) + missing) * 1.1)
+    assert not certified((len(pairs) + missing) * 0.9)
+
+
+def test_hits_that_are_all_right_take_the_least_number_of_labels():
+    pairs = [Pair("a", "b", True, 0.9)] * 10 + [Pair("a", "b", False, 0.3)] * 10
+    report = tune(pairs, max_wrong=0.1)
+    assert report.more_labels == 2 * 51 - 20
+    assert at_most(0, 51, 0.1) <= 0.05 / 10 < at_most(0, 50, 0.1)  # by ten tests at most
 
 
 def test_pairs_of_which_too_many_are_wrong_everywhere_are_not_asked_for_again():
-    report = tune(sample(random.Random(5), 500, lambda similarity: 0.4), max_wrong=0.01)
+    pairs = [*sample(random.Random(5), 500, lambda similarity: 0.4), Pair("a", "b", False, 1.0)]
+    report = tune(pairs, max_wrong=0.01)
     assert report.threshold is report.more_labels is None
     assert "More pairs like these would not help" in str(report)
 
