@@ -15,10 +15,10 @@ from .picture import Picture, Point
 __all__ = ["Report", "Row"]
 
 _FINEST = 1000
-"""Thresholds are tested to three decimals: 0.000 to 1.000."""
+"""Thresholds are chosen to three decimals: 0.000 to 1.000."""
 
 _TESTS = math.ceil(math.log2(_FINEST + 2))
-"""How many of these a binary search tests, each at an equal part of the error allowed."""
+"""How many of them a binary search tests at most, each with an equal part of the error allowed."""
 
 _MOST_LABELS = 10_000_000
 _STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
@@ -78,6 +78,10 @@ class Report:
         scored = list(scored)
         self._same = sorted(similarity for similarity, same in scored if same)
         self._different = sorted(similarity for similarity, same in scored if not same)
+        # Of thresholds with the same hits the highest, which is nearest to what was measured.
+        numbers = range(_FINEST + 1)
+        highest = {sum(self._counts(number / _FINEST)): number / _FINEST for number in numbers}
+        self._candidates = sorted(threshold for hits, threshold in highest.items() if hits)
         self.pairs = len(scored)
         """How many pairs there are."""
         self.max_wrong = max_wrong
@@ -218,23 +222,25 @@ class Report:
     def _search(self, max_wrong: float, scale: float = 1) -> float | None:
         """The lowest threshold that a binary search certifies (selective guaranteed risk).
 
-        The thresholds are fixed beforehand. Where the share of wrong hits falls as the threshold rises, the
-        search can come upon no more than `_TESTS` of those at which it is too high before one of them passes.
-        So if each test errs with that part of the error allowed, all together err with no more than that.
+        It goes over the sets of hits that thresholds make, whatever their labels. Where the share of wrong
+        hits falls as the threshold rises, it comes upon no more than `_TESTS` thresholds at which there are
+        too many before one of them passes. So if each test errs with that part of the error allowed, all
+        together err with no more than that.
 
         With a ``scale``, as if there were that many times as many pairs, which come out alike.
         """
-        low, high = 0, _FINEST
-        found: int | None = None
+        low, high = 0, len(self._candidates) - 1
+        found: float | None = None
         while low <= high:
             middle = (low + high) // 2
-            kept, wrong = self._counts(middle / _FINEST)
+            threshold = self._candidates[middle]
+            kept, wrong = self._counts(threshold)
             hits = int((kept + wrong) * scale)
-            if hits and at_most(math.ceil(wrong * scale), hits, max_wrong) <= self._error:
-                found, high = middle, middle - 1
+            if at_most(math.ceil(wrong * scale), hits, max_wrong) <= self._error:
+                found, high = threshold, middle - 1
             else:
                 low = middle + 1
-        return None if found is None else found / _FINEST
+        return found
 
     def _thresholds(self) -> list[float]:
         """Up to 20 round numbers, from one that keeps four in five questions to the highest similarity."""

@@ -253,7 +253,7 @@ def test_an_uncertified_threshold_ends_with_1_and_says_how_many_labels_are_missi
     assert main(["tune", log, "--max-wrong", "0.001", "--confidence", "0.9"]) == 1
     output = capsys.readouterr().out
     assert "No threshold is certified for at most 0.1% wrong hits, with 90% confidence." in output
-    assert "About 5,800 more labelled pairs do, if they come out like these." in output
+    assert "About 7,000 more labelled pairs do, if they come out like these." in output
     assert main(["tune", log, "--threshold", "0.9", "--threshold", "0.85"]) == 0
     rows = [line.split()[:2] for line in capsys.readouterr().out.splitlines() if line.startswith("   ")]
     assert rows == [["0.850", "200"], ["0.900", "100"]]
