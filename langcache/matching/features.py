@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from itertools import combinations
 
 from .guard import difference
 from .guard.opposites import stem
@@ -25,20 +23,13 @@ LEXICAL = {
     "contrasts": -1,
     "shared": 0,
     "trigrams": 0,
-    "same_question_word": 1,
-    "other_question_word": -1,
-    "order": 1,
     "numbers_exchanged": -1,
-    "numbers_alone": -1,
     "names_exchanged": -1,
     "names_alone": -1,
-    "length_ratio": 1,
     "length": 0,
     "guard": -1,
     "guard_numbers": -1,
-    "guard_dates": -1,
     "guard_units": -1,
-    "guard_symbols": -1,
     "guard_negated": -1,
     "guard_opposites": -1,
     "guard_names": -1,
@@ -52,9 +43,7 @@ of one set happen to be made so. "Alone" counts the words with a meaning that on
 COSINE = {"cosine": 1, "cosine_squared": 0}
 """The features that an embedder gives: the cosine of the vectors, counted from that of unrelated prompts."""
 ALIGNED = {
-    "least": 1,
     "greater_least": 1,
-    "least_alone_cosine": 1,
     "mean_alone_cosine": 1,
     "exchanged_cosine": 1,
 }
@@ -62,25 +51,6 @@ ALIGNED = {
 
 _GUARD = tuple(name.removeprefix("guard_") for name in LEXICAL if name.startswith("guard_"))
 _TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*")
-_QUESTION_WORDS = {
-    word: words[0]
-    for line in (
-        "how",
-        "what",
-        "which",
-        "where",
-        "when",
-        "why",
-        "who whom whose",
-        "can could may",
-        "is are was were",
-        "do does did",
-        "will would",
-        "should",
-    )
-    for words in (line.split(),)
-    for word in words
-}
 _MORE_SMALL_WORDS = """
 about am any been being by from get getting got had has having here into i'm i've i'd i'll it's just let's me
 my myself now off onto our ours out over really than that's then there's too up very what's where's who's
@@ -104,7 +74,6 @@ class Reading:
         tokens: list[str] = _TOKEN.findall(spelt)
         self.words = [NUMBERS.get(word, word) for word in map(str.lower, tokens)]
         self.content = list(dict.fromkeys(stem(word) for word in self.words if word not in _SMALL))
-        self.asks = next((_QUESTION_WORDS[word] for word in self.words[:4] if word in _QUESTION_WORDS), "")
         joined = f" {' '.join(self.words)} "
         self.trigrams = frozenset(joined[at : at + 3] for at in range(len(joined) - 2))
         self.numbers = frozenset(word for word in self.words if word[0].isdigit())
@@ -136,7 +105,6 @@ def lexical(one: Reading, other: Reading) -> list[float]:
     least, most = sorted((len(ours), len(theirs)))
     content = len(one.content) + len(other.content)
     trigrams = len(one.trigrams) + len(other.trigrams)
-    shorter, longer = sorted((len(one.words), len(other.words)))
     numbers = one.numbers - other.numbers, other.numbers - one.numbers
     names = one.names - set(other.content), other.names - set(one.content)
     reason = difference(one.text, other.text)
@@ -151,15 +119,10 @@ def lexical(one: Reading, other: Reading) -> list[float]:
         min(contrasting, 2),
         2 * (len(shared) + synonyms) / content if content else 1.0,
         2 * len(one.trigrams & other.trigrams) / trigrams if trigrams else 1.0,
-        float(bool(one.asks) and one.asks == other.asks),
-        float(bool(one.asks and other.asks) and one.asks != other.asks),
-        _order([word for word in one.content if word in shared], other.content),
         float(all(numbers)),
-        float(any(numbers)),
         float(all(names)),
         float(any(names)),
-        shorter / longer if longer else 1.0,
-        min(longer, 30) / 10,
+        min(max(len(one.words), len(other.words)), 30) / 10,
         float(reason is not None),
         *(float(kind == each) for each in _GUARD),
     ]
@@ -168,12 +131,3 @@ def lexical(one: Reading, other: Reading) -> list[float]:
 def _kind(reason: str) -> str:
     kind = reason.partition(":")[0]
     return {"one is negated and the other is not": "negated", "versions": "symbols"}.get(kind, kind)
-
-
-def _order(ours: Sequence[str], theirs: Sequence[str]) -> float:
-    """The share of pairs of shared words that come in the same order in both texts."""
-    if len(ours) < 2:
-        return 1.0
-    place = {word: at for at, word in enumerate(theirs)}
-    pairs = [place[word] < place[another] for word, another in combinations(ours, 2)]
-    return sum(pairs) / len(pairs)

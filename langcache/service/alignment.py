@@ -34,7 +34,7 @@ def words_of(vectors: WordVectors) -> Words:
 def aligned(one: Words, other: Words) -> list[float]:
     """The values of `langcache.matching.features.ALIGNED`. The same for two texts in either order."""
     if not one.stems or not other.stems:
-        return [0.0] * 5
+        return [0.0] * 3
     cosines = one.rows @ other.rows.T
     ours, theirs = cosines.max(axis=1), cosines.max(axis=0)
     our_stems, their_stems = set(one.stems), set(other.stems)
@@ -51,5 +51,5 @@ def aligned(one: Words, other: Words) -> list[float]:
         )
     else:
         exchanged = 1.0 if not alone else _ONE_SIDED
-    least, greater = sorted((float(ours.min()), float(theirs.min())))
-    return [least, greater, min(alone, default=1.0), sum(alone) / len(alone) if alone else 1.0, exchanged]
+    greater_least = max(float(ours.min()), float(theirs.min()))
+    return [greater_least, sum(alone) / len(alone) if alone else 1.0, exchanged]

@@ -23,7 +23,7 @@ class Scorer:
 
     - 1.0: equal but for case and spacing. 0.99: but for politeness, punctuation and slips of the keyboard,
       too.
-    - Otherwise it stands for the likelihood that the one answer is the other's: 0.85 for 0.5, 0.9 for 2/3.
+    - Otherwise it stands for the likelihood that the one answer is the other's: 0.85 for 0.5, 0.9 for 0.6.
       The weights are fitted to pairs in English, so it means the same with every embedder.
     - For texts that the weights say nothing of (`langcache.matching.score.is_verifiable`), it is
       (1 + cos) / 2, counted from the cosine of unrelated prompts.

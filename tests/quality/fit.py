@@ -23,14 +23,12 @@ from langcache.matching.features import ALIGNED, COSINE, LEXICAL, compared, lexi
 __all__ = ["Fit", "Table", "fit", "fit_all", "tables"]
 
 WEIGHTS = Path(score.__file__).with_name("weights.json")
-PENALTY = 10.0
+PENALTY = 3.0
 _STEPS = 25
 _DECIMALS = 3
 _SIGNS = {**LEXICAL, **COSINE, **ALIGNED}
-_WRONG_COSTS = 1.25
+_WRONG_COSTS = 1.5
 """What a wrong hit counts for when a lost one counts for 1."""
-_EVENNESS = 0.75
-"""1: each set counts for the same, however many pairs it has; 0: each pair does."""
 _NEAR = 0.7
 """Pairs with a cosine of less are no hits of any service, so those for texts are fitted to the others."""
 
@@ -95,7 +93,7 @@ def fit(kind: str, sets: Mapping[str, Table]) -> Fit:
     same = np.concatenate(
         [table.same[some] for table, some in zip(sets.values(), chosen, strict=True)]
     ).astype(float)
-    counts = np.concatenate([np.full(some.sum(), float(some.sum()) ** -_EVENNESS) for some in chosen])
+    counts = np.concatenate([np.full(some.sum(), 1 / some.sum()) for some in chosen])
     if kind != "texts":  # which has a service's threshold before it
         counts *= np.where(same == 1, 1, _WRONG_COSTS)
     counts *= len(counts) / counts.sum()

@@ -111,7 +111,7 @@ def test_similarity_rises_with_likelihood(one, other):
 def test_the_documented_likelihoods_have_the_documented_similarities():
     assert similarity_of(0) == 0
     assert similarity_of(0.5) == 0.85
-    assert similarity_of(2 / 3) == pytest.approx(STRICT)
+    assert similarity_of(0.6) == pytest.approx(STRICT)
 
 
 def test_every_feature_has_a_weight():
