@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 
 import msgspec
 
@@ -106,7 +105,7 @@ class Report:
         """The certified threshold, to three decimals. None: none is, or ``max_wrong`` was not given."""
         return None if self.certified is None else self.certified.threshold
 
-    @cached_property
+    @property
     def more_labels(self) -> int | None:
         """About how many more labelled pairs it takes to certify a threshold, if they come out like these.
 
