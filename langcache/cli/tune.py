@@ -49,13 +49,18 @@ def add_tune(commands: Any, embedder: Callable[[argparse.Namespace], Embedder]) 
         "--max-wrong", type=float, metavar="SHARE", help="how many of the hits may be wrong, say 0.05"
     )
     tune.add_argument(
-        "--confidence", type=float, default=0.95, help="how sure that is to hold (default %(default)s)"
+        "--confidence",
+        type=float,
+        default=0.95,
+        metavar="SHARE",
+        help="how sure that is to hold (default %(default)s)",
     )
     tune.add_argument(
         "--threshold",
         type=float,
         action="append",
         dest="thresholds",
+        metavar="NUMBER",
         help="a threshold of the table; give it once for each (default: a range)",
     )
     tune.add_argument(
@@ -82,7 +87,11 @@ def add_tune(commands: Any, embedder: Callable[[argparse.Namespace], Embedder]) 
         "--attribute", metavar="NAME", help="an attribute that tells the entries of this run from others"
     )
     tune.add_argument(
-        "--concurrency", type=int, default=16, help="how many pairs are scored at once (default %(default)s)"
+        "--concurrency",
+        type=int,
+        default=16,
+        metavar="NUMBER",
+        help="how many pairs are scored at once (default %(default)s)",
     )
 
     def run(options: argparse.Namespace) -> int:
@@ -131,7 +140,7 @@ def _tune(options: argparse.Namespace, make_embedder: Callable[[argparse.Namespa
         except OSError as error:
             return _failed(f"{error.filename}: {error.strerror}" if error.filename else error)
         except expected as error:
-            return _failed(error)
+            return _failed(_without_user(error, options.embedder))
     print(report)
     return 0 if options.max_wrong is None or report.certified is not None else 1
 
@@ -154,6 +163,13 @@ def _client(options: argparse.Namespace) -> LangCache:
         retry_config=RetryConfig("backoff", waits),
         timeout_ms=30_000,
     )
+
+
+def _without_user(error: Exception, embedder: str | None) -> str:
+    """A message without the user name and the password that the URL of an endpoint may have."""
+    before = (embedder or "").rpartition("@")[0]
+    user = before.partition("://")[2] or before.partition(":")[2]
+    return str(error).replace(user, "…") if user else str(error)
 
 
 def _failed(error: object) -> int:

@@ -326,6 +326,14 @@ SAID = {
         ["good.tsv", "--embedder", "openai:http://127.0.0.1:9", "--embedder-model", "m"],
         "the embeddings endpoint",
     ),
+    "password_of_an_embedder": (
+        ["good.tsv", "--embedder", "openai:http://me:secret@x:99999999", "--embedder-model", "m"],
+        "the embeddings endpoint can't be reached: http://…@x:99999999/embeddings",
+    ),
+    "password_of_no_url": (
+        ["good.tsv", "--embedder", "openai:me:secret@x", "--embedder-model", "m"],
+        "url: must begin with https:// or http://, but is '…@x'",
+    ),
     "service_and_embedder": (
         [
             "good.tsv",
