@@ -85,6 +85,8 @@ def tune(
         thresholds = _checked_thresholds(thresholds)
     if client is not None and not isinstance(client, LangCache):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise wrong_type("client", "a LangCache", client)
+    if client is not None and client._scope is not None:
+        raise ValueError("client: must not be scoped, since a scope deletes no single entries")
     if client is not None and embedder is not None:
         raise ValueError("embedder: can't be given along with client, which has its service's")
     if attribute is not None and client is None:

@@ -178,6 +178,12 @@ def test_an_embedder_and_a_client_are_not_taken_together(server, embedder):
         tune(ANGLES, client=client, embedder=embedder)
 
 
+def test_a_scoped_client_is_refused_before_anything_is_stored(server):
+    with client_of(server) as client, pytest.raises(ValueError, match="client: must not be scoped"):
+        tune(ANGLES, client=client.scoped(topic="x"), attribute="tenant")
+    assert entries(server) == []
+
+
 QUESTIONS = [
     ("How do I reset my password?", "How can I reset my password?", True),
     ("How long does shipping to Canada take?", "To Canada, how many days is shipping?", True),
