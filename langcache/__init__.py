@@ -83,7 +83,7 @@ _MODULE_OF = {
 
 _MODULES = {
     *("aside", "client", "errors", "httpclient", "limits", "models", "retries", "sdk", "service", "sync"),
-    *("telemetry", "types", "utils"),
+    *("telemetry", "tuning", "types", "utils"),
 }
 """The public modules: ``langcache.errors``, for example, works without an import of its own."""
 

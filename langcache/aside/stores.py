@@ -8,7 +8,6 @@ from datetime import timedelta
 from inspect import isawaitable
 from typing import Any, TypeVar
 
-from .._call.loops import running_loop
 from .._portal.tasks import ResultOrExit, result_or_exit
 from ..errors import ClosedError
 from .entries import Entries

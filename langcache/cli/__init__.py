@@ -1,4 +1,4 @@
-"""The command line: ``serve`` a LangCache service on this machine, see a ``demo``, ``recover`` a file."""
+"""The command line: ``serve``, ``demo``, ``recover`` and ``tune``."""
 # ruff: noqa: T201 (a command line prints)
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
+from .tune import add_tune
 
 if TYPE_CHECKING:
     from ..service.config import ServerConfig
@@ -123,6 +124,8 @@ def _parser() -> argparse.ArgumentParser:
     recover = commands.add_parser("recover", help="keep what is intact of a damaged --db file")
     recover.add_argument("file", type=Path, metavar="FILE", help="the file; it is moved aside, not deleted")
     recover.set_defaults(run=_recover, parser=recover)
+
+    add_tune(commands, _embedder)
     return parser
 
 

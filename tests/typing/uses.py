@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 
 import aiohttp
 from typing_extensions import assert_type
@@ -25,9 +26,12 @@ from langcache import (
     errors,
     models,
     utils,
+    verifier,
 )
 from langcache._wire.exchange import Reply
 from langcache.httpclient import AsyncHttpClient, HttpResponse
+from langcache.service import MiniLMEmbedder
+from langcache.tuning import Pair, Report, Row, read_pairs, tune
 
 
 class Client:
@@ -128,6 +132,18 @@ def wrap(prompt: str, retries: OptionalNullable[utils.RetryConfig] = UNSET) -> m
         entries = [entry.model_copy() for entry in cache.search(prompt, retries=retries)]
         assert_type(entries, list[CacheEntry])
     return {"data": []}
+
+
+def choose(pairs: list[tuple[str, str, bool]]) -> float | None:
+    """A threshold from labelled pairs, with each source of similarities."""
+    with LangCache() as cache:
+        report = tune(pairs, client=cache, attribute="run", max_wrong=0.05, progress=print)
+    assert_type(report, Report)
+    assert_type(report.certified, Row | None)
+    tune(read_pairs("pairs.tsv"), embedder=MiniLMEmbedder(), accept=verifier, thresholds=[0.8, 0.9])
+    tune([Pair("a", "b", same=True, similarity=0.9), ("c", "d", False), "pairs.tsv", Path("more.csv")])
+    assert_type(report.svg(), str)
+    return report.threshold
 
 
 class MyCache(AsyncLangCache):

@@ -15,6 +15,7 @@ from langcache import AsyncHttpClient, AsyncLangCache, LangCache
 
 CLIENT_MODULES = [
     "langcache.aside",
+    "langcache.tuning",
     *(
         f"langcache.{module.name}"
         for module in pkgutil.iter_modules(langcache.__path__)

@@ -1,0 +1,205 @@
+"""``langcache tune``: a similarity threshold from labelled pairs."""
+# ruff: noqa: T201 (a command line prints)
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..service.embedders import Embedder
+    from ..sync import LangCache
+
+__all__ = ["add_tune"]
+
+_DESCRIPTION = """\
+Shows what each similarity threshold keeps and lets through on labelled pairs of questions, and with
+--max-wrong the lowest threshold that is certified. The exit status is then 1 if there is none.
+
+A pair is two questions, and whether the answer to one is the answer to the other. Files: JSON lines with
+question, prompt, same and maybe similarity, as cache-aside writes them; .tsv or .csv with columns of these
+names, or with two texts and a label such as 1 or 0, same or different.
+"""
+
+_EPILOG = """\
+With --service the prompts are stored, searched for and deleted again, each as an entry of its own, in the
+cache that LANGCACHE_SERVER_URL, LANGCACHE_API_KEY and LANGCACHE_CACHE_ID name. Other entries are left alone.
+The cache must be empty, unless --attribute names an attribute that it was set up with, which tells these
+entries from others.
+"""
+
+
+def add_tune(commands: Any, embedder: Callable[[argparse.Namespace], Embedder]) -> None:
+    """Add the command. ``embedder`` makes the one that ``--embedder`` and ``--embedder-model`` name."""
+    tune: argparse.ArgumentParser = commands.add_parser(
+        "tune",
+        help="choose a similarity threshold from labelled pairs of questions",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    tune.add_argument(
+        "pairs", nargs="+", type=Path, metavar="PAIRS", help="a file of labelled pairs, or several"
+    )
+    tune.add_argument(
+        "--max-wrong", type=float, metavar="SHARE", help="how many of the hits may be wrong, say 0.05"
+    )
+    tune.add_argument(
+        "--confidence",
+        type=float,
+        default=0.95,
+        metavar="SHARE",
+        help="how sure that is to hold (default %(default)s)",
+    )
+    tune.add_argument(
+        "--threshold",
+        type=float,
+        action="append",
+        dest="thresholds",
+        metavar="NUMBER",
+        help="a threshold of the table; give it once for each (default: a range)",
+    )
+    tune.add_argument(
+        "--svg", type=Path, metavar="FILE", help="draw a picture of wrong hits against questions kept"
+    )
+    tune.add_argument(
+        "--verifier",
+        action="store_true",
+        help="count what cache-aside's verifier rejects as misses, as it does",
+    )
+    tune.add_argument(
+        "--rescore", action="store_true", help="score the pairs that have a similarity in the file, too"
+    )
+    tune.add_argument(
+        "--embedder",
+        metavar="minilm|wordllama|onnx:FOLDER|openai:URL",
+        help="the model of a local service, as for serve (default minilm)",
+    )
+    tune.add_argument("--embedder-model", metavar="MODEL", help="the model to ask an openai: endpoint for")
+    tune.add_argument("--service", action="store_true", help="ask a running service, in place of an embedder")
+    tune.add_argument("--server-url", metavar="URL", help="its URL (default: LANGCACHE_SERVER_URL)")
+    tune.add_argument("--cache-id", metavar="ID", help="its cache (default: LANGCACHE_CACHE_ID)")
+    tune.add_argument(
+        "--attribute", metavar="NAME", help="an attribute that tells the entries of this run from others"
+    )
+    tune.add_argument(
+        "--concurrency",
+        type=int,
+        default=16,
+        metavar="NUMBER",
+        help="how many pairs are scored at once (default %(default)s)",
+    )
+
+    def run(options: argparse.Namespace) -> int:
+        return _tune(options, embedder)
+
+    tune.set_defaults(run=run, parser=tune)
+
+
+def _tune(options: argparse.Namespace, make_embedder: Callable[[argparse.Namespace], Embedder]) -> int:
+    from ..errors import LangCacheError
+    from ..matching.verifier import verifier
+    from ..tuning import tune
+
+    expected: tuple[type[Exception], ...] = (ImportError, ValueError, LangCacheError)
+    with suppress(ImportError):  # pairs that have a similarity need no embedder
+        from ..service import EmbedderError
+
+        expected = (*expected, EmbedderError)
+    with ExitStack() as stack:
+        try:
+            client, embedder = None, None
+            if options.service:
+                client = stack.enter_context(_client(options))
+            else:
+                _check_no_service_options(options)
+            if options.embedder is not None or options.embedder_model is not None:
+                options.embedder = options.embedder or "minilm"
+                embedder = make_embedder(options)
+            progress = stack.enter_context(_Progress())
+            report = tune(
+                options.pairs,
+                max_wrong=options.max_wrong,
+                confidence=options.confidence,
+                thresholds=options.thresholds,
+                embedder=embedder,
+                client=client,
+                attribute=options.attribute,
+                accept=verifier if options.verifier else None,
+                rescore=options.rescore,
+                concurrency=options.concurrency,
+                progress=progress,
+            )
+            progress.end()
+            if options.svg is not None:
+                options.svg.write_text(report.svg(), "utf-8")
+        except OSError as error:
+            return _failed(f"{error.filename}: {error.strerror}" if error.filename else error)
+        except expected as error:
+            return _failed(_without_user(error, options.embedder))
+    print(report)
+    return 0 if options.max_wrong is None or report.certified is not None else 1
+
+
+def _check_no_service_options(options: argparse.Namespace) -> None:
+    for name in ("server_url", "cache_id", "attribute"):
+        if getattr(options, name) is not None:
+            raise ValueError(f"--{name.replace('_', '-')}: is for --service, which asks a running service")
+
+
+def _client(options: argparse.Namespace) -> LangCache:
+    from ..retries import BackoffStrategy, RetryConfig
+    from ..sync import LangCache
+
+    waits = BackoffStrategy(initial_interval=500, max_interval=10_000, exponent=2, max_elapsed_time=60_000)
+    return LangCache(
+        options.server_url,
+        None,
+        options.cache_id,
+        retry_config=RetryConfig("backoff", waits),
+        timeout_ms=30_000,
+    )
+
+
+def _without_user(error: Exception, embedder: str | None) -> str:
+    """A message without the user name and the password that the URL of an endpoint may have."""
+    before = (embedder or "").rpartition("@")[0]
+    user = before.partition("://")[2] or before.partition(":")[2]
+    return str(error).replace(user, "…") if user else str(error)
+
+
+def _failed(error: object) -> int:
+    print(f"langcache: {error}", file=sys.stderr)
+    return 1
+
+
+class _Progress:
+    """Reports on stderr: in one line that changes if that is a terminal, else at each tenth."""
+
+    def __init__(self) -> None:
+        self._changes = sys.stderr.isatty()
+        self._open = False
+        self._tenths = 0
+
+    def __call__(self, done: int, total: int | None) -> None:
+        if self._changes:
+            self._open = True
+            print(f"\rscored {done:,} of {total:,} pairs", end="", file=sys.stderr, flush=True)
+        elif total and done * 10 // total > self._tenths:
+            self._tenths = done * 10 // total
+            print(f"scored {done:,} of {total:,} pairs", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        if self._open:
+            self._open = False
+            print(file=sys.stderr)
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
