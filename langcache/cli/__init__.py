@@ -148,7 +148,7 @@ def _demo(options: argparse.Namespace) -> int:
 def _recover(options: argparse.Namespace) -> int:
     try:
         from ..service import StoreError
-        from ..service.recovery import recover
+        from ..service.stores.recovery import recover
     except ImportError as error:
         return _failed(error)
     try:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .config import CacheConfig, ServerConfig
     from .embedders import Embedder, EmbedderError, OpenAIEmbedder, WordLlamaEmbedder
     from .server import LocalServer
-    from .store import StoreError
+    from .stores.store import StoreError
 
 __all__ = [
     "CacheConfig",
@@ -34,7 +34,7 @@ _MODULE_OF = {
     "LocalServer": "server",
     "OpenAIEmbedder": "embedders",
     "ServerConfig": "config",
-    "StoreError": "store",
+    "StoreError": "stores.store",
     "WordLlamaEmbedder": "embedders",
 }
 

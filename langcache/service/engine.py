@@ -9,7 +9,7 @@ from ..limits import LimitError
 from ..models import CacheEntry, SearchStrategy
 from .config import CacheConfig
 from .embedders import Embedder
-from .store import Entry, Found, Store, now_millis
+from .stores.store import Entry, Found, Store, now_millis
 from .vectors import embed
 
 __all__ = ["Cache"]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .embedders import Vectors
+from ..embedders import Vectors
 from .rows import Rows, gathered
 from .store import Entry, Found
 

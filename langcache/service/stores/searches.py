@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import NamedTuple
 
-from .embedders import Vectors
+from ..embedders import Vectors
 from .index import Index
 from .store import Found
 

@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from .config import CacheConfig
-from .embedders import Embedder, Vectors
+from ..config import CacheConfig
+from ..embedders import Embedder, Vectors
+from ..vectors import checked_row, embed
 from .index import Index
 from .memory import MemoryStore, enough_memory
 from .sqlite_errors import reason_of
 from .sqlite_file import NEVER, Commit, SqliteFile, Step
 from .store import Entry, Found, StoreError, now_millis
-from .vectors import checked_row, embed
 
 __all__ = ["Database", "SqliteStore"]
 

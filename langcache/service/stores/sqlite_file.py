@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from .embedders import Vectors
+from ..embedders import Vectors
 from .index import Index
 from .sqlite_errors import beside, connect, damaged, unusable
 from .sqlite_rows import (

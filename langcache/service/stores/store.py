@@ -8,8 +8,8 @@ from typing import Protocol
 
 import msgspec
 
-from .config import CacheConfig
-from .embedders import Vectors
+from ..config import CacheConfig
+from ..embedders import Vectors
 
 __all__ = ["Entry", "Found", "Storage", "Store", "StoreError", "now_millis"]
 

@@ -8,7 +8,7 @@ from itertools import count, islice
 import numpy as np
 from numpy.typing import NDArray
 
-from .embedders import Vectors
+from ..embedders import Vectors
 from .nearest import Query, Scan
 from .rows import NEVER, Rows
 from .shrinking import ShrinkingDict

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .embedders import Vectors
+from ..embedders import Vectors
 from .shrinking import ShrinkingDict, resized
 
 __all__ = ["NEVER", "AttributeColumns", "Rows", "gathered"]
