@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from ..embedders import Vectors
 from .nearest import Query, Scan
-from .rows import NEVER, Rows
+from .rows import Rows
 from .shrinking import ShrinkingDict
-from .store import Entry, Found, now_millis
+from .store import NEVER, Entry, Found, now_millis
 
 __all__ = ["Index"]
 

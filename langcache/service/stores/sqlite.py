@@ -17,8 +17,8 @@ from ..vectors import checked_row, embed
 from .index import Index
 from .memory import MemoryStore, enough_memory
 from .sqlite_errors import reason_of
-from .sqlite_file import NEVER, Commit, SqliteFile, Step
-from .store import Entry, Found, StoreError, now_millis
+from .sqlite_file import Commit, SqliteFile, Step
+from .store import NEVER, Entry, Found, StoreError, now_millis
 
 __all__ = ["Database", "SqliteStore"]
 

@@ -28,15 +28,12 @@ from .sqlite_rows import (
     read_row,
     values_of,
 )
-from .store import Entry, StoreError
+from .store import NEVER, Entry, StoreError
 from .wal import wal_state
 
-__all__ = ["NEVER", "PAGE_BYTES", "Commit", "SqliteFile", "Step"]
+__all__ = ["PAGE_BYTES", "Commit", "SqliteFile", "Step"]
 
 _log = logging.getLogger(__name__)
-
-NEVER = 2**63 - 1
-"""Later than any expiry."""
 
 _APPLICATION_ID = 0x4C43_4C31  # "LCL1"
 _SCHEMA_VERSION = 2
