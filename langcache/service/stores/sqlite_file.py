@@ -212,7 +212,7 @@ class SqliteFile:
         """
         with contextlib.suppress(sqlite3.OperationalError):
             return self._transaction(steps, now)
-        self._tidy()  # which may have made room
+        self._empty_log()  # which may have made room
         try:
             return self._transaction(steps, now)
         except sqlite3.OperationalError as error:
@@ -221,7 +221,7 @@ class SqliteFile:
             try:
                 done = self._transaction([step for step in steps if step.frees], now)
             finally:
-                self._tidy()
+                self._empty_log()
                 self._renew_reserve()
             outcomes = iter(done.outcomes)
             merged = [next(outcomes) if step.frees else error for step in steps]
@@ -276,9 +276,10 @@ class SqliteFile:
             (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
             if free >= _FREE_PAGES and not self.count():
                 self._connection.execute("VACUUM")
-                self._tidy()
+                self._empty_log()
 
-    def _tidy(self) -> None:
+    def _empty_log(self) -> None:
+        """Copy the log into the file, and cut it to nothing."""
         # Also overwrites a commit that failed while it waited for the disk, which else might be found in the
         # log when the file is opened again.
         with contextlib.suppress(sqlite3.Error):
