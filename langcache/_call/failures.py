@@ -28,7 +28,7 @@ def request_error(
             return TimeoutException(f"no connection to the service{within}: {_line(error, secrets)}")
         return TimeoutException(f"no reply from the service{within}", head)
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        what = secrets.mask(_line(error.message))
+        what = _line(error.message, secrets)
         return ConnectError(f"no connection to the service: the proxy answered {error.status} {what}".strip())
     if isinstance(error, aiohttp.ClientResponseError):
         return NoResponseError(f"the reply is not valid HTTP: {_parsers_reason(error.message)}", head)
@@ -72,6 +72,7 @@ def clients_error(error: BaseException, secrets: Secrets) -> RequestError:
 
 
 def _line(error: object, secrets: Secrets = NO_SECRETS) -> str:
+    # Masked before it is cut: of a secret that is cut in two, the rest would not be found.
     return " ".join(secrets.mask(str(error)).split())[:_MESSAGE_CHARS]
 
 
