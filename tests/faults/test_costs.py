@@ -236,7 +236,7 @@ async def test_no_error_takes_much_more_memory_than_its_size(server: Server) -> 
 
 
 def kept_of_longer(key: str) -> int:
-    """How many bytes an error keeps of a body that is cut: those before a secret that may begin at the end."""
+    """How many bytes an error keeps of a body that is cut: a secret may begin in those at the end."""
     return ERROR_BODY_BYTES - 16 * len(key)  # a character, escaped twice, may take so many
 
 
