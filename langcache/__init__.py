@@ -13,7 +13,7 @@ from ._version import __version__
 TYPE_CHECKING = False  # type checkers treat it as true; importing typing would take longer than the rest
 if TYPE_CHECKING:
     from . import errors, httpclient, models, sdk, types, utils
-    from ._call.protocol import USER_AGENT
+    from ._call.head import USER_AGENT
     from .client import AsyncLangCache
     from .errors import LangCacheError
     from .httpclient import AsyncHttpClient, HttpClient
@@ -60,7 +60,7 @@ VERSION: str = __version__
 
 _MODULE_OF = {
     "UNSET": "types",
-    "USER_AGENT": "_call.protocol",
+    "USER_AGENT": "_call.head",
     "AsyncHttpClient": "httpclient",
     "AsyncLangCache": "client",
     "BackoffStrategy": "retries",

@@ -20,7 +20,7 @@ from ..errors import TimeoutException
 from ..limits import check_duration, check_path_segment
 from ..retries import RetryConfig, check_retries
 from ..telemetry import Telemetry
-from . import protocol
+from . import head, protocol
 from .deadlines import is_over, time_left, time_limit
 from .loops import running_loop
 from .masking import Secrets
@@ -63,9 +63,9 @@ class Caller(Uncopied):
         self._telemetry = telemetry
         url, key, cache = _given_or_env(server_url=server_url, api_key=api_key, cache_id=cache_id)
         self.cache_id: str = check_path_segment("cache_id", cache)
-        self.base_url: str = protocol.base_url(url, self.cache_id)
+        self.base_url: str = head.base_url(url, self.cache_id)
         self._key_source = key if callable(key) else None
-        self._authorization = None if callable(key) else protocol.authorization(key)
+        self._authorization = None if callable(key) else head.authorization(key)
         self._last_authorization = ""
         self._retry_config = check_retries("retry_config", retry_config)
         timeout = _seconds(timeout_ms)
@@ -85,7 +85,7 @@ class Caller(Uncopied):
         http_headers: Mapping[str, str] | None = None,
     ) -> Coroutine[Any, Any, ModelT]:
         """Send a request, retry it as configured, and read the reply. Every operation uses this."""
-        base = self.base_url if server_url is None else protocol.base_url(server_url, self.cache_id)
+        base = self.base_url if server_url is None else head.base_url(server_url, self.cache_id)
         url = base + request.path
         config = self._retry_config if retries is UNSET else check_retries("retries", retries)
         timeout = self.timeout if timeout_ms is None else _seconds(timeout_ms)
@@ -145,7 +145,7 @@ class Caller(Uncopied):
             asked = time.monotonic()
             authorization = self._last_authorization = await self.ask_for_key(within)
             within = time_left(within, asked)
-        headers = protocol.headers(request, authorization, http_headers)
+        headers = head.headers(request, authorization, http_headers)
         return await self._transport.exchange(request, url, headers, within, nth_try)
 
     def check_open(self) -> None:
@@ -195,7 +195,7 @@ class Caller(Uncopied):
                 raise TimeoutException(f"api_key: the callable {what}") from error
         if key is None:
             raise ValueError("api_key: the callable returned None instead of a key")
-        return protocol.authorization(key)
+        return head.authorization(key)
 
 
 def _given_or_env(**given: Any) -> list[Any]:

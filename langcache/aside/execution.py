@@ -8,6 +8,7 @@ codecs) run in the calling thread, and only the requests run on the portal's eve
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from typing import Any, Protocol, TypeAlias, TypeVar

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Hashable
 from typing import Any
 
+from .._call.loops import running_loop
 from ..errors import ClosedError, StatusError
 from ..limits import Limits
 from .answers import CacheStatus
@@ -130,7 +131,7 @@ class State:
 
     async def wait_for_stores(self, timeout: float | None) -> set[asyncio.Task[Any]]:
         """Wait for the stores of this event loop; return those not done after ``timeout`` seconds."""
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         tasks = [task for task in self.pending_stores if task.get_loop() is loop]
         return (await asyncio.wait(tasks, timeout=timeout))[1] if tasks else set()
 

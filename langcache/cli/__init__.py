@@ -19,6 +19,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
+from .messages import failed, without_user
 from .tune import add_tune
 
 if TYPE_CHECKING:
@@ -145,20 +146,20 @@ def _demo(options: argparse.Namespace) -> int:
 
         demo()
     except ImportError as error:
-        return _failed(error)
+        return failed(error)
     return 0
 
 
 def _recover(options: argparse.Namespace) -> int:
     try:
         from ..service import StoreError
-        from ..service.recovery import recover
+        from ..service.stores.recovery import recover
     except ImportError as error:
-        return _failed(error)
+        return failed(error)
     try:
         done = recover(options.file)
     except StoreError as error:
-        return _failed(error)
+        return failed(error)
     if done.moved_to is None:
         print(f"{options.file} is intact, with {done.kept} entries; nothing was changed.")
         return 0
@@ -189,22 +190,15 @@ def _serve(options: argparse.Namespace) -> int:
             allowed_hosts=tuple(options.allowed_hosts or _listed(ALLOWED_HOSTS_VARIABLE)),
         )
     except (ImportError, ValueError) as error:
-        return _failed(_without_user(error, options.embedder))
+        return failed(without_user(error, options.embedder))
     try:
         asyncio.run(_serve_until_stopped(config, embedder, where))
     except (ImportError, EmbedderError, StoreError) as error:
-        return _failed(_without_user(error, options.embedder))
+        return failed(without_user(error, options.embedder))
     except OSError as error:
-        return _failed(_not_listening(config, error))
+        return failed(_not_listening(config, error))
     print("Stopped.")
     return 0
-
-
-def _without_user(error: Exception, url: str) -> str:
-    """A message without the user name and the password that the URL of the endpoint may have."""
-    before = url.rpartition("@")[0]
-    user = before.partition("://")[2] or before.partition(":")[2]
-    return str(error).replace(user, "…") if user else str(error)
 
 
 def _not_listening(config: ServerConfig, error: OSError) -> str:
@@ -264,11 +258,6 @@ def _database(path: Path | None) -> Path | None:
     if path is not None and not path.parent.is_dir():
         raise ValueError(f"--db: unable to open {str(path)!r}: there is no folder {str(path.parent)!r}")
     return path
-
-
-def _failed(error: object) -> int:
-    print(f"langcache: {error}", file=sys.stderr)
-    return 1
 
 
 def _embedder(options: argparse.Namespace) -> Embedder:

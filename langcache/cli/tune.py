@@ -10,6 +10,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .messages import failed, without_user
+
 if TYPE_CHECKING:
     from ..service.embedders import Embedder
     from ..sync import LangCache
@@ -138,9 +140,9 @@ def _tune(options: argparse.Namespace, make_embedder: Callable[[argparse.Namespa
             if options.svg is not None:
                 options.svg.write_text(report.svg(), "utf-8")
         except OSError as error:
-            return _failed(f"{error.filename}: {error.strerror}" if error.filename else error)
+            return failed(f"{error.filename}: {error.strerror}" if error.filename else error)
         except expected as error:
-            return _failed(_without_user(error, options.embedder))
+            return failed(without_user(error, options.embedder))
     print(report)
     return 0 if options.max_wrong is None or report.certified is not None else 1
 
@@ -163,18 +165,6 @@ def _client(options: argparse.Namespace) -> LangCache:
         retry_config=RetryConfig("backoff", waits),
         timeout_ms=30_000,
     )
-
-
-def _without_user(error: Exception, embedder: str | None) -> str:
-    """A message without the user name and the password that the URL of an endpoint may have."""
-    before = (embedder or "").rpartition("@")[0]
-    user = before.partition("://")[2] or before.partition(":")[2]
-    return str(error).replace(user, "…") if user else str(error)
-
-
-def _failed(error: object) -> int:
-    print(f"langcache: {error}", file=sys.stderr)
-    return 1
 
 
 class _Progress:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         WordLlamaEmbedder,
     )
     from .server import LocalServer
-    from .store import StoreError
+    from .stores.store import StoreError
 
 __all__ = [
     "CacheConfig",
@@ -45,7 +45,7 @@ _MODULE_OF = {
     "OnnxEmbedder": "embedders",
     "OpenAIEmbedder": "embedders",
     "ServerConfig": "config",
-    "StoreError": "store",
+    "StoreError": "stores.store",
     "WordLlamaEmbedder": "embedders",
 }
 

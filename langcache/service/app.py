@@ -132,7 +132,7 @@ class _Api:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         """Refuse a request for another host, or from a web page of another, before anything else."""
-        cast(Connection, request.protocol).work()
+        cast(Connection, request.protocol).begin_reply()
         refusal = self._hosts.refusal(request)
         if refusal is not None:
             raise Problem(*refusal)

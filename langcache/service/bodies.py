@@ -55,7 +55,7 @@ class Bodies:
         content = request.content
         body = bytearray()
         large = False
-        connection.read_body(content)
+        connection.begin_body(content)
         try:
             await _continue(request)
             start = connection.received - content.total_bytes
@@ -69,7 +69,7 @@ class Bodies:
                     if connection.received - start > _LARGE_BYTES + 4 * content.total_bytes:
                         raise Problem(400, "the body can't be read: it comes in too many chunks, too small")
                     await asyncio.sleep(0)
-            connection.work()
+            connection.begin_reply()
             if encoding is not None:
                 body = await _unpack(body, encoding, most)
             return await self._in_turn(len(body), decode, bytes(body))

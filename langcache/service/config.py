@@ -8,7 +8,7 @@ from typing import cast
 
 import msgspec
 
-from .._call.protocol import authorization
+from .._call.head import authorization
 from ..limits import LimitError, Limits, check_int, check_number, check_path_segment
 from .connections import MAX_CONNECTIONS
 from .hosts import check_host_names, is_loopback

@@ -198,14 +198,14 @@ class Connection(web.RequestHandler):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self.work()
+        self.begin_reply()
 
-    def read_body(self, body: StreamReader) -> None:
+    def begin_body(self, body: StreamReader) -> None:
         """From now on the body of a request is awaited."""
         self._body = body
         self._wait(BODY_SECONDS)
 
-    def work(self) -> None:
+    def begin_reply(self) -> None:
         """From now on the client awaits a reply."""
         self._body = None
         self.busy, self.since, self.deadline = True, self._loop.time(), inf

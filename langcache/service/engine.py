@@ -10,7 +10,7 @@ from ..models import CacheEntry, SearchStrategy
 from .config import CacheConfig
 from .embedders import Embedder
 from .scoring import Scorer
-from .store import Entry, Found, Store, now_millis
+from .stores.store import Entry, Found, Store, now_millis
 from .vectors import embed
 
 __all__ = ["Cache"]

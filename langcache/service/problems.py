@@ -16,7 +16,7 @@ from .._wire.exchange import UNREADABLE
 from ..limits import LimitError
 from ..models import FieldError, ProblemDetails
 from .embedders import EmbedderError
-from .store import StoreError
+from .stores.store import StoreError
 
 __all__ = ["NotFound", "Problem", "answer_with_problems"]
 

@@ -23,10 +23,10 @@ from .embedders import Embedder, MiniLMEmbedder, WordLlamaEmbedder
 from .engine import Cache
 from .grouped import Grouped
 from .hosts import AllowedHosts
-from .memory import Memory
 from .readable import ReadableOnly
-from .sqlite import Database
-from .store import Storage
+from .stores.memory import Memory
+from .stores.sqlite import Database
+from .stores.store import Storage
 
 __all__ = ["LocalServer", "serving"]
 

@@ -18,7 +18,7 @@ from .pairs import Pair
 
 if TYPE_CHECKING:
     from ..service.embedders import Embedder
-    from ..service.memory import Memory
+    from ..service.stores.memory import Memory
 
 __all__ = ["by_embedder", "by_service"]
 
@@ -125,8 +125,8 @@ def _up_to(count: int, numbers: Iterator[int]) -> Iterator[int]:
 async def _embedded(
     pairs: Sequence[Pair], embedder: Embedder, concurrency: int, progress: Progress | None
 ) -> list[float]:
-    from ..service.memory import Memory
     from ..service.readable import ReadableOnly
+    from ..service.stores.memory import Memory
 
     embedder = ReadableOnly(embedder)
     similarities = [0.0] * len(pairs)

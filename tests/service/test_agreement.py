@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from langcache.service import CacheConfig, StoreError
-from langcache.service.index import Index
-from langcache.service.memory import Memory
-from langcache.service.sqlite import Database
-from langcache.service.store import Entry, now_millis
+from langcache.service.stores.index import Index
+from langcache.service.stores.memory import Memory
+from langcache.service.stores.sqlite import Database
+from langcache.service.stores.store import Entry, now_millis
 
 CACHE = CacheConfig(cache_id="c")
 VECTOR = np.array([1, 0], np.float32)
@@ -253,8 +253,8 @@ import asyncio, sys
 from pathlib import Path
 import numpy as np
 from langcache.service import CacheConfig
-from langcache.service.sqlite import Database
-from langcache.service.store import Entry
+from langcache.service.stores.sqlite import Database
+from langcache.service.stores.store import Entry
 
 class Embedder:
     name, dimensions, unrelated_cosine = "angle", 2, 0.0

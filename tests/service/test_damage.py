@@ -16,10 +16,10 @@ import pytest
 
 from langcache.cli import main
 from langcache.service import CacheConfig, StoreError
-from langcache.service.recovery import recover
-from langcache.service.sqlite import Database
-from langcache.service.sqlite_errors import beside
-from langcache.service.store import Entry
+from langcache.service.stores.recovery import recover
+from langcache.service.stores.sqlite import Database
+from langcache.service.stores.sqlite_errors import beside
+from langcache.service.stores.store import Entry
 
 CACHES = ("c", "d")
 FAR = 10**14

@@ -7,8 +7,8 @@ import pytest
 from langcache import LimitError, SearchStrategy
 from langcache.service import CacheConfig
 from langcache.service.engine import Cache
-from langcache.service.index import Index
-from langcache.service.memory import MemoryStore
+from langcache.service.stores.index import Index
+from langcache.service.stores.memory import MemoryStore
 
 EXACT, SEMANTIC = SearchStrategy.EXACT, SearchStrategy.SEMANTIC
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from langcache.service import CacheConfig, StoreError
-from langcache.service.sqlite import Database
-from langcache.service.store import Entry
+from langcache.service.stores.sqlite import Database
+from langcache.service.stores.store import Entry
 
 CACHE = CacheConfig(cache_id="c")
 VECTOR = np.array([1, 0], np.float32)
@@ -120,8 +120,8 @@ import asyncio, os, sys
 from pathlib import Path
 import numpy as np
 from langcache.service import CacheConfig, StoreError
-from langcache.service.sqlite import Database
-from langcache.service.store import Entry
+from langcache.service.stores.sqlite import Database
+from langcache.service.stores.store import Entry
 
 class Embedder:
     name, dimensions, unrelated_cosine = "angle", 2, 0.0

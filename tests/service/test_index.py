@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langcache.service import index as index_module
-from langcache.service.index import Index
-from langcache.service.store import Entry
+from langcache.service.stores import index as index_module
+from langcache.service.stores.index import Index
+from langcache.service.stores.store import Entry
 
 ENTRIES = st.lists(
     st.tuples(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from langcache.service import nearest
-from langcache.service.index import Index
-from langcache.service.store import Entry
+from langcache.service.stores import nearest
+from langcache.service.stores.index import Index
+from langcache.service.stores.store import Entry
 
 DIMENSIONS = 256
 

@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from langcache.service import searches as searches_module
 from langcache.service.config import CacheConfig
-from langcache.service.index import Index
-from langcache.service.memory import Memory, MemoryStore
-from langcache.service.nearest import Scan
-from langcache.service.store import Entry
+from langcache.service.stores import searches as searches_module
+from langcache.service.stores.index import Index
+from langcache.service.stores.memory import Memory, MemoryStore
+from langcache.service.stores.nearest import Scan
+from langcache.service.stores.store import Entry
 
 EAST, NORTH = np.eye(2, dtype=np.float32)
 

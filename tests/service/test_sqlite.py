@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from langcache.service import CacheConfig, EmbedderError, StoreError
-from langcache.service.sqlite import Database
-from langcache.service.store import Entry, now_millis
+from langcache.service.stores.sqlite import Database
+from langcache.service.stores.store import Entry, now_millis
 
 CACHE = CacheConfig(cache_id="c")
 VECTOR = np.array([1, 0], np.float32)

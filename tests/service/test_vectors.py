@@ -8,10 +8,10 @@ import pytest
 from langcache import LangCache, LangCacheError
 from langcache.service import CacheConfig, EmbedderError, LocalServer
 from langcache.service.engine import Cache
-from langcache.service.memory import Memory
 from langcache.service.readable import ReadableOnly
-from langcache.service.sqlite import Database
-from langcache.service.store import Entry
+from langcache.service.stores.memory import Memory
+from langcache.service.stores.sqlite import Database
+from langcache.service.stores.store import Entry
 
 CACHE = CacheConfig()
 RIGHT = np.array([0.6, 0.8], np.float32)

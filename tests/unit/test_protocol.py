@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from langcache import LimitError, Limits, __version__, errors, models
-from langcache._call import protocol
+from langcache._call import head, protocol
 from langcache._call.received import Received
 from langcache._wire.exchange import ERROR_BODY_BYTES
 from langcache.models import HealthResponse
@@ -122,7 +122,7 @@ def test_a_response_is_text(response):
     ],
 )
 def test_a_server_url_may_be_a_bare_host_and_end_in_a_slash(server_url, base):
-    assert protocol.base_url(server_url, "c") == base
+    assert head.base_url(server_url, "c") == base
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_server_url_may_be_a_bare_host_and_end_in_a_slash(server_url, base):
 )
 def test_what_cannot_be_a_url_is_refused(server_url):
     with pytest.raises(ValueError, match=r"^server_url: "):
-        protocol.base_url(server_url, "c")
+        head.base_url(server_url, "c")
 
 
 @pytest.mark.parametrize(
@@ -175,14 +175,12 @@ def test_what_cannot_be_a_url_is_refused(server_url):
 )
 def test_a_server_url_ends_before_what_the_client_appends(before, end):
     with pytest.raises(ValueError, match=r"^server_url: must end before the /v1.*cache_id"):
-        protocol.base_url(before + end, "c")
+        head.base_url(before + end, "c")
 
 
 @pytest.mark.parametrize("path", ["/v1x", "/v1/behind", "/api/v10", "/v1/cachesX", "/v2", "/docsify"])
 def test_a_path_that_only_looks_like_it_is_kept(path):
-    assert (
-        protocol.base_url(f"https://cache.example{path}", "c") == f"https://cache.example{path}/v1/caches/c/"
-    )
+    assert head.base_url(f"https://cache.example{path}", "c") == f"https://cache.example{path}/v1/caches/c/"
 
 
 @pytest.mark.parametrize(
@@ -199,12 +197,12 @@ def test_a_path_that_only_looks_like_it_is_kept(path):
 )
 def test_the_address_of_a_page_is_none_of_a_service(server_url):
     with pytest.raises(ValueError, match=r"^server_url: is the address of a page.*langcache serve"):
-        protocol.base_url(server_url, "c")
+        head.base_url(server_url, "c")
 
 
 def test_a_server_url_is_text():
     with pytest.raises(TypeError, match="server_url: must be str, but is int"):
-        protocol.base_url(7, "c")
+        head.base_url(7, "c")
 
 
 @pytest.mark.parametrize(
@@ -224,7 +222,7 @@ def test_a_server_url_is_text():
 )
 def test_a_password_in_a_server_url_is_refused_and_not_shown(server_url):
     with pytest.raises(ValueError, match="api_key") as raised:
-        protocol.base_url(server_url, "c")
+        head.base_url(server_url, "c")
     assert "hunter2" not in str(raised.value)
     assert raised.value.__context__ is None
 
@@ -241,7 +239,7 @@ def test_a_password_in_a_server_url_is_refused_and_not_shown(server_url):
 )
 def test_what_is_refused_as_a_server_url_is_not_shown(server_url):
     with pytest.raises(ValueError, match=r"^server_url: ") as raised:
-        protocol.base_url(server_url, "c")
+        head.base_url(server_url, "c")
     assert "hunter2" not in str(raised.value)
     assert raised.value.__context__ is None
 
@@ -260,23 +258,23 @@ def test_what_is_refused_as_a_server_url_is_not_shown(server_url):
 )
 def test_what_cannot_be_a_key_is_refused_and_not_shown(key, error):
     with pytest.raises(error, match=r"^api_key: ") as raised:
-        protocol.authorization(key)
+        head.authorization(key)
     assert "cret" not in str(raised.value)
 
 
 def test_the_headers_of_a_request():
     request = protocol.search(LIMITS, "x", None, None, None, None)
-    assert protocol.headers(request, "Bearer k", None) == {
+    assert head.headers(request, "Bearer k", None) == {
         "Authorization": "Bearer k",
         "Accept": "application/json",
         "Content-Type": "application/json",
         "User-Agent": f"langcache-python/{__version__}",
     }
-    assert "Content-Type" not in protocol.headers(protocol.flush(), "Bearer k", {})
+    assert "Content-Type" not in head.headers(protocol.flush(), "Bearer k", {})
 
 
 def test_headers_of_the_user_replace_ours_without_case():
-    headers = protocol.headers(protocol.flush(), "Bearer k", {"user-agent": "mine", "X-Trace": "é 1"})
+    headers = head.headers(protocol.flush(), "Bearer k", {"user-agent": "mine", "X-Trace": "é 1"})
     assert headers == {
         "Authorization": "Bearer k",
         "Accept": "application/json",
@@ -300,7 +298,7 @@ def test_headers_of_the_user_replace_ours_without_case():
 )
 def test_what_cannot_be_a_header_is_refused(extra, error, words):
     with pytest.raises(error) as raised:
-        protocol.headers(protocol.flush(), "Bearer k", extra)
+        head.headers(protocol.flush(), "Bearer k", extra)
     assert words in str(raised.value)
 
 
@@ -394,7 +392,7 @@ FRAMING = [
 def test_headers_that_frame_the_message_are_refused(name, written):
     for request in (protocol.flush(), protocol.delete_by_id("e")):
         with pytest.raises(ValueError, match=r"http_headers: .* says how the message is sent.*leave it out"):
-            protocol.headers(request, "Bearer k", {"X-Other": "fine", written(name): "chunked"})
+            head.headers(request, "Bearer k", {"X-Other": "fine", written(name): "chunked"})
 
 
 @pytest.mark.parametrize(
@@ -402,9 +400,9 @@ def test_headers_that_frame_the_message_are_refused(name, written):
 )
 def test_names_around_them_are_no_names(name):
     with pytest.raises(ValueError, match=r"http_headers: .* can't be the name of a header"):
-        protocol.headers(protocol.flush(), "Bearer k", {name: "0"})
+        head.headers(protocol.flush(), "Bearer k", {name: "0"})
 
 
 @pytest.mark.parametrize("name", ["Host", "Accept-Encoding", "Content-Type", "X-Content-Length"])
 def test_other_headers_are_the_users_to_set(name):
-    assert protocol.headers(protocol.flush(), "Bearer k", {name: "a"})[name] == "a"
+    assert head.headers(protocol.flush(), "Bearer k", {name: "a"})[name] == "a"

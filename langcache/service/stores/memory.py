@@ -7,13 +7,13 @@ from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 
-from .calibration import calibrated, unrelated_cosine
-from .config import CacheConfig
-from .embedders import Embedder, Vectors
+from ..calibration import calibrated, unrelated_cosine
+from ..config import CacheConfig
+from ..embedders import Embedder, Vectors
+from ..vectors import checked_row
 from .index import Index
 from .searches import Searches
 from .store import Entry, Found, StoreError
-from .vectors import checked_row
 
 __all__ = ["Memory", "MemoryStore", "enough_memory"]
 

@@ -8,10 +8,14 @@ from typing import Protocol
 
 import msgspec
 
-from .config import CacheConfig
-from .embedders import Vectors
+from ..config import CacheConfig
+from ..embedders import Vectors
 
-__all__ = ["Entry", "Found", "Storage", "Store", "StoreError", "now_millis"]
+__all__ = ["NEVER", "Entry", "Found", "Storage", "Store", "StoreError", "now_millis"]
+
+
+NEVER = 2**63 - 1
+"""A time later than any expiry, in milliseconds since the epoch."""
 
 
 class StoreError(Exception):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .embedders import Vectors
+from ..embedders import Vectors
 from .rows import Rows, gathered
 from .store import Entry, Found
 
@@ -29,8 +29,10 @@ _AGE_BITS = 43  # of 63: the others hold a similarity in millionths
 _TILE = 16
 """How many queries are multiplied with a block at once."""
 
-_ON_ONE_THREAD = {"vector": 1 << 13, "matrix": 1 << 18}
-"""OpenBLAS computes a product of so many multiplications on the thread that calls.
+_ON_ONE_THREAD_BY_VECTOR = 1 << 13
+_ON_ONE_THREAD_BY_MATRIX = 1 << 18
+"""OpenBLAS computes a product of rows with one vector, or with a matrix, of so many multiplications on the
+thread that calls.
 
 A larger one it spreads over threads, which spin for a while afterwards and take the event loop's processor.
 So larger ones are computed in parts, in one call of NumPy's and at the same speed. Others don't mind.
@@ -69,7 +71,7 @@ class Scan:
 
     def __init__(self, entries: Sequence[Entry], rows: Rows, queries: Sequence[Query]) -> None:
         self._entries = entries
-        self.rows = rows.length
+        self.length = rows.length
         """The number of rows."""
         self._blocks = list(rows.blocks)
         self._comparable = rows.comparable
@@ -82,8 +84,8 @@ class Scan:
         vectors = np.array([best.query.vector for best in self._bests], np.float32)
         size = len(self._blocks[0])
         blocks = max(1, _SCORES // max(1, size * len(vectors)))
-        for start in range(0, self.rows, max(1, blocks * size)):
-            end = min(self.rows, start + blocks * size)
+        for start in range(0, self.length, max(1, blocks * size)):
+            end = min(self.length, start + blocks * size)
             scores = np.empty((len(vectors), end - start), np.float32)
             for first in range(start, end, size):
                 block = self._blocks[first // size][: end - first]
@@ -179,9 +181,9 @@ class _Best:
 def _multiply(vectors: Vectors, block: Vectors, products: Vectors) -> None:
     """Set ``products`` to those of each vector with each row of a block, all on this thread."""
     if len(vectors) < _MATRIX_PAYS:
-        tile, most = 1, _ON_ONE_THREAD["vector"]
+        tile, most = 1, _ON_ONE_THREAD_BY_VECTOR
     else:
-        tile, most = _TILE, _ON_ONE_THREAD["matrix"]
+        tile, most = _TILE, _ON_ONE_THREAD_BY_MATRIX
     for first in range(0, len(vectors), tile):
         some, their = vectors[first : first + tile], products[first : first + tile]
         rows = 1 << (max(1, most // some.size).bit_length() - 1)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from .embedders import Vectors
+from ..embedders import Vectors
 from .index import Index
 from .sqlite_errors import beside, connect, damaged, unusable
 from .sqlite_rows import (
@@ -29,15 +29,12 @@ from .sqlite_rows import (
     read_row,
     values_of,
 )
-from .store import Entry, StoreError
+from .store import NEVER, Entry, StoreError
 from .wal import wal_state
 
-__all__ = ["NEVER", "PAGE_BYTES", "Commit", "SqliteFile", "Step"]
+__all__ = ["PAGE_BYTES", "Commit", "SqliteFile", "Step"]
 
 _log = logging.getLogger(__name__)
-
-NEVER = 2**63 - 1
-"""Later than any expiry."""
 
 _APPLICATION_ID = 0x4C43_4C31  # "LCL1"
 _SCHEMA_VERSION = 2
@@ -217,7 +214,7 @@ class SqliteFile:
         """
         with contextlib.suppress(sqlite3.OperationalError):
             return self._transaction(steps, now)
-        self._tidy()  # which may have made room
+        self._empty_log()  # which may have made room
         try:
             return self._transaction(steps, now)
         except sqlite3.OperationalError as error:
@@ -226,7 +223,7 @@ class SqliteFile:
             try:
                 done = self._transaction([step for step in steps if step.frees], now)
             finally:
-                self._tidy()
+                self._empty_log()
                 self._renew_reserve()
             outcomes = iter(done.outcomes)
             merged = [next(outcomes) if step.frees else error for step in steps]
@@ -281,9 +278,10 @@ class SqliteFile:
             (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
             if free >= _FREE_PAGES and not self.count():
                 self._connection.execute("VACUUM")
-                self._tidy()
+                self._empty_log()
 
-    def _tidy(self) -> None:
+    def _empty_log(self) -> None:
+        """Copy the log into the file, and cut it to nothing."""
         # Also overwrites a commit that failed while it waited for the disk, which else might be found in the
         # log when the file is opened again.
         with contextlib.suppress(sqlite3.Error):

@@ -8,11 +8,11 @@ from itertools import count, islice
 import numpy as np
 from numpy.typing import NDArray
 
-from .embedders import Vectors
+from ..embedders import Vectors
 from .nearest import Query, Scan
-from .rows import NEVER, Rows
+from .rows import Rows
 from .shrinking import ShrinkingDict
-from .store import Entry, Found, now_millis
+from .store import NEVER, Entry, Found, now_millis
 
 __all__ = ["Index"]
 
@@ -137,7 +137,9 @@ class Index:
         queries: list[Query] = []
         for vector, attributes, limit in wanted:
             filters = self._rows.attributes.filters(attributes)
-            queries.append(Query(vector, [(self._rows.age, -1)] if filters is None else filters, limit))
+            if filters is None:  # no row has all of the attributes, and no age is negative
+                filters = [(self._rows.age, -1)]
+            queries.append(Query(vector, filters, limit))
         return self._scan(queries)
 
     def hold(self) -> None:
@@ -153,10 +155,6 @@ class Index:
         """Whether there are removed entries that `tidy` could let go of now."""
         return self._hidden > 0 and not self._held
 
-    def tidy(self) -> None:
-        """Let go of some removed entries."""
-        self._sweep()
-
     def matching(self, attributes: Mapping[str, str]) -> list[str]:
         """The ids of the entries that match."""
         self._refresh()
@@ -170,12 +168,12 @@ class Index:
         rows = np.fromiter(found, np.int64, len(found))
         rows = rows[self._rows.shown[rows]]
         self._hide(rows)
-        self._sweep()
+        self.tidy()
         return len(rows)
 
     def _refresh(self) -> None:
         self._hide_expired()
-        self._sweep()
+        self.tidy()
 
     def _scan(self, queries: Sequence[Query]) -> Scan:
         return Scan(self._entries, self._rows, queries)
@@ -258,8 +256,8 @@ class Index:
         self._hidden += len(rows)
         np.add.at(self._hidden_in, rows // _CHUNK, 1)
 
-    def _sweep(self) -> None:
-        """Let go of some hidden entries and fill their rows with the last ones."""
+    def tidy(self) -> None:
+        """Let go of some removed entries and fill their rows with the last ones."""
         if not self._hidden or self._held:
             return
         rows = self._last_hidden()

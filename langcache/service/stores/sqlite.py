@@ -11,16 +11,16 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from .calibration import unrelated_cosine
-from .config import CacheConfig
-from .embedders import Embedder, Vectors
+from ..calibration import unrelated_cosine
+from ..config import CacheConfig
+from ..embedders import Embedder, Vectors
+from ..vectors import checked_row, embed
 from .index import Index
 from .memory import MemoryStore, enough_memory
 from .sqlite_errors import reason_of
-from .sqlite_file import NEVER, Commit, SqliteFile, Step
+from .sqlite_file import Commit, SqliteFile, Step
 from .sqlite_rows import EmbeddedWith
-from .store import Entry, Found, StoreError, now_millis
-from .vectors import checked_row, embed
+from .store import NEVER, Entry, Found, StoreError, now_millis
 
 __all__ = ["Database", "SqliteStore"]
 

@@ -41,21 +41,21 @@ def recover(path: Path) -> Recovery:
     """Move a damaged file aside, and put one with its intact entries in its place.
 
     Entries that were deleted do not come back, unless the write-ahead log is damaged: later changes are lost,
-    deletes included. Raises `StoreError` if the file can't be read, is in use, is
-    of something else than langcache, or if no entry is intact; then nothing was changed. Takes some
-    milliseconds for 1,000 entries, and as much room on the disk as the file has.
+    deletes included. Raises `StoreError` if the file can't be read, is in use, is of something else than
+    langcache, or if no entry is intact; then nothing was changed. Takes some milliseconds for 1,000 entries,
+    and as much room on the disk as the file has.
     """
     try:
-        return _checked(path)
+        return _intact(path)
     except DamagedError:
         pass
     renewed = SqliteFile(beside(path, ".recovering"))
     try:
         log = beside(path, "-wal")
-        if log.exists() and wal_state(log.read_bytes()) == "damaged":
-            kept, lost = _copy(path, renewed)[0], None  # SQLite reads it up to the damage
-        else:
-            kept, lost = _copy(path, renewed)
+        is_log_damaged = log.exists() and wal_state(log.read_bytes()) == "damaged"
+        kept, lost = _copy(path, renewed)
+        if is_log_damaged:  # SQLite reads it up to the damage, and what came later nobody can count
+            lost = None
         if not kept:
             raise StoreError(
                 f"no entry of {path} is intact; move the file away, and serve begins with a new one"
@@ -75,7 +75,7 @@ def recover(path: Path) -> Recovery:
     return Recovery(kept, lost, aside)
 
 
-def _checked(path: Path) -> Recovery:
+def _intact(path: Path) -> Recovery:
     """What is in a file that is intact. Raises `StoreError`."""
     if not path.exists():
         raise StoreError(f"there is no database {path}")

@@ -9,13 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .embedders import Vectors
+from ..embedders import Vectors
 from .shrinking import ShrinkingDict, resized
 
-__all__ = ["NEVER", "AttributeColumns", "Rows", "gathered"]
-
-NEVER = int(np.iinfo(np.int64).max)
-"""The time at which a row expires that does not."""
+__all__ = ["AttributeColumns", "Rows", "gathered"]
 
 _FIRST_ROWS = 64
 _MOST_BLOCK_ROWS = 4096

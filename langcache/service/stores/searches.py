@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import NamedTuple
 
-from .embedders import Vectors
+from ..embedders import Vectors
 from .index import Index
 from .store import Found
 
@@ -23,9 +23,7 @@ _IN_LOOP_ROWS = 20_000
 
 
 class _Waiting(NamedTuple):
-    vector: Vectors
-    attributes: Mapping[str, str]
-    limit: int
+    search: tuple[Vectors, Mapping[str, str], int]
     found: asyncio.Future[Found]
 
 
@@ -56,7 +54,7 @@ class Searches:
         if found is not None:
             return found
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(vector, attributes, limit, loop.create_future())
+        waiting = _Waiting((vector, attributes, limit), loop.create_future())
         self._waiting.append(waiting)
         if self._pass is None and not self._begins_soon:
             self._begins_soon = True
@@ -80,8 +78,8 @@ class Searches:
         if not batch:
             return
         try:
-            scan = self._index.scan([waiting[:3] for waiting in batch])
-            if len(batch) == 1 and scan.rows <= _IN_LOOP_ROWS:
+            scan = self._index.scan([waiting.search for waiting in batch])
+            if len(batch) == 1 and scan.length <= _IN_LOOP_ROWS:
                 batch[0].found.set_result(scan.run()[0])
                 return
             running = asyncio.get_running_loop().run_in_executor(self._threads, scan.run)
