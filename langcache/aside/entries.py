@@ -24,7 +24,7 @@ _LAST_PAGE = 4096
 """The most entries that the service in this package returns."""
 
 _FULL_REPLY_CHARS = 2 * 1024 * 1024
-"""When the entries in a reply have so many characters, the service in this package leaves out further ones."""
+"""Once the entries in a reply have so many characters, the service in this package leaves out others."""
 
 
 class Entries:

@@ -408,20 +408,20 @@ def test_an_endpoint_that_can_not_be_is_refused(url, model):
     ],
 )
 async def test_no_message_has_the_password_of_an_url(url):
-    with pytest.raises(ValueError, match="^url: ") as raised:
+    with pytest.raises(ValueError, match=r"^url: ") as raised:
         OpenAIEmbedder(url, "m")
     assert "PASSW" not in str(raised.value) + repr(raised.value.__context__) + repr(raised.value.__cause__)
 
 
 @pytest.mark.parametrize("key", ["sk-SECRET\n", " sk-SECRET", "sk-SE\x00CRET", "sk-SÉCRET", "sk SECRET"])
 async def test_a_key_that_can_be_none_is_refused_without_being_shown(key):
-    with pytest.raises(ValueError, match="^api_key: has a character") as raised:
+    with pytest.raises(ValueError, match=r"^api_key: has a character") as raised:
         OpenAIEmbedder("http://127.0.0.1:9/v1", "m", key)
     assert key.strip() not in repr(raised.value)
 
 
 async def test_a_key_and_a_user_in_the_url_are_one_too_many():
-    with pytest.raises(ValueError, match="^api_key: can't be given along"):
+    with pytest.raises(ValueError, match=r"^api_key: can't be given along"):
         OpenAIEmbedder("http://:PASSWORD@127.0.0.1:9/v1", "m", "the-key")
 
 
