@@ -37,9 +37,8 @@ class Index:
     each call some, and by `tidy`, so that no call takes long. While a pass over the rows runs in another
     thread (`hold`), no row moves.
 
-    A change that fails, say for want of memory, is made as a whole or not at all: what there is, is decided by
-    which rows are shown, and that is the last thing to change. Everything else is worked out again from the
-    rows by the next call.
+    A change that fails, say for want of memory, is made as a whole or not at all: which rows are shown
+    decides what there is, and is the last thing to change. The next call works out all else from these rows.
 
     ``clock`` gives the time in milliseconds since the epoch.
     """
