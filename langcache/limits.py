@@ -255,16 +255,22 @@ def check_text(argument: str, value: object) -> str:
     """A string that can be encoded as UTF-8. Raises `TypeError` or `LimitError`."""
     if not isinstance(value, str):
         raise wrong_type(argument, "str", value)
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise LimitError(
-                argument,
-                "unicode",
-                f"must be text that UTF-8 can carry, but has a lone surrogate at index {error.start}",
-            ) from error
+    if not value.isascii() and (index := _lone_surrogate(value)) is not None:
+        raise LimitError(
+            argument,
+            "unicode",
+            f"must be text that UTF-8 can carry, but has a lone surrogate at index {index}",
+        )
     return str.__str__(value)  # str() of an enum member would be its name
+
+
+def _lone_surrogate(text: str) -> int | None:
+    # Apart, so that Python's error, which holds the whole text, is not the context of ours.
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return error.start
+    return None
 
 
 def check_texts(argument: str, value: object, expected: str) -> list[str]:

@@ -125,7 +125,11 @@ def _header_name(name: object) -> str:
     if not isinstance(name, str):
         raise TypeError(f"http_headers: names must be str, but one is {type(name).__name__}")
     if not _HEADER_NAME.fullmatch(name):
-        raise ValueError(f"http_headers: {name!r} can't be the name of a header")
+        # Not shown: it may be a value in the place of a name.
+        raise ValueError(
+            "http_headers: one of the names can't be the name of a header: it is empty, or has a character "
+            "that is no letter, digit or one of !#$%&'*+.^_`|~-"
+        )
     if name.lower().replace("_", "-") in _FRAMING:  # CGI takes the two for the same
         raise ValueError(
             f"http_headers: {name!r} says how the message is sent, which the client itself must decide; "

@@ -45,7 +45,7 @@ class Secrets:
 
     They are the values of its headers that grant access: ``Authorization``, ``Proxy-Authorization``,
     ``Cookie``, ``X-Api-Key`` and all others whose names say so. Each is found as it is, in base64 or
-    hexadecimal, and with any of its characters escaped as in JSON, HTML or a URL.
+    hexadecimal, in upper or lower case, and with any of its characters escaped as in JSON, HTML or a URL.
     """
 
     __slots__ = ("_forms", "_reach", "_short")
@@ -56,10 +56,10 @@ class Secrets:
         self._short: set[str] = set()
         for text in texts:
             if len(text) >= _ALWAYS_CHARS:
-                self._forms += _forms(text)
+                self._forms += dict.fromkeys(map(_lower, _forms(text)))
             elif len(text) >= _LEAST_CHARS:
-                self._forms.append(text)
-                self._short.add(text)
+                self._forms.append(_lower(text))
+                self._short.add(_lower(text))
 
     def __repr__(self) -> str:  # tools that show a traceback with local variables use it
         return "<Secrets>"
@@ -97,6 +97,7 @@ class Secrets:
 
     def _spans(self, text: str) -> Iterator[tuple[int, int]]:
         for view, places in _views(text):
+            view = _lower(view)
             for form in self._forms:
                 at = view.find(form)
                 while at >= 0:
@@ -115,6 +116,14 @@ NO_SECRETS = Secrets(())
 def _of_request(headers: tuple[tuple[str, str], ...]) -> Secrets:
     texts = {text for name, value in headers for text in _in_header(name, value)}
     return Secrets(sorted(texts, key=len, reverse=True))
+
+
+def _lower(text: str) -> str:
+    """The text in lower case, as far as that is as long."""
+    return text.lower() if text.isascii() else text.translate(_LOWER)
+
+
+_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
 def _in_header(name: str, value: str) -> Iterator[str]:
@@ -139,7 +148,7 @@ def _forms(text: str) -> Iterator[str]:
         yield text.replace("\\", "")
     if not text.isascii():
         yield secret.decode("latin-1")
-    yield from (secret.hex(), secret.hex().upper())
+    yield secret.hex()
     for before in range(3):
         # In base64 the characters for what stands before and after the secret depend on that too.
         encoded = b64encode(b"\0" * before + secret).decode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Mapping
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -22,6 +22,9 @@ T = TypeVar("T")
 _FIRST_PAGE = 16
 _LAST_PAGE = 4096
 """The most entries that the service in this package returns."""
+
+_FULL_REPLY_CHARS = 2 * 1024 * 1024
+"""Once the entries in a reply have so many characters, the service in this package leaves out others."""
 
 
 class Entries:
@@ -79,8 +82,7 @@ class Entries:
         older = await self._entries_to_replace(prompt, dict(attributes or {})) if replace else []
         if request is not None:
             await self._caller.call(request)
-        for entry in older:
-            await self.delete(entry.id)
+        await self._delete(older)
 
     async def check_open(self) -> None:
         """Raise `ClosedError` if the client is closed."""
@@ -98,7 +100,7 @@ class Entries:
                 await self.delete(entry.id)
 
     async def _entries_to_replace(self, prompt: str, attributes: dict[str, str]) -> list[CacheEntry]:
-        """All entries with exactly this prompt and exactly these attributes.
+        """All entries with exactly this prompt and exactly these attributes that are left to be deleted.
 
         Raises `LimitError` if there may be more than a search returns: the others would stay, and be found.
         """
@@ -108,16 +110,33 @@ class Entries:
         while True:
             request = protocol.search(self._limits, prompt, None, ["exact"], attributes or None, count)
             found = (await self._caller.call(request)).data
-            if len(found) < count:
-                return [entry for entry in found if entry.prompt == prompt and entry.attributes == attributes]
-            if count >= _LAST_PAGE:
+            older = [entry for entry in found if entry.prompt == prompt and entry.attributes == attributes]
+            is_full = sum(map(_chars, found)) >= _FULL_REPLY_CHARS
+            if len(found) < count and not is_full:
+                return older
+            if is_full and older:
+                # They have to go before the others show. An answer that another call has just stored may be
+                # among them: the one of this call, which is not stored yet, takes its place.
+                await self._delete(older)
+            elif is_full or count >= _LAST_PAGE:
                 raise LimitError(
                     "refresh",
                     "max",
-                    f"can't replace the entries of a prompt that has {count} or more, in any case and with "
-                    "any further attributes; delete them first, by their attributes or with flush",
+                    f"can't replace the entries of a prompt that has {len(found)} or more, in any case and "
+                    "with any further attributes; delete them first, by their attributes or with flush",
                 )
-            count *= 4
+            else:
+                count *= 4
+
+    async def _delete(self, entries: Iterable[CacheEntry]) -> None:
+        for entry in entries:
+            await self.delete(entry.id)
+
+
+def _chars(entry: CacheEntry) -> int:
+    """The characters of an entry's texts."""
+    attributes = sum(len(name) + len(value) for name, value in entry.attributes.items())
+    return len(entry.prompt) + len(entry.response) + attributes
 
 
 async def _with_timeout(timeout: float, work: Awaitable[T]) -> T:

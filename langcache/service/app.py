@@ -45,8 +45,9 @@ MAX_RESULTS = 4096
 """The most entries that a search may ask for. The published description names no limit. Cache-aside asks for
 as many when it replaces the entries of a prompt."""
 
-MAX_REPLY_CHARS = 4 * 1024 * 1024
-"""The most characters of responses in one reply. Entries beyond are left out, but never the first."""
+MAX_REPLY_CHARS = 2 * 1024 * 1024
+"""Once the entries of a reply have so many characters, further ones are left out. So a reply with fewer has
+all entries, and none is larger than a client takes in: this and the largest `set`."""
 
 _MAX_STRATEGIES = 2  # there are no more
 _MAX_PART_BYTES = 64 * 1024
@@ -194,7 +195,7 @@ class _Api:
         return _json(HealthResponse())
 
     async def _found(self, request: web.Request, reply: Model, found: Sequence[CacheEntry]) -> web.Response:
-        return await self._bodies.reply(request, sum(len(entry.response) for entry in found), _json, reply)
+        return await self._bodies.reply(request, sum(map(_chars, found)), _json, reply)
 
     def _cache(self, request: web.Request) -> Cache:
         """The cache that the request names. Raises `Problem` unless the request has its key."""
@@ -238,11 +239,17 @@ async def _search(cache: Cache, body: _SearchBody) -> list[CacheEntry]:
         most,
     )
     chars = 0
-    for number, entry in enumerate(found):
-        chars += len(entry.response)
-        if number and chars > MAX_REPLY_CHARS:
+    for number, entry in enumerate(found, 1):
+        chars += _chars(entry)
+        if chars >= MAX_REPLY_CHARS:
             return found[:number]
     return found
+
+
+def _chars(entry: CacheEntry) -> int:
+    """The characters of an entry's texts."""
+    attributes = sum(len(name) + len(value) for name, value in entry.attributes.items())
+    return len(entry.prompt) + len(entry.response) + attributes
 
 
 def _attributes_to_delete(content: bytes) -> dict[str, str] | None:

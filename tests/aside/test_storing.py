@@ -21,6 +21,7 @@ from pydantic.alias_generators import to_camel
 
 from langcache.aside import JsonCodec, TextCodec
 from langcache.aside.differences import first_difference
+from langcache.limits import LimitError
 
 QUESTION = "How do I reset my password?"
 
@@ -302,6 +303,16 @@ async def test_refresh_leaves_nothing_stale_however_much_others_have_stored(cach
     await cache.get_or_set(QUESTION, "fresh", refresh=True)
     assert set(await stored()) == {"fresh", "another's"}
     assert (await stored()).count("another's") == 70
+
+
+async def test_refresh_leaves_nothing_stale_however_long_the_answers_are(cache, stored):
+    for _ in range(5):
+        await cache.set(QUESTION, "stale" * 300_000)
+    await cache.get_or_set(QUESTION, "fresh", refresh=True)
+    assert await stored() == ["fresh"]
+    await cache.set(QUESTION.upper(), "another's" * 300_000)
+    with pytest.raises(LimitError, match="refresh: can't replace"):
+        await cache.get_or_set(QUESTION, "fresh", refresh=True, on_error="raise")
 
 
 async def test_two_that_refresh_at_once_lose_nothing(cache, stored):

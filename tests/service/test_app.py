@@ -10,8 +10,9 @@ import threading
 import msgspec
 import pytest
 
-from langcache.models import SearchResponse
-from langcache.service import CacheConfig, EmbedderError, LocalServer, StoreError
+from langcache.aside import entries
+from langcache.models import CacheEntry, SearchResponse
+from langcache.service import CacheConfig, EmbedderError, LocalServer, StoreError, app
 from langcache.service.app import MAX_BODY_BYTES, MAX_REPLY_CHARS, MAX_RESULTS
 from langcache.service.bodies import Bodies
 
@@ -334,8 +335,30 @@ async def test_a_reply_has_no_more_characters_than_a_client_takes_in(api):
     found = await api.search("p", maxResults=9)
     assert [entry["response"][0] for entry in found] == ["2", "1"]
     await api("POST", "flush")
-    await api.set("p", "r" * (MAX_REPLY_CHARS - 1000))
+    await api.set("p", "r" * (2 * MAX_REPLY_CHARS - 1000))
     assert len(await api.search("p", maxResults=9)) == 1
+
+
+def test_all_texts_of_an_entry_count_in_a_reply():
+    entry = CacheEntry(
+        id="1", prompt="12", response="345", attributes={"a": "bc"}, similarity=1, search_strategy="exact"
+    )
+    assert app._chars(entry) == entries._chars(entry) == 8
+
+
+def test_cache_aside_knows_how_much_a_reply_may_leave_out():
+    assert (entries._FULL_REPLY_CHARS, entries._LAST_PAGE) == (MAX_REPLY_CHARS, MAX_RESULTS)
+
+
+async def test_a_reply_is_bounded_whichever_text_of_its_entries_is_long(api):
+    long = {"topic": "\1" * 500}
+    count = 40
+    for _ in range(count):
+        await api.set("p" * 1000, "r", attributes=long)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app, "MAX_REPLY_CHARS", 15_000)
+        found = await api.search("p" * 1000, maxResults=count, searchStrategies=["exact"])
+    assert len(found) == 10
 
 
 async def test_a_failure_of_our_own_is_a_500_that_tells_nothing(api, embedder, caplog):

@@ -150,6 +150,9 @@ async def never():
     [
         (answering(401, data={"error": "Incorrect API key: the-key"}), "answered 401 Unauthorized"),
         (answering(429), "answered 429 Too Many Requests"),
+        (answering(401, reason="the-key is not known"), "answered 401 Unauthorized$"),
+        (answering(499, reason="the-key"), "answered 499$"),
+        (answering(text="x", headers={"Content-Encoding": "the-key"}), "sent no embeddings"),
         (answering(302, headers={"Location": "http://127.0.0.1:9/"}), "answered 302 Found"),
         (answering(text="<html>"), "sent no embeddings"),
         (answering(data={"data": [{"embedding": [1e39, 0.0, 0.0]}]}), "sent no embeddings"),
@@ -186,6 +189,54 @@ async def test_an_endpoint_that_is_not_there_is_said():
 def test_an_endpoint_that_can_not_be_is_refused(url, model):
     with pytest.raises(ValueError, match=r"url: must begin|model: is empty"):
         OpenAIEmbedder(url, model)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://user:PASSWORD@host/",
+        "user:PASSWORD@host/v1",
+        "http://user:PASSW#ORD@127.0.0.1:9/v1",
+        "http://user:PASSW?ORD@127.0.0.1:9/v1",
+        "http://user:PASSW/ORD@127.0.0.1:9/v1",
+        "http://user:PASSWORD@bad host:99999/",
+        "http://user:PASSWORD@host:port/",
+        "http://user:PASSWORD@[::1/",
+        "http://127.0.0.1:9/v1?key=PASSWORD",
+        "http:///PASSWORD",
+    ],
+)
+async def test_no_message_has_the_password_of_an_url(url):
+    with pytest.raises(ValueError, match=r"^url: ") as raised:
+        OpenAIEmbedder(url, "m")
+    assert "PASSW" not in str(raised.value) + repr(raised.value.__context__) + repr(raised.value.__cause__)
+
+
+@pytest.mark.parametrize("key", ["sk-SECRET\n", " sk-SECRET", "sk-SE\x00CRET", "sk-SÉCRET", "sk SECRET"])
+async def test_a_key_that_can_be_none_is_refused_without_being_shown(key):
+    with pytest.raises(ValueError, match=r"^api_key: has a character") as raised:
+        OpenAIEmbedder("http://127.0.0.1:9/v1", "m", key)
+    assert key.strip() not in repr(raised.value)
+
+
+async def test_a_key_and_a_user_in_the_url_are_one_too_many():
+    with pytest.raises(ValueError, match=r"^api_key: can't be given along"):
+        OpenAIEmbedder("http://:PASSWORD@127.0.0.1:9/v1", "m", "the-key")
+
+
+async def test_a_reply_that_is_not_http_is_not_quoted():
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 the-key\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        embedder = OpenAIEmbedder(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "m", "the-key")
+        with pytest.raises(EmbedderError, match="no reply that can be read") as raised:
+            await embedder.start()
+        assert "the-key" not in f"{raised.value} {raised.value.__cause__} {raised.value.__context__}"
+        await embedder.close()
 
 
 async def test_the_service_works_on_an_endpoint_and_passes_its_failure_on(url, endpoint):

@@ -55,7 +55,7 @@ PURE_MAY_IMPORT = {
 
 ONLY_IN = {
     "aiohttp": {"_call", "httpclient", "service"},
-    "yarl": {"_call"},
+    "yarl": {"_call", "service"},
     "multidict": {"_call", "_wire"},
     "backoff": {"_call"},
     "anyio": {"_portal"},

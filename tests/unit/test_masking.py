@@ -179,3 +179,10 @@ def test_what_is_shown_of_headers_is_bounded_and_has_no_secret():
     assert shown["location"] == "/?key=***"
     plain = {"Content-Type": "text/html"}
     assert Received(500, plain, b"", sent).shown().headers is plain
+
+
+@pytest.mark.parametrize("change", [str.upper, str.lower, str.swapcase, str.title])
+@pytest.mark.parametrize("around", ["{}", "é{}é", "\N{SNOWMAN}{}", "%C3%9C{}"])
+def test_a_secret_in_another_case_is_found(change, around):
+    secrets = Secrets.of_request({"Authorization": "Bearer sk-AbCdEf0123"})
+    assert secrets.mask(around.format(change("sk-AbCdEf0123"))) == around.format("***")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
-from urllib.parse import urlsplit
+from http import HTTPStatus
 
 import aiohttp
 import msgspec
 import numpy as np
+from yarl import URL
 
 from .base import EmbedderError, Vectors, several, unit_rows
 
@@ -35,21 +37,34 @@ class OpenAIEmbedder:
 
     ``url`` is the address without ``/embeddings``, such as ``https://api.openai.com/v1``. ``api_key`` may be
     None if the endpoint needs no key. ``timeout`` is the limit for one request, in seconds (default 10).
-    Raises `ValueError` for another scheme than http or https, and for an empty ``model``. Methods raise
-    `EmbedderError`, whose message never contains the key.
+    Raises `ValueError` for what can't be the URL of an endpoint, for a key with a character that no key has,
+    for a key along with a user in the URL, and for an empty ``model``. Methods raise `EmbedderError`. No
+    message contains the key, a user or password, or what the endpoint says in its reply.
 
     A server that starts with it embeds 50 short prompts (some 500 tokens) to learn how alike unrelated
     prompts are to the model; with a file, only when the file is first used with the model.
     """
 
     def __init__(self, url: str, model: str, api_key: str | None = None, *, timeout: float = 10.0) -> None:
-        if urlsplit(url).scheme not in ("http", "https"):
-            raise ValueError(f"url: must begin with https:// or http://, but is {url!r}")
+        if not url.lower().startswith(("https://", "http://")):
+            raise ValueError("url: must begin with https:// or http://")
+        parsed = _url(f"{url.rstrip('/')}/embeddings")
+        if parsed is None:  # raised here, so that the parser's error, which has the URL, is not its context
+            raise ValueError(
+                "url: must be a URL such as https://host[:port]/v1; its user, host or port can't be one "
+                "(in a password, # / ? and [ are written as %23 %2F %3F and %5B), and it ends with its path"
+            )
+        if api_key and not _KEY.fullmatch(api_key):
+            raise ValueError(
+                "api_key: has a character that no key has (a space or line end around it, perhaps)"
+            )
+        if api_key and (parsed.user is not None or parsed.password is not None):
+            raise ValueError("api_key: can't be given along with a user or password in the url")
         if not model:
             raise ValueError("model: is empty")
         self.name: str = f"openai/{model}"
         self.dimensions: int = 0
-        self._url = f"{url.rstrip('/')}/embeddings"
+        self._url = parsed
         self._model = model
         self._headers = {"Content-Type": "application/json"}
         if api_key:
@@ -78,16 +93,21 @@ class OpenAIEmbedder:
         try:
             async with session.post(self._url, data=body, allow_redirects=False) as reply:
                 if reply.status != 200:
-                    # Without the body of the reply: a provider may quote the key there.
-                    raise EmbedderError(f"the embeddings endpoint answered {reply.status} {reply.reason}")
+                    # Without the body and the reason in the reply: a provider may quote the key there.
+                    raise EmbedderError(f"the embeddings endpoint answered {_status(reply.status)}")
                 content = await reply.read()
         except asyncio.TimeoutError as error:
             raise EmbedderError(
                 f"the embeddings endpoint gave no answer in {self._timeout.total} seconds"
             ) from error
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientConnectionError, OSError) as error:
             raise EmbedderError(f"the embeddings endpoint can't be reached: {error}") from error
-        return self._read(content, len(texts))
+        except aiohttp.ClientError as error:
+            kind = type(error).__name__
+        else:
+            return self._read(content, len(texts))
+        # Raised here, so that the error, which may quote what the endpoint sent, is not the context.
+        raise EmbedderError(f"the embeddings endpoint sent no reply that can be read ({kind})")
 
     def _read(self, content: bytes, count: int) -> Vectors:
         try:
@@ -109,3 +129,23 @@ class OpenAIEmbedder:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+_KEY = re.compile("[!-~]+")
+
+
+def _url(text: str) -> URL | None:
+    """A URL with a host and nothing after its path; None for what is none."""
+    try:
+        url = URL(text)
+        return url if url.host and url.port and not url.query_string and not url.fragment else None
+    except ValueError:
+        return None
+
+
+def _status(status: int) -> str:
+    """A status with its standard name, whatever the reply calls it."""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)

@@ -37,6 +37,9 @@ class Index:
     each call some, and by `tidy`, so that no call takes long. While a pass over the rows runs in another
     thread (`hold`), no row moves.
 
+    A change that fails, say for want of memory, is made as a whole or not at all: which rows are shown
+    decides what there is, and is the last thing to change. The next call works out all else from these rows.
+
     ``clock`` gives the time in milliseconds since the epoch.
     """
 
@@ -50,6 +53,8 @@ class Index:
 
     def clear(self) -> None:
         """Remove every entry."""
+        self._changing = True
+        """Whether a change has begun and not ended: if so when a call begins, it has failed."""
         self._entries: list[Entry] = []
         self._row_of: ShrinkingDict[str, int] = ShrinkingDict()
         self._same: ShrinkingDict[str, str | _Group] = ShrinkingDict()
@@ -60,6 +65,7 @@ class Index:
         self._earliest = np.empty(0, np.int64)
         """No row of a chunk expires before this."""
         self._next_expiry = NEVER
+        self._changing = False
 
     def __len__(self) -> int:
         self._refresh()
@@ -74,23 +80,32 @@ class Index:
         """Add entries, oldest first. ``vectors`` has a row for each. One takes the place of its id's."""
         self._refresh()
         vectors = np.ascontiguousarray(vectors, np.float32)
+        self._changing = True
         rows = self._rows
         new = rows.append(vectors)
         self._entries += entries
         self._count_chunks()
         some = slice(new.start, new.stop)
-        rows.shown[some] = True
         rows.comparable[some] = vectors.any(axis=1)
         rows.group[some] = 0
         rows.expiry[some] = NEVER
+        replaced: list[int] = []
         for row, entry, vector in zip(new, entries, vectors, strict=True):
             rows.age[row] = next(self._ages)
             rows.digest[row] = hash(vector.tobytes())
             rows.attributes.add(row, entry.attributes)
+            before = self._row_of.get(entry.id)
+            if before is not None:
+                replaced.append(before)
+                self._forget(before)
             self._register(row, entry)
             if entry.expires_at is not None:
                 rows.expiry[row] = entry.expires_at
                 self._expires(row, entry.expires_at)
+        rows.shown[some] = True
+        if replaced:
+            self._hide(np.array([row for row in replaced if rows.shown[row]], np.int64))
+        self._changing = False
 
     def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
         """See `Store.same`."""
@@ -167,11 +182,15 @@ class Index:
         found = {self._row_of[entry_id] for entry_id in entry_ids if entry_id in self._row_of}
         rows = np.fromiter(found, np.int64, len(found))
         rows = rows[self._rows.shown[rows]]
+        self._changing = True
         self._hide(rows)
+        self._changing = False
         self.tidy()
         return len(rows)
 
     def _refresh(self) -> None:
+        if self._changing:
+            self._work_out_again()
         self._hide_expired()
         self.tidy()
 
@@ -199,11 +218,6 @@ class Index:
 
     def _register(self, row: int, entry: Entry) -> None:
         """Make an entry known by its id and its prompt."""
-        before = self._row_of.get(entry.id)
-        if before is not None:
-            if self._rows.shown[before]:
-                self._hide(np.array([before]))
-            self._forget(before)
         self._row_of[entry.id] = row
         prompt = entry.prompt.casefold()
         group = self._same.get(prompt)
@@ -241,12 +255,14 @@ class Index:
         now = self._clock()
         if now < self._next_expiry:
             return
+        self._changing = True
         chunks: list[int] = np.flatnonzero(self._earliest <= now).tolist()
         for chunk in chunks:
             expiry = self._rows.expiry[chunk * _CHUNK : min((chunk + 1) * _CHUNK, len(self._entries))]
             self._hide(np.flatnonzero(expiry <= now) + chunk * _CHUNK)
             self._earliest[chunk] = expiry.min(initial=NEVER)
         self._next_expiry = int(self._earliest.min(initial=NEVER))
+        self._changing = False
 
     def _hide(self, rows: NDArray[np.int64]) -> None:
         """Let no method find these rows, which are shown, any more."""
@@ -261,6 +277,7 @@ class Index:
         if not self._hidden or self._held:
             return
         rows = self._last_hidden()
+        self._changing = True
         for row in rows.tolist():
             self._forget(row)
         self._hidden -= len(rows)
@@ -275,9 +292,41 @@ class Index:
         for gap, mover in zip(gaps.tolist(), movers.tolist(), strict=True):
             entry = self._entries[gap] = self._entries[mover]
             self._row_of[entry.id] = gap
+        self._rows.shown[gaps] = True
         del self._entries[end:]
         self._rows.truncate(end)
         self._count_chunks()
+        self._changing = False
+
+    def _work_out_again(self) -> None:
+        """Make everything fit the rows that are shown. If this fails too, the next call does it."""
+        rows = self._rows
+        length = min(len(self._entries), rows.length)
+        del self._entries[length:]
+        rows.truncate(length)
+        rows.forget_attributes()
+        rows.group[:length] = 0
+        self._row_of, self._same = ShrinkingDict(), ShrinkingDict()
+        shown = np.flatnonzero(rows.shown[:length])
+        oldest_first: list[int] = shown[np.argsort(rows.age[shown], kind="stable")].tolist()
+        for row in oldest_first:
+            entry = self._entries[row]
+            if entry.id in self._row_of:  # it was to move, or to take the place of the one with its id
+                rows.shown[row] = False
+                continue
+            rows.attributes.add(row, entry.attributes)
+            self._register(row, entry)
+        hidden = np.flatnonzero(~rows.shown[:length])
+        rows.comparable[hidden] = False
+        rows.expiry[hidden] = NEVER
+        chunks = -(-length // _CHUNK)
+        self._hidden = len(hidden)
+        self._hidden_in = np.bincount(hidden // _CHUNK, minlength=chunks).astype(np.int64)
+        starts = range(0, length, _CHUNK)
+        earliest = [int(rows.expiry[start : min(start + _CHUNK, length)].min()) for start in starts]
+        self._earliest = np.array(earliest, np.int64)
+        self._next_expiry = min(earliest, default=NEVER)
+        self._changing = False
 
     def _last_hidden(self) -> NDArray[np.int64]:
         """The last hidden rows, in ascending order, at most as many as a call may take."""

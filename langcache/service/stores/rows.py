@@ -54,12 +54,14 @@ class Rows:
         return sum(array.nbytes for array in (*self.blocks, *self._columns()))
 
     def append(self, vectors: Vectors) -> range:
-        """Add rows with these vectors and return their numbers. The columns have to be set."""
+        """Add rows with these vectors, which are not shown, and return their numbers. All other columns have
+        to be set."""
         start, end, size = self.length, self.length + len(vectors), self.block_rows
         if end > self._capacity:
             self._resize(max(end, 2 * self._capacity))
         while len(self.blocks) * size < end:
             self.blocks.append(np.empty((size, self.blocks[0].shape[1]), np.float32))
+        self.shown[start:end] = False
         self.length = end
         for block, first, last in _parts(start, end, size):
             self.blocks[block][first - block * size : last - block * size] = vectors[
@@ -69,13 +71,14 @@ class Rows:
         return range(start, end)
 
     def move(self, rows: NDArray[np.int64], to: NDArray[np.int64]) -> None:
-        """Copy some rows to the places of others. Both ascend."""
-        for column in self._columns():
-            column[to] = column[rows]
+        """Copy some rows to the places of others, all but whether they are shown. Both ascend."""
         vectors = gathered(self.blocks, rows)
         size = self.block_rows
         for block, first, last in _groups(to, size):
             self.blocks[block][to[first:last] - block * size] = vectors[first:last]
+        for column in self._columns():
+            if column is not self.shown:
+                column[to] = column[rows]
 
     def truncate(self, length: int) -> None:
         """Keep only the first rows, and give back the memory of the others if they were many."""
@@ -84,13 +87,19 @@ class Rows:
         if 4 * length < self._capacity > _FIRST_ROWS:
             self._resize(max(2 * length, _FIRST_ROWS))
 
+    def forget_attributes(self) -> None:
+        """Make all rows have no attributes."""
+        attributes = AttributeColumns()
+        attributes.resize(self._capacity, 0)
+        self.attributes = attributes
+
     def _resize(self, capacity: int) -> None:
-        for name in _COLUMNS:
-            setattr(self, name, resized(getattr(self, name), capacity, self.length))
-        self.attributes.resize(capacity, self.length)
+        # All at once, when there was enough memory for everything.
+        new: dict[str, Any] = {name: resized(getattr(self, name), capacity, self.length) for name in _COLUMNS}
         if len(self.blocks) == 1:  # an only block may be smaller than others
-            self.blocks = [resized(self.blocks[0], min(capacity, self.block_rows), self.length)]
-        self._capacity = capacity
+            new["blocks"] = [resized(self.blocks[0], min(capacity, self.block_rows), self.length)]
+        self.attributes.resize(capacity, self.length)
+        self.__dict__.update(new, _capacity=capacity)
 
     def _columns(self) -> Iterator[NDArray[Any]]:
         for name in _COLUMNS:
@@ -156,8 +165,8 @@ class AttributeColumns:
 
     def resize(self, capacity: int, used: int) -> None:
         """Have room for so many rows."""
-        self._capacity = capacity
         self.columns = {name: resized(column, capacity, used) for name, column in self.columns.items()}
+        self._capacity = capacity
 
 
 def gathered(blocks: Sequence[Vectors], rows: NDArray[np.int64]) -> Vectors:
