@@ -72,14 +72,14 @@ class Reading:
         self.text = text
         spelt = respell(text)
         tokens: list[str] = _TOKEN.findall(spelt)
-        self.words = [NUMBERS.get(word, word) for word in map(_plain, tokens)]
-        self.content = list(dict.fromkeys(stem(word) for word in self.words if word not in _SMALL))
+        self.words: list[str] = [NUMBERS.get(word, word) for word in map(_plain, tokens)]
+        self.content: list[str] = list(dict.fromkeys(stem(word) for word in self.words if word not in _SMALL))
         joined = f" {' '.join(self.words)} "
-        self.trigrams = frozenset(joined[at : at + 3] for at in range(len(joined) - 2))
-        self.numbers = frozenset(word for word in self.words if word[0].isdigit())
+        self.trigrams: frozenset[str] = frozenset(joined[at : at + 3] for at in range(len(joined) - 2))
+        self.numbers: frozenset[str] = frozenset(word for word in self.words if word[0].isdigit())
         capitals = () if spelt.isupper() else (_plain(token) for token in tokens[1:] if token[0].isupper())
-        self.names = frozenset(stem(word) for word in capitals if word not in _SMALL)
-        self.is_english = text.isascii() or any(word in _SMALL for word in self.words)
+        self.names: frozenset[str] = frozenset(stem(word) for word in capitals if word not in _SMALL)
+        self.is_english: bool = text.isascii() or any(word in _SMALL for word in self.words)
 
 
 def compared(one: str, other: str) -> tuple[Reading, Reading]:

@@ -154,13 +154,13 @@ class Connection(web.RequestHandler):
         self._body: StreamReader | None = None
         self._when_replied: Callable[[], None] | None = None
         self._idle = False
-        self.busy = False
+        self.busy: bool = False
         """Whether the client waits for the service, and not the service for the client."""
-        self.since = 0.0
+        self.since: float = 0.0
         """When what the connection does now began, in the time of its event loop."""
-        self.deadline = inf
+        self.deadline: float = inf
         """When it is to be closed, unless something happens before."""
-        self.received = 0
+        self.received: int = 0
         """The number of bytes that have come in, heads and all."""
 
     @property
@@ -244,7 +244,9 @@ class Connection(web.RequestHandler):
 
     def _wait(self, seconds: float) -> None:
         now = self._loop.time()
-        self.busy, self.since, self.deadline = False, now, now + seconds
+        self.busy = False
+        self.since = now
+        self.deadline = now + seconds
 
     async def _discard(self) -> None:
         """Say that nothing more will come, and throw away what comes, until the client closes.

@@ -58,7 +58,7 @@ class Problem(Exception):
         self.status = status
         self.detail = detail
         self.fields = fields
-        self.type = _TYPES.get(status, "about:blank")
+        self.type: str = _TYPES.get(status, "about:blank")
 
 
 class NotFound(Problem):

@@ -81,7 +81,7 @@ class Report:
         numbers = range(_FINEST + 1)
         highest = {sum(self._counts(number / _FINEST)): number / _FINEST for number in numbers}
         self._candidates = sorted(threshold for hits, threshold in highest.items() if hits)
-        self.pairs = len(scored)
+        self.pairs: int = len(scored)
         """How many pairs there are."""
         self.max_wrong = max_wrong
         """The share of hits that may be wrong, as given to `tune`."""

@@ -66,8 +66,8 @@ class Folder:
         if not any((path / name).is_file() for name in _TOKENIZER_FILES[:2]):
             raise ValueError(f"folder: {str(path)!r} has no tokenizer: no tokenizer.json and no vocab.txt")
         self.path = path
-        self.name = path.resolve().name
-        self.model = found[0]
+        self.name: str = path.resolve().name
+        self.model: Path = found[0]
 
     def files(self) -> list[Path]:
         """The files that vectors depend on: the model's, weights beside it, and the tokenizer's."""

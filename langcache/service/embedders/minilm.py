@@ -45,7 +45,7 @@ class MiniLMEmbedder:
 
     name = "minilm/all-MiniLM-L6-v2-int8"
     dimensions = 384
-    unrelated_cosine = 0.0526
+    unrelated_cosine: float = 0.0526
     """Measured with the prompts in ``langcache.service.calibration``; a test measures it again."""
 
     def __init__(self) -> None:

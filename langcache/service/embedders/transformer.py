@@ -91,6 +91,7 @@ class Transformer:
         self._tokenizer = tokenizer
         self._room = max_length - len(tokenizer.before) - len(tokenizer.after)
         self._types = {given.name: _integers(given.type) for given in self._session.get_inputs()}
+        self.pooled: bool
         self._output, self.pooled = _choose_output(self._session.get_outputs(), prefer_pooled)
         self._mean = pooling == "mean"
         self._keep_words = keep_words

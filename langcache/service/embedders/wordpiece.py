@@ -47,8 +47,10 @@ class WordPiece:
         self._strips_accents = lowercase if strip_accents is None else strip_accents
         self._split = _Split(lowercase, self._strips_accents)
         self._unknown = vocabulary["[UNK]"]
-        self.before, self.after = [vocabulary["[CLS]"]], [vocabulary["[SEP]"]]
-        """The numbers of the pieces that stand before and after each text."""
+        self.before: list[int] = [vocabulary["[CLS]"]]
+        """The numbers of the pieces that stand before each text."""
+        self.after: list[int] = [vocabulary["[SEP]"]]
+        """The numbers of the pieces that stand after each text."""
 
     def encode(self, text: str) -> list[int]:
         """The numbers of the pieces of a text."""

@@ -71,7 +71,7 @@ class Scan:
 
     def __init__(self, entries: Sequence[Entry], rows: Rows, queries: Sequence[Query]) -> None:
         self._entries = entries
-        self.length = rows.length
+        self.length: int = rows.length
         """The number of rows."""
         self._blocks = list(rows.blocks)
         self._comparable = rows.comparable

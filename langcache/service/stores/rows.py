@@ -29,22 +29,23 @@ class Rows:
     """
 
     def __init__(self, dimensions: int) -> None:
-        self.length = 0
-        self.block_rows = min(_MOST_BLOCK_ROWS, 1 << (max(1, _BLOCK_NUMBERS // dimensions).bit_length() - 1))
+        self.length: int = 0
+        fitting = max(1, _BLOCK_NUMBERS // dimensions)
+        self.block_rows: int = min(_MOST_BLOCK_ROWS, 1 << (fitting.bit_length() - 1))
         self.blocks: list[Vectors] = [np.empty((0, dimensions), np.float32)]
-        self.expiry = np.empty(0, np.int64)
+        self.expiry: NDArray[np.int64] = np.empty(0, np.int64)
         """When the entry expires, in milliseconds since the epoch, or `NEVER`."""
-        self.age = np.empty(0, np.int64)
+        self.age: NDArray[np.int64] = np.empty(0, np.int64)
         """A number that is greater for a newer entry."""
-        self.shown = np.empty(0, np.bool_)
+        self.shown: NDArray[np.bool_] = np.empty(0, np.bool_)
         """Whether the entry may be found: false once it has expired or was deleted."""
-        self.comparable = np.empty(0, np.bool_)
+        self.comparable: NDArray[np.bool_] = np.empty(0, np.bool_)
         """Whether it may be found by its vector: it may be found, and the vector is not zeros."""
-        self.group = np.empty(0, np.int64)
+        self.group: NDArray[np.int64] = np.empty(0, np.int64)
         """The number of the entries with the same prompt, if there are several; else 0."""
-        self.digest = np.empty(0, np.int64)
+        self.digest: NDArray[np.int64] = np.empty(0, np.int64)
         """A hash of the vector, of 64 bits: rows with the same digest have the same vector."""
-        self.attributes = AttributeColumns()
+        self.attributes: AttributeColumns = AttributeColumns()
         self._capacity = 0
         self._resize(_FIRST_ROWS)
 
