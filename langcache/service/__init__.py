@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         OnnxEmbedder,
         OpenAIEmbedder,
         WordLlamaEmbedder,
+        WordVectors,
     )
     from .server import LocalServer
     from .stores.store import StoreError
@@ -34,6 +35,7 @@ __all__ = [
     "ServerConfig",
     "StoreError",
     "WordLlamaEmbedder",
+    "WordVectors",
 ]
 
 _MODULE_OF = {
@@ -47,6 +49,7 @@ _MODULE_OF = {
     "ServerConfig": "config",
     "StoreError": "stores.store",
     "WordLlamaEmbedder": "embedders",
+    "WordVectors": "embedders",
 }
 
 _load = lazy_names(__name__, _MODULE_OF)

@@ -15,10 +15,13 @@ Vectors = NDArray[np.float32]
 
 
 class WordVectors(NamedTuple):
-    """The words of a text, in small letters, with a row for each of them."""
+    """The words of a text, with a vector for each of them, as ``word_vectors`` of an embedder gives them."""
 
     words: Sequence[str]
+    """In small letters."""
+
     rows: NDArray[np.float16]
+    """A row of length 1 for each word."""
 
 
 class EmbedderError(Exception):
