@@ -49,7 +49,7 @@ nitpick_ignore_regex = [
         "py:.*",
         r"(aiohttp|asyncio|collections|datetime|enum|logging|msgspec|numpy|os|pathlib|pytest|types|typing|uuid)\..*",
     ),
-    ("py:.*", r"timedelta|UnsetType"),
+    ("py:.*", r"timedelta|UnsetType|NDArray|np\.\w+"),
     ("py:class", r"([\w.]+\.)?(\w+T|[A-Z](_co)?)"),  # type variables
     ("py:class", r"AttributeSource|\w+Decorator|Progress|.*\.Lookup|\w+Provider"),  # of annotations only
 ]

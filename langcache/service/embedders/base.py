@@ -21,7 +21,7 @@ class WordVectors(NamedTuple):
     """In small letters."""
 
     rows: NDArray[np.float16]
-    """A row of length 1 for each word."""
+    """A row for each word, whose length makes no difference."""
 
 
 class EmbedderError(Exception):
