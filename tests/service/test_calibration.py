@@ -102,7 +102,7 @@ async def test_vectors_that_are_not_finite_are_refused():
     embedder = HighEmbedder()
     embedder.vector = lambda text: np.full(SIZE + 1, np.nan)
     with pytest.raises(
-        EmbedderError, match="the embedder high gives vectors with numbers that are not finite"
+        EmbedderError, match="the embedder gave a vector of length nan"
     ):
         await unrelated_cosine(embedder)
 

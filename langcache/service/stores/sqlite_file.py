@@ -199,8 +199,8 @@ class SqliteFile:
 
     def clear(self, cache_id: str) -> None:
         """Delete the entries of a cache."""
-        others = "SELECT 1 FROM entries WHERE cache_id < ?1 OR cache_id > ?1 LIMIT 1"
-        if self._connection.execute(others, (cache_id,)).fetchone():
+        others = "SELECT 1 FROM entries WHERE cache_id < ? OR cache_id > ? LIMIT 1"
+        if self._connection.execute(others, (cache_id, cache_id)).fetchone():
             self._connection.execute("DELETE FROM entries WHERE cache_id = ?", (cache_id,))
         else:  # without a condition SQLite only notes that the pages are free, which needs little room
             self._connection.execute("DELETE FROM entries")
