@@ -19,7 +19,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
-from .messages import failed, without_user
+from .messages import failed
 from .tune import add_tune
 
 if TYPE_CHECKING:
@@ -190,11 +190,11 @@ def _serve(options: argparse.Namespace) -> int:
             allowed_hosts=tuple(options.allowed_hosts or _listed(ALLOWED_HOSTS_VARIABLE)),
         )
     except (ImportError, ValueError) as error:
-        return failed(without_user(error, options.embedder))
+        return failed(error)
     try:
         asyncio.run(_serve_until_stopped(config, embedder, where))
     except (ImportError, EmbedderError, StoreError) as error:
-        return failed(without_user(error, options.embedder))
+        return failed(error)
     except OSError as error:
         return failed(_not_listening(config, error))
     print("Stopped.")

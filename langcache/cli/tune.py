@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .messages import failed, without_user
+from .messages import failed
 
 if TYPE_CHECKING:
     from ..service.embedders import Embedder
@@ -142,7 +142,7 @@ def _tune(options: argparse.Namespace, make_embedder: Callable[[argparse.Namespa
         except OSError as error:
             return failed(f"{error.filename}: {error.strerror}" if error.filename else error)
         except expected as error:
-            return failed(without_user(error, options.embedder))
+            return failed(error)
     print(report)
     return 0 if options.max_wrong is None or report.certified is not None else 1
 

@@ -101,9 +101,7 @@ async def test_only_what_can_be_read_is_measured():
 async def test_vectors_that_are_not_finite_are_refused():
     embedder = HighEmbedder()
     embedder.vector = lambda text: np.full(SIZE + 1, np.nan)
-    with pytest.raises(
-        EmbedderError, match="the embedder gave a vector of length nan"
-    ):
+    with pytest.raises(EmbedderError, match="the embedder gave a vector of length nan"):
         await unrelated_cosine(embedder)
 
 

@@ -6,10 +6,10 @@ import sys
 
 import numpy as np
 import pytest
-from langcache.service.stores.index import Index
-from langcache.service.store import Entry
 
 from langcache.service.stores import index, rows, shrinking
+from langcache.service.stores.index import Index
+from langcache.service.stores.store import Entry
 
 FILES = {index.__file__, rows.__file__, shrinking.__file__}
 COUNT = 70

@@ -334,11 +334,11 @@ SAID = {
     ),
     "password_of_an_embedder": (
         ["good.tsv", "--embedder", "openai:http://me:secret@x:99999999", "--embedder-model", "m"],
-        "the embeddings endpoint can't be reached: http://…@x:99999999/embeddings",
+        "url: must be a URL such as https://host[:port]/v1",
     ),
     "password_of_no_url": (
         ["good.tsv", "--embedder", "openai:me:secret@x", "--embedder-model", "m"],
-        "url: must begin with https:// or http://, but is '…@x'",
+        "url: must begin with https:// or http://",
     ),
     "service_and_embedder": (
         [
