@@ -233,10 +233,12 @@ async def test_a_reply_that_is_not_http_is_not_quoted():
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
         embedder = OpenAIEmbedder(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "m", "the-key")
-        with pytest.raises(EmbedderError, match="no reply that can be read") as raised:
-            await embedder.start()
+        try:
+            with pytest.raises(EmbedderError, match="no reply that can be read") as raised:
+                await embedder.start()
+        finally:
+            await embedder.close()
         assert "the-key" not in f"{raised.value} {raised.value.__cause__} {raised.value.__context__}"
-        await embedder.close()
 
 
 async def test_the_service_works_on_an_endpoint_and_passes_its_failure_on(url, endpoint):

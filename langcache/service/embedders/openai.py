@@ -107,7 +107,11 @@ class OpenAIEmbedder:
         else:
             return self._read(content, len(texts))
         # Raised here, so that the error, which may quote what the endpoint sent, is not the context.
-        raise EmbedderError(f"the embeddings endpoint sent no reply that can be read ({kind})")
+        failure = EmbedderError(f"the embeddings endpoint sent no reply that can be read ({kind})")
+        try:
+            raise failure
+        finally:
+            failure.__context__ = None  # on Python 3.10 it is aiohttp's error all the same
 
     def _read(self, content: bytes, count: int) -> Vectors:
         try:
