@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from .embedders import Embedder, Vectors
+from .in_front import InFront
 
 __all__ = ["Grouped"]
 
@@ -13,7 +14,7 @@ _MOST = 64
 """How many texts are embedded in one call at most."""
 
 
-class Grouped:
+class Grouped(InFront):
     """An `Embedder` in front of another one: texts that are given in one turn of the event loop go together.
 
     For an embedder that takes less time for several texts at once than for each by itself, such as one that
@@ -22,23 +23,9 @@ class Grouped:
     """
 
     def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
+        super().__init__(embedder)
         self._waiting: list[tuple[str, asyncio.Future[Vectors]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
-
-    @property
-    def name(self) -> str:
-        """The name of the other embedder."""
-        return self._embedder.name
-
-    @property
-    def dimensions(self) -> int:
-        """The length of the other embedder's vectors."""
-        return self._embedder.dimensions
-
-    async def start(self) -> None:
-        """Start the other embedder."""
-        await self._embedder.start()
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """See `Embedder.embed`. Only single texts are put together with others."""
@@ -50,10 +37,6 @@ class Grouped:
         if len(self._waiting) == 1:
             loop.call_soon(self._begin)
         return await future
-
-    async def close(self) -> None:
-        """Close the other embedder."""
-        await self._embedder.close()
 
     def _begin(self) -> None:
         waiting, self._waiting = self._waiting, []

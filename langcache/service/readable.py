@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .embedders import Embedder, Vectors, WordVectors
+from .embedders import Embedder, Vectors
+from .in_front import InFront
 from .vectors import embed
 
 __all__ = ["ReadableOnly", "embed_readable"]
@@ -15,7 +16,7 @@ __all__ = ["ReadableOnly", "embed_readable"]
 _log = logging.getLogger(__name__)
 
 
-class ReadableOnly:
+class ReadableOnly(InFront):
     """An `Embedder` in front of another one: a text that the other one can't read gets a vector of zeros.
 
     A vector of zeros is near to nothing, so neither search nor `set` can take such a text for a similar one.
@@ -23,38 +24,8 @@ class ReadableOnly:
     """
 
     def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
+        super().__init__(embedder)
         self._reported = False
-
-    @property
-    def name(self) -> str:
-        """The name of the other embedder."""
-        return self._embedder.name
-
-    @property
-    def dimensions(self) -> int:
-        """The length of the other embedder's vectors."""
-        return self._embedder.dimensions
-
-    @property
-    def unrelated_cosine(self) -> float | None:
-        """The other embedder's, if it has one."""
-        known: float | None = getattr(self._embedder, "unrelated_cosine", None)
-        return known
-
-    @property
-    def compare_texts(self) -> bool:
-        """The other embedder's, if it has one."""
-        return getattr(self._embedder, "compare_texts", True)
-
-    @property
-    def word_vectors(self) -> Callable[[Sequence[str]], Awaitable[list[WordVectors]]] | None:
-        """The other embedder's method, if it has one."""
-        return getattr(self._embedder, "word_vectors", None)
-
-    async def start(self) -> None:
-        """Start the other embedder."""
-        await self._embedder.start()
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """See `Embedder.embed`; a row is zeros where the text can't be read."""
@@ -69,10 +40,6 @@ class ReadableOnly:
                 self.name,
             )
         return vectors
-
-    async def close(self) -> None:
-        """Close the other embedder."""
-        await self._embedder.close()
 
 
 async def embed_readable(embedder: Embedder, texts: Sequence[str]) -> tuple[Vectors, int]:
