@@ -139,9 +139,17 @@ def _close_stale(connections: Iterable[tuple[ResponseHandler, float]], max_age: 
             protocol.close()  # aiohttp itself removes closed connections from its pool
 
 
+def _is_closing(transport: Any) -> bool:
+    """Whether a transport is being closed, of which its protocol learns in a later turn of the loop."""
+    try:
+        return transport is None or bool(transport.is_closing())
+    except AttributeError:  # over TLS up to Python 3.10, once the connection is lost
+        return True
+
+
 def _is_stale(protocol: Any) -> bool:
     """Whether anything has arrived on an idle connection, the end of the connection included."""
-    if protocol is None or protocol.should_close:  # the event loop has read it
+    if protocol is None or protocol.should_close or _is_closing(protocol.transport):  # the loop has read it
         return True
     try:
         has_input = protocol._langcache_has_input
