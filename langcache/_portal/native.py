@@ -74,12 +74,21 @@ def new_queue() -> Queue[Any]:
 class OSThread(threading.Thread):
     """A thread of the operating system, also where a `threading.Thread` is a greenlet."""
 
+    imports: tuple[str, ...] = ()
+    """The modules that `run` imports. Under gevent, `start` imports them."""
+
     _ended: Queue[None] | None = None
 
     def start(self) -> None:
         """Start it. Raises `RuntimeError` if the system has no thread to give."""
         if not _patched_by_gevent():
             return super().start()
+        # gevent has replaced the locks of imports too. When two threads import one module at once, the import
+        # of one of them raises KeyError or never ends. So this thread must import nothing, and neither must
+        # the hub, whose settings import modules, be made while it runs.
+        for module in self.imports:
+            import_module(module)
+        import_module("gevent").get_hub()
         self._ended = _GreenletQueue()
         _original("_thread", "start_new_thread")(self._run_natively, ())
         return None

@@ -92,6 +92,31 @@ def test_greenlets_share_clients_and_take_turns(run: Callable[..., Ended], start
     assert ended[:3] == (0, "done\n", "")
 
 
+@after("patched first")
+def test_the_thread_of_the_client_imports_nothing(run: Callable[..., Ended], start: str) -> None:
+    # gevent replaces the locks of imports. Threads that import one module at once get KeyError, or hang.
+    ended = run(
+        start
+        + """
+import importlib.abc, os, sys
+from gevent.monkey import get_original
+thread = get_original("_thread", "get_ident")
+main, elsewhere = thread(), []
+class Watcher(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if thread() != main:
+            elsewhere.append(name)
+sys.meta_path.insert(0, Watcher())
+with LangCache(os.environ["LANGCACHE_SERVER_URL"].replace("127.0.0.1", "localhost")) as client:
+    assert client.search("hi").response == "HI"
+    client.search_many(["a", "b"])
+assert elsewhere == [], elsewhere
+print("done")
+"""
+    )
+    assert ended[:3] == (0, "done\n", "")
+
+
 ASIDE = """
 import gevent, sys
 url, key, cache = sys.argv[1:]
