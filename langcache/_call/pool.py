@@ -141,10 +141,10 @@ def _close_stale(connections: Iterable[tuple[ResponseHandler, float]], max_age: 
 
 def _is_closing(transport: Any) -> bool:
     """Whether a transport is being closed, of which its protocol learns in a later turn of the loop."""
-    try:
-        return transport is None or bool(transport.is_closing())
-    except AttributeError:  # over TLS up to Python 3.10, once the connection is lost
-        return True
+    tls = getattr(transport, "_ssl_protocol", None)
+    # Up to Python 3.10, one over TLS does not say so itself.
+    below = transport if tls is None else getattr(tls, "_transport", transport)
+    return below is None or bool(below.is_closing())
 
 
 def _is_stale(protocol: Any) -> bool:
