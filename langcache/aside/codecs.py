@@ -21,6 +21,10 @@ class Codec(Protocol[T]):
 
     Either may raise any exception. A value that can't be encoded, or that its text does not give back equal
     and of the same type, is returned and not stored; an entry that can't be decoded is not a hit.
+
+    A codec may have two more methods, each with a value as its argument. ``whole`` returns what of it comes
+    back equal, in place of the value itself, such as of chunks of which a hit has fewer. ``text`` returns
+    what it says, which `Shadow` compares.
     """
 
     def encode(self, value: T) -> str:
@@ -61,6 +65,10 @@ class TextChunks:
 
     def decode(self, text: str) -> list[str]:
         return [text] if text else []
+
+    def text(self, value: list[str]) -> str:
+        """The whole text."""
+        return "".join(value)
 
 
 class JsonCodec(Generic[T]):

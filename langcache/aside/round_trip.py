@@ -54,7 +54,10 @@ def _check_is_read_back(codec: Codec[T], value: T, text: object) -> None:
             f"the answer is {type_name(type(value))}, and what would be stored of it can't be read back"
             f" ({type(error).__name__}); return what the codec can read, or pass another codec="
         ) from error
-    difference = find_difference(value, restored)
+    whole: Any = getattr(codec, "whole", None)
+    difference = (
+        find_difference(*map(whole, (value, restored))) if whole else find_difference(value, restored)
+    )
     if difference is None:
         return
     way_out = "return what can be read back, or pass a codec= that keeps it"

@@ -13,7 +13,6 @@ from typing import Any, cast
 
 from .._portal.tasks import result_or_exit
 from .answers import Lookup
-from .codecs import TEXT_CHUNKS
 from .computing import run_to_end
 from .flight import Flight
 from .judge import check_verdict
@@ -110,8 +109,9 @@ class Shadowing:
     ) -> None:
         try:
             cached, computed = lookup.value, await compute()
-            if question.codec is TEXT_CHUNKS:
-                cached, computed = "".join(cached), "".join(computed)
+            text: Any = getattr(question.codec, "text", None)
+            if text is not None:
+                cached, computed = text(cached), text(computed)
             verdict = self._settings.compared(cached, computed)
             if isawaitable(verdict):
                 verdict = await self._state.execution.resolve(question.method, verdict)

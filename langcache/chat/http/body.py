@@ -1,0 +1,66 @@
+"""The body of a stream that the provider sends, read by way of the cache."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, Protocol
+
+from .codec import Piece
+from .running import Running
+
+__all__ = ["NotShared", "StreamBody"]
+
+
+class NotShared(Exception):
+    """A call got an error or no answer, which is its own alone."""
+
+    def __init__(self, owner: object) -> None:
+        super().__init__("the reply of a provider is not shared")
+        self.owner = owner
+
+
+class Source(Protocol):
+    """Where a stream comes from."""
+
+    rest: Any
+    """What comes after the last event, if the reader is to read it."""
+
+    error: Exception | None
+    """The error of the HTTP client."""
+
+    async def detach(self) -> None:
+        """Close what is left open."""
+        ...
+
+
+class StreamBody:
+    """Reads a stream of answers that the provider's reply is the source of."""
+
+    def __init__(self, source: Source, run: Running, stream: Any) -> None:
+        self._source = source
+        self._run = run
+        self._stream = stream
+        self._rest: Any = None
+
+    async def read(self) -> bytes:
+        """The next bytes. Raises `StopAsyncIteration` at the end, and what the HTTP client raises."""
+        while self._rest is None:
+            try:
+                piece: Piece = await self._run.next(self._stream)
+                if piece.ends:
+                    self._rest = self._source.rest
+                    with suppress(StopAsyncIteration):  # it is stored by the time that the stream ends
+                        await self._run.next(self._stream)
+            except NotShared:
+                error = self._source.error
+                assert error is not None
+                raise error from error.__cause__
+            if piece.data:
+                return piece.data
+        data: bytes = await anext(self._rest)
+        return data
+
+    async def close(self) -> None:
+        """Stop reading."""
+        await self._run.close(self._stream)
+        await self._source.detach()

@@ -1,0 +1,213 @@
+"""How an exchange is run: on the event loop, or in the thread that called, without suspending."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from functools import cache
+from typing import Any, Protocol, TypeAlias
+
+from ...aside.computing import run_to_end
+
+__all__ = ["Body", "InLoop", "InThread", "Running"]
+
+
+class Body(Protocol):
+    """The bytes of a reply that is coming in."""
+
+    async def read(self) -> bytes:
+        """The next of them. Raises `StopAsyncIteration` at the end."""
+        ...
+
+    async def close(self) -> None:
+        """Stop reading."""
+        ...
+
+
+class InLoop:
+    """For an `AsyncLangCache` and an HTTP client that is async."""
+
+    async def send(self, client: Any, request: Any) -> Any:
+        """Send a request with an HTTP client; redirects and authentication are left to the one around it."""
+        return await client.send(request, stream=True, auth=None, follow_redirects=False)
+
+    async def read(self, response: Any) -> bytes:
+        """The whole content of a reply."""
+        content: bytes = await response.aread()
+        return content
+
+    def chunks(self, response: Any) -> AsyncIterator[bytes]:
+        """The content of a reply as it comes in."""
+        chunks: AsyncIterator[bytes] = response.aiter_bytes()
+        return chunks
+
+    async def close(self, closed: Any) -> None:
+        """Close a reply or a stream of answers."""
+        await closed.aclose()
+
+    async def bypass(self, get_or_set: Any, body: Any, **options: Any) -> Any:
+        """The cache's own, for an answer that is got in another way."""
+        return await get_or_set(body, None, **options)
+
+    async def get_or_set(self, get_or_set: Any, body: Any, fetch: Any, **options: Any) -> Any:
+        """The cache's own, with a coroutine function."""
+        return await get_or_set(body, fetch, **options)
+
+    def get_or_stream(self, get_or_stream: Any, body: Any, source: Any, **options: Any) -> Any:
+        """The cache's own, with an async generator function."""
+        return get_or_stream(body, source, **options)
+
+    async def look_up(self, stream: Any) -> Any:
+        """The lookup of a stream of answers."""
+        return await stream.look_up()
+
+    async def next(self, stream: Any) -> Any:
+        """The next item of a stream of answers. Raises `StopAsyncIteration` at the end."""
+        return await anext(stream)
+
+    def stream_of(self, module: Any, body: Body) -> Any:
+        """The bytes as httpx takes them."""
+        return _types(module)[0](body)
+
+
+class InThread:
+    """For a `LangCache` and an HTTP client that blocks. No coroutine suspends; see `run_to_end`."""
+
+    async def send(self, client: Any, request: Any) -> Any:
+        return client.send(request, stream=True, auth=None, follow_redirects=False)
+
+    async def read(self, response: Any) -> bytes:
+        content: bytes = response.read()
+        return content
+
+    def chunks(self, response: Any) -> AsyncIterator[bytes]:
+        return _Chunks(response.iter_bytes())
+
+    async def close(self, closed: Any) -> None:
+        closed.close()
+
+    async def bypass(self, get_or_set: Any, body: Any, **options: Any) -> Any:
+        return get_or_set(body, None, **options)
+
+    async def get_or_set(
+        self, get_or_set: Any, body: Any, fetch: Callable[[Any], Coroutine[Any, Any, Any]], **options: Any
+    ) -> Any:
+        def make(body: Any) -> Any:
+            return run_to_end(fetch(body))
+
+        return get_or_set(body, make, **options)
+
+    def get_or_stream(
+        self,
+        get_or_stream: Any,
+        body: Any,
+        source: Callable[[Any], AsyncGenerator[Any, None]],
+        **options: Any,
+    ) -> Any:
+        def make(body: Any) -> Iterator[Any]:
+            return _items(source(body))
+
+        return get_or_stream(body, make, **options)
+
+    async def look_up(self, stream: Any) -> Any:
+        return stream.look_up()
+
+    async def next(self, stream: Any) -> Any:
+        return await anext(_Chunks(stream))
+
+    def stream_of(self, module: Any, body: Body) -> Any:
+        return _types(module)[1](body)
+
+
+Running: TypeAlias = InLoop | InThread
+
+
+class _Chunks(AsyncIterator[Any]):
+    """The items of an iterator, without suspending."""
+
+    def __init__(self, items: Iterator[Any]) -> None:
+        self._items = items
+
+    async def __anext__(self) -> Any:
+        for item in self._items:
+            return item
+        raise StopAsyncIteration
+
+
+def _items(source: AsyncGenerator[Any, None]) -> Iterator[Any]:
+    """The items of an async generator that never suspends."""
+    try:
+        while True:
+            try:
+                item = run_to_end(source.__anext__())
+            except StopAsyncIteration:
+                return
+            yield item
+    finally:
+        run_to_end(source.aclose())
+
+
+@cache
+def _types(module: Any) -> tuple[Any, Any]:
+    """The classes of a body for a module, httpx or httpx2, whose clients ask for instances of its own."""
+
+    class AsyncBytes(module.AsyncByteStream):  # type: ignore[misc]
+        def __init__(self, body: Body) -> None:
+            self._body = body
+
+        def __aiter__(self) -> AsyncBytes:
+            return self
+
+        async def __anext__(self) -> bytes:
+            return await self._body.read()
+
+        async def aclose(self) -> None:
+            await self._body.close()
+
+    class Bytes(module.SyncByteStream):  # type: ignore[misc]
+        def __init__(self, body: Body) -> None:
+            self._body = body
+
+        def __iter__(self) -> Bytes:
+            return self
+
+        def __next__(self) -> bytes:
+            try:
+                return run_to_end(self._body.read())
+            except StopAsyncIteration:
+                raise StopIteration from None
+
+        def close(self) -> None:
+            run_to_end(self._body.close())
+
+    return AsyncBytes, Bytes
+
+
+def transport_for(
+    module: Any, name: str, answer: Callable[[Any], Coroutine[Any, Any, Any]], owned: Any
+) -> Any:
+    """The transport of a client of httpx or httpx2.
+
+    Args:
+        module: which of the two.
+        name: ``"AsyncClient"`` or ``"Client"``.
+        answer: gives the reply to a request.
+        owned: a client that is closed together with the transport, or None.
+    """
+
+    class AsyncTransport(module.AsyncBaseTransport):  # type: ignore[misc]
+        async def handle_async_request(self, request: Any) -> Any:
+            return await answer(request)
+
+        async def aclose(self) -> None:
+            if owned is not None:
+                await owned.aclose()
+
+    class BlockingTransport(module.BaseTransport):  # type: ignore[misc]
+        def handle_request(self, request: Any) -> Any:
+            return run_to_end(answer(request))
+
+        def close(self) -> None:
+            if owned is not None:
+                owned.close()
+
+    return AsyncTransport() if name == "AsyncClient" else BlockingTransport()

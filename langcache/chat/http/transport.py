@@ -1,0 +1,83 @@
+"""The transport under an SDK: what is understood is answered from a cache, all else is sent on as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
+
+from ...aside.key import Key
+from ...aside.scope import AttributeValue
+from ..keys import request_key
+from ..messages import Text, Turns
+from .asked import Asked, asked_of, directive_of
+from .codec import ReplyCodec
+from .ends import Ends
+from .exchange import Exchange
+
+__all__ = ["Attributes", "Settings", "Transport", "When"]
+
+Attributes: TypeAlias = (
+    "Mapping[str, AttributeValue] | Callable[[Mapping[str, Any]], Mapping[str, AttributeValue]]"
+)
+When: TypeAlias = Callable[[Mapping[str, Any]], Any]
+
+
+class Settings(NamedTuple):
+    """What `langcache.http.cached_http` is given."""
+
+    when: When | None
+    text: Text | None
+    attributes: Attributes | None
+    turns: Turns
+    attribute: str
+    options: Mapping[str, Any]
+
+
+class Transport:
+    """Answers requests from a cache, or sends them by an HTTP client.
+
+    Args:
+        ends: the cache and the HTTP client.
+        settings: what is looked up, and how.
+    """
+
+    def __init__(self, ends: Ends, settings: Settings) -> None:
+        self._ends = ends
+        self._settings = settings
+
+    async def answer(self, request: Any) -> Any:
+        """The reply to a request. Raises what the HTTP client raises, and `ValueError` for a wrong header."""
+        request, directive = directive_of(self._ends.module, request)
+        asked = asked_of(self._ends.module, request)
+        if asked is None:
+            return await self._ends.run.send(self._ends.client, request)
+        key = self._key(asked)
+        options: dict[str, Any] = {**self._settings.options, **directive}
+        attributes = self._settings.attributes
+        codec = ReplyCodec(asked.api, streamed=asked.is_streamed)
+        options["key"] = partial(_given, key)
+        options["codec"] = codec
+        options["attributes"] = attributes(asked.body) if callable(attributes) else attributes
+        options["store_if"] = codec.store_if(options.get("store_if"))
+        exchange = Exchange(self._ends, request, asked, options)
+        if key.text is None or options.get("bypass"):
+            return await exchange.bypassed()
+        return await (exchange.streamed() if asked.is_streamed else exchange.plain())
+
+    def _key(self, asked: Asked) -> Key:
+        settings = self._settings
+        if settings.when is not None and not settings.when(asked.body):
+            return Key(None, reason="when")
+        return request_key(
+            asked.body,
+            api=asked.api,
+            place=asked.place,
+            turns=settings.turns,
+            text=settings.text,
+            attribute=settings.attribute,
+        )
+
+
+def _given(key: Key, body: object) -> Key:
+    return key

@@ -1,0 +1,127 @@
+"""What the formats of replies have in common."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol, TypeAlias, cast
+
+__all__ = [
+    "Collector",
+    "Json",
+    "ReplyFormat",
+    "Tokens",
+    "as_dict",
+    "as_list",
+    "count",
+    "event",
+    "is_empty",
+    "new_id",
+    "zeroed",
+]
+
+Json: TypeAlias = dict[str, Any]
+"""A JSON object."""
+
+
+class Tokens(NamedTuple):
+    """The tokens that a reply cost: those that were read from a prompt cache are not among the input, and
+    those of thoughts are among the output. None: the reply does not say."""
+
+    input: int | None
+    output: int | None
+
+
+class Collector(Protocol):
+    """Makes the reply of the events of a stream."""
+
+    def add(self, data: str) -> bool:
+        """Take the data of the next event. Returns whether it is the last one of a complete reply.
+
+        Raises nothing for data that is not understood: the reply is then None.
+        """
+        ...
+
+    def reply(self) -> Json | None:
+        """The reply, as if it had not been streamed; None if it is not complete, or was not understood."""
+        ...
+
+
+class ReplyFormat(Protocol):
+    """How the replies of one API are read and given again."""
+
+    def kept(self, reply: Json) -> Json | None:
+        """What is stored of a reply, which has its own usage; None if it must not be stored.
+
+        Stored are complete answers in text alone: no call of a tool, no refusal, nothing that was cut off or
+        filtered, nothing empty. Thoughts are left out, and so is what repeats the request.
+        """
+        ...
+
+    def tokens(self, reply: Json) -> Tokens:
+        """What a reply, or what is kept of it, cost."""
+        ...
+
+    def text(self, reply: Json) -> str:
+        """The text of what is kept."""
+        ...
+
+    def replayed(self, kept: Json, body: Mapping[str, Any], now: int) -> Json:
+        """The reply to give to a request: with new ids, and a usage of zero.
+
+        Args:
+            kept: what is stored.
+            body: the request.
+            now: seconds since 1970.
+        """
+        ...
+
+    def events(self, reply: Json, body: Mapping[str, Any]) -> Iterator[bytes]:
+        """A reply that `replayed` returned, as server-sent events."""
+        ...
+
+    def collector(self) -> Collector:
+        """A collector for one stream."""
+        ...
+
+
+def as_dict(value: object) -> Json:
+    """A value that should be an object; an empty one if it is none."""
+    return cast("Json", value) if isinstance(value, dict) else {}
+
+
+def as_list(value: object) -> list[Any]:
+    """A value that should be a list; an empty one if it is none."""
+    return cast("list[object]", value) if isinstance(value, list) else []
+
+
+def is_empty(values: Iterable[object]) -> bool:
+    """Whether all of them are nothing: null, false, or a text, list or object without content."""
+    return not any(value is not None and value is not False and value not in ("", [], {}) for value in values)
+
+
+def count(counted: Mapping[str, Any], name: str) -> int | None:
+    """A number of tokens; None if it is not given."""
+    value = counted.get(name)
+    return value if type(value) is int and value >= 0 else None
+
+
+def zeroed(value: Any) -> Any:
+    """The same with every number 0, at every depth."""
+    if isinstance(value, dict):
+        return {name: zeroed(item) for name, item in cast("Json", value).items()}
+    if isinstance(value, list):
+        return [zeroed(item) for item in cast("list[object]", value)]
+    return 0 if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def new_id(prefix: str) -> str:
+    """An id that no other reply has."""
+    return prefix + uuid.uuid4().hex
+
+
+def event(data: object, name: str | None = None, end: str = "\n") -> bytes:
+    """A server-sent event."""
+    head = "" if name is None else f"event: {name}{end}"
+    return f"{head}data: {json.dumps(data, separators=(',', ':'))}{end}{end}".encode()

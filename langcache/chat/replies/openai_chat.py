@@ -1,0 +1,131 @@
+"""Replies of OpenAI's chat completions, and of all who offer the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .format import Json, Tokens, as_dict, as_list, count, event, is_empty, new_id, zeroed
+from .reading import object_of
+
+__all__ = ["OpenAIChat"]
+
+_MESSAGE = ("role", "content", "refusal", "annotations")
+"""What is kept of a message."""
+
+_THOUGHTS = ("reasoning", "reasoning_content", "reasoning_details")
+"""What some call the thoughts, in messages and in chunks."""
+
+_USAGE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+
+
+class OpenAIChat:
+    """A `ReplyFormat`."""
+
+    def kept(self, reply: Json) -> Json | None:
+        choices = as_list(reply.get("choices"))
+        choice = as_dict(choices[0]) if len(choices) == 1 else {}
+        message = as_dict(choice.get("message"))
+        content = message.get("content")
+        others = (
+            value
+            for name, value in message.items()
+            if name not in ("role", "content") and name not in _THOUGHTS
+        )
+        if (
+            choice.get("finish_reason") != "stop"
+            or not isinstance(content, str)
+            or not content.strip()
+            or not is_empty(others)
+            or not is_empty([choice.get("logprobs")])
+        ):
+            return None
+        kept = {**choice, "message": {name: message[name] for name in _MESSAGE if name in message}}
+        return {**{name: value for name, value in reply.items() if name != "metadata"}, "choices": [kept]}
+
+    def tokens(self, reply: Json) -> Tokens:
+        usage = as_dict(reply.get("usage"))
+        given, cached = (
+            count(usage, "prompt_tokens"),
+            count(as_dict(usage.get("prompt_tokens_details")), "cached_tokens"),
+        )
+        return Tokens(
+            None if given is None else max(given - (cached or 0), 0), count(usage, "completion_tokens")
+        )
+
+    def text(self, reply: Json) -> str:
+        return str(reply["choices"][0]["message"]["content"])
+
+    def replayed(self, kept: Json, body: Mapping[str, Any], now: int) -> Json:
+        usage = zeroed(as_dict(kept.get("usage"))) or dict(_USAGE)
+        return {**kept, "id": new_id("chatcmpl-"), "created": now, "usage": usage}
+
+    def events(self, reply: Json, body: Mapping[str, Any]) -> Iterator[bytes]:
+        choice = reply["choices"][0]
+        message = choice["message"]
+        wants_usage = as_dict(body.get("stream_options")).get("include_usage") is True
+        names = ("id", "created", "model", "service_tier", "system_fingerprint")
+        common: Json = {name: reply[name] for name in names if name in reply}
+        common["object"] = "chat.completion.chunk"
+        if wants_usage:
+            common["usage"] = None
+
+        def chunk(delta: Json, reason: str | None = None) -> bytes:
+            part = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+            return event({**common, "choices": [part]})
+
+        yield chunk({"role": message.get("role", "assistant"), "content": ""})
+        yield chunk({"content": message["content"]})
+        yield chunk({}, "stop")
+        if wants_usage:
+            yield event({**common, "choices": [], "usage": reply["usage"]})
+        yield b"data: [DONE]\n\n"
+
+    def collector(self) -> _Chunks:
+        return _Chunks()
+
+
+class _Chunks:
+    """Collects chunks of a chat completion."""
+
+    def __init__(self) -> None:
+        self._reply: Json = {"object": "chat.completion", "usage": None}
+        self._message: Json = {"role": "assistant", "content": "", "refusal": None}
+        self._content: list[str] = []
+        self._reason: object = None
+        self._is_understood = True
+        self._is_done = False
+
+    def add(self, data: str) -> bool:
+        if data.startswith("[DONE]"):
+            self._is_done = True
+            return True
+        chunk = object_of(data)
+        choices = as_list(chunk.get("choices"))
+        if "choices" not in chunk or len(choices) > 1:
+            self._is_understood = False
+            return False
+        for name in ("id", "created", "model", "service_tier", "system_fingerprint"):
+            if chunk.get(name):  # some send an empty chunk first
+                self._reply[name] = chunk[name]
+        if isinstance(chunk.get("usage"), dict):
+            self._reply["usage"] = chunk["usage"]
+        for choice in map(as_dict, choices):
+            self._is_understood &= choice.get("index", 0) == 0 and is_empty([choice.get("logprobs")])
+            self._reason = choice.get("finish_reason") or self._reason
+            for name, value in as_dict(choice.get("delta")).items():
+                if name == "content" and isinstance(value, str):
+                    self._content.append(value)
+                elif not is_empty([value]):
+                    self._message[name] = value  # and if it is unknown, the reply is not kept
+        return False
+
+    def reply(self) -> Json | None:
+        if not (self._is_understood and self._is_done):
+            return None
+        message = {**self._message, "content": "".join(self._content)}
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self._reason}
+        reply = {**self._reply, "choices": [choice]}
+        if reply["usage"] is None:
+            del reply["usage"]  # it was not asked for: unknown, and not 0
+        return reply

@@ -1,0 +1,66 @@
+"""A fake provider, a cache with the attributes that adapters need, and SDKs that ask the one through the other."""
+
+from __future__ import annotations
+
+import pytest
+
+from langcache import AsyncLangCache, LangCache
+from langcache.aside import AsideConfig
+
+from .provider import Provider
+
+PATIENT = AsideConfig(lookup_timeout=60)
+"""For what must succeed, however busy the machine is."""
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        item.add_marker(pytest.mark.langcache(attributes=("fingerprint", "user", "function")))
+
+
+@pytest.fixture
+def provider():
+    with Provider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def connection(langcache_server):
+    return {
+        "server_url": langcache_server.url,
+        "api_key": langcache_server.api_key,
+        "cache_id": langcache_server.cache_id,
+    }
+
+
+@pytest.fixture
+async def cache(connection):
+    async with AsyncLangCache(**connection, aside=PATIENT) as client:
+        yield client
+
+
+@pytest.fixture
+def blocking_cache(connection):
+    with LangCache(**connection, aside=PATIENT) as client:
+        yield client
+
+
+@pytest.fixture(params=[AsyncLangCache, LangCache], ids=["async", "blocking"])
+async def either(request, connection):
+    """A cache of either client."""
+    client = request.param(**connection, aside=PATIENT)
+    yield client
+    if isinstance(client, LangCache):
+        client.close()
+    else:
+        await client.aclose()
+
+
+@pytest.fixture
+async def sdks(provider):
+    """Makes the official SDKs, with a cache and without one."""
+    from .sdks import Sdks
+
+    made = Sdks(provider)
+    yield made
+    await made.close()

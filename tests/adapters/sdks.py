@@ -1,0 +1,227 @@
+"""The official SDKs, async and blocking, asked in one way: what each test asks of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from inspect import isawaitable
+from typing import Any, ClassVar, NamedTuple
+
+import anthropic
+import httpx2
+import openai
+from google import genai
+
+from langcache import AsyncLangCache, LangCache
+from langcache.http import cached_http
+
+from .provider import Provider
+
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+
+
+class Said(NamedTuple):
+    """What an answer says, in whichever API."""
+
+    text: str
+    id: str | None
+    tokens: int
+    """All that its usage counts; of a stream that has no usage, 0."""
+
+
+async def settled(value: Any) -> Any:
+    """The value of what an async SDK or a blocking one returns."""
+    return await value if isawaitable(value) else value
+
+
+async def items(stream: Any) -> AsyncIterator[Any]:
+    """The items of a stream, async or not."""
+    stream = await settled(stream)
+    if hasattr(stream, "__aiter__"):
+        async for item in stream:
+            yield item
+    else:
+        for item in stream:
+            yield item
+
+
+class Chat:
+    """Chat completions."""
+
+    api = "openai.chat"
+    tools: ClassVar = {"tools": [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}]}
+    other_model: ClassVar = {"model": "other"}
+    image: ClassVar = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
+
+    def __init__(self, provider: Provider, http: Any, *, is_async: bool, **settings: Any) -> None:
+        kind = openai.AsyncOpenAI if is_async else openai.OpenAI
+        self.sdk: Any = kind(
+            **{"base_url": provider.openai, "api_key": "k", "max_retries": 0, "http_client": http, **settings}
+        )
+
+    def body(self, question: str, parts: list[Any], body: dict[str, Any]) -> dict[str, Any]:
+        content: Any = [*parts, {"type": "text", "text": question}] if parts else question
+        return {"model": "m", "messages": [{"role": "user", "content": content}], **body}
+
+    async def ask(self, question: str, parts: Any = (), **body: Any) -> Said:
+        answer = await settled(self.sdk.chat.completions.create(**self.body(question, parts, body)))
+        usage = answer.usage.total_tokens
+        return Said(answer.choices[0].message.content or "", answer.id, usage)
+
+    def open(self, question: str, parts: Any = (), **body: Any) -> Any:
+        """A stream of chunks."""
+        body = {"stream_options": {"include_usage": True}, "stream": True, **body}
+        return self.sdk.chat.completions.create(**self.body(question, parts, body))
+
+    async def stream(self, question: str, parts: Any = (), **body: Any) -> Said:
+        text, id_, tokens = "", None, 0
+        async for chunk in items(self.open(question, parts, **body)):
+            id_ = chunk.id
+            text += (chunk.choices[0].delta.content or "") if chunk.choices else ""
+            tokens += chunk.usage.total_tokens if chunk.usage else 0
+        return Said(text, id_, tokens)
+
+
+class Responses(Chat):
+    """The Responses API."""
+
+    api = "openai.responses"
+    tools: ClassVar = {"tools": [{"type": "function", "name": "weather", "parameters": SCHEMA, "strict": False}]}
+    image: ClassVar = [{"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "auto"}]
+
+    def body(self, question: str, parts: list[Any], body: dict[str, Any]) -> dict[str, Any]:
+        given: Any = question
+        if parts:
+            given = [{"role": "user", "content": [*parts, {"type": "input_text", "text": question}]}]
+        return {"model": "m", "input": given, "store": False, **body}
+
+    async def ask(self, question: str, parts: Any = (), **body: Any) -> Said:
+        answer = await settled(self.sdk.responses.create(**self.body(question, parts, body)))
+        return Said(answer.output_text, answer.id, answer.usage.total_tokens)
+
+    def open(self, question: str, parts: Any = (), **body: Any) -> Any:
+        return self.sdk.responses.create(**self.body(question, parts, {"stream": True, **body}))
+
+    async def stream(self, question: str, parts: Any = (), **body: Any) -> Said:
+        text, id_, tokens = "", None, 0
+        async for event in items(self.open(question, parts, **body)):
+            text += event.delta if event.type == "response.output_text.delta" else ""
+            if event.type in ("response.completed", "response.incomplete"):
+                id_, tokens = event.response.id, event.response.usage.total_tokens
+        return Said(text, id_, tokens)
+
+
+class Messages(Chat):
+    """Anthropic's messages."""
+
+    api = "anthropic.messages"
+    tools: ClassVar = {"tools": [{"name": "weather", "input_schema": SCHEMA}]}
+    image: ClassVar = [
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
+    ]
+
+    def __init__(self, provider: Provider, http: Any, *, is_async: bool, **settings: Any) -> None:
+        kind = anthropic.AsyncAnthropic if is_async else anthropic.Anthropic
+        self.sdk = kind(
+            **{"base_url": provider.url, "api_key": "k", "max_retries": 0, "http_client": http, **settings}
+        )
+
+    def body(self, question: str, parts: list[Any], body: dict[str, Any]) -> dict[str, Any]:
+        return {"max_tokens": 99, **super().body(question, parts, body)}
+
+    async def ask(self, question: str, parts: Any = (), **body: Any) -> Said:
+        answer = await settled(self.sdk.messages.create(**self.body(question, parts, body)))
+        text = "".join(block.text for block in answer.content if block.type == "text")
+        return Said(text, answer.id, answer.usage.input_tokens + answer.usage.output_tokens)
+
+    def open(self, question: str, parts: Any = (), **body: Any) -> Any:
+        return self.sdk.messages.create(**self.body(question, parts, {"stream": True, **body}))
+
+    async def stream(self, question: str, parts: Any = (), **body: Any) -> Said:
+        text, id_, tokens = "", None, 0
+        async for event in items(self.open(question, parts, **body)):
+            if event.type == "message_start":
+                id_, tokens = event.message.id, event.message.usage.input_tokens
+            elif event.type == "content_block_delta" and event.delta.type == "text_delta":
+                text += event.delta.text
+            elif event.type == "message_delta":
+                tokens += event.usage.output_tokens
+        return Said(text, id_, tokens)
+
+
+class Gemini(Chat):
+    """google-genai."""
+
+    api = "gemini"
+    tools: ClassVar = {
+        "config": {"tools": [{"function_declarations": [{"name": "weather", "parameters": SCHEMA}]}]}
+    }
+    image: ClassVar = [{"inline_data": {"mime_type": "image/png", "data": b"\0\0\0"}}]
+
+    def __init__(self, provider: Provider, http: Any, *, is_async: bool, **settings: Any) -> None:
+        if http is not None:
+            settings["httpx_async_client" if is_async else "httpx_client"] = http
+        base_url = settings.pop("base_url", provider.url)
+        settings.pop("max_retries", None)
+        self.whole = genai.Client(api_key="k", http_options={"base_url": base_url, **settings})
+        self.sdk = self.whole.aio if is_async else self.whole
+
+    def body(self, question: str, parts: list[Any], body: dict[str, Any]) -> dict[str, Any]:
+        contents: Any = [{"role": "user", "parts": [*parts, {"text": question}]}]
+        return {"model": "m", "contents": contents, **body}
+
+    async def ask(self, question: str, parts: Any = (), **body: Any) -> Said:
+        answer = await settled(self.sdk.models.generate_content(**self.body(question, parts, body)))
+        return Said(answer.text or "", answer.response_id, answer.usage_metadata.total_token_count)
+
+    def open(self, question: str, parts: Any = (), **body: Any) -> Any:
+        return self.sdk.models.generate_content_stream(**self.body(question, parts, body))
+
+    async def stream(self, question: str, parts: Any = (), **body: Any) -> Said:
+        text, id_, tokens = "", None, 0
+        async for chunk in items(self.open(question, parts, **body)):
+            text += chunk.text or ""
+            id_, tokens = chunk.response_id, chunk.usage_metadata.total_token_count
+        return Said(text, id_, tokens)
+
+
+SDKS = [Chat, Responses, Messages, Gemini]
+
+
+class Sdks:
+    """Makes SDKs, and closes all of them."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+        self._open: list[Any] = []
+
+    def direct(self, kind: type[Chat], cache: AsyncLangCache | LangCache, **settings: Any) -> Chat:
+        """An SDK without a cache, async or blocking as the cache is."""
+        # By the same package: google-genai would take aiohttp.
+        http = httpx2.AsyncClient() if isinstance(cache, AsyncLangCache) else httpx2.Client()
+        self._open.append(http)
+        return self._made(kind, cache, http, settings)
+
+    def cached(
+        self, kind: type[Chat], cache: AsyncLangCache | LangCache, sdk: Any = None, **options: Any
+    ) -> Chat:
+        """An SDK that asks through the cache.
+
+        Args:
+            kind: which of `SDKS`.
+            cache: the cache.
+            sdk: settings of the SDK.
+            **options: those of `cached_http`.
+        """
+        http = cached_http(cache, **options)
+        self._open.append(http)
+        return self._made(kind, cache, http, sdk or {})
+
+    def _made(self, kind: type[Chat], cache: object, http: Any, settings: dict[str, Any]) -> Chat:
+        made = kind(self._provider, http, is_async=isinstance(cache, AsyncLangCache), **settings)
+        self._open.append(made.sdk)
+        return made
+
+    async def close(self) -> None:
+        """Close them."""
+        for each in self._open:
+            await settled((getattr(each, "aclose", None) or each.close)())
