@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .blocking_streams import BlockingAnswerStream
     from .codecs import Codec, JsonCodec, TextCodec
     from .judge import Ask, Judge, Score
+    from .key import Key
     from .options import Accept, AsideConfig, CallOptions, Options, StoreIf
     from .scope import AttributeValue, encode_attributes, restore_attributes
     from .shadow import Compare, Shadow
@@ -41,6 +42,7 @@ __all__ = [
     "Compare",
     "JsonCodec",
     "Judge",
+    "Key",
     "Lookup",
     "Options",
     "Score",
@@ -73,6 +75,7 @@ _MODULE_OF = {
     "Compare": "shadow",
     "JsonCodec": "codecs",
     "Judge": "judge",
+    "Key": "key",
     "Lookup": "answers",
     "Options": "options",
     "Score": "judge",

@@ -12,6 +12,7 @@ from .blocking_streams import BlockingAnswerStream
 from .codecs import TEXT, TEXT_CHUNKS, Codec
 from .computing import chunk_source, compute_blocking, run_to_end
 from .core import Aside
+from .key import Key
 from .options import CallOptions
 from .question import Question
 from .scope import AttributeSource, AttributeValue, Scope
@@ -46,7 +47,7 @@ class BlockingAsideMethods:
         prompt: Q,
         make: Callable[[Q], T],
         *,
-        key: Callable[[Q], str | None] | None = None,
+        key: Callable[[Q], str | Key | None] | None = None,
         codec: Codec[T] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
         **options: Unpack[CallOptions],
@@ -57,7 +58,7 @@ class BlockingAsideMethods:
         prompt: Q,
         make: T,
         *,
-        key: Callable[[Q], str | None] | None = None,
+        key: Callable[[Q], str | Key | None] | None = None,
         codec: Codec[T] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
         **options: Unpack[CallOptions],
@@ -67,7 +68,7 @@ class BlockingAsideMethods:
         prompt: Any,
         make: Any,
         *,
-        key: Callable[[Any], str | None] | None = None,
+        key: Callable[[Any], str | Key | None] | None = None,
         codec: Codec[Any] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
         **options: Unpack[CallOptions],
@@ -90,7 +91,7 @@ class BlockingAsideMethods:
         prompt: Q,
         make: Callable[[Q], Iterable[C]] | Iterable[C],
         *,
-        key: Callable[[Q], str | None] | None = None,
+        key: Callable[[Q], str | Key | None] | None = None,
         codec: Codec[list[C]] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
         **options: Unpack[CallOptions],
@@ -121,7 +122,7 @@ class BlockingAsideMethods:
         *,
         ignore: Literal["self"] | tuple[Literal["self"]],
         prompt: str | None = None,
-        key: Callable[..., str | None] | None = None,
+        key: Callable[..., str | Key | None] | None = None,
         attributes: AttributeSource | None = None,
         codec: Codec[Any] | None = None,
         **options: Unpack[CallOptions],
@@ -134,7 +135,7 @@ class BlockingAsideMethods:
         *,
         ignore: Literal["cls"] | tuple[Literal["cls"]],
         prompt: str | None = None,
-        key: Callable[..., str | None] | None = None,
+        key: Callable[..., str | Key | None] | None = None,
         attributes: AttributeSource | None = None,
         codec: Codec[Any] | None = None,
         **options: Unpack[CallOptions],
@@ -146,7 +147,7 @@ class BlockingAsideMethods:
         /,
         *,
         prompt: str | None = None,
-        key: Callable[..., str | None] | None = None,
+        key: Callable[..., str | Key | None] | None = None,
         attributes: AttributeSource | None = None,
         ignore: Iterable[str] = (),
         codec: Codec[Any] | None = None,
@@ -158,7 +159,7 @@ class BlockingAsideMethods:
         /,
         *,
         prompt: str | None = None,
-        key: Callable[..., str | None] | None = None,
+        key: Callable[..., str | Key | None] | None = None,
         attributes: AttributeSource | None = None,
         ignore: Iterable[str] = (),
         codec: Codec[Any] | None = None,
