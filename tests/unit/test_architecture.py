@@ -25,6 +25,7 @@ FROM_THE_TOP = [
     "sync",
     "client",
     "many",
+    "chat",
     "aside",
     "matching",
     "_portal",
