@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -41,7 +41,7 @@ class Key(msgspec.Struct, frozen=True):
     ``"no question"``."""
 
     def __post_init__(self) -> None:
-        fields: tuple[object, object, object] = (self.text, self.attributes, self.reason)
+        fields: tuple[Any, Any, Any] = (self.text, self.attributes, self.reason)
         text, attributes, reason = fields
         if text is not None and not isinstance(text, str):
             raise TypeError(

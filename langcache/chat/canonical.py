@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 from ..aside.differences import has_fields, state_of
@@ -56,17 +56,19 @@ def canonical(value: object) -> bytes:
 
 def _check(value: object) -> None:
     """Check what the encoder does not: that keys are texts, and how large a value is when written out."""
-    ahead: list[tuple[Any, int]] = [(value, 0)]
+    ahead: list[tuple[object, int]] = [(value, 0)]
     left = _MOST
     while ahead:
         part, depth = ahead.pop()
+        inside: Collection[object]
         if isinstance(part, dict):
-            for key in part:
+            fields = cast("dict[object, object]", part)
+            for key in fields:
                 if not isinstance(key, str):  # the encoder takes 1 and "1" for the same key
                     raise NotJsonError(f"has a key that is {type(key).__name__} instead of str")
-            inside: Any = part.values()
+            inside = fields.values()
         elif isinstance(part, list | tuple):
-            inside = part
+            inside = cast("list[object]", part)
         else:
             continue
         left -= 1
@@ -95,9 +97,9 @@ def fields_of(value: object) -> dict[str, Any] | None:
 
 def _default(value: object) -> Any:
     kind = type(value)
-    inside: Any
+    given: Any = value
     if isinstance(value, Mapping):
-        inside = dict(cast("Mapping[Any, Any]", value))
+        inside = dict(given)
     elif isinstance(value, enum.Enum):
         return {f"<{_name(kind)}>": value.name}
     elif (fields := fields_of(value)) is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from ..aside.key import Key
 from ..limits import check_text
@@ -32,22 +32,19 @@ class ChatKey:
         self._text = text
         self._settings = _parameters_fingerprint("chat_key", settings)  # once, since tools may be large
 
-    def __call__(self, messages: Any) -> Key:
+    def __call__(self, messages: object) -> Key:
         """The key of these messages. Raises `TypeError` if they are no list of messages and no text."""
         return self.with_parameters(messages, {})
 
-    def with_parameters(self, messages: Any, parameters: Mapping[str, Any]) -> Key:
+    def with_parameters(self, messages: object, parameters: Mapping[str, Any]) -> Key:
         """The key of these messages to a function that has other parameters, all of which count.
 
         Raises `TypeError` for a parameter of a type that has no fingerprint.
         """
-        if isinstance(messages, str):
-            messages = [{"role": "user", "content": messages}]
+        given: Any = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
         if not isinstance(messages, Sequence) or isinstance(messages, bytes | bytearray | memoryview):
-            raise TypeError(
-                f"messages: must be a list of messages, or the text of one, but is {type(messages).__name__}"
-            )
-        given = cast("Sequence[Any]", messages)
+            kind = type(given).__name__
+            raise TypeError(f"messages: must be a list of messages, or the text of one, but is {kind}")
         try:
             asked = read_messages(given, self._turns, self._text)
             others = _parameters_fingerprint("cached", parameters) if parameters else None
@@ -131,9 +128,8 @@ def request_key(
     _check_rules(turns, text, attribute)
     if api not in _APIS:
         raise ValueError(f"api: must be one of {', '.join(_APIS)}, but is {api!r}")
-    given: object = body
-    if not isinstance(given, Mapping):
-        raise TypeError(f"body: must be the JSON of a request, as a mapping, but is {type(given).__name__}")
+    if not isinstance(body, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"body: must be the JSON of a request, as a mapping, but is {type(body).__name__}")
     if not check_text("place", place) and api == "gemini" and body.get("model") is None:
         raise ValueError("place: must be given for Gemini, whose requests have their model in the path")
     try:

@@ -84,10 +84,11 @@ def read_messages(messages: Sequence[Any], turns: Turns, text: Text | None) -> C
     if any(_has_audio(message) for message in normal):
         raise NotAskedError("audio")
     parts: Any = normal[-1].get("content")
-    for index in reversed(range(len(parts))) if isinstance(parts, list) else ():
-        part = parts[index]
-        if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str):
-            before, asked, after = _split(part.pop("text"), text)
+    for index in reversed(range(len(as_list(parts)))):
+        part = as_mapping(parts[index])
+        if part.get("type") == "text" and isinstance(part.get("text"), str):
+            before, asked, after = _split(part["text"], text)
+            parts[index] = without(part, frozenset({"text"}))
             return Conversation(asked, [len(normal) - 1, index, before, after], normal)
     raise NotAskedError("no text")
 
@@ -96,9 +97,20 @@ def content_parts(content: object) -> Any:
     """The content of a message as a list of parts; as it is, if it is none that is known."""
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
-    if isinstance(content, list | tuple):
-        return [_part(part) for part in cast("Sequence[Any]", content)]
-    return content
+    given: Any = content
+    return [_part(part) for part in given] if isinstance(content, list | tuple) else given
+
+
+def as_list(value: object) -> Sequence[Any]:
+    """A list or a tuple as it is; for anything else an empty one."""
+    given: Any = value
+    return given if isinstance(value, list | tuple) else ()
+
+
+def as_mapping(value: object) -> Mapping[str, Any]:
+    """A mapping as it is; for anything else an empty one."""
+    given: Any = value
+    return given if isinstance(value, Mapping) else {}
 
 
 def without(fields: Mapping[str, Any], left_out: frozenset[str]) -> dict[str, Any]:
@@ -168,9 +180,8 @@ def _part(part: Any) -> Any:
     return fields
 
 
-def _parts(message: Mapping[str, Any]) -> list[dict[str, Any]]:
-    content: Any = message.get("content")
-    return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+def _parts(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [as_mapping(part) for part in as_list(message.get("content"))]
 
 
 def _check_single_turn(messages: list[dict[str, Any]]) -> None:
@@ -199,11 +210,9 @@ def _has_audio(message: Mapping[str, Any]) -> bool:
         if part.get("type") in _AUDIO_TYPES:
             return True
         for name in ("inlineData", "inline_data", "fileData", "file_data"):
-            data = part.get(name)
-            if isinstance(data, Mapping):
-                kind: Any = data.get("mimeType", data.get("mime_type"))
-                if isinstance(kind, str) and kind.startswith("audio/"):
-                    return True
+            data = as_mapping(part.get(name))
+            if str(data.get("mimeType", data.get("mime_type"))).startswith("audio/"):
+                return True
     return False
 
 
@@ -212,7 +221,7 @@ def _split(question: str, text: Text | None) -> tuple[str, str, str]:
     if text is None:
         before, asked, after = "", question, ""
     else:
-        chosen: object = text(question)
+        chosen: Any = text(question)
         if chosen is None:
             raise NotAskedError("no text")
         if not isinstance(chosen, str):

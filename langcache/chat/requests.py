@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-from .messages import LEFT_OUT, NotAskedError, content_parts, without
+from .messages import LEFT_OUT, NotAskedError, as_list, as_mapping, content_parts, without
 
 __all__ = ["Api", "Request", "read_request", "tools_without_marks"]
 
@@ -38,9 +38,9 @@ def read_request(api: Api, body: Mapping[str, Any]) -> Request:
     messages: Any = body.get(reader.messages)
     if isinstance(messages, str) and api == "openai.responses":
         messages = [{"role": "user", "content": messages}]
-    if not isinstance(messages, list | tuple):
+    if not as_list(messages):
         raise NotAskedError("unknown request")
-    given = cast("Sequence[Any]", messages)
+    given: Sequence[Any] = messages
     _check_tools(body.get("tools"))
     reader.check(body)
     settings = without(body, reader.left_out)
@@ -60,26 +60,19 @@ def read_request(api: Api, body: Mapping[str, Any]) -> Request:
 
 def tools_without_marks(tools: Any) -> Any:
     """Tools without the marks for the provider's own cache."""
-    if not isinstance(tools, list | tuple):
-        return tools
-    return [
-        without(cast("Mapping[str, Any]", tool), LEFT_OUT) if isinstance(tool, Mapping) else tool
-        for tool in cast("Sequence[Any]", tools)
-    ]
+    return [without(as_mapping(tool), LEFT_OUT) or tool for tool in tools] if as_list(tools) else tools
 
 
 def _check_tools(tools: Any) -> None:
-    for tool in cast("Sequence[Any]", tools) if isinstance(tools, list | tuple) else ():
-        if not isinstance(tool, Mapping):
-            continue
-        fields = cast("Mapping[str, Any]", tool)
-        kind, environment = str(fields.get("type")), fields.get("environment")
+    for tool in as_list(tools):
+        fields = as_mapping(tool)
+        kind, environment = str(fields.get("type")), as_mapping(fields.get("environment"))
         if kind.startswith("mcp"):
             raise NotAskedError("mcp")
         if (
             kind.startswith(("code_interpreter", "code_execution"))
             or any(fields.get(name) is not None for name in ("container", "codeExecution", "code_execution"))
-            or (isinstance(environment, Mapping) and str(environment.get("type")).startswith("container"))
+            or str(environment.get("type")).startswith("container")
         ):
             raise NotAskedError("container")
 
@@ -95,7 +88,7 @@ def _check_chat(body: Mapping[str, Any]) -> None:
 def _check_responses(body: Mapping[str, Any]) -> None:
     kept = any(body.get(name) is not None for name in ("previous_response_id", "conversation", "prompt"))
     # Unless told not to, the API keeps each answer, and later requests go on from it by its id.
-    if kept or body.get("store") is not False or any(map(_is_reference, body["input"])):
+    if kept or body.get("store") is not False or any(map(_is_reference, as_list(body["input"]))):
         raise NotAskedError("kept by provider")
     if body.get("background"):
         raise NotAskedError("background")
@@ -113,9 +106,7 @@ def _check_anthropic(body: Mapping[str, Any]) -> None:
 
 
 def _check_gemini(body: Mapping[str, Any]) -> None:
-    settings = [body.get(name) for name in ("generationConfig", "generation_config")]
-    for each in settings:
-        config = cast("Mapping[str, Any]", each) if isinstance(each, Mapping) else {}
+    for config in (as_mapping(body.get(name)) for name in ("generationConfig", "generation_config")):
         for name in ("candidateCount", "candidate_count"):
             _check_count(config.get(name))
         if any(config.get(name) for name in ("responseLogprobs", "response_logprobs", "logprobs")):
@@ -133,19 +124,17 @@ def _check_count(answers: object) -> None:
 
 def _has(names: Any, part: str) -> bool:
     """Whether one of the names has this part, in any case."""
-    given = cast("Sequence[Any]", names) if isinstance(names, list | tuple) else ()
-    return any(part in str(name).lower() for name in given)
+    return any(part in str(name).lower() for name in as_list(names))
 
 
 def _is_reference(item: Any) -> bool:
-    return isinstance(item, Mapping) and cast("Mapping[str, Any]", item).get("type") == "item_reference"
+    return as_mapping(item).get("type") == "item_reference"
 
 
 def _by_user(content: Any) -> Any:
     """A content of Gemini's, whose role is the user's if it has none."""
-    if isinstance(content, Mapping) and content.get("role") is None:
-        return {**cast("Mapping[str, Any]", content), "role": "user"}
-    return content
+    fields = as_mapping(content)
+    return {**fields, "role": "user"} if fields and fields.get("role") is None else content
 
 
 _OF_OPENAI = LEFT_OUT | {
