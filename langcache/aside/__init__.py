@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .scope import AttributeValue, encode_attributes, restore_attributes
     from .shadow import Compare, Shadow
     from .stats import Stats
+    from .steps import AsyncLookup, BlockingLookup
     from .streams import AnswerStream
     from .typed import CachedBlockingFunction, CachedFunction, CachedStream
 
@@ -30,9 +31,11 @@ __all__ = [
     "AsideConfig",
     "Ask",
     "AsyncAnswer",
+    "AsyncLookup",
     "AttributeValue",
     "BlockingAnswer",
     "BlockingAnswerStream",
+    "BlockingLookup",
     "CacheStatus",
     "CachedBlockingFunction",
     "CachedFunction",
@@ -63,9 +66,11 @@ _MODULE_OF = {
     "AsideConfig": "options",
     "Ask": "judge",
     "AsyncAnswer": "answers",
+    "AsyncLookup": "steps",
     "AttributeValue": "scope",
     "BlockingAnswer": "answers",
     "BlockingAnswerStream": "blocking_streams",
+    "BlockingLookup": "steps",
     "CacheStatus": "answers",
     "CachedBlockingFunction": "typed",
     "CachedFunction": "typed",

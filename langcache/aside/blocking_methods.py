@@ -17,6 +17,7 @@ from .options import CallOptions
 from .question import Question
 from .scope import AttributeSource, AttributeValue, Scope
 from .stats import Stats
+from .steps import BlockingLookup, look_up_first
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -107,6 +108,41 @@ class BlockingAsideMethods:
             "get_or_stream", self._scope, prompt, make, key, codec or TEXT_CHUNKS, attributes, options
         )
         return BlockingAnswerStream(self._aside, question, chunk_source(make, prompt))
+
+    @overload
+    def look_up(
+        self,
+        prompt: Q,
+        *,
+        key: Callable[[Q], str | Key | None] | None = None,
+        codec: None = None,
+        attributes: Mapping[str, AttributeValue] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> BlockingLookup[str]: ...
+    @overload
+    def look_up(
+        self,
+        prompt: Q,
+        *,
+        key: Callable[[Q], str | Key | None] | None = None,
+        codec: Codec[T],
+        attributes: Mapping[str, AttributeValue] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> BlockingLookup[T]: ...
+    def look_up(
+        self,
+        prompt: Any,
+        *,
+        key: Callable[[Any], str | Key | None] | None = None,
+        codec: Codec[Any] | None = None,
+        attributes: Mapping[str, AttributeValue] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> BlockingLookup[Any]:
+        """See `AsyncLangCache.look_up`: ``asked = cache.look_up(prompt)``, then ``asked.store(value)``."""
+        asked: BlockingLookup[Any] = run_to_end(
+            look_up_first(self._aside, self._scope, prompt, key, codec or TEXT, attributes, options)
+        )
+        return asked
 
     @overload
     def cached(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]

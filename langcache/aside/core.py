@@ -169,6 +169,43 @@ class Aside:
             span.answered(answer.status.value, answer.shared, answer.reason, answer.similarity, answer.error)
             return answer
 
+    async def look_up(self, question: Question[Any]) -> tuple[Lookup, Lookup]:
+        """The first step alone, without a flight: the outcome, for `store`, and the outcome to give.
+
+        They differ in a dry run, which gives no hit.
+        """
+        if self._telemetry is None:
+            lookup = await self._looked_up(question)
+        else:
+            with self._telemetry.question(self._cache_id) as span:
+                lookup = await self._looked_up(question)
+                given = self._given(lookup)
+                span.answered(given.status.value, False, given.reason, given.similarity, given.error)
+        given = self._given(lookup)
+        self.state.count_answer(given.status, shared=False)
+        return lookup, given
+
+    async def store(self, question: Question[T], lookup: Lookup, value: T) -> Exception | None:
+        """The second step: store a computed answer after a miss. Returns the `Answer.error`."""
+        if lookup.status is CacheStatus.MISS:
+            return await self.stores.store(question, value)
+        if lookup.status is _HIT and self.is_dry_run and self.shadowing is not None:
+            await self.shadowing.after_dry_run(question, lookup, value)
+        return lookup.error
+
+    async def _looked_up(self, question: Question[Any]) -> Lookup:
+        if question.outcome is not None:
+            return question.outcome
+        authorization = None
+        if self.lookups.asks_for_key:
+            authorization, failed = await self.lookups.authorization(question)
+            if failed is not None:
+                return failed
+        return await self.lookups.look_up(question, authorization)
+
+    def _given(self, lookup: Lookup) -> Lookup:
+        return DRY_RUN if lookup.status is _HIT and self.is_dry_run else lookup
+
     async def _answer(self, question: Question[T], compute: Callable[[], Awaitable[T]]) -> Answer[T]:
         if question.outcome is not None:
             return self._counted(await self._computed(question, question.outcome, compute))
@@ -215,12 +252,8 @@ class Aside:
         finally:
             elapsed = time.monotonic() - started
             self.state.stats.make_seconds += elapsed
-        error = lookup.error
-        if lookup.status is CacheStatus.MISS:
-            error = await self.stores.store(question, value)
-        elif lookup.status is _HIT and self.shadowing is not None:  # so it is a dry run
-            await self.shadowing.after_dry_run(question, lookup, value)
-            lookup = DRY_RUN
+        error = await self.store(question, lookup, value)
+        lookup = self._given(lookup)
         answer = self._answer_type(value=value, status=lookup.status, reason=lookup.reason, error=error)
         return with_origin(answer, origin_of(self.verdicts, question, lookup))
 

@@ -16,6 +16,7 @@ from .options import CallOptions
 from .question import Question
 from .scope import AttributeSource, AttributeValue, Scope
 from .stats import Stats
+from .steps import AsyncLookup, look_up_first
 from .streams import AnswerStream
 
 if sys.version_info >= (3, 11):
@@ -148,6 +149,56 @@ class AsyncAsideMethods:
             "get_or_stream", self._scope, prompt, make, key, codec or TEXT_CHUNKS, attributes, options
         )
         return AnswerStream(self._aside, question, chunk_source(make, prompt))
+
+    @overload
+    async def look_up(
+        self,
+        prompt: Q,
+        *,
+        key: Callable[[Q], str | Key | None] | None = None,
+        codec: None = None,
+        attributes: Mapping[str, AttributeValue] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> AsyncLookup[str]: ...
+    @overload
+    async def look_up(
+        self,
+        prompt: Q,
+        *,
+        key: Callable[[Q], str | Key | None] | None = None,
+        codec: Codec[T],
+        attributes: Mapping[str, AttributeValue] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> AsyncLookup[T]: ...
+    async def look_up(
+        self,
+        prompt: Any,
+        *,
+        key: Callable[[Any], str | Key | None] | None = None,
+        codec: Codec[Any] | None = None,
+        attributes: Mapping[str, AttributeValue] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> AsyncLookup[Any]:
+        """The first of two steps, for programs and frameworks that compute the answer themselves.
+
+        ``asked = await cache.look_up(prompt)`` looks up; after a miss, ``await asked.store(value)`` stores.
+        Prefer `get_or_set`: with two steps there is no single flight, so concurrent calls all compute, and
+        no hit is measured in shadow. All else is as there; the call is counted, and its span ends, with the
+        first step.
+
+        Args:
+            prompt, key, codec, attributes: as for `get_or_set`.
+            **options: see `langcache.aside.Options`. ``function`` names what computes the answer. Default:
+                ``"look_up"``.
+
+        Raises:
+            TypeError, ValueError: an argument breaks a rule.
+            LangCacheError: only with ``on_error="raise"``.
+        """
+        asked: AsyncLookup[Any] = await look_up_first(
+            self._aside, self._scope, prompt, key, codec or TEXT, attributes, options
+        )
+        return asked
 
     @overload
     def cached(

@@ -15,7 +15,9 @@ from langcache.aside import (
     AnswerStream,
     AsideConfig,
     AsyncAnswer,
+    AsyncLookup,
     BlockingAnswer,
+    BlockingLookup,
     CacheStatus,
     JsonCodec,
     Judge,
@@ -72,6 +74,13 @@ async def get_or_set() -> None:
     assert_type((await cache.get_or_set("Hi?", Reply("Ho"), codec=JsonCodec(Reply))).value, Reply)
     assert_type((await cache.get_or_set(["Hi?"], last, key=last)).value, str)
     assert_type((await cache.get_or_set(["Hi?"], last, key=whole)).value, str)
+    asked = await cache.look_up(["Hi?"], key=whole, ttl=5)
+    assert_type(asked, AsyncLookup[str])
+    assert_type(asked.value, str | None)
+    assert_type(await asked.store("Ho"), Exception | None)
+    assert_type(await cache.look_up("Hi?", codec=JsonCodec(Reply)), AsyncLookup[Reply])
+    assert_type(blocking.look_up("Hi?"), BlockingLookup[str])
+    assert_type(blocking.look_up("Hi?", codec=JsonCodec(Reply)).store(Reply("Ho")), Exception | None)
     assert_type(blocking.get_or_set(["Hi?"], last, key=sometimes).value, str)
     assert_type((await cache.get_or_set("Hi?", Maker(), codec=JsonCodec(Reply))).value, Reply)
     assert_type((await cache.get_or_set("Hi?", Maker().make, codec=JsonCodec(int))).value, int)

@@ -73,7 +73,7 @@ ONLY_IN = {
 
 
 def room(module):
-    """The room of a module: the first part of its name. What adapts clients to frameworks is one by itself."""
+    """The room of a module: the first part of its name. Adapters to frameworks are one by itself."""
     return "chat.adapters" if f"{module}.".startswith("chat.adapters.") else module.partition(".")[0]
 
 
