@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from inspect import isawaitable
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,6 +14,7 @@ import openai
 from google import genai
 
 from langcache import AsyncLangCache, LangCache
+from langcache.aside.computing import run_to_end
 from langcache.http import cached_http
 
 from .provider import Provider
@@ -85,7 +88,9 @@ class Responses(Chat):
     """The Responses API."""
 
     api = "openai.responses"
-    tools: ClassVar = {"tools": [{"type": "function", "name": "weather", "parameters": SCHEMA, "strict": False}]}
+    tools: ClassVar = {
+        "tools": [{"type": "function", "name": "weather", "parameters": SCHEMA, "strict": False}]
+    }
     image: ClassVar = [{"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "auto"}]
 
     def body(self, question: str, parts: list[Any], body: dict[str, Any]) -> dict[str, Any]:
@@ -184,6 +189,18 @@ class Gemini(Chat):
         return Said(text, id_, tokens)
 
 
+class _InThread:
+    """A blocking SDK, each method of which runs in a thread: no event loop may run in it."""
+
+    def __init__(self, sdk: Chat) -> None:
+        self._sdk = sdk
+        self.sdk = sdk.sdk
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._sdk, name)
+        return partial(asyncio.to_thread, lambda *args, **body: run_to_end(method(*args, **body)))
+
+
 SDKS = [Chat, Responses, Messages, Gemini]
 
 
@@ -194,7 +211,7 @@ class Sdks:
         self._provider = provider
         self._open: list[Any] = []
 
-    def direct(self, kind: type[Chat], cache: AsyncLangCache | LangCache, **settings: Any) -> Chat:
+    def direct(self, kind: type[Chat], cache: AsyncLangCache | LangCache, **settings: Any) -> Any:
         """An SDK without a cache, async or blocking as the cache is."""
         # By the same package: google-genai would take aiohttp.
         http = httpx2.AsyncClient() if isinstance(cache, AsyncLangCache) else httpx2.Client()
@@ -203,7 +220,7 @@ class Sdks:
 
     def cached(
         self, kind: type[Chat], cache: AsyncLangCache | LangCache, sdk: Any = None, **options: Any
-    ) -> Chat:
+    ) -> Any:
         """An SDK that asks through the cache.
 
         Args:
@@ -216,10 +233,10 @@ class Sdks:
         self._open.append(http)
         return self._made(kind, cache, http, sdk or {})
 
-    def _made(self, kind: type[Chat], cache: object, http: Any, settings: dict[str, Any]) -> Chat:
+    def _made(self, kind: type[Chat], cache: object, http: Any, settings: dict[str, Any]) -> Any:
         made = kind(self._provider, http, is_async=isinstance(cache, AsyncLangCache), **settings)
         self._open.append(made.sdk)
-        return made
+        return made if isinstance(cache, AsyncLangCache) else _InThread(made)
 
     async def close(self) -> None:
         """Close them."""

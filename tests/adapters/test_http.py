@@ -26,7 +26,9 @@ def kind(request):
 @pytest.mark.parametrize("second", WAYS)
 @pytest.mark.parametrize("first", WAYS)
 @pytest.mark.parametrize("gzip", [False, True], ids=["as_it_is", "gzip"])
-async def test_what_is_stored_of_either_is_given_again_as_either(provider, sdks, either, kind, first, second, gzip):
+async def test_what_is_stored_of_either_is_given_again_as_either(
+    provider, sdks, either, kind, first, second, gzip
+):
     sdk = sdks.cached(kind, either)
     provider.script(Reply(text=ANSWER, thinking="Let me think.", gzip=gzip, usage=Usage(30, 10, 20, 5)))
     miss = await getattr(sdk, first)(QUESTION)
@@ -95,7 +97,9 @@ async def outcome(sdk, way):
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", ERRORS)
-async def test_what_goes_wrong_looks_as_without_a_cache_and_is_never_stored(provider, sdks, either, kind, way, name):
+async def test_what_goes_wrong_looks_as_without_a_cache_and_is_never_stored(
+    provider, sdks, either, kind, way, name
+):
     direct = sdks.direct(kind, either)
     sdk = sdks.cached(kind, either)
     provider.script(*[ERRORS[name]] * 2)
