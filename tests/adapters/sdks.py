@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncGenerator
 from functools import partial
 from inspect import isawaitable
 from typing import Any, ClassVar, NamedTuple
@@ -18,6 +19,14 @@ from langcache.aside.computing import run_to_end
 from langcache.http import cached_http
 
 from .provider import Provider
+
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # to load certificates takes longer than a test
+
+
+def _client(*, is_async: bool, **settings: Any) -> Any:
+    kind = httpx2.AsyncClient if is_async else httpx2.Client
+    return kind(verify=_NO_TLS, follow_redirects=True, **settings)
+
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
@@ -36,7 +45,7 @@ async def settled(value: Any) -> Any:
     return await value if isawaitable(value) else value
 
 
-async def items(stream: Any) -> AsyncIterator[Any]:
+async def items(stream: Any) -> AsyncGenerator[Any, None]:
     """The items of a stream, async or not."""
     stream = await settled(stream)
     if hasattr(stream, "__aiter__"):
@@ -82,6 +91,15 @@ class Chat:
             text += (chunk.choices[0].delta.content or "") if chunk.choices else ""
             tokens += chunk.usage.total_tokens if chunk.usage else 0
         return Said(text, id_, tokens)
+
+    async def leave(self, question: str, count: int) -> list[Any]:
+        """The first items of a stream, which is then closed."""
+        stream = await settled(self.open(question))
+        given = items(stream)
+        found = [await anext(given) for _ in range(count)]
+        await given.aclose()
+        await settled((getattr(stream, "close", None) or stream.aclose)())
+        return found
 
 
 class Responses(Chat):
@@ -163,8 +181,9 @@ class Gemini(Chat):
     image: ClassVar = [{"inline_data": {"mime_type": "image/png", "data": b"\0\0\0"}}]
 
     def __init__(self, provider: Provider, http: Any, *, is_async: bool, **settings: Any) -> None:
-        if http is not None:
-            settings["httpx_async_client" if is_async else "httpx_client"] = http
+        # One is made of each kind, if it is not given.
+        clients = [http, _client(is_async=not is_async)]
+        settings["httpx_async_client"], settings["httpx_client"] = clients if is_async else clients[::-1]
         base_url = settings.pop("base_url", provider.url)
         settings.pop("max_retries", None)
         self.whole = genai.Client(api_key="k", http_options={"base_url": base_url, **settings})
@@ -213,10 +232,7 @@ class Sdks:
 
     def direct(self, kind: type[Chat], cache: AsyncLangCache | LangCache, **settings: Any) -> Any:
         """An SDK without a cache, async or blocking as the cache is."""
-        # By the same package: google-genai would take aiohttp.
-        http = httpx2.AsyncClient() if isinstance(cache, AsyncLangCache) else httpx2.Client()
-        self._open.append(http)
-        return self._made(kind, cache, http, settings)
+        return self._made(kind, cache, self.client(cache), settings)
 
     def cached(
         self, kind: type[Chat], cache: AsyncLangCache | LangCache, sdk: Any = None, **options: Any
@@ -229,9 +245,15 @@ class Sdks:
             sdk: settings of the SDK.
             **options: those of `cached_http`.
         """
-        http = cached_http(cache, **options)
+        http = cached_http(cache, **{"client": self.client(cache), **options})
         self._open.append(http)
         return self._made(kind, cache, http, sdk or {})
+
+    def client(self, cache: object, **settings: Any) -> Any:
+        """An HTTP client, async or blocking as the cache is."""
+        made = _client(is_async=isinstance(cache, AsyncLangCache), **settings)
+        self._open.append(made)
+        return made
 
     def _made(self, kind: type[Chat], cache: object, http: Any, settings: dict[str, Any]) -> Any:
         made = kind(self._provider, http, is_async=isinstance(cache, AsyncLangCache), **settings)

@@ -8,10 +8,9 @@ openai = pytest.importorskip("openai")
 anthropic = pytest.importorskip("anthropic")
 genai = pytest.importorskip("google.genai")
 
-from langcache import AsyncLangCache, LangCache  # noqa: E402
 
 from .provider import Reply, Usage  # noqa: E402
-from .sdks import SDKS, Chat, Gemini, Messages, Responses, items, settled  # noqa: E402
+from .sdks import SDKS  # noqa: E402
 
 QUESTION = "Where is the Louvre?"
 ANSWER = "Answer 1 to Where is the Louvre?"

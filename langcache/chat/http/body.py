@@ -62,5 +62,6 @@ class StreamBody:
 
     async def close(self) -> None:
         """Stop reading."""
-        await self._run.close(self._stream)
+        with suppress(RuntimeError):  # if both are garbage, the event loop is closing the stream's generator
+            await self._run.close(self._stream)
         await self._source.detach()

@@ -10,7 +10,7 @@ from ...aside.options import StoreIf
 from ..replies import FORMATS, Json
 from ..replies.reading import object_of
 
-__all__ = ["Piece", "ReplyCodec"]
+__all__ = ["Piece", "ReplyCodec", "StoresAnswers"]
 
 
 class Piece(NamedTuple):
@@ -57,17 +57,6 @@ class ReplyCodec:
         reply: Json | None = (value[-1].reply if value else None) if self._streamed else value
         return reply
 
-    def store_if(self, given: StoreIf | None) -> StoreIf:
-        """A ``store_if`` that stores what may be stored, if the given one lets it."""
-
-        def store_if(value: Any) -> Any:
-            reply = self.whole(value)
-            if reply is None or self._format.kept(reply) is None:
-                return False
-            return True if given is None else given(reply)
-
-        return store_if
-
     def text(self, value: Any) -> str:
         """What a reply says; nothing if it is none that is stored."""
         reply = self.whole(value)
@@ -79,3 +68,19 @@ class ReplyCodec:
 
     def __hash__(self) -> int:
         return hash(ReplyCodec)
+
+
+class StoresAnswers(NamedTuple):
+    """A ``store_if`` that stores what may be stored, if the one that is given lets it.
+
+    Those of two requests are equal, or the requests would share nothing.
+    """
+
+    codec: ReplyCodec
+    given: StoreIf | None
+
+    def __call__(self, value: Any) -> Any:
+        reply = self.codec.whole(value)
+        if reply is None or not self.codec.text(value):
+            return False
+        return True if self.given is None else self.given(reply)

@@ -11,7 +11,7 @@ from ...aside.scope import AttributeValue
 from ..keys import request_key
 from ..messages import Text, Turns
 from .asked import Asked, asked_of, directive_of
-from .codec import ReplyCodec
+from .codec import ReplyCodec, StoresAnswers
 from .ends import Ends
 from .exchange import Exchange
 
@@ -59,7 +59,7 @@ class Transport:
         options["key"] = partial(_given, key)
         options["codec"] = codec
         options["attributes"] = attributes(asked.body) if callable(attributes) else attributes
-        options["store_if"] = codec.store_if(options.get("store_if"))
+        options["store_if"] = StoresAnswers(codec, options.get("store_if"))
         exchange = Exchange(self._ends, request, asked, options)
         if key.text is None or options.get("bypass"):
             return await exchange.bypassed()

@@ -1,0 +1,193 @@
+"""Calls that ask the same at once, streams while they come in, and consumers that leave."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from contextlib import suppress
+
+import pytest
+
+openai = pytest.importorskip("openai")
+anthropic = pytest.importorskip("anthropic")
+genai = pytest.importorskip("google.genai")
+
+import httpx2  # noqa: E402
+
+from langcache import AsyncLangCache, LangCache  # noqa: E402
+
+from .provider import Reply  # noqa: E402
+from .sdks import SDKS, Chat, Messages  # noqa: E402
+
+QUESTION = "Where is the Louvre?"
+WAYS = ["ask", "stream"]
+FOLLOWERS = 3
+
+
+@pytest.fixture(params=SDKS, ids=lambda kind: kind.api)
+def kind(request):
+    return request.param
+
+
+async def until(condition):
+    """Wait until a condition holds, for as long as the test may take."""
+
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0)
+
+
+def participants(cache):
+    """How many calls take part in flights and streams of a cache."""
+    state = cache._aside.state
+    return state.execution.flights.participants + sum(
+        stream.participants for stream in list(state.streams.values())
+    )
+
+
+async def asked_at_once(provider, cache, sdk, way, first):
+    """The outcomes of calls that ask the same while the first waits for the provider, that of the first first."""
+    first.hold = threading.Event()
+    provider.script(first)
+    leader = asyncio.create_task(getattr(sdk, way)(QUESTION))
+    await asyncio.to_thread(provider.wait_for, 1)
+    followers = [asyncio.create_task(getattr(sdk, way)(QUESTION)) for _ in range(FOLLOWERS)]
+    await until(lambda: participants(cache) == 1 + FOLLOWERS)
+    first.hold.set()
+    return await asyncio.gather(leader, *followers, return_exceptions=True)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_calls_that_ask_the_same_at_once_share_one_request(provider, sdks, either, kind, way):
+    sdk = sdks.cached(kind, either)
+    said = await asked_at_once(provider, either, sdk, way, Reply(text="In Paris."))
+    assert provider.count == 1
+    assert {each.text for each in said} == {"In Paris."}
+    assert len({each.id for each in said}) == 1 + FOLLOWERS
+    assert said[0].tokens > 0
+    assert [each.tokens for each in said[1:]] == [0] * FOLLOWERS  # which the first one took
+    assert (either.stats().misses, either.stats().shared, either.stats().stores) == (
+        1 + FOLLOWERS,
+        FOLLOWERS,
+        1,
+    )
+
+
+NOT_SHARED = {
+    "tool_call": Reply(tools=(("weather", {"city": "Paris"}),)),
+    "truncated": Reply(text="In Pa", truncated=True),
+    "429": Reply(status=429),
+    "cut": Reply(text="a b c d", cut_after=2),
+    "html": Reply(body=b"<html>", content_type="text/html"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", NOT_SHARED)
+async def test_what_is_not_stored_is_not_shared_so_that_each_sends_its_own(
+    provider, sdks, either, kind, way, name
+):
+    sdk = sdks.cached(kind, either)
+    first, *others = await asked_at_once(provider, either, sdk, way, Reply(**vars(NOT_SHARED[name])))
+    assert provider.count == 1 + FOLLOWERS
+    assert sorted(each.text for each in others) == [f"Answer {number} to {QUESTION}" for number in (2, 3, 4)]
+    assert all(each.tokens > 0 for each in others)
+    assert isinstance(first, Exception) or not first.text.startswith("Answer")
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_if_the_first_call_is_cancelled_the_others_still_get_its_answer(
+    provider, sdks, cache, kind, way
+):
+    sdk = sdks.cached(kind, cache)
+    hold = threading.Event()
+    provider.script(Reply(text="In Paris.", hold=hold))
+    leader = asyncio.create_task(getattr(sdk, way)(QUESTION))
+    await asyncio.to_thread(provider.wait_for, 1)
+    follower = asyncio.create_task(getattr(sdk, way)(QUESTION))
+    await until(lambda: participants(cache) == 2)
+    leader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leader
+    hold.set()
+    assert (await follower).text == "In Paris."
+    assert provider.count == 1
+    assert cache.stats().stores == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_if_the_only_call_is_cancelled_nothing_is_stored_and_nothing_stays_open(
+    provider, sdks, cache, kind, way
+):
+    sdk = sdks.cached(kind, cache)
+    hold = threading.Event()
+    provider.script(Reply(text="In Paris.", hold=hold))
+    asked = asyncio.create_task(getattr(sdk, way)(QUESTION))
+    await asyncio.to_thread(provider.wait_for, 1)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    hold.set()
+    await until(lambda: participants(cache) == 0)
+    assert (await getattr(sdk, way)(QUESTION)).text == f"Answer 2 to {QUESTION}"
+    assert cache.stats().stores == 1
+
+
+async def test_if_the_first_call_is_cancelled_and_fails_the_others_ask_for_themselves(provider, sdks, cache):
+    sdk = sdks.cached(Chat, cache)
+    hold = threading.Event()
+    provider.script(Reply(status=429, hold=hold))
+    leader = asyncio.create_task(sdk.ask(QUESTION))
+    await asyncio.to_thread(provider.wait_for, 1)
+    follower = asyncio.create_task(sdk.ask(QUESTION))
+    await until(lambda: participants(cache) == 2)
+    leader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leader
+    hold.set()
+    assert (await follower).text == f"Answer 2 to {QUESTION}"
+
+
+@pytest.mark.parametrize("count", [1, 4])
+async def test_a_consumer_that_leaves_early_stores_nothing(provider, sdks, either, kind, count):
+    sdk = sdks.cached(kind, either)
+    provider.script(Reply(text="one two three four five six seven"))
+    assert len(await sdk.leave(QUESTION, count)) == count
+    assert either.stats().stores == 0
+    await until(lambda: participants(either) == 0)
+    assert (await sdk.stream(QUESTION)).text == f"Answer 2 to {QUESTION}"
+    assert either.stats().stores == 1
+
+
+async def test_events_are_given_on_when_they_come(provider, sdks, either, kind):
+    sdk = sdks.cached(kind, either)
+    hold = threading.Event()
+    provider.script(Reply(text="one two three four five six seven", hold=hold, hold_after=4))
+    assert (
+        len(await sdk.leave(QUESTION, 4 if kind is not Messages else 3)) > 2
+    )  # one of Anthropic's is a ping
+    assert not hold.is_set()
+    hold.set()
+
+
+async def test_a_stream_that_ends_before_its_last_event_is_not_stored(provider, sdks, either, kind):
+    direct, sdk = sdks.direct(kind, either), sdks.cached(kind, either)
+    cut = Reply(text="one two three four five six", end_after=3)
+    provider.script(cut, cut)
+    assert (await sdk.stream(QUESTION))[::2] == (await direct.stream(QUESTION))[::2]
+    assert either.stats().stores == 0
+
+
+@pytest.mark.parametrize("client", [AsyncLangCache, LangCache])
+async def test_connections_are_used_again(provider, sdks, connection, kind, client):
+    made = client(**connection)
+    http = sdks.client(made, limits=httpx2.Limits(max_connections=1), timeout=20)
+    sdk = sdks.cached(kind, made, client=http)
+    provider.script(Reply(tools=(("weather", {}),)), Reply(status=429))
+    for way in ("stream", "ask", "ask", "stream"):
+        for question in ("What is 1 + 1?", "Who wrote Faust?"):
+            with suppress(openai.APIStatusError, anthropic.APIStatusError, genai.errors.APIError):
+                await getattr(sdk, way)(f"{question} {way}")
+    await (made.aclose() if client is AsyncLangCache else asyncio.to_thread(made.close))
