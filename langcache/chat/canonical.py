@@ -23,6 +23,11 @@ _MOST = 100_000
 class NotJsonError(ValueError):
     """A value has no fingerprint, since it is no JSON. The message quotes nothing of it."""
 
+    def __init__(self, message: str, *, of_value: bool = False) -> None:
+        super().__init__(message)
+        self.of_value = of_value
+        """Whether another value of the same type may have one."""
+
 
 def fingerprint(value: object) -> str:
     """The fingerprint of a JSON value: 64 hexadecimal digits. Raises as `canonical` does."""
@@ -47,9 +52,9 @@ def canonical(value: object) -> bytes:
     except NotJsonError:
         raise
     except RecursionError:
-        raise NotJsonError("is nested too deep") from None
+        raise NotJsonError("is nested too deep", of_value=True) from None
     except (TypeError, ValueError):  # whose messages may quote the value
-        raise NotJsonError("has a number that JSON does not have, or that is too long") from None
+        raise NotJsonError("has a number that is not finite, or too long", of_value=True) from None
     # By themselves, lone surrogates are encoded too, each in its own way.
     return text.encode("utf-8", "surrogatepass")
 
@@ -73,7 +78,8 @@ def _check(value: object) -> None:
             continue
         left -= 1
         if depth > _DEEPEST or left < 0:
-            raise NotJsonError(f"is nested more than {_DEEPEST} deep, or has more than {_MOST:,} parts")
+            limits = f"{_DEEPEST} deep, or has more than {_MOST:,} parts"
+            raise NotJsonError(f"is nested more than {limits}", of_value=True)
         depth += 1
         ahead.extend([(each, depth) for each in inside if type(each) not in _SCALARS])
 
