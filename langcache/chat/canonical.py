@@ -61,29 +61,31 @@ def canonical(value: object) -> bytes:
 
 def _check(value: object) -> None:
     """Check what the encoder does not: that keys are texts, and how large a value is when written out."""
-    ahead: list[tuple[object, int]] = [(value, 0)]
+    level: list[Any] = [value]
     left = _MOST
-    while ahead:
-        part, depth = ahead.pop()
-        inside: Collection[object]
-        if isinstance(part, dict):
-            fields = cast("dict[object, object]", part)
-            for key in fields:
-                if not isinstance(key, str):  # the encoder takes 1 and "1" for the same key
-                    raise NotJsonError(f"has a key that is {type(key).__name__} instead of str")
-            inside = fields.values()
-        elif isinstance(part, list | tuple):
-            inside = cast("list[object]", part)
-        else:
-            continue
-        left -= 1
-        if depth > _DEEPEST or left < 0:
-            limits = f"{_DEEPEST} deep, or has more than {_MOST:,} parts"
-            raise NotJsonError(f"is nested more than {limits}", of_value=True)
-        depth += 1
-        ahead.extend([(each, depth) for each in inside if type(each) not in _SCALARS])
+    for _ in range(_DEEPEST):
+        inner: list[Any] = []
+        for part in level:
+            if isinstance(part, dict):
+                # The encoder takes 1 and "1" for the same key.
+                if not _STR.issuperset(map(type, part)) and not all(isinstance(key, str) for key in part):
+                    kind = next(type(key).__name__ for key in part if not isinstance(key, str))
+                    raise NotJsonError(f"has a key that is {kind} instead of str")
+                inner += [each for each in part.values() if type(each) not in _SCALARS]
+            elif isinstance(part, list | tuple):
+                inner += [each for each in part if type(each) not in _SCALARS]
+        if not inner:
+            return
+        left -= len(inner)
+        if left < 0:
+            break
+        level = inner
+    raise NotJsonError(
+        f"is nested more than {_DEEPEST} deep, or has more than {_MOST:,} parts", of_value=True
+    )
 
 
+_STR = frozenset({str})
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
