@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from ..aside.differences import has_fields, state_of
@@ -61,28 +61,32 @@ def canonical(value: object) -> bytes:
 
 def _check(value: object) -> None:
     """Check what the encoder does not: that keys are texts, and how large a value is when written out."""
-    level: list[Any] = [value]
+    level: list[object] = [value]
     left = _MOST
     for _ in range(_DEEPEST):
-        inner: list[Any] = []
+        inner: list[object] = []
         for part in level:
             if isinstance(part, dict):
-                # The encoder takes 1 and "1" for the same key.
-                if not _STR.issuperset(map(type, part)) and not all(isinstance(key, str) for key in part):
-                    kind = next(type(key).__name__ for key in part if not isinstance(key, str))
-                    raise NotJsonError(f"has a key that is {kind} instead of str")
-                inner += [each for each in part.values() if type(each) not in _SCALARS]
+                fields = cast("dict[object, object]", part)
+                if not _STR.issuperset(map(type, fields)):
+                    _check_keys(fields)
+                inner += [each for each in fields.values() if type(each) not in _SCALARS]
             elif isinstance(part, list | tuple):
-                inner += [each for each in part if type(each) not in _SCALARS]
+                inner += [each for each in cast("list[object]", part) if type(each) not in _SCALARS]
         if not inner:
             return
         left -= len(inner)
         if left < 0:
             break
         level = inner
-    raise NotJsonError(
-        f"is nested more than {_DEEPEST} deep, or has more than {_MOST:,} parts", of_value=True
-    )
+    limits = f"{_DEEPEST} deep, or has more than {_MOST:,} parts"
+    raise NotJsonError(f"is nested more than {limits}", of_value=True)
+
+
+def _check_keys(fields: Iterable[object]) -> None:
+    for key in fields:
+        if not isinstance(key, str):  # the encoder takes 1 and "1" for the same key
+            raise NotJsonError(f"has a key that is {type(key).__name__} instead of str")
 
 
 _STR = frozenset({str})
