@@ -70,7 +70,8 @@ def cached_http(
             asked for all that it can answer.
         text: a function of the text of the question that returns the part of it to look up, or None not to
             ask the cache; see `langcache.chat.request_key`. Needed for templates: two questions in one
-            template differ too little to be told apart. Default: the whole text.
+            template differ too little to be told apart. Default: the whole text, which, if it has several
+            lines or more than 200 characters, is found only by the same text (``search_strategies``).
         attributes: find only answers that have all of these, and store them with the answer; or a function
             of the JSON of a request that returns them. Give what tells users apart whose answers differ.
             Default: none.

@@ -1,4 +1,4 @@
-"""A fake provider, a cache with the attributes that adapters need, and SDKs that ask one through the other."""
+"""A fake provider, a cache with the attributes that adapters need, and SDKs that use both."""
 
 from __future__ import annotations
 

@@ -109,6 +109,8 @@ class Provider:
             body = json.loads(content)
         except ValueError:
             body = None
+        if not isinstance(body, dict):
+            api = body = None
         headers = {name.lower(): value for name, value in request.headers.items()}
         with self._came:
             self.requests.append(Seen(api, request.method, request.path, headers, content, body))

@@ -6,11 +6,12 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from inspect import isawaitable
 from typing import Any, ClassVar, NamedTuple
 
 import anthropic
-import httpx2
 import openai
 from google import genai
 
@@ -20,11 +21,14 @@ from langcache.http import cached_http
 
 from .provider import Provider
 
+HTTPX: Any = import_module("httpx2" if find_spec("httpx2") else "httpx")
+"""What the SDKs that are installed send requests with."""
+
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # to load certificates takes longer than a test
 
 
 def _client(*, is_async: bool, **settings: Any) -> Any:
-    kind = httpx2.AsyncClient if is_async else httpx2.Client
+    kind = HTTPX.AsyncClient if is_async else HTTPX.Client
     return kind(verify=_NO_TLS, follow_redirects=True, **settings)
 
 
@@ -91,6 +95,33 @@ class Chat:
             text += (chunk.choices[0].delta.content or "") if chunk.choices else ""
             tokens += chunk.usage.total_tokens if chunk.usage else 0
         return Said(text, id_, tokens)
+
+    async def call(self, function: Any) -> Any:
+        """What a function of the SDK itself returns."""
+        return await settled(function(self.sdk))
+
+    async def raw(self, question: str, **body: Any) -> Any:
+        """The raw response of a chat completion."""
+        asked = self.sdk.chat.completions.with_raw_response.create(**self.body(question, [], body))
+        return await settled(asked)
+
+    async def streaming_bytes(self, question: str) -> bytes:
+        """The bytes of a chat completion, by way of a streaming response."""
+        opened = self.sdk.chat.completions.with_streaming_response.create(**self.body(question, [], {}))
+        if hasattr(opened, "__aenter__"):
+            async with opened as response:
+                return b"".join([chunk async for chunk in response.iter_bytes()])
+        with opened as response:
+            return b"".join(response.iter_bytes())
+
+    async def final(self, question: str) -> str:
+        """The text of a message, by the helper for streams."""
+        opened = self.sdk.messages.stream(**self.body(question, [], {}))
+        if hasattr(opened, "__aenter__"):
+            async with opened as stream:
+                return str(await stream.get_final_text())
+        with opened as stream:
+            return str(stream.get_final_text())
 
     async def leave(self, question: str, count: int) -> list[Any]:
         """The first items of a stream, which is then closed."""

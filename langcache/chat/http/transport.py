@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ...aside.key import Key
 from ...aside.scope import AttributeValue
+from ...models import SearchStrategy
 from ..keys import request_key
 from ..messages import Text, Turns
 from .asked import Asked, asked_of, directive_of
@@ -21,6 +22,12 @@ Attributes: TypeAlias = (
     "Mapping[str, AttributeValue] | Callable[[Mapping[str, Any]], Mapping[str, AttributeValue]]"
 )
 When: TypeAlias = Callable[[Mapping[str, Any]], Any]
+
+_LONGEST_QUESTION = 200
+"""A text with more characters, or with several lines, is found only by the same text, unless ``text`` or
+``search_strategies`` is given."""
+
+_EXACT = (SearchStrategy.EXACT,)
 
 
 class Settings(NamedTuple):
@@ -48,13 +55,16 @@ class Transport:
 
     async def answer(self, request: Any) -> Any:
         """The reply to a request. Raises what the HTTP client raises, and `ValueError` for a wrong header."""
-        request, directive = directive_of(self._ends.module, request)
         asked = asked_of(self._ends.module, request)
+        request, directive = directive_of(self._ends.module, request)
         if asked is None:
             return await self._ends.run.send(self._ends.client, request)
         key = self._key(asked)
-        options: dict[str, Any] = {**self._settings.options, **directive}
-        attributes = self._settings.attributes
+        settings = self._settings
+        options: dict[str, Any] = {**settings.options, **directive}
+        if settings.text is None and key.text is not None and _may_be_template(key.text):
+            options.setdefault("search_strategies", _EXACT)
+        attributes = settings.attributes
         codec = ReplyCodec(asked.api, streamed=asked.is_streamed)
         options["key"] = partial(_given, key)
         options["codec"] = codec
@@ -77,6 +87,14 @@ class Transport:
             text=settings.text,
             attribute=settings.attribute,
         )
+
+
+def _may_be_template(text: str) -> bool:
+    """Whether a text may be more than the question, such as a template with what was found about it.
+
+    Two questions in one template are nearly the same text, which no comparison of meanings tells apart.
+    """
+    return len(text) > _LONGEST_QUESTION or len(text.splitlines()) > 1
 
 
 def _given(key: Key, body: object) -> Key:
