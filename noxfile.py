@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
@@ -21,6 +22,9 @@ SIDE_BY_SIDE = ("-n2", "--dist=worksteal")
 WAITING = ("tests/faults", "tests/life")
 """Tests of what networks and processes do: slow to trace, and covering nothing that the others don't."""
 
+ADAPTERS = {"sdks": ("openai", "anthropic", "google-genai"), "frameworks": ()}
+"""The extras for adapters."""
+
 OTHER_PYTHONS = [python for python in PYTHONS if python != f"{sys.version_info[0]}.{sys.version_info[1]}"]
 """All but the one that runs nox, which `coverage` runs the tests on."""
 
@@ -32,6 +36,11 @@ nox.options.sessions = [
 nox.options.error_on_missing_interpreters = False  # a contributor needs one Python, not all of them
 nox.options.default_venv_backend = "uv|virtualenv"  # uv, where it is, makes an environment in seconds
 nox.options.download_python = "never"  # so that uv, too, skips a Python that this machine lacks
+
+
+def lowest_of(*allowed: Iterable[str]) -> tuple[str, ...]:
+    """Requirements with the lowest version that is allowed."""
+    return tuple(each.replace(">=", "==") for each in chain.from_iterable(allowed))
 
 
 def group(name: str) -> tuple[str, ...]:
@@ -141,13 +150,28 @@ def build(session: nox.Session) -> None:
         session.run(f"{home}/alone/bin/python", "-I", "tests/packaging/alone.py", external=True)
 
 
+@nox.session(python=("3.10", "3.12", "3.13"))
+@nox.parametrize("releases", ["newest", "lowest-sdks", "lowest-frameworks"])
+def adapters(session: nox.Session, releases: str) -> None:
+    """Run the adapters on the clients and frameworks that they are for, with a fake provider behind."""
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    if releases == "newest":
+        session.install(f".[local,{','.join(chain(*ADAPTERS.values()))}]", *group("test"), *group("adapters"))
+    else:  # each by itself: frameworks need newer SDKs than we do
+        names = ADAPTERS[releases.removeprefix("lowest-")]
+        session.install(".[local]", *group("test"), *lowest_of(*(extras[name] for name in names)))
+    session.run("pytest", "tests/adapters", *session.posargs)
+
+
 @nox.session(python=PYTHONS[0])
 def lowest(session: nox.Session) -> None:
     """Run the tests with the lowest version of each dependency that pyproject.toml allows."""
-    project = PYPROJECT["project"]
-    allowed = chain(project["dependencies"], *project["optional-dependencies"].values())
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    others = chain.from_iterable(
+        allowed for name, allowed in extras.items() if name not in chain(*ADAPTERS.values())
+    )
     session.install(
-        ".[local,wordllama,speed]", *group("test"), *(each.replace(">=", "==") for each in allowed)
+        ".[local,wordllama,speed]", *group("test"), *lowest_of(PYPROJECT["project"]["dependencies"], others)
     )
     # Without anyio's plugin: that of then is not for the pytest of now.
     session.run("pytest", "-p", "no:anyio", *(session.posargs or SIDE_BY_SIDE))

@@ -65,7 +65,8 @@ def cached_http(
             together with the client.
         client: the client that sends the requests, of httpx2 or httpx: async for an `AsyncLangCache`,
             blocking for a `LangCache`. Its timeouts, hooks, proxies and connections are used, and it is not
-            closed. Default: one of httpx2, or else of httpx, that is closed together with the new one.
+            closed. Default: one of httpx2 or httpx, whichever the SDK imported, that is closed together with
+            the new one.
         when: a function of the JSON of a request; the cache is not asked if it returns False. Default: it is
             asked for all that it can answer.
         text: a function of the text of the question that returns the part of it to look up, or None not to
@@ -136,7 +137,8 @@ def _settings(
 def _module_of(client: Any, name: str) -> Any:
     """httpx2 or httpx, whichever the client is of. Raises `TypeError` if it is none, or of the other kind."""
     if client is None:
-        for each in _MODULES:
+        # What an SDK has imported is what it uses.
+        for each in sorted(_MODULES, key=lambda each: each not in sys.modules):
             with suppress(ImportError):
                 return import_module(each)
         raise ImportError(

@@ -6,8 +6,6 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from inspect import isawaitable
 from typing import Any, ClassVar, NamedTuple
 
@@ -21,7 +19,7 @@ from langcache.http import cached_http
 
 from .provider import Provider
 
-HTTPX: Any = import_module("httpx2" if find_spec("httpx2") else "httpx")
+HTTPX: Any = vars(openai._base_client).get("httpx2") or vars(openai._base_client)["httpx"]
 """What the SDKs that are installed send requests with."""
 
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # to load certificates takes longer than a test
