@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from .aside.options import CallOptions, Options
 from .aside.scope import encode_attributes
@@ -14,6 +14,7 @@ from .chat import request_key
 from .chat.http.ends import Ends
 from .chat.http.running import InLoop, InThread, transport_for
 from .chat.http.transport import Attributes, Settings, Transport, When
+from .chat.messages import Text, Turns
 from .client import AsyncLangCache
 from .limits import Limits
 from .sync import LangCache
@@ -22,9 +23,6 @@ if sys.version_info >= (3, 11):
     from typing import Unpack
 else:
     from typing_extensions import Unpack
-
-if TYPE_CHECKING:
-    from .chat.messages import Text, Turns
 
 __all__ = ["cached_http"]
 

@@ -19,9 +19,9 @@ from .exchange import Exchange
 __all__ = ["Attributes", "Settings", "Transport", "When"]
 
 Attributes: TypeAlias = (
-    "Mapping[str, AttributeValue] | Callable[[Mapping[str, Any]], Mapping[str, AttributeValue]]"
+    Mapping[str, AttributeValue] | Callable[[Mapping[str, Any]], Mapping[str, AttributeValue]]
 )
-When: TypeAlias = Callable[[Mapping[str, Any]], Any]
+When: TypeAlias = Callable[[Mapping[str, Any]], object]
 
 _LONGEST_QUESTION = 200
 """A text with more characters, or with several lines, is found only by the same text, unless ``text`` or
