@@ -15,6 +15,7 @@ from langcache import AsyncHttpClient, AsyncLangCache, LangCache
 
 CLIENT_MODULES = [
     "langcache.aside",
+    "langcache.chat",
     "langcache.tuning",
     *(
         f"langcache.{module.name}"
