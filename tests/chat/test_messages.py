@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import itertools
 import types
 from collections import deque
+from typing import ClassVar
 
 import msgspec
 import pydantic
@@ -62,6 +64,34 @@ class TextBlock(pydantic.BaseModel):
     citations: list[str] | None = None
 
 
+class Role(str, enum.Enum):
+    HUMAN = "human"
+
+
+class Kind(str, enum.Enum):
+    TEXT = "text"
+
+
+@dataclasses.dataclass
+class ImageUrl:
+    """A part that only its class tells from another."""
+
+    url: str
+
+
+@dataclasses.dataclass
+class FileUrl:
+    url: str
+
+
+@dataclasses.dataclass
+class Turn:
+    """A dataclass whose role is of the class."""
+
+    role: ClassVar[str] = "user"
+    content: str
+
+
 class SdkMessage(pydantic.BaseModel):
     """As the SDKs of providers have them: what was not given is None."""
 
@@ -97,6 +127,8 @@ ONE_FORM = {
     "dict with None": {**user(QUESTION), "name": None},
     "human": {"role": "human", "content": QUESTION},
     "human by type": {"type": "human", "content": QUESTION},
+    "role of an enum": {"role": Role.HUMAN, "content": QUESTION},
+    "type of an enum": {"type": Role.HUMAN, "content": [{"type": Kind.TEXT, "text": QUESTION}]},
     "mapping": types.MappingProxyType(user(QUESTION)),
     "a part": user([{"type": "text", "text": QUESTION}]),
     "a part in a tuple": user(({"type": "input_text", "text": QUESTION},)),
@@ -109,6 +141,7 @@ ONE_FORM = {
     "slots": Slotted("user", QUESTION),
     "role of the class": ByClass(QUESTION),
     "dataclass": Data("user", QUESTION),
+    "role of the dataclass": Turn(QUESTION),
     "struct": Struct("user", [TextBlock(text=QUESTION)]),
     "pydantic": SdkMessage(role="user", content=QUESTION),
     "pydantic parts": SdkMessage(role="user", content=[TextBlock(text=QUESTION)]),
@@ -147,6 +180,9 @@ OTHERS = [
     user([None, QUESTION]),
     user([{}, QUESTION]),
     user([["Before."], QUESTION]),
+    user([ImageUrl("https://example.com/a.png"), QUESTION]),
+    user([FileUrl("https://example.com/a.png"), QUESTION]),
+    user([{"url": "https://example.com/a.png"}, QUESTION]),
     user([QUESTION, {"type": "text", "text": ["", ""]}]),
     user([{"type": "text", "text": ["", ""]}, QUESTION]),
 ]
@@ -157,6 +193,16 @@ def test_whatever_else_a_message_holds_counts():
     assert {key.text for key in keys} == {QUESTION}
     prints = [key.attributes["fingerprint"] for key in keys]
     assert len(set(prints)) == len(OTHERS)
+
+
+@pytest.mark.parametrize(
+    "kind", ["item_reference", "reasoning", "function_call", "remove", "image_generation_call"]
+)
+def test_the_id_of_what_is_no_message_counts(kind):
+    lists = [[user("a"), {"type": kind, "id": each}, user(QUESTION)] for each in ("1", "2")]
+    keys = [HASHED(messages) for messages in lists]
+    assert keys[0].text == keys[1].text == QUESTION
+    assert keys[0] != keys[1]
 
 
 def test_the_order_and_the_number_of_messages_count():
@@ -207,6 +253,9 @@ SINGLE = {
     "bytes": ([user([{"type": "image", "source": b"AA"}, QUESTION])], "not JSON"),
     "an object in it": ([{**user(QUESTION), "extra": object()}], "not JSON"),
     "not a number": ([{**user(QUESTION), "extra": float("nan")}], "not JSON"),
+    "a list for a role": ([{"role": ["user"], "content": QUESTION}], "not the user's turn"),
+    "a list for a type": ([{"type": ["human"], "content": QUESTION}], "not the user's turn"),
+    "a list for the type of a part": ([user([{"type": ["text"], "text": QUESTION}])], "no text"),
     "no message": ([7], "unknown message"),
     "None": ([None, user(QUESTION)], "unknown message"),
     "an object without role": ([Plain(None, QUESTION)], "unknown message"),
