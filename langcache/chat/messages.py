@@ -218,7 +218,7 @@ def _has_audio(message: Mapping[str, Any]) -> bool:
         if str(part.get("type")) in _AUDIO_TYPES:
             return True
         for name in ("inlineData", "inline_data", "fileData", "file_data"):
-            data = as_mapping(part.get(name))
+            data = as_mapping(part.get(name)) or fields_of(part.get(name)) or {}
             if str(data.get("mimeType", data.get("mime_type"))).startswith("audio/"):
                 return True
     return False

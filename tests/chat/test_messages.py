@@ -85,6 +85,11 @@ class FileUrl:
 
 
 @dataclasses.dataclass
+class Blob:
+    mime_type: str
+
+
+@dataclasses.dataclass
 class Turn:
     """A dataclass whose role is of the class."""
 
@@ -250,6 +255,10 @@ SINGLE = {
     "a text that can't be sent": ([user("a \ud800")], "not JSON"),
     "audio": ([user([{"type": "input_audio", "input_audio": {"data": "AA"}}, QUESTION])], "audio"),
     "audio of the assistant": ([{**assistant("a"), "audio": {"id": "a1"}}, user(QUESTION)], "audio"),
+    "audio of Gemini": (
+        [{"role": "user", "parts": [{"file_data": Blob("audio/mp3")}, {"text": QUESTION}]}],
+        "audio",
+    ),
     "bytes": ([user([{"type": "image", "source": b"AA"}, QUESTION])], "not JSON"),
     "an object in it": ([{**user(QUESTION), "extra": object()}], "not JSON"),
     "not a number": ([{**user(QUESTION), "extra": float("nan")}], "not JSON"),
