@@ -5,19 +5,25 @@ from __future__ import annotations
 import inspect
 import unicodedata
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from copy import copy
+from types import FunctionType
+from typing import Final, Generic, TypeVar
+
+import msgspec
 
 from .._wire.exchange import Request
 from ..models import CacheEntry, SearchResponse
 from .answers import Lookup
 from .codecs import TEXT, Codec
 from .computing import close_coroutine
-from .functions import describe, hashable
+from .functions import computation_key, describe, hashable
 from .options import Options
 
 __all__ = ["Question", "question_text"]
 
 T = TypeVar("T")
+
+NO_SCOPE: Final[dict[str, str]] = {}
 
 
 class Question(Generic[T]):
@@ -37,7 +43,7 @@ class Question(Generic[T]):
 
     __slots__ = (
         *("attributes", "claimed", "codec", "computation", "make", "method", "options", "outcome"),
-        *("raises_errors", "request", "started", "text", "timeout"),
+        *("raises_errors", "request", "scope", "stale", "started", "text", "timeout"),
     )
 
     def __init__(
@@ -69,6 +75,10 @@ class Question(Generic[T]):
         """The search; None if the cache must not be asked."""
         self.outcome: Lookup | None = None
         """The outcome, if the cache must not be asked; else None."""
+        self.scope: dict[str, str] = NO_SCOPE
+        """The encoded attributes of the client's scope."""
+        self.stale: CacheEntry | None = None
+        """The stale entry that the answer takes the place of, if it is computed anew in the background."""
 
     def flight_key(self, domain: Hashable, authorization: str | None) -> Hashable:
         """Equal for questions that may share one answer.
@@ -82,8 +92,15 @@ class Question(Generic[T]):
             text = " ".join((text if text.isascii() else unicodedata.normalize("NFC", text)).split())
         given: object = self.codec
         codec = None if given is TEXT else hashable(given)
-        options = None if self.options is Options.DEFAULT else hashable(self.options)
+        options = None if self.options is Options.DEFAULT else _options_key(self.options)
         return domain, text, self.attributes, codec, options, self.computation, authorization
+
+    def renewing(self, stale: CacheEntry) -> Question[T]:
+        """The same question, for computing its stale answer anew."""
+        renewing = copy(self)
+        renewing.stale = stale
+        renewing.options = msgspec.structs.replace(self.options, refresh=True)
+        return renewing
 
     def attributes_match(self, entry: CacheEntry) -> bool:
         """Whether an entry has all attributes of the question.
@@ -94,6 +111,20 @@ class Question(Generic[T]):
 
     def __str__(self) -> str:
         return self.options.function or describe(self.make)
+
+
+def _options_key(options: Options) -> Hashable:
+    """Equal for options of which calls may share an answer. Functions are compared by what they do.
+
+    So those that are written in the call itself don't keep calls from sharing.
+    """
+    given = {name: getattr(options, name) for name in ("accept", "store_if", "sources", "usage")}
+    functions = {name: value for name, value in given.items() if isinstance(value, FunctionType)}
+    if not functions:
+        return hashable(options)
+    others = msgspec.structs.replace(options, **dict.fromkeys(functions))
+    keys = ((name, computation_key(function)) for name, function in functions.items())
+    return hashable(others), *keys
 
 
 def question_text(text: object, *, by_key: bool) -> str | None:
