@@ -22,6 +22,7 @@ __all__ = [
     "Sources",
     "attribute_of",
     "check_source",
+    "check_source_set",
     "check_sources",
     "index_attribute",
     "index_prompt",
@@ -58,9 +59,12 @@ _decode = msgspec.json.Decoder(IndexEntry).decode
 
 
 def check_sources(argument: str, value: object) -> Any:
-    """Check sources: None, a function, or up to 64 texts. Returns a tuple of them, sorted, each once."""
-    if value is None or callable(value):
-        return value
+    """Check the option: None, a function, or what `check_source_set` takes."""
+    return value if value is None or callable(value) else check_source_set(argument, value)
+
+
+def check_source_set(argument: str, value: object) -> tuple[str, ...]:
+    """Check sources: an iterable of up to 64 texts. Returns them sorted, each once."""
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         raise wrong_type(argument, "an iterable of str, such as ['doc:42@v7']", value)
     sources = sorted({check_source(argument, each) for each in cast("Iterable[object]", value)})
@@ -95,8 +99,12 @@ def attribute_of(sources: Iterable[str]) -> str:
 
 
 def index_prompt(name: str) -> str:
-    """The prompt of the index entries of a source with this name."""
-    return f"langcache index {_digest(name)}"
+    """The prompt of the index entries of a source with this name.
+
+    A number and no words of the source, so that it is like no question; and no letters without a meaning, of
+    which the local service would warn.
+    """
+    return f"langcache index {int(_digest(name), 16) % 10**40:040}"
 
 
 def index_attribute(name: str) -> str:

@@ -15,7 +15,7 @@ from .entries import Entries
 from .invalidation import Invalidation
 from .options import StoreIf
 from .question import Question
-from .sources import check_sources
+from .sources import check_source_set
 from .state import State
 
 __all__ = ["Stores"]
@@ -105,8 +105,7 @@ class Stores:
             given = given(value)
             if isawaitable(given):
                 given = await self._state.execution.resolve(question.method, given)
-        sources: tuple[str, ...] = check_sources("sources", () if given is None else tuple(given))
-        return sources
+        return check_source_set("sources", () if given is None else given)
 
     async def _begin(
         self,
