@@ -15,6 +15,8 @@ from .usage import Usage
 
 __all__ = ["Accounts"]
 
+_UNKNOWN = Usage()
+
 
 class Accounts:
     """Counts what answers took and saved, for one client and its scopes.
@@ -50,9 +52,7 @@ class Accounts:
     ) -> None:
         """Count the usage of an answer; None is counted as unknown. Called only with the option ``usage``."""
         total: Spending = getattr(self._state.stats, kind)
-        if usage is None:
-            total.unknown += 1
-            return
+        usage = usage or _UNKNOWN
         input_tokens, output_tokens = usage.input_tokens, usage.output_tokens
         is_known = input_tokens is not None and output_tokens is not None
         # No call on a line that counts, or threads could lose updates.

@@ -25,7 +25,7 @@ class Spending(msgspec.Struct, kw_only=True):
     """What `AsideConfig.price` says of the answers whose numbers are known, added up."""
 
     unpriced: int = 0
-    """Answers among those with any usage for which there is a price function, and no price."""
+    """Answers that are not in ``money``, though there is a price function."""
 
     def __str__(self) -> str:
         unknown = f", {self.unknown} answers unknown" if self.unknown else ""
