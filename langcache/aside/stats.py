@@ -28,9 +28,9 @@ class Spending(msgspec.Struct, kw_only=True):
     """Answers that are not in ``money``, though there is a price function."""
 
     def __str__(self) -> str:
-        unknown = f", {self.unknown} answers unknown" if self.unknown else ""
+        unknown = f", unknown of {self.unknown}" if self.unknown else ""
         money = f", money {self.money:.4f}" if self.money else ""
-        unpriced = f", {self.unpriced} answers without a price" if self.unpriced else ""
+        unpriced = f", without that of {self.unpriced}" if self.unpriced else ""
         return f"{self.input_tokens} in, {self.output_tokens} out{unknown}{money}{unpriced}"
 
 

@@ -282,7 +282,7 @@ async def test_a_coroutine_function_is_refused_without_a_warning_of_python(eithe
     await cache.get(QUESTION, "the answer", usage=later)
     await cache.get("What is DNS?", "another answer", usage=lambda answer: TOOK)
     assert counted(cache) == ((10, 3, 1), NONE, NONE)
-    assert cache.stats().spent.unpriced == 1
+    assert cache.stats().spent.unpriced == 2
     assert "usage= raised TypeError" in caplog.text
     assert "price= raised TypeError" in caplog.text
 
@@ -349,10 +349,10 @@ async def test_stats_are_a_copy_and_say_it_in_words(either):
     await cache.get(QUESTION, reply, **GIVEN)
     await cache.get(QUESTION, reply, codec=REPLY, usage=lambda answer: None)
     assert before.saved == Spending()
-    assert cache.stats().saved == Spending(input_tokens=10, output_tokens=3, money=0.5, unknown=1)
+    assert cache.stats().saved == Spending(input_tokens=10, output_tokens=3, unknown=1, money=0.5, unpriced=1)
     text = str(cache.stats())
     assert "spent         10 in, 3 out, money 0.5000\n" in text
-    assert "saved         10 in, 3 out, 1 answers unknown, money 0.5000\n" in text
+    assert "saved         10 in, 3 out, unknown of 1, money 0.5000, without that of 1\n" in text
 
 
 async def test_telemetry_counts_tokens_and_money(connection):
