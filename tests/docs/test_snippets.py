@@ -25,7 +25,7 @@ PAGES = [
     *sorted((ROOT / "docs").glob("[!_]*.md")),
     *sorted((ROOT / "docs").glob("[!_]*/*.md")),
 ]
-ATTRIBUTES = ("function", "language", "tenant", "topic", "user")
+ATTRIBUTES = ("function", "language", "sources", "stored_at", "tenant", "topic", "user")
 
 BLOCK = re.compile(r"(?P<before>[^\n]*)\n+```python\n(?P<code>.*?)^```", re.DOTALL | re.MULTILINE)
 NOT_RUN = re.compile(r"<!-- not run: .{8,} -->")
