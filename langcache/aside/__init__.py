@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from .blocking_streams import BlockingAnswerStream
     from .codecs import Codec, JsonCodec, TextCodec
     from .judge import Ask, Judge, Score
+    from .key import Key
     from .options import Accept, AsideConfig, CallOptions, Options, StoreIf
     from .scope import AttributeValue, encode_attributes, restore_attributes
     from .shadow import Compare, Shadow
     from .sources import Sources
     from .stats import Spending, Stats
+    from .steps import AsyncLookup, BlockingLookup
     from .streams import AnswerStream
     from .typed import CachedBlockingFunction, CachedFunction, CachedStream
     from .usage import Price, Usage, UsageOf
@@ -31,9 +33,11 @@ __all__ = [
     "AsideConfig",
     "Ask",
     "AsyncAnswer",
+    "AsyncLookup",
     "AttributeValue",
     "BlockingAnswer",
     "BlockingAnswerStream",
+    "BlockingLookup",
     "CacheStatus",
     "CachedBlockingFunction",
     "CachedFunction",
@@ -43,6 +47,7 @@ __all__ = [
     "Compare",
     "JsonCodec",
     "Judge",
+    "Key",
     "Lookup",
     "Options",
     "Price",
@@ -68,9 +73,11 @@ _MODULE_OF = {
     "AsideConfig": "options",
     "Ask": "judge",
     "AsyncAnswer": "answers",
+    "AsyncLookup": "steps",
     "AttributeValue": "scope",
     "BlockingAnswer": "answers",
     "BlockingAnswerStream": "blocking_streams",
+    "BlockingLookup": "steps",
     "CacheStatus": "answers",
     "CachedBlockingFunction": "typed",
     "CachedFunction": "typed",
@@ -80,6 +87,7 @@ _MODULE_OF = {
     "Compare": "shadow",
     "JsonCodec": "codecs",
     "Judge": "judge",
+    "Key": "key",
     "Lookup": "answers",
     "Options": "options",
     "Price": "usage",

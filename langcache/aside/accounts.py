@@ -11,9 +11,9 @@ from .computing import close_coroutine
 from .question import Question
 from .state import State
 from .stats import Spending
-from .usage import Usage
+from .usage import NOTHING, Usage
 
-__all__ = ["Accounts"]
+__all__ = ["Accounts", "Figures"]
 
 _UNKNOWN = Usage()
 
@@ -67,11 +67,11 @@ class Accounts:
         if self._telemetry is not None:
             self._telemetry.usage(self._cache_id, kind, input_tokens, output_tokens, usage.model, money)
 
-    def spent(self, question: Question[Any], value: list[Any]) -> Usage | None:
-        """Count what an answer in chunks took to compute, and return it."""
+    def spent(self, question: Question[Any], value: object) -> Usage | None:
+        """Count what an answer took to compute, and return it."""
         if question.options.usage is None:
             return None
-        usage = self.usage_of(question, list(value))
+        usage = self.usage_of(question, value)
         self.count("spent", question, usage)
         return usage
 
@@ -107,3 +107,32 @@ class Accounts:
         self._state.log.warn(
             (name, asker, kind), "%s: %s= raised %s; what is unknown is not counted", asker, name, kind
         )
+
+
+class Figures:
+    """What one reader of a stream took and saved."""
+
+    __slots__ = ("saved", "usage")
+
+    def __init__(self) -> None:
+        self.usage: Usage | None = None
+        self.saved: Usage | None = None
+
+    def count(
+        self, accounts: Accounts, question: Question[Any], usage: Usage | None, *, computed: bool
+    ) -> None:
+        """Set both; the stream itself has counted what it took.
+
+        Args:
+            accounts: the client's.
+            question: that of the reader.
+            usage: what the whole answer took to compute.
+            computed: whether the reader began the stream, and it was computed.
+        """
+        if question.options.usage is None:
+            return
+        if computed:
+            self.usage, self.saved = usage, NOTHING
+        else:
+            self.usage, self.saved = NOTHING, usage
+            accounts.count("saved", question, usage)

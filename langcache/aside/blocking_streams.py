@@ -9,13 +9,14 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from ..errors import TimeoutException
+from .accounts import Figures
 from .answers import CacheStatus, Lookup
 from .computing import run_to_end
 from .core import Aside
 from .flight import CannotFollow, Flight, LeaderLeft
 from .lookups import DRY_RUN
 from .question import Question
-from .streams import Figures, StreamStatus
+from .streams import StreamStatus
 from .thread_flight import flights_lock
 from .usage import Usage
 
@@ -116,13 +117,13 @@ def _read(
                     counted = True
                     state.count_answer(lookup.status, shared=follows)
                     if lookup.hit:
-                        figures.count(aside, question, stream.usage, computed=False)
+                        figures.count(aside.accounts, question, stream.usage, computed=False)
                 if more:
                     chunk_yielded = True
                     yield stream.chunks[index]
                     index += 1
             if not lookup.hit:
-                figures.count(aside, question, stream.usage, computed=not follows)
+                figures.count(aside.accounts, question, stream.usage, computed=not follows)
             return
         except LeaderLeft as error:
             if chunk_yielded:
@@ -273,7 +274,7 @@ class _SharedStream(Flight, Generic[C]):
             if close is not None:
                 close()
         self._error = None
-        self.usage = aside.accounts.spent(question, self.chunks)
+        self.usage = aside.accounts.spent(question, list(self.chunks))
         if shadowing is not None and self._hidden_hit is not None:
             run_to_end(shadowing.after_dry_run(question, self._hidden_hit, list(self.chunks)))
         elif self.lookup.status is CacheStatus.MISS:

@@ -23,9 +23,10 @@ from .flight import CannotFollow, LeaderLeft
 from .freshness import Renewals
 from .functions import ByExactValue, computation_key
 from .invalidation import Invalidation
+from .key import Asked, Key, read_key
 from .lookups import BYPASS, DRY_RUN, Lookups
-from .options import AsideConfig, CallOptions, Options
-from .question import Question, question_text
+from .options import AsideConfig, CallOptions, Options, added_attributes, check_room
+from .question import Question
 from .scope import AttributeValue, Scope, encode_attributes
 from .shadowing import Shadowing
 from .state import State
@@ -65,9 +66,7 @@ class Aside:
         config = config or AsideConfig()
         if config.function_attribute is not None:
             limits.attribute_map({config.function_attribute: "name"})
-        # Stored with answers, and no part of what is asked.
-        added = (config.source_attribute, config.time_attribute)
-        self._added: frozenset[str] = frozenset(name for name in added if name is not None)
+        self._added: frozenset[str] = added_attributes(config)
         limits.attribute_map(dict.fromkeys(self._added, "value"))
         entries = Entries(caller, limits, self._added)
         self.state: State = State(limits, config, execution)
@@ -93,7 +92,7 @@ class Aside:
         scope: Scope | None,
         prompt: Any,
         make: object,
-        key: Callable[[Any], str | None] | None,
+        key: Callable[[Any], str | Key | None] | None,
         codec: Codec[Any],
         attributes: Mapping[str, AttributeValue] | None,
         options: CallOptions,
@@ -105,10 +104,9 @@ class Aside:
         return self.question(
             method,
             scope,
-            question_text(prompt if key is None else key(prompt), by_key=key is not None),
+            read_key(prompt if key is None else key(prompt), attributes, by_key=key is not None),
             make,
             codec,
-            attributes,
             Options.of(method, options, self.state.limits, self.state.config),
             None if key is None else ByExactValue(prompt),
         )
@@ -117,10 +115,9 @@ class Aside:
         self,
         method: str,
         scope: Scope | None,
-        text: str | None,
+        asked: Asked,
         make: object,
         codec: Codec[T],
-        attributes: Mapping[str, AttributeValue] | None,
         options: Options,
         arguments: Hashable = None,
         refusal: TypeError | None = None,
@@ -130,9 +127,9 @@ class Aside:
         Args:
             method: the name of the method.
             scope: the client's scope, or None.
-            text: the text to look up; None bypasses the cache.
+            asked: the text to look up and the attributes, or why the cache is not asked.
             make: the function that computes the answer, or the answer itself.
-            codec, attributes, options: those of the call.
+            codec, options: those of the call.
             arguments: the arguments of ``make``, if they may differ for the same text.
             refusal: why the function must not use the cache, if that is already known: it would get another
                 function's answers.
@@ -148,8 +145,8 @@ class Aside:
         computation = options.function or computation_key(make)
         question = Question(
             method,
-            text or "",
-            self._encode_attributes(scope, attributes, make, options),
+            asked.text or "",
+            self._encode_attributes(scope, asked.attributes, make, options),
             codec,
             options,
             make,
@@ -159,7 +156,7 @@ class Aside:
         )
         if scope is not None:
             question.scope = scope.attributes
-        question.outcome = self._outcome_without_lookup(question, text)
+        question.outcome = self._outcome_without_lookup(question, asked)
         claims = self.state.claims
         question.claimed = claims.is_checked(make, options.function, codec, question.attributes)
         if question.outcome is None and not (question.claimed and refusal is None):
@@ -191,6 +188,55 @@ class Aside:
                 stale=answer.stale,
             )
             return answer
+
+    async def look_up(self, question: Question[Any]) -> tuple[Lookup, Lookup]:
+        """The first step alone, without a flight: the outcome, for `store`, and the outcome to give.
+
+        They differ in a dry run, which gives no hit.
+        """
+        if self._telemetry is None:
+            lookup = await self._looked_up(question)
+        else:
+            with self._telemetry.question(self._cache_id) as span:
+                lookup = await self._looked_up(question)
+                given = self._given(lookup)
+                span.answered(
+                    given.status.value,
+                    False,
+                    given.reason,
+                    given.similarity,
+                    given.error,
+                    stale=given.stale,
+                )
+        given = self._given(lookup)
+        self.state.count_answer(given.status, shared=False)
+        return lookup, given
+
+    async def store(self, question: Question[T], lookup: Lookup, value: T) -> Exception | None:
+        """The second step: store a computed answer after a miss, or in place of a stale one.
+
+        Returns the `Answer.error`.
+        """
+        if lookup.status is CacheStatus.MISS:
+            return await self.stores.store(question, value)
+        if lookup.status is _HIT and self.is_dry_run and self.shadowing is not None:
+            await self.shadowing.after_dry_run(question, lookup, value)
+        elif lookup.stale:
+            return await self.renewals.store(question, lookup, value)
+        return lookup.error
+
+    async def _looked_up(self, question: Question[Any]) -> Lookup:
+        if question.outcome is not None:
+            return question.outcome
+        authorization = None
+        if self.lookups.asks_for_key:
+            authorization, failed = await self.lookups.authorization(question)
+            if failed is not None:
+                return failed
+        return await self.lookups.look_up(question, authorization)
+
+    def _given(self, lookup: Lookup) -> Lookup:
+        return DRY_RUN if lookup.status is _HIT and self.is_dry_run else lookup
 
     async def _answer(self, question: Question[T], compute: Callable[[], Awaitable[T]]) -> Answer[T]:
         if question.outcome is not None:
@@ -252,12 +298,8 @@ class Aside:
         finally:
             elapsed = time.monotonic() - started
             self.state.stats.make_seconds += elapsed
-        error = lookup.error
-        if lookup.status is CacheStatus.MISS:
-            error = await self.stores.store(question, value)
-        elif lookup.status is _HIT and self.shadowing is not None:  # so it is a dry run
-            await self.shadowing.after_dry_run(question, lookup, value)
-            lookup = DRY_RUN
+        error = await self.store(question, lookup, value)
+        lookup = self._given(lookup)
         answer = self._answer_type(value=value, status=lookup.status, reason=lookup.reason, error=error)
         if question.options.usage is not None:
             usage = self.accounts.usage_of(question, value)
@@ -300,17 +342,8 @@ class Aside:
             encoded = scope.merge(encoded)
         checked = limits.attribute_map(encoded)
         if self._added:
-            self._check_added(encoded, options)
+            check_room(limits, encoded, self.state.config, options)
         return None if checked is None else frozenset(checked.items())
-
-    def _check_added(self, attributes: Mapping[str, str], options: Options) -> None:
-        """Raise `ValueError` unless there is room for the attributes that are stored besides these."""
-        config = self.state.config
-        for name in self._added & attributes.keys():
-            instead = "; give sources=" if name == config.source_attribute else ""
-            raise ValueError(f"attributes: {name!r} is written by the client itself{instead}")
-        unused = {config.source_attribute} if options.sources is None else set[str | None]()
-        self.state.limits.attribute_map({**attributes, **dict.fromkeys(self._added - unused, "value")})
 
     def _refused_outcome(self, question: Question[Any], refusal: TypeError) -> Lookup:
         """The outcome for a function that would get another function's answers."""
@@ -319,19 +352,21 @@ class Aside:
         self.state.log.warn(("refused", str(question)), "the cache is not asked: %s", refusal)
         return Lookup(status=CacheStatus.BYPASS, reason="another function", error=refusal)
 
-    def _outcome_without_lookup(self, question: Question[Any], text: str | None) -> Lookup | None:
+    def _outcome_without_lookup(self, question: Question[Any], asked: Asked) -> Lookup | None:
         """The outcome, if the cache must not be asked; else None, and ``question.request`` is set."""
         options = question.options
         if options.bypass:
             return BYPASS["asked"]
         if not self._enabled:
             return BYPASS["disabled"]
-        if text is None:
+        if asked.text is None:
+            if asked.reason is not None:
+                return Lookup(status=CacheStatus.BYPASS, reason=asked.reason)
             return BYPASS["no question"]
         try:
             question.request = protocol.search(
                 self.state.limits,
-                text,
+                asked.text,
                 options.similarity_threshold,
                 options.search_strategies,
                 None if question.attributes is None else dict(question.attributes),

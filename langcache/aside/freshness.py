@@ -61,6 +61,13 @@ class Renewals:
                 state.renewed.pop(key, None)
                 state.stats.renewals_dropped += 1
 
+    async def store(self, question: Question[Any], lookup: Lookup, value: object) -> Exception | None:
+        """Store an answer in place of the stale one that a lookup found. Returns as `Stores.store` does."""
+        if question.options.no_store:
+            return None
+        assert lookup.entry is not None
+        return await self._stores.store(question.renewing(lookup.entry), value)
+
     async def _renew(
         self, question: Question[Any], compute: Callable[[], Awaitable[Any]], key: Hashable
     ) -> None:

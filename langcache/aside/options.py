@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, ClassVar, Literal, TypeAlias, TypedDict, cast
 
@@ -16,7 +16,16 @@ from .shadow import Shadow
 from .sources import Sources, check_sources
 from .usage import Price, UsageOf
 
-__all__ = ["Accept", "AsideConfig", "CallOptions", "OnError", "Options", "StoreIf"]
+__all__ = [
+    "Accept",
+    "AsideConfig",
+    "CallOptions",
+    "OnError",
+    "Options",
+    "StoreIf",
+    "added_attributes",
+    "check_room",
+]
 
 Accept: TypeAlias = Callable[[str, CacheEntry], "bool | Awaitable[bool]"] | Literal["any"]
 """Called with the question and an entry that was found; if it returns False, the entry is rejected.
@@ -273,6 +282,22 @@ class AsideConfig(msgspec.Struct, frozen=True, kw_only=True):
                 raise ValueError(f"{name}: must be the name of an attribute, but is empty")
         if len({getattr(self, name) for name in names}) < len(names):
             raise ValueError(f"{', '.join(names)}: must be different attributes")
+
+
+def added_attributes(config: AsideConfig) -> frozenset[str]:
+    """The names of attributes that are stored with answers, and are no part of what is asked."""
+    names = (config.source_attribute, config.time_attribute)
+    return frozenset(name for name in names if name is not None)
+
+
+def check_room(limits: Limits, attributes: Mapping[str, str], config: AsideConfig, options: Options) -> None:
+    """Raise `ValueError` unless there is room beside a call's attributes for those that are added."""
+    added = added_attributes(config)
+    for name in added & attributes.keys():
+        instead = "; give sources=" if name == config.source_attribute else ""
+        raise ValueError(f"attributes: {name!r} is written by the client itself{instead}")
+    used = [name for name in added if name != config.source_attribute or options.sources is not None]
+    limits.attribute_map({**attributes, **dict.fromkeys(used, "value")})
 
 
 def _file_path(name: str, given: Any) -> str:

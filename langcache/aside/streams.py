@@ -10,44 +10,18 @@ from typing import Any, Generic, TypeVar
 
 from .._portal.tasks import ResultOrExit, result_or_exit
 from ..errors import TimeoutException
+from .accounts import Figures
 from .answers import CacheStatus, Lookup
 from .core import Aside
 from .flight import CannotFollow, Flight, LeaderLeft
 from .lookups import DRY_RUN
 from .question import Question
-from .usage import NOTHING, Usage
+from .usage import Usage
 from .verdicts import Origin, origin_of
 
-__all__ = ["AnswerStream", "Figures", "StreamStatus"]
+__all__ = ["AnswerStream", "StreamStatus"]
 
 C = TypeVar("C")
-
-
-class Figures:
-    """What one reader of a stream took and saved."""
-
-    __slots__ = ("saved", "usage")
-
-    def __init__(self) -> None:
-        self.usage: Usage | None = None
-        self.saved: Usage | None = None
-
-    def count(self, aside: Aside, question: Question[Any], usage: Usage | None, *, computed: bool) -> None:
-        """Set both; the stream itself has counted what it took.
-
-        Args:
-            aside: the client's.
-            question: that of the reader.
-            usage: what the whole answer took to compute.
-            computed: whether the reader began the stream, and it was computed.
-        """
-        if question.options.usage is None:
-            return
-        if computed:
-            self.usage, self.saved = usage, NOTHING
-        else:
-            self.usage, self.saved = NOTHING, usage
-            aside.accounts.count("saved", question, usage)
 
 
 class StreamStatus:
@@ -199,13 +173,13 @@ async def _read(
                     counted = True
                     state.count_answer(lookup.status, shared=follows)
                     if lookup.hit:
-                        figures.count(aside, question, stream.usage, computed=False)
+                        figures.count(aside.accounts, question, stream.usage, computed=False)
                 if more:
                     chunk_yielded = True
                     yield stream.chunks[index]
                     index += 1
             if not lookup.hit:
-                figures.count(aside, question, stream.usage, computed=not follows)
+                figures.count(aside.accounts, question, stream.usage, computed=not follows)
             return
         except LeaderLeft as error:
             if not follows:
@@ -360,7 +334,7 @@ class _SharedStream(Flight, Generic[C]):
                 await self._publish(chunk)
         finally:
             await _close(chunks)
-        self.usage = aside.accounts.spent(question, self.chunks)
+        self.usage = aside.accounts.spent(question, list(self.chunks))
         if shadowing is not None and self._hidden_hit is not None:
             await shadowing.after_dry_run(question, self._hidden_hit, list(self.chunks))
         elif self.lookup.status is CacheStatus.MISS:

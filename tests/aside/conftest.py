@@ -106,6 +106,12 @@ class Either:
     async def get(self, *args, **options):
         return await self._run(self.client.get_or_set, *args, **options)
 
+    async def look_up(self, *args, **options):
+        return await self._run(self.client.look_up, *args, **options)
+
+    async def store(self, asked, value):
+        return await self._run(asked.store, value)
+
     async def stream(self, prompt, make, **options):
         """The chunks, and the stream that they came from."""
         if isinstance(self.client, LangCache):

@@ -226,6 +226,20 @@ async def test_a_refresh_that_began_later_is_not_undone(either, clock, renewed):
     assert [entry.response for entry in stored] == ["refreshed"]
 
 
+async def test_the_two_steps_replace_a_stale_answer(either, clock):
+    cache = either(**TIMED)
+    await cache.store(await cache.look_up(QUESTION, **STALE), "old")
+    fresh = await cache.look_up(QUESTION, **STALE)
+    assert (fresh.value, fresh.stale) == ("old", False)
+    await cache.store(fresh, "not stored")
+    clock.seconds += 61
+    stale = await cache.look_up(QUESTION, **STALE)
+    assert (stale.value, stale.hit, stale.stale) == ("old", True, True)
+    assert await cache.store(stale, "new") is None
+    assert [entry.response for entry in await cache.entries(QUESTION)] == ["new"]
+    assert not (await cache.look_up(QUESTION, **STALE)).stale
+
+
 async def test_no_more_than_the_limit_are_renewed_at_once(either, clock, renewed):
     cache, make = either(**TIMED, max_renewals=2), Answers("old", "new")
     questions = ["What is DNS?", "Who wrote Hamlet?", "Where is my parcel?"]

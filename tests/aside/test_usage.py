@@ -245,6 +245,19 @@ async def test_a_cached_function_has_usage_too(connection):
         assert counted(cache) == ((20, 6, 0), ONE, NONE)
 
 
+async def test_the_two_steps_count_too(either):
+    cache = either()
+    asked = await cache.look_up(QUESTION, **GIVEN)
+    assert (asked.status.value, asked.saved) == ("miss", None)
+    assert await cache.store(asked, reply(QUESTION)) is None
+    asked = await cache.look_up(QUESTION, **GIVEN)
+    assert (asked.status.value, asked.saved) == ("hit", TOOK)
+    assert counted(cache) == (ONE, ONE, NONE)
+    refused = await cache.look_up("What is DNS?", **GIVEN, store_if=lambda answer: False)
+    await cache.store(refused, reply(QUESTION))
+    assert counted(cache) == ((20, 6, 0), ONE, NONE)
+
+
 # What is unknown
 
 
