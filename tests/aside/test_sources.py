@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from types import SimpleNamespace
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import RawTestServer
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -338,6 +341,35 @@ async def test_an_answer_whose_index_can_not_be_stored_is_not_stored(broken):
         assert (
             asyncio.all_tasks() - {asyncio.current_task()} == set(cache._aside.state.pending_stores) or True
         )
+
+
+async def test_what_is_being_stored_is_awaited_before_answers_are_deleted():
+    order, searched = [], asyncio.Event()
+
+    async def handle(request):
+        body = await request.json()
+        if request.path.endswith("/search"):
+            order.append("searched")
+            searched.set()
+            return web.json_response({"data": []})
+        if body["prompt"] == QUESTION:
+            with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
+                await asyncio.wait_for(searched.wait(), 0.3)  # which must not come before this is stored
+            order.append("stored")
+        return web.json_response({"entryId": "e1"}, status=201)
+
+    server = RawTestServer(handle)
+    await server.start_server()
+    config = AsideConfig(lookup_timeout=60, **SOURCED)
+    async with AsyncLangCache(str(server.make_url("/")), "key", "c", aside=config) as cache:
+        asked = await cache.look_up(QUESTION, sources=["doc:42"], store="background")
+        order.clear()
+        searched.clear()
+        await asked.store("the answer")
+        await cache.invalidate("doc:42")
+    await server.close()
+    assert order[0] == "stored"
+    assert "searched" in order
 
 
 async def test_errors_of_an_invalidation_are_raised(broken):
