@@ -344,7 +344,7 @@ async def test_an_answer_whose_index_can_not_be_stored_is_not_stored(broken):
 
 
 async def test_what_is_being_stored_is_awaited_before_answers_are_deleted():
-    order, searched = [], asyncio.Event()
+    order, searched, storing = [], asyncio.Event(), asyncio.Event()
 
     async def handle(request):
         body = await request.json()
@@ -353,6 +353,7 @@ async def test_what_is_being_stored_is_awaited_before_answers_are_deleted():
             searched.set()
             return web.json_response({"data": []})
         if body["prompt"] == QUESTION:
+            storing.set()
             with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
                 await asyncio.wait_for(searched.wait(), 0.3)  # which must not come before this is stored
             order.append("stored")
@@ -366,6 +367,7 @@ async def test_what_is_being_stored_is_awaited_before_answers_are_deleted():
         order.clear()
         searched.clear()
         await asked.store("the answer")
+        await storing.wait()
         await cache.invalidate("doc:42")
     await server.close()
     assert order[0] == "stored"
