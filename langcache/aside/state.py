@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from .._call.loops import running_loop
-from ..errors import ClosedError, StatusError
+from ..errors import BadRequestError, ClosedError, StatusError
 from ..limits import Limits
 from .answers import CacheStatus
 from .background import Background
@@ -21,7 +21,7 @@ from .claims import Claims
 from .execution import Execution
 from .flight import CannotFollow
 from .log import RateLimitedLog, error_text
-from .options import AsideConfig
+from .options import AsideConfig, added_attributes
 from .question import Question
 from .sources import name_of
 from .stats import Stats
@@ -96,6 +96,9 @@ class State:
     def record_failure(self, question: Question[Any], error: Exception) -> None:
         """Record an error of the cache: an outage, or a mistake in the program or the configuration."""
         kind = type(error).__name__
+        if isinstance(error, BadRequestError):
+            names = {name for name, _ in question.attributes or ()} | added_attributes(self.config)
+            _say_what_to_declare(names, error)
         if not _is_outage(error):
             if isinstance(error, StatusError) and error.tries:  # a LimitError has no tries: it was never sent
                 self.breaker.succeeded()
@@ -169,6 +172,13 @@ class State:
         self.streams.clear()
         self.execution.flights.clear()
         self.breaker.abandoned()
+
+
+def _say_what_to_declare(attributes: Iterable[str], error: BadRequestError) -> None:
+    """Add to an error about attributes which ones the cache must know, since some are not the call's own."""
+    names = ", ".join(sorted(map(repr, attributes)))
+    if names and "attribute" in error.message.lower() and error.args == (error.message,):
+        error.message += f" The question has {names}: declare all of these when the cache is made."
 
 
 def _is_outage(error: Exception) -> bool:

@@ -387,6 +387,14 @@ def test_what_is_refused_as_a_setting(settings, error, message):
         AsideConfig(**settings)
 
 
+async def test_an_attribute_that_is_not_declared_is_named(either, caplog):
+    cache = either(time_attribute="not_declared")
+    answer = await cache.get(QUESTION, "computed", **STALE)
+    assert (answer.value, answer.status.value) == ("computed", "miss")
+    assert "'not_declared': declare all of these when the cache is made" in str(answer.error)
+    assert "declare all of these" in caplog.text
+
+
 def test_a_name_that_is_no_attribute_is_refused_with_the_client():
     with pytest.raises(LimitError, match="names must be 1 to 32"):
         AsyncLangCache(enabled=False, aside=AsideConfig(time_attribute="stored at"))
