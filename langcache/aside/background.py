@@ -81,9 +81,8 @@ class Background:
             if late:
                 await asyncio.wait(late, timeout=timeout)
 
-    def join(self, timeout: float) -> None:
-        """Wait for the threads, at most ``timeout`` seconds. Those that are not done then go on."""
-        deadline = time.monotonic() + timeout
+    def join(self, deadline: float) -> None:
+        """Wait for the threads, until ``deadline`` of `time.monotonic`. Those not done then go on."""
         for thread in list(self._threads):
             if thread is not threading.current_thread():
                 thread.join(max(deadline - time.monotonic(), 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
 from functools import partial
@@ -394,12 +395,11 @@ class Aside:
     async def drain(self) -> None:
         """Wait for what goes on in the background of this event loop, each at most ``close_timeout``."""
         timeout = self.state.config.close_timeout
-        await self.state.renewing.drain(timeout)
+        await asyncio.gather(self.state.renewing.drain(timeout), self.state.measuring.drain(timeout))
         await self.stores.drain()  # of renewed answers too
-        await self.state.measuring.drain(timeout)
 
     def join(self) -> None:
-        """Wait for what goes on in threads, each at most ``close_timeout``."""
-        timeout = self.state.config.close_timeout
-        self.state.renewing.join(timeout)
-        self.state.measuring.join(timeout)
+        """Wait for what goes on in threads, at most ``close_timeout``."""
+        deadline = time.monotonic() + self.state.config.close_timeout
+        self.state.renewing.join(deadline)
+        self.state.measuring.join(deadline)

@@ -13,6 +13,7 @@ from .background import with_copied_arguments
 from .question import Question
 from .state import State
 from .stores import Stores
+from .thread_flight import flights_lock
 
 __all__ = ["Renewals"]
 
@@ -48,9 +49,10 @@ class Renewals:
             return
         assert lookup.entry is not None
         key = question.flight_key(state.execution.flight_domain(), authorization)
-        if key in state.renewed:
-            return
-        state.renewed[key] = None
+        with flights_lock:
+            if key in state.renewed:
+                return
+            state.renewed[key] = None
         compute = self._accounts.background(question, with_copied_arguments(compute))
         work = partial(self._renew, question.renewing(lookup.entry), compute, key)
         begun = False

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, TypeAlias, TypedDict, cast
 import msgspec
 
 from .._established.mistakes import unexpected_arguments
-from ..limits import Limits, check_duration, check_instance, check_int, check_text
+from ..limits import LimitError, Limits, check_duration, check_instance, check_int, check_text
 from ..models import CacheEntry, SearchStrategy
 from .shadow import Shadow
 from .sources import Sources, check_sources
@@ -297,7 +297,13 @@ def check_room(limits: Limits, attributes: Mapping[str, str], config: AsideConfi
         instead = "; give sources=" if name == config.source_attribute else ""
         raise ValueError(f"attributes: {name!r} is written by the client itself{instead}")
     used = [name for name in added if name != config.source_attribute or options.sources is not None]
-    limits.attribute_map({**attributes, **dict.fromkeys(used, "value")})
+    if limits.attributes is not None and len(attributes) + len(used) > limits.attributes:
+        raise LimitError(
+            "attributes",
+            "max",
+            f"must leave room for {' and '.join(sorted(map(repr, used)))}, which the client adds, among the "
+            f"{limits.attributes} that an entry may have, but has {len(attributes)}",
+        )
 
 
 def _file_path(name: str, given: Any) -> str:
