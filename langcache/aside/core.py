@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-import msgspec
-
 from .._call import protocol
 from .._call.caller import Caller
 from ..limits import LimitError, Limits
@@ -305,20 +303,29 @@ class Aside:
             self.state.stats.make_seconds += elapsed
         error = await self.store(question, lookup, value)
         lookup = self._given(lookup)
-        answer = self._answer_type(value=value, status=lookup.status, reason=lookup.reason, error=error)
+        usage = saved = None
         if question.options.usage is not None:
-            usage = self.accounts.usage_of(question, value)
-            answer = msgspec.structs.replace(answer, usage=usage, saved=NOTHING)
+            usage, saved = self.accounts.usage_of(question, value), NOTHING
+        answer = self._answer_type(
+            value=value, status=lookup.status, reason=lookup.reason, error=error, usage=usage, saved=saved
+        )
         return with_origin(answer, origin_of(self.verdicts, question, lookup))
 
     def _hit(self, question: Question[Any], lookup: Lookup) -> Answer[Any] | None:
         """The answer, if the lookup found one that may be given."""
         if lookup.status is not _HIT or self.is_dry_run:
             return None
-        answer = self._answer_type(value=lookup.value, status=_HIT, entry=lookup.entry, stale=lookup.stale)
+        usage = saved = None
         if question.options.usage is not None:
-            saved = self.accounts.usage_of(question, lookup.value)
-            answer = msgspec.structs.replace(answer, usage=NOTHING, saved=saved)
+            usage, saved = NOTHING, self.accounts.usage_of(question, lookup.value)
+        answer = self._answer_type(
+            value=lookup.value,
+            status=_HIT,
+            entry=lookup.entry,
+            stale=lookup.stale,
+            usage=usage,
+            saved=saved,
+        )
         return with_origin(answer, origin_of(self.verdicts, question, lookup))
 
     def _counted(self, question: Question[T], answer: Answer[T]) -> Answer[T]:

@@ -38,8 +38,6 @@ True to store it, or a number of seconds or a `timedelta` to store it for that l
 OnError: TypeAlias = Literal["compute", "raise"]
 
 _ATTRIBUTES = ("function_attribute", "source_attribute", "time_attribute")
-_NEEDS = {"sources": "source_attribute", "stale_after": "time_attribute"}
-_EXAMPLES = {"source_attribute": "sources", "time_attribute": "stored_at"}
 
 
 class CallOptions(TypedDict, total=False):
@@ -164,15 +162,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         given["similarity_threshold"] = limits.similarity_threshold(given.get("similarity_threshold"))
         given["max_results"] = limits.max_results(given.get("max_results"))
         given["ttl_millis"] = limits.ttl(given.get("ttl_millis"), given.pop("ttl", None))
-        given["sources"] = check_sources("sources", given.get("sources"))
-        if isinstance(given.get("stale_after"), timedelta):
-            given["stale_after"] = given["stale_after"].total_seconds()
-        for name, attribute in _NEEDS.items():
-            if given.get(name) is not None and getattr(config, attribute) is None:
-                raise ValueError(
-                    f"{name}: needs an attribute of its own; declare one with the cache, and name it, say "
-                    f"AsideConfig({attribute}={_EXAMPLES[attribute]!r})"
-                )
+        if given.get("sources") is not None:
+            given["sources"] = check_sources("sources", given["sources"])
+            _check_named(config, "sources", "source_attribute", "sources")
+        if given.get("stale_after") is not None:
+            if isinstance(given["stale_after"], timedelta):
+                given["stale_after"] = given["stale_after"].total_seconds()
+            _check_named(config, "stale_after", "time_attribute", "stored_at")
         return cls(**given)
 
     def __post_init__(self) -> None:
@@ -180,9 +176,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             _check_choice("on_error", self.on_error, ("compute", "raise"))
         _check_choice("on_long_prompt", self.on_long_prompt, ("bypass", "raise"))
         _check_choice("store", self.store, ("wait", "background"))
-        for name in ("lookup_timeout", "stale_after"):
-            if getattr(self, name) is not None:
-                _set_seconds(self, name)
+        if self.lookup_timeout is not None:
+            _set_seconds(self, "lookup_timeout")
+        if self.stale_after is not None:
+            _set_seconds(self, "stale_after")
         _check_accept(self.accept)
         _check_callable("store_if", self.store_if, "the answer")
         _check_callable("usage", self.usage, "the answer")
@@ -282,6 +279,14 @@ class AsideConfig(msgspec.Struct, frozen=True, kw_only=True):
                 raise ValueError(f"{name}: must be the name of an attribute, but is empty")
         if len({getattr(self, name) for name in names}) < len(names):
             raise ValueError(f"{', '.join(names)}: must be different attributes")
+
+
+def _check_named(config: AsideConfig, option: str, setting: str, example: str) -> None:
+    if getattr(config, setting) is None:
+        raise ValueError(
+            f"{option}: needs an attribute of its own; declare one with the cache, and name it, say "
+            f"AsideConfig({setting}={example!r})"
+        )
 
 
 def added_attributes(config: AsideConfig) -> frozenset[str]:

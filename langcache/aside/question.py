@@ -116,10 +116,9 @@ def _options_key(options: Options) -> Hashable:
 
     So those that are written in the call itself don't keep calls from sharing.
     """
-    given = {name: getattr(options, name) for name in ("accept", "store_if", "sources", "usage")}
-    functions = {name: value for name, value in given.items() if isinstance(value, FunctionType)}
-    if not functions:
+    functions = (options.accept, options.store_if, options.sources, options.usage)
+    if FunctionType not in map(type, functions):  # the usual case
         return hashable(options)
-    others = msgspec.structs.replace(options, **dict.fromkeys(functions))
-    keys = ((name, computation_key(function)) for name, function in functions.items())
+    keys = [computation_key(each) if isinstance(each, FunctionType) else hashable(each) for each in functions]
+    others = msgspec.structs.replace(options, accept=None, store_if=None, sources=None, usage=None)
     return hashable(others), *keys

@@ -31,7 +31,7 @@ class Usage(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         for name in ("input_tokens", "output_tokens"):
             value = getattr(self, name)
-            if value is not None:
+            if value is not None and not (type(value) is int and 0 <= value < 1 << 62):  # the usual case
                 msgspec.structs.force_setattr(self, name, check_int(name, value, minimum=0))
         if self.model is not None and not isinstance(self.model, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise wrong_type("model", "str", self.model)
