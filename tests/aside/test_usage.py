@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 from decimal import Decimal
 from fractions import Fraction
@@ -256,6 +257,40 @@ async def test_the_two_steps_count_too(either):
     refused = await cache.look_up("What is DNS?", **GIVEN, store_if=lambda answer: False)
     await cache.store(refused, reply(QUESTION))
     assert counted(cache) == ((20, 6, 0), ONE, NONE)
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(
+    "shadow", [None, Shadow(share=0.5, when="before"), Shadow(dry_run=True, when="before")]
+)
+async def test_whatever_is_asked_at_once_each_computation_counts_once(either, seed, shadow):
+    rng, lock, calls = random.Random(seed), threading.Lock(), []
+    cache = either(shadow=shadow)
+
+    def make(prompt):
+        with lock:
+            calls.append(prompt)
+        return reply(prompt)
+
+    kinds = [{}, {}, {}, {"bypass": True}, {"refresh": True}, {"no_store": True}, {"ttl": 60}]
+    answers = []
+    for _ in range(4):
+        asked = [(rng.choice([QUESTION, "What is DNS?"]), rng.choice(kinds)) for _ in range(12)]
+        answers += await asyncio.gather(*(cache.get(q, make, **GIVEN, **kind) for q, kind in asked))
+    spent, saved, background = counted(cache)
+    assert spent == tuple(
+        sum(numbers) for numbers in zip(*(tokens_of(a.usage) for a in answers), strict=True)
+    )
+    assert saved == tuple(
+        sum(numbers) for numbers in zip(*(tokens_of(a.saved) for a in answers), strict=True)
+    )
+    assert spent[0] + background[0] == 10 * len(calls)
+    assert saved[0] == 10 * sum(answer.hit or answer.shared for answer in answers)
+    assert len(answers) == cache.stats().calls == 48
+
+
+def tokens_of(usage):
+    return usage.input_tokens, usage.output_tokens, 0
 
 
 # What is unknown
