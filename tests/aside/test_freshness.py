@@ -202,6 +202,7 @@ async def test_what_can_not_be_renewed_stays(either, clock, renewed, caplog, sec
 
 
 @pytest.mark.parametrize("options", [{"no_store": True}, {"bypass": True}, {"refresh": True}, {}])
+@pytest.mark.parametrize("either", [AsyncLangCache], indirect=True)
 async def test_what_is_not_stored_or_not_stale_is_not_renewed(either, clock, options):
     cache, make = either(**TIMED), Answers("old")
     await cache.get(QUESTION, make, **STALE)
@@ -362,6 +363,7 @@ def test_a_forked_child_renews_what_its_parent_was_renewing(connection, clock):
         ),
     ],
 )
+@pytest.mark.parametrize("either", [AsyncLangCache], indirect=True)
 async def test_what_is_refused(either, settings, options, error, message):
     cache, make = either(**settings), Answers("never")
     with pytest.raises(error, match=message):

@@ -68,6 +68,7 @@ async def test_a_hit_saves_what_a_miss_spent(either):
         ({"store_if": lambda answer: False}, (NONE, ONE, NONE)),
     ],
 )
+@pytest.mark.parametrize("either", [AsyncLangCache], indirect=True)
 async def test_each_call_counts_once(either, options, expected):
     cache = either()
     await cache.get(QUESTION, reply, codec=REPLY)
@@ -309,6 +310,7 @@ def tokens_of(usage):
         (lambda answer: Usage(-1, 3), (0, 0, 1), None, True),
     ],
 )
+@pytest.mark.parametrize("either", [AsyncLangCache], indirect=True)
 async def test_what_is_unknown_stays_unknown_and_breaks_no_call(
     either, caplog, given, expected, known, raises
 ):
@@ -352,6 +354,7 @@ async def test_a_coroutine_function_is_refused_without_a_warning_of_python(eithe
         (lambda usage: "1", None),
     ],
 )
+@pytest.mark.parametrize("either", [AsyncLangCache], indirect=True)
 async def test_money_is_what_the_price_function_says(either, caplog, price, money):
     cache = either(price=price)
     for _ in range(3):
