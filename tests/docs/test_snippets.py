@@ -25,7 +25,7 @@ PAGES = [
     *sorted((ROOT / "docs").glob("[!_]*.md")),
     *sorted((ROOT / "docs").glob("[!_]*/*.md")),
 ]
-ATTRIBUTES = ("function", "language", "tenant", "topic", "user")
+ATTRIBUTES = ("function", "language", "sources", "stored_at", "tenant", "topic", "user")
 """The attributes of the cache. A page names others so: ``<!-- cache attributes: fingerprint, user -->``."""
 
 BLOCK = re.compile(r"(?P<before>[^\n]*)\n+```python\n(?P<code>.*?)^```", re.DOTALL | re.MULTILINE)
