@@ -10,13 +10,13 @@ from typing import Any, cast
 
 from .aside.options import CallOptions, Options
 from .aside.scope import encode_attributes
+from .aside.state import State
 from .chat import request_key
 from .chat.http.ends import Ends
 from .chat.http.running import InLoop, InThread, transport_for
 from .chat.http.transport import Attributes, Settings, Transport, When
 from .chat.messages import Text, Turns
 from .client import AsyncLangCache
-from .limits import Limits
 from .sync import LangCache
 
 if sys.version_info >= (3, 11):
@@ -77,8 +77,9 @@ def cached_http(
         turns: ``"single"``: a follow-up question is not looked up. ``"hashed"``: see
             `langcache.chat.request_key`.
         attribute: the name of the attribute for the fingerprint. Default: ``"fingerprint"``.
-        **options: see `langcache.aside.Options`. ``store_if`` is called with the JSON of a reply that may be
-            stored, ``function`` is ``"langcache.http"`` by default.
+        **options: see `langcache.aside.Options`. ``store_if``, ``sources`` and ``usage`` are called with the
+            JSON of a reply, ``store_if`` if it may be stored at all. By default ``usage`` is what the reply
+            says, and ``function`` is ``"langcache.http"``.
 
     Returns:
         An ``httpx2.AsyncClient`` or ``httpx2.Client``, or the same of httpx.
@@ -90,7 +91,9 @@ def cached_http(
     running, name = (InLoop(), "AsyncClient") if isinstance(cache, AsyncLangCache) else (InThread(), "Client")
     if not isinstance(cache, AsyncLangCache | LangCache):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"cache: must be an AsyncLangCache or a LangCache, but is {type(cache).__name__}")
-    settings = _settings(when, text, attributes, turns, attribute, cast("dict[str, Any]", options))
+    settings = _settings(
+        cache._aside.state, when, text, attributes, turns, attribute, cast("dict[str, Any]", options)
+    )
     is_ours = client is None
     module = _module_of(client, name)
     if client is None:
@@ -116,7 +119,7 @@ def cached_http(
 
 
 def _settings(
-    when: Any, text: Any, attributes: Any, turns: Any, attribute: Any, options: dict[str, Any]
+    state: State, when: Any, text: Any, attributes: Any, turns: Any, attribute: Any, options: dict[str, Any]
 ) -> Settings:
     """The settings. Raises `TypeError` or `ValueError` for one that breaks a rule."""
     for name, function, takes in (("when", when, "a request's JSON"), ("text", text, "the question")):
@@ -125,9 +128,10 @@ def _settings(
     if attributes is not None and not callable(attributes):
         encode_attributes(attributes)
     request_key({"messages": []}, api="openai.chat", turns=turns, attribute=attribute)
-    Options.of("cached_http", cast("CallOptions", options), Limits())
-    if isinstance(options.get("search_strategies"), Iterator):  # which would be used up by the first request
-        options["search_strategies"] = list(options["search_strategies"])
+    Options.of("cached_http", cast("CallOptions", options), state.limits, state.config)
+    for name in ("search_strategies", "sources"):
+        if isinstance(options.get(name), Iterator):  # which would be used up by the first request
+            options[name] = list(options[name])
     options.setdefault("function", "langcache.http")
     return Settings(when, text, cast("Attributes | None", attributes), turns, attribute, options)
 

@@ -106,3 +106,25 @@ async def test_what_goes_wrong_looks_as_without_a_cache_and_is_never_stored(
     assert either.stats().stores == 0
     said = await getattr(sdk, way)(QUESTION)  # nothing is left of it
     assert said.text == f"Answer 3 to {QUESTION}"
+
+
+@pytest.mark.parametrize("first", WAYS)
+@pytest.mark.parametrize("second", WAYS)
+async def test_tokens_are_counted_once_as_spent_or_as_saved(provider, sdks, either, kind, first, second):
+    sdk = sdks.cached(kind, either)
+    provider.script(Reply(text=ANSWER, usage=Usage(30, 10, 20, 5)))
+    for way in (first, second, second):
+        await getattr(sdk, way)(QUESTION)
+    spent, saved = either.stats().spent, either.stats().saved
+    assert (spent.input_tokens, spent.output_tokens, spent.unknown) == (20, 20, 0)
+    assert (saved.input_tokens, saved.output_tokens, saved.unknown) == (40, 40, 0)
+
+
+async def test_the_usage_of_a_stream_that_was_not_asked_for_is_unknown(provider, sdks, either):
+    sdk = sdks.cached(SDKS[0], either)
+    for _ in range(2):
+        await sdk.stream(QUESTION, stream_options={"include_usage": False})
+    assert (await sdk.ask(QUESTION)).tokens == 0
+    stats = either.stats()
+    assert (stats.spent.unknown, stats.saved.unknown) == (1, 2)
+    assert stats.saved.input_tokens == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -10,7 +11,7 @@ from ...aside.options import StoreIf
 from ..replies import FORMATS, Json
 from ..replies.reading import object_of
 
-__all__ = ["Piece", "ReplyCodec", "StoresAnswers"]
+__all__ = ["OfReply", "Piece", "ReplyCodec", "StoresAnswers"]
 
 
 class Piece(NamedTuple):
@@ -70,11 +71,22 @@ class ReplyCodec:
         return hash(ReplyCodec)
 
 
-class StoresAnswers(NamedTuple):
-    """A ``store_if`` that stores what may be stored, if the one that is given lets it.
+class OfReply(NamedTuple):
+    """A function of a reply's JSON, for what is called with the reply or its pieces.
 
-    Those of two requests are equal, or the requests would share nothing.
+    Those of two requests are equal, as are two `StoresAnswers`, or the requests would share nothing.
     """
+
+    codec: ReplyCodec
+    given: Callable[[Json], Any]
+
+    def __call__(self, value: Any) -> Any:
+        reply = self.codec.whole(value)
+        return None if reply is None else self.given(reply)
+
+
+class StoresAnswers(NamedTuple):
+    """A ``store_if`` that stores what may be stored, if the one that is given lets it."""
 
     codec: ReplyCodec
     given: StoreIf | None

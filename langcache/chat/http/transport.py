@@ -11,8 +11,9 @@ from ...aside.scope import AttributeValue
 from ...models import SearchStrategy
 from ..keys import request_key
 from ..messages import Text, Turns
+from ..replies import FORMATS
 from .asked import Asked, asked_of, directive_of
-from .codec import ReplyCodec, StoresAnswers
+from .codec import OfReply, ReplyCodec, StoresAnswers
 from .ends import Ends
 from .exchange import Exchange
 
@@ -69,6 +70,9 @@ class Transport:
         options["key"] = partial(_given, key)
         options["codec"] = codec
         options["attributes"] = attributes(asked.body) if callable(attributes) else attributes
+        options["usage"] = OfReply(codec, options.get("usage") or FORMATS[asked.api].usage)
+        if callable(options.get("sources")):
+            options["sources"] = OfReply(codec, options["sources"])
         options["store_if"] = StoresAnswers(codec, options.get("store_if"))
         exchange = Exchange(self._ends, request, asked, options)
         if key.text is None or options.get("bypass"):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from .anthropic_messages import AnthropicMessages
-from .format import Collector, Json, ReplyFormat, Tokens
+from .format import Collector, Json, ReplyFormat
 from .gemini import Gemini
 from .openai_chat import OpenAIChat
 from .openai_responses import OpenAIResponses
 
-__all__ = ["FORMATS", "Collector", "Json", "ReplyFormat", "Tokens"]
+__all__ = ["FORMATS", "Collector", "Json", "ReplyFormat"]
 
 FORMATS: dict[str, ReplyFormat] = {
     "openai.chat": OpenAIChat(),

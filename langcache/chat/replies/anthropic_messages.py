@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .format import Json, Tokens, as_dict, as_list, count, event, is_empty, new_id, zeroed
+from ...aside.usage import Usage
+from .format import Json, as_dict, as_list, count, event, is_empty, name_of, new_id, zeroed
 from .reading import object_of
 
 __all__ = ["AnthropicMessages"]
@@ -30,9 +31,9 @@ class AnthropicMessages:
         kept = {**reply, "content": texts}
         return kept if self.text(kept).strip() else None
 
-    def tokens(self, reply: Json) -> Tokens:
+    def usage(self, reply: Json) -> Usage:
         usage = as_dict(reply.get("usage"))
-        return Tokens(count(usage, "input_tokens"), count(usage, "output_tokens"))
+        return Usage(count(usage, "input_tokens"), count(usage, "output_tokens"), name_of(reply.get("model")))
 
     def text(self, reply: Json) -> str:
         return "".join(block["text"] for block in reply["content"])

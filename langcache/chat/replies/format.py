@@ -5,32 +5,26 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast
+
+from ...aside.usage import Usage
 
 __all__ = [
     "Collector",
     "Json",
     "ReplyFormat",
-    "Tokens",
     "as_dict",
     "as_list",
     "count",
     "event",
     "is_empty",
+    "name_of",
     "new_id",
     "zeroed",
 ]
 
 Json: TypeAlias = dict[str, Any]
 """A JSON object."""
-
-
-class Tokens(NamedTuple):
-    """The tokens that a reply cost: those that were read from a prompt cache are not among the input, and
-    those of thoughts are among the output. None: the reply does not say."""
-
-    input: int | None
-    output: int | None
 
 
 class Collector(Protocol):
@@ -59,8 +53,12 @@ class ReplyFormat(Protocol):
         """
         ...
 
-    def tokens(self, reply: Json) -> Tokens:
-        """What a reply, or what is kept of it, cost."""
+    def usage(self, reply: Json) -> Usage:
+        """What a reply, or what is kept of it, cost.
+
+        Tokens that were read from the provider's own cache are not among the input, and those of thoughts are
+        among the output.
+        """
         ...
 
     def text(self, reply: Json) -> str:
@@ -105,6 +103,11 @@ def count(counted: Mapping[str, Any], name: str) -> int | None:
     """A number of tokens; None if it is not given."""
     value = counted.get(name)
     return value if type(value) is int and value >= 0 else None
+
+
+def name_of(model: object) -> str | None:
+    """The name of a model; None if it is none."""
+    return model if isinstance(model, str) else None
 
 
 def zeroed(value: Any) -> Any:

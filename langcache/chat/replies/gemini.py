@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .format import Json, Tokens, as_dict, as_list, count, event, is_empty, new_id, zeroed
+from ...aside.usage import Usage
+from .format import Json, as_dict, as_list, count, event, is_empty, name_of, new_id, zeroed
 from .reading import object_of
 
 __all__ = ["Gemini"]
@@ -39,12 +40,13 @@ class Gemini:
         kept = {name: value for name, value in candidate.items() if name in _KNOWN}
         return {**reply, "candidates": [{**kept, "content": whole}]}
 
-    def tokens(self, reply: Json) -> Tokens:
+    def usage(self, reply: Json) -> Usage:
         usage = as_dict(reply.get("usageMetadata"))
         given, answer = count(usage, "promptTokenCount"), count(usage, "candidatesTokenCount")
-        return Tokens(
+        return Usage(
             None if given is None else max(given - (count(usage, "cachedContentTokenCount") or 0), 0),
             None if answer is None else answer + (count(usage, "thoughtsTokenCount") or 0),
+            name_of(reply.get("modelVersion")),
         )
 
     def text(self, reply: Json) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .format import Json, Tokens, as_dict, as_list, count, event, is_empty, new_id, zeroed
+from ...aside.usage import Usage
+from .format import Json, as_dict, as_list, count, event, is_empty, name_of, new_id, zeroed
 from .reading import object_of
 
 __all__ = ["OpenAIChat"]
@@ -43,14 +44,16 @@ class OpenAIChat:
         kept = {**choice, "message": {name: message[name] for name in _MESSAGE if name in message}}
         return {**{name: value for name, value in reply.items() if name != "metadata"}, "choices": [kept]}
 
-    def tokens(self, reply: Json) -> Tokens:
+    def usage(self, reply: Json) -> Usage:
         usage = as_dict(reply.get("usage"))
         given, cached = (
             count(usage, "prompt_tokens"),
             count(as_dict(usage.get("prompt_tokens_details")), "cached_tokens"),
         )
-        return Tokens(
-            None if given is None else max(given - (cached or 0), 0), count(usage, "completion_tokens")
+        return Usage(
+            None if given is None else max(given - (cached or 0), 0),
+            count(usage, "completion_tokens"),
+            name_of(reply.get("model")),
         )
 
     def text(self, reply: Json) -> str:

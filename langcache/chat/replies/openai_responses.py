@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .format import Json, Tokens, as_dict, as_list, count, event, is_empty, new_id, zeroed
+from ...aside.usage import Usage
+from .format import Json, as_dict, as_list, count, event, is_empty, name_of, new_id, zeroed
 from .reading import object_of
 
 __all__ = ["OpenAIResponses"]
@@ -44,13 +45,17 @@ class OpenAIResponses:
         kept["output"] = messages
         return kept if messages and self.text(kept).strip() else None
 
-    def tokens(self, reply: Json) -> Tokens:
+    def usage(self, reply: Json) -> Usage:
         usage = as_dict(reply.get("usage"))
         given, cached = (
             count(usage, "input_tokens"),
             count(as_dict(usage.get("input_tokens_details")), "cached_tokens"),
         )
-        return Tokens(None if given is None else max(given - (cached or 0), 0), count(usage, "output_tokens"))
+        return Usage(
+            None if given is None else max(given - (cached or 0), 0),
+            count(usage, "output_tokens"),
+            name_of(reply.get("model")),
+        )
 
     def text(self, reply: Json) -> str:
         return "".join(part["text"] for item in reply["output"] for part in item["content"])
