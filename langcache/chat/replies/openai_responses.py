@@ -84,6 +84,7 @@ def _is_plain(item: Json) -> bool:
     return (
         item.get("type") == "message"
         and item.get("status") == "completed"
+        and isinstance(item.get("content"), list)
         and all(
             part.get("type") == "output_text"
             and isinstance(part.get("text"), str)
