@@ -10,7 +10,7 @@ from adapters.replies import Reply, Usage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langcache.chat.replies import FORMATS
+from langcache.chat.replies import FORMATS, reading
 from langcache.chat.replies.reading import EventReader, StreamReader
 
 APIS = list(FORMATS)
@@ -176,7 +176,7 @@ def test_the_events_that_are_given_again_say_the_same(api, wanted):
     passed, whole = read(api, b"".join(format_.events(reply, body)))
     kept = format_.kept(whole)
     assert format_.text(kept) == TEXT
-    has_usage = b"Tokens" in passed or b"_tokens" in passed
+    has_usage = b"TokenCount" in passed or b"_tokens" in passed
     assert has_usage is (wanted or api != "openai.chat")
 
 
@@ -264,7 +264,8 @@ def test_no_byte_is_lost(data, size):
     assert b"".join([*passed, reader.end()[0]]) == data
 
 
-def test_bytes_that_are_no_events_are_passed_on_before_they_fill_the_memory():
+def test_bytes_that_are_no_events_are_passed_on_before_they_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(reading, "_LONGEST", 1000)
     reader = EventReader()
-    assert reader.take(b"x" * (1 << 24))[0] == b""
-    assert len(reader.take(b"x")[0]) == (1 << 24) + 1
+    assert reader.take(b"x" * 1000)[0] == b""
+    assert reader.take(b"x")[0] == b"x" * 1001
