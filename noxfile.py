@@ -160,7 +160,7 @@ def adapters(session: nox.Session, releases: str) -> None:
     else:  # each by itself: frameworks need newer SDKs than we do
         names = ADAPTERS[releases.removeprefix("lowest-")]
         session.install(".[local]", *group("test"), *lowest_of(*(extras[name] for name in names)))
-    session.run("pytest", "tests/adapters", *session.posargs)
+    session.run("pytest", "tests/adapters", *(session.posargs or SIDE_BY_SIDE))
 
 
 @nox.session(python=PYTHONS[0])
