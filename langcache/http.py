@@ -12,8 +12,9 @@ from .aside.options import CallOptions, Options
 from .aside.scope import encode_attributes
 from .aside.state import State
 from .chat import request_key
+from .chat.http.classes import transport_for
 from .chat.http.ends import Ends
-from .chat.http.running import InLoop, InThread, transport_for
+from .chat.http.running import InLoop, InThread
 from .chat.http.transport import Attributes, Settings, Transport, When
 from .chat.messages import Text, Turns
 from .client import AsyncLangCache
