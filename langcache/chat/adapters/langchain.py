@@ -100,7 +100,7 @@ class LangCacheCache(BaseCache):
     def _found(self, asked: Any, prompt: str, llm_string: str) -> list[Generation] | None:
         if asked.hit:
             return [convert.generation(asked, prompt)]
-        if asked.status in ("miss", "hit"):
+        if asked.status == "miss":
             with self._lock:
                 if len(self._open) >= _MAX_OPEN:
                     del self._open[next(iter(self._open))]

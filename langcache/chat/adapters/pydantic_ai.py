@@ -32,7 +32,7 @@ _OF_ONE_REQUEST = frozenset(
 _NOT_OF_THE_ANSWER = frozenset({"timeout"})
 _PROVIDER_KEEPS = ("previous_response_id", "conversation_id")
 _TEXTS = {"text", "text-content"}
-_ENDINGS = {"test": (None, "stop"), "function": (None, "stop")}  # the models for tests say nothing of it
+_FOR_TESTS = {"test", "function"}  # models that never say how an answer ended
 
 
 class LangCacheCapability(AbstractCapability[Any]):
@@ -104,7 +104,7 @@ def _question(request: ModelRequestContext) -> tuple[list[dict[str, Any]], dict[
         return [], "kept by provider"
     model = request.model
     others = {
-        "model": f"{model.system}:{model.model_name}",
+        "model": [type(model).__qualname__, model.system, model.model_name],
         "place": model.base_url,
         "settings": settings,
         "of_model": dict(model.settings or {}),
@@ -166,8 +166,10 @@ def _without(fields: Mapping[str, Any], left_out: set[str]) -> dict[str, Any]:
 
 def _reply(response: ModelResponse, system: str) -> Reply | None:
     """What to store of a response; None if it may not be stored."""
-    if response.state != "complete" or response.finish_reason not in _ENDINGS.get(system, ("stop",)):
+    if response.state != "complete" or response.finish_reason not in (None, "stop"):
         return None
+    if system not in _FOR_TESTS and not (response.provider_details or {}).get("finish_reason"):
+        return None  # it is said to be complete, but not by the provider
     texts = [part for part in response.parts if isinstance(part, TextPart)]
     only_text = all(isinstance(part, TextPart | ThinkingPart) for part in response.parts)
     if not only_text:
