@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from itertools import chain
 from pathlib import Path
 
@@ -20,8 +21,14 @@ SIDE_BY_SIDE = ("-n2", "--dist=worksteal")
 WAITING = ("tests/faults", "tests/life")
 """Tests of what networks and processes do: slow to trace, and covering nothing that the others don't."""
 
+OTHER_PYTHONS = [python for python in PYTHONS if python != f"{sys.version_info[0]}.{sys.version_info[1]}"]
+"""All but the one that runs nox, which `coverage` runs the tests on."""
+
 nox.needs_version = ">=2025.10.14"
-nox.options.sessions = ["lint", "types", "tests", "contract", "coverage", "docs"]
+nox.options.sessions = [
+    *("lint", "types", "contract", "coverage", "docs"),
+    *(f"tests-{python}" for python in OTHER_PYTHONS),
+]
 nox.options.error_on_missing_interpreters = False  # a contributor needs one Python, not all of them
 nox.options.default_venv_backend = "uv|virtualenv"  # uv, where it is, makes an environment in seconds
 nox.options.download_python = "never"  # so that uv, too, skips a Python that this machine lacks
@@ -68,13 +75,12 @@ def contract(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Run the tests with uvloop under the sync client, and ask that they cover enough."""
+    """Run the tests with uvloop under the sync client, and check that they cover enough."""
     session.install(".[local,wordllama,speed]", *group("test"))
     quick = [f"--ignore={folder}" for folder in WAITING]
     session.run("pytest", *(session.posargs or [*SIDE_BY_SIDE, *quick]), "--cov")
     if not session.posargs:
-        # Not the async client's: `tests` ran them, and uvloop, under the sync client only, changes nothing.
-        session.run("pytest", *SIDE_BY_SIDE, *WAITING, "-k", "not AsyncLangCache")
+        session.run("pytest", *SIDE_BY_SIDE, *WAITING)
 
 
 @nox.session

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from .blocking_streams import BlockingAnswerStream
     from .codecs import Codec, JsonCodec, TextCodec
     from .judge import Ask, Judge, Score
+    from .key import Key
     from .options import Accept, AsideConfig, CallOptions, Options, StoreIf
     from .scope import AttributeValue, encode_attributes, restore_attributes
     from .shadow import Compare, Shadow
     from .stats import Stats
+    from .steps import AsyncLookup, BlockingLookup
     from .streams import AnswerStream
     from .typed import CachedBlockingFunction, CachedFunction, CachedStream
 
@@ -29,9 +31,11 @@ __all__ = [
     "AsideConfig",
     "Ask",
     "AsyncAnswer",
+    "AsyncLookup",
     "AttributeValue",
     "BlockingAnswer",
     "BlockingAnswerStream",
+    "BlockingLookup",
     "CacheStatus",
     "CachedBlockingFunction",
     "CachedFunction",
@@ -41,6 +45,7 @@ __all__ = [
     "Compare",
     "JsonCodec",
     "Judge",
+    "Key",
     "Lookup",
     "Options",
     "Score",
@@ -61,9 +66,11 @@ _MODULE_OF = {
     "AsideConfig": "options",
     "Ask": "judge",
     "AsyncAnswer": "answers",
+    "AsyncLookup": "steps",
     "AttributeValue": "scope",
     "BlockingAnswer": "answers",
     "BlockingAnswerStream": "blocking_streams",
+    "BlockingLookup": "steps",
     "CacheStatus": "answers",
     "CachedBlockingFunction": "typed",
     "CachedFunction": "typed",
@@ -73,6 +80,7 @@ _MODULE_OF = {
     "Compare": "shadow",
     "JsonCodec": "codecs",
     "Judge": "judge",
+    "Key": "key",
     "Lookup": "answers",
     "Options": "options",
     "Score": "judge",

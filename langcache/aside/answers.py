@@ -63,10 +63,10 @@ class _Obtained(msgspec.Struct, frozen=True, kw_only=True):
     """The entry of a hit, as the service sent it."""
 
     reason: str | None = None
-    """Why the cache was not asked: ``"asked"`` (by ``bypass``), ``"disabled"``, ``"no question"`` (from
-    ``key``), ``"long prompt"``, ``"circuit open"``, or ``"another function"`` (whose answers are stored with
-    the same attributes). For a miss, ``"dry run"`` if the cache had an answer and was not to give it
-    (`Shadow.dry_run`). Else None."""
+    """Why the cache was not asked: ``"asked"`` (by ``bypass``), ``"disabled"``, ``"no question"`` (``key``
+    returned None), ``"long prompt"``, ``"circuit open"``, ``"another function"`` (whose answers are stored
+    with the same attributes), or what the `Key` gives as its reason. For a miss, ``"dry run"`` if the cache
+    had an answer and was not to give it (`Shadow.dry_run`). Else None."""
 
     error: Exception | None = None
     """Why the lookup failed or the answer was not stored; None if the call did not wait for the error."""

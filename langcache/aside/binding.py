@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from .computing import close_coroutine
 from .functions import describe
+from .key import Key
 from .scope import AttributeSource, AttributeValue
 
 __all__ = ["Binding", "Bound"]
@@ -19,8 +20,8 @@ RECEIVERS = ("self", "cls")
 class Bound(NamedTuple):
     """The question and the attributes of one call."""
 
-    text: str | None
-    """The question; None if ``key`` returned None."""
+    asked: str | Key | None
+    """The question, or what ``key`` returned."""
 
     attributes: Mapping[str, AttributeValue] | None
 
@@ -48,7 +49,7 @@ class Binding:
         self,
         function: Callable[..., Any],
         prompt: str | None,
-        key: Callable[..., str | None] | None,
+        key: Callable[..., str | Key | None] | None,
         attributes: AttributeSource | None,
         ignore: Iterable[str],
     ) -> None:
@@ -108,7 +109,7 @@ class Binding:
             raise TypeError(f"{self._name}(): {error}") from None
         bound.apply_defaults()
         arguments = bound.arguments
-        text = self._key(*args, **kwargs) if self._key is not None else arguments[self._prompt or ""]
+        asked = self._key(*args, **kwargs) if self._key is not None else arguments[self._prompt or ""]
         attributes = self.fixed_attributes
         if self._compute_attributes is not None:
             attributes = self._compute_attributes(*args, **kwargs)
@@ -120,7 +121,7 @@ class Binding:
                 )
         elif self.attribute_names:
             attributes = {name: arguments[name] for name in self.attribute_names}
-        return Bound(text, attributes, tuple(arguments[name] for name in self._others) or None)
+        return Bound(asked, attributes, tuple(arguments[name] for name in self._others) or None)
 
 
 def _names(argument: str, given: object) -> tuple[str, ...]:

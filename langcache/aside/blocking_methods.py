@@ -12,10 +12,12 @@ from .blocking_streams import BlockingAnswerStream
 from .codecs import TEXT, TEXT_CHUNKS, Codec
 from .computing import chunk_source, compute_blocking, run_to_end
 from .core import Aside
+from .key import Key
 from .options import CallOptions
 from .question import Question
 from .scope import AttributeSource, AttributeValue, Scope
 from .stats import Stats
+from .steps import BlockingLookup, look_up_first
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -46,7 +48,7 @@ class BlockingAsideMethods:
         prompt: Q,
         make: Callable[[Q], T],
         *,
-        key: Callable[[Q], str | None] | None = None,
+        key: Callable[[Q], str | Key | None] | None = None,
         codec: Codec[T] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
         **options: Unpack[CallOptions],
@@ -57,7 +59,7 @@ class BlockingAsideMethods:
         prompt: Q,
         make: T,
         *,
-        key: Callable[[Q], str | None] | None = None,
+        key: Callable[[Q], str | Key | None] | None = None,
         codec: Codec[T] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
         **options: Unpack[CallOptions],
@@ -67,7 +69,7 @@ class BlockingAsideMethods:
         prompt: Any,
         make: Any,
         *,
-        key: Callable[[Any], str | None] | None = None,
+        key: Callable[[Any], str | Key | None] | None = None,
         codec: Codec[Any] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
         **options: Unpack[CallOptions],
@@ -90,7 +92,7 @@ class BlockingAsideMethods:
         prompt: Q,
         make: Callable[[Q], Iterable[C]] | Iterable[C],
         *,
-        key: Callable[[Q], str | None] | None = None,
+        key: Callable[[Q], str | Key | None] | None = None,
         codec: Codec[list[C]] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
         **options: Unpack[CallOptions],
@@ -108,6 +110,41 @@ class BlockingAsideMethods:
         return BlockingAnswerStream(self._aside, question, chunk_source(make, prompt))
 
     @overload
+    def look_up(
+        self,
+        prompt: Q,
+        *,
+        key: Callable[[Q], str | Key | None] | None = None,
+        codec: None = None,
+        attributes: Mapping[str, AttributeValue] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> BlockingLookup[str]: ...
+    @overload
+    def look_up(
+        self,
+        prompt: Q,
+        *,
+        key: Callable[[Q], str | Key | None] | None = None,
+        codec: Codec[T],
+        attributes: Mapping[str, AttributeValue] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> BlockingLookup[T]: ...
+    def look_up(
+        self,
+        prompt: Any,
+        *,
+        key: Callable[[Any], str | Key | None] | None = None,
+        codec: Codec[Any] | None = None,
+        attributes: Mapping[str, AttributeValue] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> BlockingLookup[Any]:
+        """See `AsyncLangCache.look_up`: ``asked = cache.look_up(prompt)``, then ``asked.store(value)``."""
+        asked: BlockingLookup[Any] = run_to_end(
+            look_up_first(self._aside, self._scope, prompt, key, codec or TEXT, attributes, options)
+        )
+        return asked
+
+    @overload
     def cached(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
         self, undecorated: Callable[P, Iterator[C]], /
     ) -> CachedStream[P, Iterator[C], BlockingAnswerStream[C]]: ...
@@ -121,7 +158,7 @@ class BlockingAsideMethods:
         *,
         ignore: Literal["self"] | tuple[Literal["self"]],
         prompt: str | None = None,
-        key: Callable[..., str | None] | None = None,
+        key: Callable[..., str | Key | None] | None = None,
         attributes: AttributeSource | None = None,
         codec: Codec[Any] | None = None,
         **options: Unpack[CallOptions],
@@ -134,7 +171,7 @@ class BlockingAsideMethods:
         *,
         ignore: Literal["cls"] | tuple[Literal["cls"]],
         prompt: str | None = None,
-        key: Callable[..., str | None] | None = None,
+        key: Callable[..., str | Key | None] | None = None,
         attributes: AttributeSource | None = None,
         codec: Codec[Any] | None = None,
         **options: Unpack[CallOptions],
@@ -146,7 +183,7 @@ class BlockingAsideMethods:
         /,
         *,
         prompt: str | None = None,
-        key: Callable[..., str | None] | None = None,
+        key: Callable[..., str | Key | None] | None = None,
         attributes: AttributeSource | None = None,
         ignore: Iterable[str] = (),
         codec: Codec[Any] | None = None,
@@ -158,7 +195,7 @@ class BlockingAsideMethods:
         /,
         *,
         prompt: str | None = None,
-        key: Callable[..., str | None] | None = None,
+        key: Callable[..., str | Key | None] | None = None,
         attributes: AttributeSource | None = None,
         ignore: Iterable[str] = (),
         codec: Codec[Any] | None = None,

@@ -109,7 +109,7 @@ class Claims:
         if not self._known or not callable(make):
             return None
         function = function_key(make, given_name, codec)
-        return self._conflict(function, describe(make), (attributes or frozenset(), False))
+        return self._conflict(function, given_name or describe(make), (attributes or frozenset(), False))
 
     def name_for(self, function: object, given_name: str | None) -> str:
         """The value of the function attribute. Raises `TypeError` for a function that has no name."""
@@ -124,13 +124,13 @@ class Claims:
     def _claim(
         self, make: object, given_name: str | None, codec: object, pattern: _Pattern
     ) -> FunctionConflict | None:
-        function = function_key(make, given_name, codec)
+        function, described = function_key(make, given_name, codec), given_name or describe(make)
         with _claiming:
-            refusal = self._conflict(function, describe(make), pattern)
+            refusal = self._conflict(function, described, pattern)
             if refusal is None:
                 known = self._known.get(function)
                 if known is None:
-                    known = self._known[function] = _Known(describe(make))
+                    known = self._known[function] = _Known(described)
                 if known.add(pattern) and len(self._known) > 1:
                     self._checked.clear()
         return refusal

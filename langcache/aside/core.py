@@ -18,9 +18,10 @@ from .entries import Entries
 from .execution import Execution
 from .flight import CannotFollow, LeaderLeft
 from .functions import ByExactValue, computation_key
+from .key import Asked, Key, read_key
 from .lookups import BYPASS, DRY_RUN, Lookups
 from .options import AsideConfig, CallOptions, Options
-from .question import Question, question_text
+from .question import Question
 from .scope import AttributeValue, Scope, encode_attributes
 from .shadowing import Shadowing
 from .state import State
@@ -80,7 +81,7 @@ class Aside:
         scope: Scope | None,
         prompt: Any,
         make: object,
-        key: Callable[[Any], str | None] | None,
+        key: Callable[[Any], str | Key | None] | None,
         codec: Codec[Any],
         attributes: Mapping[str, AttributeValue] | None,
         options: CallOptions,
@@ -92,10 +93,9 @@ class Aside:
         return self.question(
             method,
             scope,
-            question_text(prompt if key is None else key(prompt), by_key=key is not None),
+            read_key(prompt if key is None else key(prompt), attributes, by_key=key is not None),
             make,
             codec,
-            attributes,
             Options.of(method, options, self.state.limits),
             None if key is None else ByExactValue(prompt),
         )
@@ -104,10 +104,9 @@ class Aside:
         self,
         method: str,
         scope: Scope | None,
-        text: str | None,
+        asked: Asked,
         make: object,
         codec: Codec[T],
-        attributes: Mapping[str, AttributeValue] | None,
         options: Options,
         arguments: Hashable = None,
         refusal: TypeError | None = None,
@@ -117,9 +116,9 @@ class Aside:
         Args:
             method: the name of the method.
             scope: the client's scope, or None.
-            text: the text to look up; None bypasses the cache.
+            asked: the text to look up and the attributes, or why the cache is not asked.
             make: the function that computes the answer, or the answer itself.
-            codec, attributes, options: those of the call.
+            codec, options: those of the call.
             arguments: the arguments of ``make``, if they may differ for the same text.
             refusal: why the function must not use the cache, if that is already known: it would get another
                 function's answers.
@@ -135,8 +134,8 @@ class Aside:
         computation = options.function or computation_key(make)
         question = Question(
             method,
-            text or "",
-            self._encode_attributes(scope, attributes, make, options),
+            asked.text or "",
+            self._encode_attributes(scope, asked.attributes, make, options),
             codec,
             options,
             make,
@@ -144,7 +143,7 @@ class Aside:
             (options.on_error or config.on_error) == "raise",
             options.lookup_timeout or config.lookup_timeout,
         )
-        question.outcome = self._outcome_without_lookup(question, text)
+        question.outcome = self._outcome_without_lookup(question, asked)
         claims = self.state.claims
         question.claimed = claims.is_checked(make, options.function, codec, question.attributes)
         if question.outcome is None and not (question.claimed and refusal is None):
@@ -169,6 +168,43 @@ class Aside:
             answer = await self._answer(question, compute)
             span.answered(answer.status.value, answer.shared, answer.reason, answer.similarity, answer.error)
             return answer
+
+    async def look_up(self, question: Question[Any]) -> tuple[Lookup, Lookup]:
+        """The first step alone, without a flight: the outcome, for `store`, and the outcome to give.
+
+        They differ in a dry run, which gives no hit.
+        """
+        if self._telemetry is None:
+            lookup = await self._looked_up(question)
+        else:
+            with self._telemetry.question(self._cache_id) as span:
+                lookup = await self._looked_up(question)
+                given = self._given(lookup)
+                span.answered(given.status.value, False, given.reason, given.similarity, given.error)
+        given = self._given(lookup)
+        self.state.count_answer(given.status, shared=False)
+        return lookup, given
+
+    async def store(self, question: Question[T], lookup: Lookup, value: T) -> Exception | None:
+        """The second step: store a computed answer after a miss. Returns the `Answer.error`."""
+        if lookup.status is CacheStatus.MISS:
+            return await self.stores.store(question, value)
+        if lookup.status is _HIT and self.is_dry_run and self.shadowing is not None:
+            await self.shadowing.after_dry_run(question, lookup, value)
+        return lookup.error
+
+    async def _looked_up(self, question: Question[Any]) -> Lookup:
+        if question.outcome is not None:
+            return question.outcome
+        authorization = None
+        if self.lookups.asks_for_key:
+            authorization, failed = await self.lookups.authorization(question)
+            if failed is not None:
+                return failed
+        return await self.lookups.look_up(question, authorization)
+
+    def _given(self, lookup: Lookup) -> Lookup:
+        return DRY_RUN if lookup.status is _HIT and self.is_dry_run else lookup
 
     async def _answer(self, question: Question[T], compute: Callable[[], Awaitable[T]]) -> Answer[T]:
         if question.outcome is not None:
@@ -216,12 +252,8 @@ class Aside:
         finally:
             elapsed = time.monotonic() - started
             self.state.stats.make_seconds += elapsed
-        error = lookup.error
-        if lookup.status is CacheStatus.MISS:
-            error = await self.stores.store(question, value)
-        elif lookup.status is _HIT and self.shadowing is not None:  # so it is a dry run
-            await self.shadowing.after_dry_run(question, lookup, value)
-            lookup = DRY_RUN
+        error = await self.store(question, lookup, value)
+        lookup = self._given(lookup)
         answer = self._answer_type(value=value, status=lookup.status, reason=lookup.reason, error=error)
         return with_origin(answer, origin_of(self.verdicts, question, lookup))
 
@@ -261,19 +293,21 @@ class Aside:
         self.state.log.warn(("refused", str(question)), "the cache is not asked: %s", refusal)
         return Lookup(status=CacheStatus.BYPASS, reason="another function", error=refusal)
 
-    def _outcome_without_lookup(self, question: Question[Any], text: str | None) -> Lookup | None:
+    def _outcome_without_lookup(self, question: Question[Any], asked: Asked) -> Lookup | None:
         """The outcome, if the cache must not be asked; else None, and ``question.request`` is set."""
         options = question.options
         if options.bypass:
             return BYPASS["asked"]
         if not self._enabled:
             return BYPASS["disabled"]
-        if text is None:
+        if asked.text is None:
+            if asked.reason is not None:
+                return Lookup(status=CacheStatus.BYPASS, reason=asked.reason)
             return BYPASS["no question"]
         try:
             question.request = protocol.search(
                 self.state.limits,
-                text,
+                asked.text,
                 options.similarity_threshold,
                 options.search_strategies,
                 None if question.attributes is None else dict(question.attributes),

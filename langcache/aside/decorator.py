@@ -16,8 +16,8 @@ from .codecs import Codec
 from .computing import NOT_ASYNC, compute_blocking, is_async, is_async_generator, run_to_end
 from .core import Aside
 from .functions import ByExactValue, describe
+from .key import Key, read_key
 from .options import CallOptions, Options
-from .question import question_text
 from .returned import return_spec
 from .scope import AttributeSource, Scope
 from .streams import AnswerStream
@@ -39,7 +39,7 @@ def cached(
     scope: Scope | None,
     function: Any,
     prompt: str | None,
-    key: Callable[..., str | None] | None,
+    key: Callable[..., str | Key | None] | None,
     attributes: AttributeSource | None,
     ignore: Iterable[str],
     codec: Codec[Any] | None,
@@ -68,18 +68,18 @@ def cached(
 
         def ask(args: tuple[Any, ...], kwargs: dict[str, Any], **changes: bool) -> Any:
             bound = binding.read(args, kwargs)
+            asked = read_key(bound.asked, bound.attributes, by_key=key is not None)
             conflict = None
-            if binding.computes_attributes and (names := frozenset(bound.attributes or ())) not in declared:
+            if binding.computes_attributes and (names := frozenset(asked.attributes or ())) not in declared:
                 conflict = declare(names)
                 if conflict is None:
                     declared.add(names)
             question = aside.question(
                 "cached",
                 scope,
-                question_text(bound.text, by_key=key is not None),
+                asked,
                 function,
                 spec.codec,
-                bound.attributes,
                 msgspec.structs.replace(defaults, **changes) if changes else defaults,
                 None if bound.others is None else ByExactValue(bound.others),
                 conflict,

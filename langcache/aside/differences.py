@@ -17,7 +17,14 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
-__all__ = ["Difference", "find_difference", "first_difference", "type_name"]
+__all__ = [
+    "Difference",
+    "find_difference",
+    "first_difference",
+    "has_fields",
+    "state_of",
+    "type_name",
+]
 
 _POINTER = struct.calcsize("P")
 
@@ -158,7 +165,7 @@ class _Comparison:
             stateful = True
             yield part
         equal: Any = kind.__eq__
-        if equal in _COMPARED or _is_compared_by_fields(kind):
+        if equal in _COMPARED or has_fields(kind):
             return
         if equal is not object.__eq__:
             if (one == other) is not True:
@@ -168,14 +175,14 @@ class _Comparison:
 
     def _state_parts(self, one: Any, other: Any) -> _Parts:
         kind = _class(one)
-        ones, others = self._state(one, kind), self._state(other, kind)
+        ones, others = self.state(one, kind), self.state(other, kind)
         for name in ones if ones.keys() == others.keys() else [*ones, *(others.keys() - ones.keys())]:
             mine, its = ones.get(name, _ABSENT), others.get(name, _ABSENT)
             if (mine is _ABSENT or its is _ABSENT) and _is_computed_once(kind, name):
                 continue
             yield f".{name}", mine, its
 
-    def _state(self, value: Any, kind: type) -> dict[str, Any]:
+    def state(self, value: Any, kind: type) -> dict[str, Any]:
         """All that an object keeps: in its `__dict__`, in slots and in pydantic's private attributes."""
         slots = self._slots.get(kind)
         if slots is None:
@@ -198,6 +205,16 @@ class _Comparison:
         return found
 
 
+def state_of(value: object) -> dict[str, Any]:
+    """All that an object of Python keeps, by name, without what a `functools.cached_property` computed."""
+    kind = type(value)
+    return {
+        name: each
+        for name, each in _Comparison().state(value, kind).items()
+        if not _is_computed_once(kind, name)
+    }
+
+
 def _slots(kind: type) -> Iterable[tuple[str, Any]]:
     for class_ in kind.__mro__:
         if class_ in _OPAQUE or class_.__module__.partition(".")[0] == "pathlib":
@@ -215,8 +232,8 @@ def _is_computed_once(kind: type, name: str) -> bool:
     return False
 
 
-def _is_compared_by_fields(kind: Any) -> bool:
-    """Whether the `==` of a class asks for no more than its fields, all of which are its state."""
+def has_fields(kind: Any) -> bool:
+    """Whether a class is made of fields, all of which are its state, and by which alone its `==` compares."""
     return issubclass(kind, msgspec.Struct) or any(
         hasattr(kind, mark) for mark in ("__dataclass_fields__", "__attrs_attrs__", "__pydantic_validator__")
     )

@@ -11,10 +11,12 @@ from .answers import AsyncAnswer
 from .codecs import TEXT, TEXT_CHUNKS, Codec
 from .computing import chunk_source, compute_in_loop
 from .core import Aside
+from .key import Key
 from .options import CallOptions
 from .question import Question
 from .scope import AttributeSource, AttributeValue, Scope
 from .stats import Stats
+from .steps import AsyncLookup, look_up_first
 from .streams import AnswerStream
 
 if sys.version_info >= (3, 11):
@@ -46,7 +48,7 @@ class AsyncAsideMethods:
         prompt: Q,
         make: Callable[[Q], Awaitable[T]],
         *,
-        key: Callable[[Q], str | None] | None = None,
+        key: Callable[[Q], str | Key | None] | None = None,
         codec: Codec[T] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
         **options: Unpack[CallOptions],
@@ -57,7 +59,7 @@ class AsyncAsideMethods:
         prompt: Q,
         make: Callable[[Q], T],
         *,
-        key: Callable[[Q], str | None] | None = None,
+        key: Callable[[Q], str | Key | None] | None = None,
         codec: Codec[T] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
         **options: Unpack[CallOptions],
@@ -68,7 +70,7 @@ class AsyncAsideMethods:
         prompt: Q,
         make: T,
         *,
-        key: Callable[[Q], str | None] | None = None,
+        key: Callable[[Q], str | Key | None] | None = None,
         codec: Codec[T] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
         **options: Unpack[CallOptions],
@@ -78,7 +80,7 @@ class AsyncAsideMethods:
         prompt: Any,
         make: Any,
         *,
-        key: Callable[[Any], str | None] | None = None,
+        key: Callable[[Any], str | Key | None] | None = None,
         codec: Codec[Any] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
         **options: Unpack[CallOptions],
@@ -96,9 +98,9 @@ class AsyncAsideMethods:
                 worker thread. Or the answer itself. An error that it raises is raised here, and nothing is
                 stored. For a lambda, mypy infers Any; annotate the result: ``answer: AsyncAnswer[str] =
                 await ...``.
-            key: a function of ``prompt`` that returns the text to look up, or None to bypass the cache: for
-                example for a follow-up question, which has no meaning without the questions before it.
-                Default: ``prompt`` is the text.
+            key: a function of ``prompt`` that returns the text to look up; or a `langcache.aside.Key`, which
+                may hold attributes of the question too, or the reason not to ask the cache; or None to bypass
+                the cache. Default: ``prompt`` is the text.
             codec: converts the answer to the text that is stored, and back. Default: the answer must be str.
                 An answer that would not come back equal and of the same type is not stored, and the
                 ``error`` of the result says why.
@@ -121,7 +123,7 @@ class AsyncAsideMethods:
         prompt: Q,
         make: Callable[[Q], AsyncIterable[C] | Awaitable[AsyncIterable[C]]] | AsyncIterable[C],
         *,
-        key: Callable[[Q], str | None] | None = None,
+        key: Callable[[Q], str | Key | None] | None = None,
         codec: Codec[list[C]] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
         **options: Unpack[CallOptions],
@@ -149,6 +151,56 @@ class AsyncAsideMethods:
         return AnswerStream(self._aside, question, chunk_source(make, prompt))
 
     @overload
+    async def look_up(
+        self,
+        prompt: Q,
+        *,
+        key: Callable[[Q], str | Key | None] | None = None,
+        codec: None = None,
+        attributes: Mapping[str, AttributeValue] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> AsyncLookup[str]: ...
+    @overload
+    async def look_up(
+        self,
+        prompt: Q,
+        *,
+        key: Callable[[Q], str | Key | None] | None = None,
+        codec: Codec[T],
+        attributes: Mapping[str, AttributeValue] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> AsyncLookup[T]: ...
+    async def look_up(
+        self,
+        prompt: Any,
+        *,
+        key: Callable[[Any], str | Key | None] | None = None,
+        codec: Codec[Any] | None = None,
+        attributes: Mapping[str, AttributeValue] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> AsyncLookup[Any]:
+        """The first of two steps, for programs and frameworks that compute the answer themselves.
+
+        ``asked = await cache.look_up(prompt)`` looks up; after a miss, ``await asked.store(value)`` stores.
+        Prefer `get_or_set`: with two steps there is no single flight, so concurrent calls all compute, and
+        no hit is measured in shadow. All else is as there; the call is counted, and its span ends, with the
+        first step.
+
+        Args:
+            prompt, key, codec, attributes: as for `get_or_set`.
+            **options: see `langcache.aside.Options`. ``function`` names what computes the answer. Default:
+                ``"look_up"``.
+
+        Raises:
+            TypeError, ValueError: an argument breaks a rule.
+            LangCacheError: only with ``on_error="raise"``.
+        """
+        asked: AsyncLookup[Any] = await look_up_first(
+            self._aside, self._scope, prompt, key, codec or TEXT, attributes, options
+        )
+        return asked
+
+    @overload
     def cached(
         self, undecorated: Callable[P, AsyncIterator[C]], /
     ) -> CachedStream[P, AsyncIterator[C], AnswerStream[C]]: ...
@@ -166,7 +218,7 @@ class AsyncAsideMethods:
         *,
         ignore: Literal["self"] | tuple[Literal["self"]],
         prompt: str | None = None,
-        key: Callable[..., str | None] | None = None,
+        key: Callable[..., str | Key | None] | None = None,
         attributes: AttributeSource | None = None,
         codec: Codec[Any] | None = None,
         **options: Unpack[CallOptions],
@@ -179,7 +231,7 @@ class AsyncAsideMethods:
         *,
         ignore: Literal["cls"] | tuple[Literal["cls"]],
         prompt: str | None = None,
-        key: Callable[..., str | None] | None = None,
+        key: Callable[..., str | Key | None] | None = None,
         attributes: AttributeSource | None = None,
         codec: Codec[Any] | None = None,
         **options: Unpack[CallOptions],
@@ -191,7 +243,7 @@ class AsyncAsideMethods:
         /,
         *,
         prompt: str | None = None,
-        key: Callable[..., str | None] | None = None,
+        key: Callable[..., str | Key | None] | None = None,
         attributes: AttributeSource | None = None,
         ignore: Iterable[str] = (),
         codec: Codec[Any] | None = None,
@@ -203,7 +255,7 @@ class AsyncAsideMethods:
         /,
         *,
         prompt: str | None = None,
-        key: Callable[..., str | None] | None = None,
+        key: Callable[..., str | Key | None] | None = None,
         attributes: AttributeSource | None = None,
         ignore: Iterable[str] = (),
         codec: Codec[Any] | None = None,
@@ -219,7 +271,8 @@ class AsyncAsideMethods:
         Args:
             prompt: the name of the parameter that is the question. Default: the first one except ``self`` and
                 ``cls``.
-            key: a function of all arguments that returns the question instead, or None to bypass the cache.
+            key: a function of all arguments that returns the question instead, as the one of `get_or_set`
+                does.
             attributes: a mapping that is the same for all calls; or the names of parameters, each of which
                 becomes an attribute of that name; or a function of all arguments that returns a mapping.
             ignore: the names of parameters that don't change the answer. Every parameter that is neither the

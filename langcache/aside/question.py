@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import unicodedata
 from collections.abc import Hashable
 from typing import Generic, TypeVar
@@ -11,11 +10,10 @@ from .._wire.exchange import Request
 from ..models import CacheEntry, SearchResponse
 from .answers import Lookup
 from .codecs import TEXT, Codec
-from .computing import close_coroutine
 from .functions import describe, hashable
 from .options import Options
 
-__all__ = ["Question", "question_text"]
+__all__ = ["Question"]
 
 T = TypeVar("T")
 
@@ -94,20 +92,3 @@ class Question(Generic[T]):
 
     def __str__(self) -> str:
         return self.options.function or describe(self.make)
-
-
-def question_text(text: object, *, by_key: bool) -> str | None:
-    """The text to look up, checked. None, which only ``key`` may return, bypasses the cache.
-
-    Raises `TypeError` for anything else.
-    """
-    if isinstance(text, str) or (text is None and by_key):
-        return text
-    if by_key and inspect.isawaitable(text):
-        close_coroutine(text)
-        raise TypeError("key: must return the text itself, so it may not be async")
-    if by_key:
-        raise TypeError(
-            f"key: must return str, or None to bypass the cache, but returned {type(text).__name__}"
-        )
-    raise TypeError(f"prompt: must be str, but is {type(text).__name__}; key= can make a text of it")

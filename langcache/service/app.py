@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar, cast
@@ -18,6 +19,7 @@ from ..models import (
     HealthResponse,
     Model,
     SearchResponse,
+    SearchStrategy,
     SetResponse,
 )
 from .bodies import Bodies, leave_for_later
@@ -27,7 +29,7 @@ from .engine import Cache
 from .hosts import AllowedHosts
 from .problems import NotFound, Problem, answer_with_problems
 
-__all__ = ["MAX_BODY_BYTES", "MAX_RESULTS", "application"]
+__all__ = ["MAX_BODY_BYTES", "MAX_RESULTS", "MAX_SEMANTIC_RESULTS", "application"]
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 """The largest body of a ``set``, packed or not. The hosted service documents no limit."""
@@ -42,12 +44,20 @@ MAX_CONTEXT = 1000
 """The most texts in the context of a conversational search."""
 
 MAX_RESULTS = 4096
-"""The most entries that a search may ask for. The published description names no limit. Cache-aside asks for
-as many when it replaces the entries of a prompt."""
+"""The most entries that an exact search may ask for. The published description names no limit. Cache-aside
+asks for as many when it replaces the entries of a prompt."""
+
+MAX_SEMANTIC_RESULTS = 100
+"""The most entries that a search by meaning may ask for: each is compared, text by text and word by word,
+which takes some milliseconds."""
 
 MAX_REPLY_CHARS = 2 * 1024 * 1024
 """Once the entries of a reply have so many characters, further ones are left out. So a reply with fewer has
 all entries, and none is larger than a client takes in: this and the largest `set`."""
+
+_SEARCHES_AT_ONCE = 32
+"""How many searches are under way at once, as many as are embedded together. The others wait, so that a crowd
+of them does not hold up what takes less."""
 
 _MAX_STRATEGIES = 2  # there are no more
 _MAX_PART_BYTES = 64 * 1024
@@ -122,6 +132,7 @@ class _Api:
     def __init__(self, caches: Iterable[tuple[CacheConfig, Cache]], allowed: AllowedHosts) -> None:
         self._hosts = allowed
         self._bodies = Bodies()
+        self._searches = asyncio.Semaphore(_SEARCHES_AT_ONCE)
         self._caches: dict[str, Cache] = {}
         self._ids_by_key: dict[bytes, set[str]] = {}
         for config, cache in caches:
@@ -142,7 +153,7 @@ class _Api:
     async def search(self, request: web.Request) -> web.Response:
         cache = self._cache(request)
         body = await self._bodies.read(request, MAX_SEARCH_BYTES, _decode_search)
-        found = await _search(cache, body)
+        found = await self._search(cache, body)
         return await self._found(request, SearchResponse(data=found), found)
 
     async def conversational_search(self, request: web.Request) -> web.Response:
@@ -152,7 +163,7 @@ class _Api:
         if body.context and len(body.context) > MAX_CONTEXT:
             raise _too_many("context", "texts", MAX_CONTEXT, len(body.context))
         _LIMITS.context(body.context)
-        found = await _search(cache, body)
+        found = await self._search(cache, body)
         reply = ConversationalSearchResponseContent(actual_prompt=body.prompt, data=found)
         return await self._found(request, reply, found)
 
@@ -194,6 +205,31 @@ class _Api:
         """The health of the whole service, which a probe asks for without a key."""
         return _json(HealthResponse())
 
+    async def _search(self, cache: Cache, body: _SearchBody) -> list[CacheEntry]:
+        strategies = _part("search_strategies", body.search_strategies, _decode_strategies)
+        if strategies and len(strategies) > _MAX_STRATEGIES:
+            raise _too_many("search_strategies", "strategies", _MAX_STRATEGIES, len(strategies))
+        chosen = _LIMITS.search_strategies(strategies)
+        if chosen and len(set(chosen)) < len(chosen):
+            raise LimitError("search_strategies", "unique", "must be different ones, but has one twice")
+        only_exact = chosen is not None and SearchStrategy.SEMANTIC not in chosen
+        limit = MAX_RESULTS if only_exact else MAX_SEMANTIC_RESULTS
+        most = _LIMITS.max_results(body.max_results)
+        if most is not None and most > limit:
+            ask_for_more = "" if only_exact else f"; up to {MAX_RESULTS} with the strategy 'exact' alone"
+            raise LimitError("max_results", "max", f"must be at most {limit}, but is {most}{ask_for_more}")
+        prompt = _LIMITS.prompt(body.prompt)
+        threshold = _LIMITS.similarity_threshold(body.similarity_threshold)
+        attributes = _LIMITS.attribute_map(_part("attributes", body.attributes, _decode_attributes))
+        async with self._searches:
+            found = await cache.search(prompt, threshold, chosen, attributes, most)
+        chars = 0
+        for number, entry in enumerate(found, 1):
+            chars += _chars(entry)
+            if chars >= MAX_REPLY_CHARS:
+                return found[:number]
+        return found
+
     async def _found(self, request: web.Request, reply: Model, found: Sequence[CacheEntry]) -> web.Response:
         return await self._bodies.reply(request, sum(map(_chars, found)), _json, reply)
 
@@ -219,31 +255,6 @@ class _Api:
         if not allowed:
             raise Problem(401, "the API key is not known here")
         return allowed
-
-
-async def _search(cache: Cache, body: _SearchBody) -> list[CacheEntry]:
-    strategies = _part("search_strategies", body.search_strategies, _decode_strategies)
-    if strategies and len(strategies) > _MAX_STRATEGIES:
-        raise _too_many("search_strategies", "strategies", _MAX_STRATEGIES, len(strategies))
-    chosen = _LIMITS.search_strategies(strategies)
-    if chosen and len(set(chosen)) < len(chosen):
-        raise LimitError("search_strategies", "unique", "must be different ones, but has one twice")
-    most = _LIMITS.max_results(body.max_results)
-    if most is not None and most > MAX_RESULTS:
-        raise LimitError("max_results", "max", f"must be at most {MAX_RESULTS}, but is {most}")
-    found = await cache.search(
-        _LIMITS.prompt(body.prompt),
-        _LIMITS.similarity_threshold(body.similarity_threshold),
-        chosen,
-        _LIMITS.attribute_map(_part("attributes", body.attributes, _decode_attributes)),
-        most,
-    )
-    chars = 0
-    for number, entry in enumerate(found, 1):
-        chars += _chars(entry)
-        if chars >= MAX_REPLY_CHARS:
-            return found[:number]
-    return found
 
 
 def _chars(entry: CacheEntry) -> int:

@@ -13,6 +13,8 @@ from typing import Any, cast
 
 from aiohttp import StreamReader, web
 
+from .accepting import Listener
+
 __all__ = ["MAX_CONNECTIONS", "Connection", "Connections"]
 
 MAX_CONNECTIONS = 1000
@@ -34,14 +36,11 @@ _SWEEP_SECONDS = 1.0
 _UNREAD_SECONDS = 2.0
 """How long the rest of a body that nobody reads is thrown away, so that the client reads the reply."""
 
-_ACCEPTED_AT_ONCE = 64
-"""How many connections are accepted before the event loop sees to others."""
-
-_WAITING_CONNECTIONS = 512
-"""How many may wait to be accepted. The system lets one beyond that try again a second later."""
-
 _WAITING_REQUESTS = 8
 """How many more requests a client may have sent before the reply to one. Hardly any client sends one."""
+
+_HEAD_BYTES = 2 * 1024
+"""How much is read at once where a head is awaited, which may be followed by many other requests."""
 
 _UNREAD_BYTES = 64 * 1024
 """The longest unread body after which a connection is used again."""
@@ -78,24 +77,17 @@ class Connections:
         self._loop = asyncio.get_running_loop()
         self._open: set[Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
-        self._listener: asyncio.Server | None = None
+        self._listener: Listener = Listener(self._connection)
 
     async def listen(self, host: str, port: int) -> tuple[str, int]:
         """Accept connections from now on. Returns the first address, with the port that was free for 0."""
-        self._listener = await self._loop.create_server(
-            self._connection, host, port, backlog=_ACCEPTED_AT_ONCE
-        )
-        for each in self._listener.sockets:
-            with socket.fromfd(each.fileno(), each.family, each.type, each.proto) as listening:
-                listening.listen(_WAITING_CONNECTIONS)  # asyncio would accept as many at once
+        address = await self._listener.listen(host, port)
         _of_this_process.add(self)
-        address: tuple[str, int] = self._listener.sockets[0].getsockname()[:2]
         return address
 
     async def close(self) -> None:
         """Accept no more connections. Those that there are stay."""
-        if self._listener is not None:
-            self._listener.close()
+        self._listener.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
 
@@ -119,8 +111,7 @@ class Connections:
         Each file descriptor is replaced rather than closed, since the objects that hold it close it later.
         """
         sockets: list[Any] = [connection.socket for connection in list(self._open)]
-        if self._listener is not None:
-            sockets.extend(self._listener.sockets)
+        sockets.extend(self._listener.sockets)
         with suppress(OSError):
             nothing = os.open(os.devnull, os.O_RDWR)
             for each in sockets:
@@ -142,7 +133,7 @@ class Connection(web.RequestHandler):
     """A connection that knows since when it waits for its client, and for how long it may."""
 
     __slots__ = (
-        "_body", "_connections", "_gone", "_idle", "_transport", "_when_replied",
+        "_body", "_body_bytes", "_connections", "_gone", "_idle", "_transport", "_when_replied",
         "busy", "deadline", "received", "since",
     )  # fmt: skip
 
@@ -170,6 +161,8 @@ class Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._body_bytes: int | None = getattr(transport, "max_size", None)
+        self._read_at_once(_HEAD_BYTES)
         self._wait(HEAD_SECONDS)
         self._connections.opened(self)
         super().connection_made(transport)
@@ -179,6 +172,8 @@ class Connection(web.RequestHandler):
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
         super().connection_lost(exc)
+        self._messages.clear()  # each holds this connection, which only a collection of garbage would free
+        self._body = None
 
     def data_received(self, data: bytes) -> None:
         self.received += len(data)
@@ -188,6 +183,11 @@ class Connection(web.RequestHandler):
             self._idle = False
             self.deadline = self._loop.time() + HEAD_SECONDS
         super().data_received(data)
+        error: BaseException | None = getattr(self._messages[-1][0], "exc", None) if self._messages else None
+        if error is not None:  # what was sent can't be understood
+            error.__traceback__ = None  # it leads to this connection, which holds the error
+        if len(self._messages) > _WAITING_REQUESTS and self._transport is not None:
+            self._transport.pause_reading()
         if self._body is not None and self._messages and not self._body.is_eof():
             # What comes behind a body that is not over is an error, of which aiohttp tells the body nothing.
             self._body.set_exception(web.RequestPayloadError("the body is not sent as its headers say"))
@@ -204,10 +204,13 @@ class Connection(web.RequestHandler):
         """From now on the body of a request is awaited."""
         self._body = body
         self._wait(BODY_SECONDS)
+        self._read_at_once(self._body_bytes)
 
     def begin_reply(self) -> None:
         """From now on the client awaits a reply."""
-        self._body = None
+        if self._body is not None:
+            self._body = None
+            self._read_at_once(_HEAD_BYTES)
         self.busy, self.since, self.deadline = True, self._loop.time(), inf
 
     def when_replied(self, callback: Callable[[], None]) -> None:
@@ -241,6 +244,11 @@ class Connection(web.RequestHandler):
         self.force_close()
         if self._transport is not None:
             self._transport.abort()
+
+    def _read_at_once(self, most: int | None) -> None:
+        """How many bytes to read at once from now on. Only asyncio's own event loops can be told."""
+        if self._body_bytes is not None:
+            self._transport.max_size = most  # type: ignore[union-attr]
 
     def _wait(self, seconds: float) -> None:
         now = self._loop.time()

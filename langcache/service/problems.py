@@ -78,12 +78,16 @@ async def answer_with_problems(
         return await handler(request)
     except web.HTTPException as error:  # of aiohttp: no such route or method, or a body that is too large
         allow = {name: value for name, value in error.headers.items() if name == "Allow"}
-        return _reply(request, Problem(error.status), allow)
+        error.__traceback__ = None  # it leads to the request, which holds the error: only a collection of
+        return _reply(
+            request, Problem(error.status), allow
+        )  # garbage would free the two, and all behind them
     except Exception as error:
         problem = _problem(error)
         client_left = isinstance(error, ConnectionError) and request.transport is None
         if problem.status == 500 and not client_left:  # a client that leaves early is no failure of ours
             _log.exception("the local service failed at %s %s", request.method, request.path)
+        error.__traceback__ = None  # it leads to this frame, which holds the error
         return _reply(request, problem, _UNDERSTOOD if problem.status == 415 else None)
 
 

@@ -35,6 +35,8 @@ class Scorer:
     def __init__(self, embedder: Embedder) -> None:
         self._compares_texts: bool = getattr(embedder, "compare_texts", True)
         self._word_vectors: _WordVectors | None = getattr(embedder, "word_vectors", None)
+        self._turn = asyncio.Lock()
+        self._waiting = 0
 
     async def similarities(self, prompt: str, candidates: Sequence[tuple[float, str]]) -> list[float]:
         """The similarity of each candidate, given (1 + cos) / 2 and its prompt. Raises `EmbedderError`."""
@@ -42,21 +44,13 @@ class Scorer:
             return [similarity for similarity, _ in candidates]
         ours: Words | None = None
         similarities: list[float] = []
-        for number, (similarity, stored) in enumerate(candidates):
-            if number:
-                await asyncio.sleep(0)  # a comparison takes about a millisecond, and others want their turn
-            if are_equal(prompt, stored):
-                similarities.append(1.0)
-                continue
-            one, other = compared(prompt, stored)
-            if not is_verifiable(one, other):
-                similarities.append(similarity)
-                continue
-            if is_repeated(one, other):
-                similarities.append(REPEATED)
+        for similarity, stored in candidates:
+            said = await self._compare(prompt, stored, similarity, is_only=len(candidates) == 1)
+            if isinstance(said, float):
+                similarities.append(said)
                 continue
             cosine = 2 * similarity - 1
-            values = [*lexical(one, other), cosine, cosine**2]
+            values = [*said, cosine, cosine**2]
             kind = "cosine"
             if self._word_vectors is not None:
                 if ours is None:
@@ -67,3 +61,31 @@ class Scorer:
                     kind = "words"
             similarities.append(round(similarity_of(likelihood(kind, values)), _DECIMALS))
         return similarities
+
+    async def _compare(
+        self, prompt: str, stored: str, similarity: float, *, is_only: bool
+    ) -> float | list[float]:
+        """The similarity, if the two texts settle it, or else what they say (`features.lexical`).
+
+        It takes up to a millisecond of the event loop, so there is one comparison in each turn of the loop:
+        the searches that have some to make take it by turns. One that has no other to make (``is_only``), and
+        that nobody waits for, waits for no turn.
+        """
+        if are_equal(prompt, stored):
+            return 1.0
+        self._waiting += 1
+        try:
+            await self._turn.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            if self._waiting or not is_only:
+                await asyncio.sleep(0)
+            one, other = compared(prompt, stored)
+            if not is_verifiable(one, other):
+                return similarity
+            if is_repeated(one, other):
+                return REPEATED
+            return lexical(one, other)
+        finally:
+            self._turn.release()

@@ -13,7 +13,7 @@ import pytest
 from langcache.aside import entries
 from langcache.models import CacheEntry, SearchResponse
 from langcache.service import CacheConfig, EmbedderError, LocalServer, StoreError, app
-from langcache.service.app import MAX_BODY_BYTES, MAX_REPLY_CHARS, MAX_RESULTS
+from langcache.service.app import MAX_BODY_BYTES, MAX_REPLY_CHARS, MAX_RESULTS, MAX_SEMANTIC_RESULTS
 from langcache.service.bodies import Bodies
 
 
@@ -93,7 +93,23 @@ async def test_every_operation_speaks_the_contract(api):
         ("entries/search", {"prompt": "p", "searchStrategies": ["fuzzy"]}, "searchStrategies", "oneof"),
         ("entries/search", {"prompt": "p", "searchStrategies": [1]}, "searchStrategies", "type"),
         ("entries/search", {"prompt": "p", "maxResults": 0}, "maxResults", "min"),
-        ("entries/search", {"prompt": "p", "maxResults": MAX_RESULTS + 1}, "maxResults", "max"),
+        ("entries/search", {"prompt": "p", "maxResults": MAX_SEMANTIC_RESULTS + 1}, "maxResults", "max"),
+        (
+            "entries/search",
+            {"prompt": "p", "searchStrategies": ["exact"], "maxResults": MAX_RESULTS + 1},
+            "maxResults",
+            "max",
+        ),
+        (
+            "entries/search",
+            {
+                "prompt": "p",
+                "searchStrategies": ["exact", "semantic"],
+                "maxResults": MAX_SEMANTIC_RESULTS + 1,
+            },
+            "maxResults",
+            "max",
+        ),
         ("entries/search", {"prompt": "p", "maxResults": 2**63 - 1}, "maxResults", "max"),
         ("entries/search", {"prompt": "p", "searchStrategies": []}, "searchStrategies", "min"),
         ("entries/search", {"prompt": "p", "searchStrategies": ["exact"] * 2}, "searchStrategies", "unique"),
@@ -274,10 +290,13 @@ async def test_a_large_response_comes_back_whole(api):
     assert (await api.search("p"))[0]["response"] == response
 
 
-@pytest.mark.parametrize("strategy", ["exact", "semantic"])
-async def test_up_to_a_hundred_results_may_be_asked_for(api, strategy):
+@pytest.mark.parametrize(
+    ("strategies", "most"),
+    [(["exact"], MAX_RESULTS), (["semantic"], MAX_SEMANTIC_RESULTS), (None, MAX_SEMANTIC_RESULTS)],
+)
+async def test_as_many_results_may_be_asked_for(api, strategies, most):
     await api.set("p")
-    body = {"prompt": "p", "searchStrategies": [strategy], "maxResults": MAX_RESULTS}
+    body = {"prompt": "p", "searchStrategies": strategies, "maxResults": most}
     status, answer = await api("POST", "entries/search", body)
     assert (status, len(answer["data"])) == (200, 1)
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import http.client
 import json
 import socket
-import statistics
 import subprocess
 import sys
 import threading
-import time
 import zlib
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,8 +19,15 @@ from langcache.service.app import MAX_BODY_BYTES
 from langcache.service.config import DEFAULT_API_KEY
 
 SERVICE = Path(__file__).with_name("measured_service.py")
-LONGEST_TURN = 500.0
-"""How long, in milliseconds of CPU time, the event loop may keep others waiting."""
+NEIGHBOUR = Path(__file__).with_name("neighbour.py")
+MOST_WORK = 500.0
+"""How long, in milliseconds of CPU time, the event loop may work for others before it answers a neighbour."""
+
+
+def python(*arguments):
+    return subprocess.Popen(
+        [sys.executable, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
 
 
 class Service:
@@ -32,26 +36,22 @@ class Service:
     def __init__(self, process):
         self.process = process
         self.port = urlsplit(process.stdout.readline().strip()).port
+        self.neighbour = python(NEIGHBOUR, str(self.port), DEFAULT_API_KEY)
 
-    def longest_turn(self):
+    def cpu_times(self):
+        """The event loop's longest turn since the last call, and its work in all, in milliseconds."""
         self.process.stdin.write("\n")
         self.process.stdin.flush()
-        return float(self.process.stdout.readline())
+        return tuple(map(float, self.process.stdout.readline().split()))
 
     def connect(self):
         return socket.create_connection(("127.0.0.1", self.port), timeout=60)
 
     def health(self):
-        """Seconds until the health of the service is known, over a connection of its own."""
-        began = time.perf_counter()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            connection.request("GET", "/v1/caches/local/health", headers=KEY)
-            with connection.getresponse() as reply:
-                assert (reply.status, reply.read()) == (200, b'{"status":"ok"}')
-        finally:
-            connection.close()
-        return time.perf_counter() - began
+        """Seconds until another process knows the health of the service, over a connection of its own."""
+        self.neighbour.stdin.write("\n")
+        self.neighbour.stdin.flush()
+        return float(self.neighbour.stdout.readline())
 
     def status(self, head, body=b"", chunk=1 << 20):
         """The status that a request gets, by its head and its body."""
@@ -65,21 +65,19 @@ class Service:
 
 @pytest.fixture(scope="module")
 def service():
-    with subprocess.Popen(
-        [sys.executable, SERVICE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with python(SERVICE) as process:
+        service = Service(process)
         try:
-            service = Service(process)
             for number in range(20):  # of many megabytes in all, so that a search can find a lot
                 body = json.dumps({"prompt": "large", "response": f"{number} " * 200_000}).encode()
                 assert service.status(*request("POST", "entries", body)) == 201
+            for number in range(100):
+                body = json.dumps({"prompt": f"What does question {number} mean?", "response": "r"}).encode()
+                assert service.status(*request("POST", "entries", body)) == 201
             yield service
         finally:
-            process.stdin.close()
-            process.wait(60)
-
-
-KEY = {"Authorization": f"Bearer {DEFAULT_API_KEY}"}
+            for each in (process, service.neighbour):
+                each.communicate(timeout=60)
 
 
 def request(method, path, body=b"", *lines, key=DEFAULT_API_KEY):
@@ -139,6 +137,9 @@ REPEATED = {
     "attributes of a search": lambda key: search(key, attributes={f"a{n}": "b" for n in range(6_000)}),
     "all results": lambda key: search(key, prompt="large", maxResults=2**63 - 1),
     "many results": lambda key: search(key, prompt="large", maxResults=100, searchStrategies=["exact"]),
+    "many results by meaning": lambda key: search(
+        key, prompt="What is the meaning of 70 questions?", maxResults=100, similarityThreshold=0
+    ),
     "context": lambda key: request(
         "POST", "conversations/search", b'{"prompt": "p", "context": [' + b'"",' * 300_000 + b'""]}', key=key
     ),
@@ -176,11 +177,19 @@ def attacked(attack, threads=3):
 
 
 def check_neighbour(service, times=3):
-    waits = [service.health() for _ in range(times)]
-    turn = service.longest_turn()
-    print(f"health {1000 * statistics.median(waits):.0f} to {1000 * max(waits):.0f} ms, turn {turn:.0f} ms")
-    assert turn < LONGEST_TURN
-    return waits
+    """Little else comes before a neighbour. CPU time is asserted, which a busy machine does not change."""
+    service.cpu_times()
+    waits, works, turns = [], [], []
+    for _ in range(times):
+        before = service.cpu_times()[1]
+        waits.append(1000 * service.health())
+        turn, after = service.cpu_times()
+        works.append(after - before)
+        turns.append(turn)
+    print(
+        f"health {max(waits):.0f} ms, work {max(works):.0f} ms, longest turn {max(turns):.0f} ms of CPU time"
+    )
+    assert max(works) < MOST_WORK
 
 
 ATTACKS = [(name, DEFAULT_API_KEY) for name in REPEATED]
@@ -190,7 +199,6 @@ ATTACKS += [(name, "wrong") for name in REPEATED if name not in BODIES]  # one b
 @pytest.mark.parametrize(("name", "key"), ATTACKS)
 def test_a_neighbour_is_answered_while_a_client_sends(service, name, key):
     head, body = REPEATED[name](key)
-    service.longest_turn()
     statuses = set()
     with attacked(lambda: statuses.add(service.status(head, body))):
         check_neighbour(service)
@@ -229,7 +237,6 @@ HELD = {
 
 @pytest.mark.parametrize("name", HELD)
 def test_a_neighbour_is_answered_while_a_client_holds_all_connections(service, name):
-    service.longest_turn()
     with contextlib.ExitStack() as stack:
         for _ in range(3):
             for client in held(service, HELD[name], 250):
@@ -239,7 +246,6 @@ def test_a_neighbour_is_answered_while_a_client_holds_all_connections(service, n
 
 @pytest.mark.parametrize("key", PIPELINED, ids=["without_key", "with_key"])
 def test_a_neighbour_is_answered_while_a_client_sends_thousands_of_requests_at_once(service, key):
-    service.longest_turn()
 
     def attack():
         clients = held(service, PIPELINED[key], 10)
@@ -251,6 +257,5 @@ def test_a_neighbour_is_answered_while_a_client_sends_thousands_of_requests_at_o
 
 
 def test_a_neighbour_is_answered_while_a_client_connects_over_and_over(service):
-    service.longest_turn()
     with attacked(lambda: [client.close() for client in held(service, b"GET / HTTP/1.1\r\n\r\n", 100)]):
         check_neighbour(service)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import gzip
 import json
 import os
 import subprocess
 import sys
+import time
 import zlib
 
 import pytest
 
 from langcache.service import LocalServer
 from langcache.service.app import MAX_BODY_BYTES
+from langcache.service.connections import Connection
 
 KEY = b"Authorization: Bearer langcache-local-key\r\n"
 HEAD = b"POST /v1/caches/local/entries HTTP/1.1\r\nHost: localhost\r\n" + KEY
@@ -359,3 +362,37 @@ assert os.waitpid(child, 0)[1] == 0
 def test_a_forked_child_keeps_no_socket_of_the_server(request):
     code = FORKS.format(folder=str(request.path.parent))
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+LEFT = {
+    "answered": HEALTH,
+    "refused": b"GET /v1/caches/local/health HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "not found": b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "not understood": b"nothing\r\n\r\n",
+    "begun": HEALTH[:-2],
+    "many at once": HEALTH * 20,
+    "body to come": HEAD + b"Content-Length: 10\r\n\r\n{",
+}
+
+
+@pytest.mark.parametrize("name", LEFT)
+async def test_a_connection_is_freed_with_its_end_and_waits_for_no_collection_of_garbage(name):
+    # Of thousands of connections such a collection would take a tenth of a second of the event loop.
+    def connections():
+        return sum(type(each) is Connection for each in gc.get_objects())
+
+    with LocalServer() as server:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(5):
+                async with Client(server) as client:
+                    client.writer.write(LEFT[name])
+                    if name not in ("begun", "body to come"):
+                        await client.reader.readuntil(b"\r\n")
+            deadline = time.monotonic() + 60
+            while connections() and time.monotonic() < deadline:
+                await asyncio.to_thread(bool)  # the server's thread has its turn
+            assert connections() == 0
+        finally:
+            gc.enable()

@@ -31,9 +31,7 @@ def client_of(server):
 def entries(server):
     """All prompts that the cache holds."""
     with client_of(server) as client:
-        return sorted(
-            entry.prompt for entry in client.search("any", similarity_threshold=0, max_results=1000)
-        )
+        return sorted(entry.prompt for entry in client.search("any", similarity_threshold=0, max_results=100))
 
 
 def hits(report):

@@ -15,10 +15,13 @@ from langcache.aside import (
     AnswerStream,
     AsideConfig,
     AsyncAnswer,
+    AsyncLookup,
     BlockingAnswer,
+    BlockingLookup,
     CacheStatus,
     JsonCodec,
     Judge,
+    Key,
     Lookup,
     Shadow,
     lexical_guard,
@@ -53,6 +56,14 @@ def last(messages: list[str]) -> str:
     return messages[-1]
 
 
+def whole(messages: list[str]) -> Key:
+    return Key(messages[-1], {"turns": len(messages)}) if messages else Key(None, reason="empty")
+
+
+def sometimes(messages: list[str]) -> str | Key | None:
+    return whole(messages) if len(messages) > 1 else None
+
+
 async def get_or_set() -> None:
     answer = await cache.get_or_set("Hi?", make, accept=lexical_guard, on_error="raise")
     assert_type(answer, AsyncAnswer[str])
@@ -62,6 +73,15 @@ async def get_or_set() -> None:
     assert_type((await cache.get_or_set("Hi?", "ready")).value, str)
     assert_type((await cache.get_or_set("Hi?", Reply("Ho"), codec=JsonCodec(Reply))).value, Reply)
     assert_type((await cache.get_or_set(["Hi?"], last, key=last)).value, str)
+    assert_type((await cache.get_or_set(["Hi?"], last, key=whole)).value, str)
+    asked = await cache.look_up(["Hi?"], key=whole, ttl=5)
+    assert_type(asked, AsyncLookup[str])
+    assert_type(asked.value, str | None)
+    assert_type(await asked.store("Ho"), Exception | None)
+    assert_type(await cache.look_up("Hi?", codec=JsonCodec(Reply)), AsyncLookup[Reply])
+    assert_type(blocking.look_up("Hi?"), BlockingLookup[str])
+    assert_type(blocking.look_up("Hi?", codec=JsonCodec(Reply)).store(Reply("Ho")), Exception | None)
+    assert_type(blocking.get_or_set(["Hi?"], last, key=sometimes).value, str)
     assert_type((await cache.get_or_set("Hi?", Maker(), codec=JsonCodec(Reply))).value, Reply)
     assert_type((await cache.get_or_set("Hi?", Maker().make, codec=JsonCodec(int))).value, int)
     # To mypy a lambda might be a ready value as well, and the answer is Any; an annotation says what it is.

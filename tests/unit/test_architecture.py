@@ -18,6 +18,7 @@ FROM_THE_TOP = [
     "cli",
     "tuning",
     "service",
+    "chat.adapters",
     "__init__",
     "utils",
     "types",
@@ -25,6 +26,7 @@ FROM_THE_TOP = [
     "sync",
     "client",
     "many",
+    "chat",
     "aside",
     "matching",
     "_portal",
@@ -71,7 +73,8 @@ ONLY_IN = {
 
 
 def room(module):
-    return module.partition(".")[0]
+    """The room of a module: the first part of its name. Adapters to frameworks are one by itself."""
+    return "chat.adapters" if f"{module}.".startswith("chat.adapters.") else module.partition(".")[0]
 
 
 def imports(path, root=PACKAGE):
@@ -125,7 +128,7 @@ def rooms():
     """Each room, a module or a package of its own, with all that it imports."""
     found = defaultdict(set)
     for path in PACKAGE.rglob("*.py"):
-        found[path.relative_to(PACKAGE).with_suffix("").parts[0]].update(imports(path))
+        found[room(".".join(path.relative_to(PACKAGE).with_suffix("").parts))].update(imports(path))
     del found["__main__"]  # which only calls cli
     return found
 

@@ -46,7 +46,7 @@ def public_methods(client):
     return {name for name, method in vars(client).items() if inspect.isfunction(method) and name[0] != "_"}
 
 
-ON_TOP = {"get_or_set", "get_or_stream", "cached", "stats", "scoped", "set_many", "search_many"}
+ON_TOP = {"get_or_set", "get_or_stream", "look_up", "cached", "stats", "scoped", "set_many", "search_many"}
 """What both clients offer on top of the operations."""
 
 

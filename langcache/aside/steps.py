@@ -1,0 +1,122 @@
+"""The two steps of cache-aside one by one: `look_up`, and `store` on what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from .answers import Lookup, TakesVerdict
+from .codecs import Codec
+from .computing import run_to_end
+from .core import Aside
+from .key import Key
+from .options import CallOptions
+from .scope import AttributeValue, Scope
+from .verdicts import origin_of
+
+__all__ = ["AsyncLookup", "BlockingLookup", "look_up_first"]
+
+T = TypeVar("T")
+
+_FUNCTION = "look_up"
+"""The default of the option ``function``: all code between two steps counts as one function."""
+
+
+class _Step(Lookup, Generic[T], frozen=True, kw_only=True, dict=True):
+    """The outcome of a lookup, after which an answer can be stored."""
+
+    # What the second step needs is no field, so that it is no part of ==, hash, repr, pickle and copies.
+
+    value: T | None = None
+    """The answer of a hit, else None."""
+
+    def _store(self, value: T) -> Coroutine[Any, Any, Exception | None]:
+        store: Callable[[T], Coroutine[Any, Any, Exception | None]] = self._known("second_step")
+        return store(value)
+
+    @property
+    def _origin(self) -> TakesVerdict:
+        origin: TakesVerdict = self._known("origin")
+        return origin
+
+    def _known(self, name: str) -> Any:
+        if name not in self.__dict__:
+            raise RuntimeError(
+                "this is a copy or was unpickled, and has no client; use what the client's look_up returned"
+            )
+        return self.__dict__[name]
+
+
+class AsyncLookup(_Step[T], Generic[T], frozen=True, kw_only=True):
+    """What `AsyncLangCache.look_up` returns: the outcome, and the second step."""
+
+    async def store(self, value: T) -> Exception | None:
+        """Store the answer that the program has computed, after a miss.
+
+        Whatever the options of `look_up` say of storing holds: ``store_if``, ``ttl``, ``no_store``,
+        ``refresh``, ``store``. After a hit, a bypass or an error nothing is stored, as `get_or_set` stores
+        nothing then. Each call after a miss stores an entry. Without a call, nothing is left behind.
+
+        Returns:
+            Why the answer was not stored, as `Answer.error` says it; else None.
+
+        Raises:
+            LangCacheError, TypeError, ValueError: only with ``on_error="raise"``.
+            RuntimeError: this is a copy or was unpickled.
+        """
+        return await self._store(value)
+
+    async def wrong(self, *, delete: bool = False) -> None:
+        """Say that the answer is wrong for this question, as `AsyncAnswer.wrong` does."""
+        await self._origin.give(right=False, delete=delete)
+
+    async def right(self) -> None:
+        """Say that the answer is right for this question, as `AsyncAnswer.right` does."""
+        await self._origin.give(right=True)
+
+
+class BlockingLookup(_Step[T], Generic[T], frozen=True, kw_only=True):
+    """What `LangCache.look_up` returns: the outcome, and the second step."""
+
+    def store(self, value: T) -> Exception | None:
+        """See `AsyncLookup.store`."""
+        return run_to_end(self._store(value))
+
+    def wrong(self, *, delete: bool = False) -> None:
+        """See `AsyncAnswer.wrong`."""
+        run_to_end(self._origin.give(right=False, delete=delete))
+
+    def right(self) -> None:
+        """See `AsyncAnswer.right`."""
+        run_to_end(self._origin.give(right=True))
+
+
+async def look_up_first(
+    aside: Aside,
+    scope: Scope | None,
+    prompt: Any,
+    key: Callable[[Any], str | Key | None] | None,
+    codec: Codec[Any],
+    attributes: Mapping[str, AttributeValue] | None,
+    options: CallOptions,
+) -> Any:
+    """The first step, for either client: an `AsyncLookup` or a `BlockingLookup`."""
+    if options.get("function") is None:
+        options = {**options, "function": _FUNCTION}
+    question = aside.question_from_call(
+        "look_up", scope, prompt, _computed_by_the_program, key, codec, attributes, options
+    )
+
+    lookup, given = await aside.look_up(question)
+    kind: type[Any] = BlockingLookup if aside.state.execution.is_blocking else AsyncLookup
+    step = kind(
+        status=given.status, entry=given.entry, reason=given.reason, error=given.error, value=given.value
+    )
+    vars(step)["origin"] = origin_of(aside.verdicts, question, given)
+    vars(step)["second_step"] = partial(aside.store, question, lookup)
+    return step
+
+
+def _computed_by_the_program() -> None:
+    """Stands for the function that computes the answer, where one is expected."""

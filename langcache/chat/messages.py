@@ -1,0 +1,244 @@
+"""Messages in one form, and which text in them is the question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
+
+from ..aside.differences import state_of
+from .canonical import fields_of
+
+__all__ = [
+    "LEFT_OUT",
+    "Conversation",
+    "NotAskedError",
+    "Text",
+    "Turns",
+    "content_parts",
+    "read_messages",
+    "without",
+]
+
+Turns: TypeAlias = Literal["single", "hashed"]
+"""``"single"``: bypass the cache as soon as an assistant or a tool has answered the user. ``"hashed"``: the
+earlier turns are part of the fingerprint."""
+
+Text: TypeAlias = Callable[[str], "str | None"]
+"""Called with the text of the question; returns the part of it that is looked up, or None to bypass the
+cache."""
+
+LEFT_OUT = frozenset({"cache_control"})
+"""What is no part of a message, a part of one, or a tool."""
+
+_ROLES = {"developer": "system", "human": "user", "model": "assistant", "ai": "assistant"}
+_TYPES = frozenset({"human", "user", "ai", "assistant", "system", "developer", "tool", "function"})
+"""What message objects without a role have as ``type``."""
+
+_TEXT_TYPES = frozenset({None, "text", "input_text", "output_text"})
+_AUDIO_TYPES = frozenset({"input_audio", "audio"})
+_OF_MESSAGE = LEFT_OUT | {"id"}
+_OF_OBJECT = _OF_MESSAGE | {"response_metadata", "usage_metadata"}
+
+
+class NotAskedError(Exception):
+    """The cache must not be asked, for this reason."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Conversation(NamedTuple):
+    """Messages in one form, and the question that is no longer in them."""
+
+    text: str
+    """The question."""
+
+    place: list[Any]
+    """Where the question was: index of the message, index of the part, the text before and after it."""
+
+    messages: list[dict[str, Any]]
+
+
+def read_messages(messages: Sequence[Any], turns: Turns, text: Text | None) -> Conversation:
+    """Bring messages into one form and take the question out of them: the last text of the last one.
+
+    Roles have one name for each kind, a text is a list of one part, and ids are dropped, as are marks for the
+    provider's own cache. All else is kept as it is.
+
+    Args:
+        messages: dicts, or objects with a role and a content, as several APIs and frameworks have them.
+        turns: see `Turns`.
+        text: see `Text`; None for the whole text.
+
+    Raises:
+        NotAskedError: the cache must not be asked.
+        NotJsonError: as `canonical` says.
+        TypeError, ValueError: ``text`` returned something else, or no part of what it was called with.
+    """
+    normal = [_message(message) for message in messages]
+    if not normal or normal[-1]["role"] != "user" or _has_tool_result(normal[-1]):
+        raise NotAskedError("not the user's turn")
+    if turns == "single":
+        _check_single_turn(normal)
+    if any(_has_audio(message) for message in normal):
+        raise NotAskedError("audio")
+    parts: Any = normal[-1].get("content")
+    for index in reversed(range(len(as_list(parts)))):
+        part = as_mapping(parts[index])
+        if part.get("type") == "text" and isinstance(part.get("text"), str):
+            before, asked, after = _split(part["text"], text)
+            parts[index] = without(part, frozenset({"text"}))
+            return Conversation(asked, [len(normal) - 1, index, before, after], normal)
+    raise NotAskedError("no text")
+
+
+def content_parts(content: object) -> Any:
+    """The content of a message as a list of parts; as it is, if it is none that is known."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    given: Any = content
+    return [_part(part) for part in given] if isinstance(content, list | tuple) else given
+
+
+def as_list(value: object) -> Sequence[Any]:
+    """A list or a tuple as it is; for anything else an empty one."""
+    given: Any = value
+    return given if isinstance(value, list | tuple) else ()
+
+
+def as_mapping(value: object) -> Mapping[str, Any]:
+    """A mapping as it is; for anything else an empty one."""
+    given: Any = value
+    return given if isinstance(value, Mapping) else {}
+
+
+def without(fields: Mapping[str, Any], left_out: frozenset[str]) -> dict[str, Any]:
+    """A copy without these fields, and without those that are None."""
+    return {name: value for name, value in fields.items() if value is not None and name not in left_out}
+
+
+def _message(message: Any) -> dict[str, Any]:
+    if isinstance(message, Mapping):
+        fields = without(cast("Mapping[str, Any]", message), _OF_MESSAGE)
+    else:
+        fields = _object_fields(message)
+    role: Any = fields.get("role")
+    if not isinstance(role, str):
+        role = fields.get("type")
+        if not isinstance(role, str) or role not in _TYPES:
+            # An item of the Responses API that is no message, such as a call of a function.
+            role = fields.get("role", "item" if "type" in fields else None)
+        else:
+            del fields["type"]
+    if role is None:
+        raise NotAskedError("unknown message")
+    if fields.get("type") == "message":
+        del fields["type"]
+    fields["role"] = _ROLES.get(role, role) if isinstance(role, str) else role
+    content = fields.pop("content", None)
+    if content is None:
+        content = fields.pop("parts", None)  # as Gemini calls it
+    if content is not None:
+        fields["content"] = content_parts(content)
+    return fields
+
+
+def _object_fields(message: Any) -> dict[str, Any]:
+    """The fields of a message that is an object of an SDK or a framework, without those that are empty."""
+    fields = fields_of(message)
+    if fields is None:
+        fields = state_of(message)
+        if not fields.keys() & {"content", "parts"}:
+            raise NotAskedError("unknown message")
+        for name in ("role", "type"):  # which may be of the class, or a property
+            fields.setdefault(name, getattr(message, name, None))
+    return {
+        name: value
+        for name, value in without(fields, _OF_OBJECT).items()
+        if value or not isinstance(value, list | dict)
+    }
+
+
+def _part(part: Any) -> Any:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    if isinstance(part, Mapping):
+        fields = without(cast("Mapping[str, Any]", part), LEFT_OUT)
+    elif (of_object := fields_of(part)) is not None:
+        fields = without(of_object, LEFT_OUT)
+    else:
+        return part
+    kind = fields.get("type")
+    if (
+        isinstance(fields.get("text"), str)
+        and (kind is None or isinstance(kind, str))
+        and kind in _TEXT_TYPES
+    ):
+        fields["type"] = "text"
+        fields.pop("id", None)
+    return fields
+
+
+def _parts(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [as_mapping(part) for part in as_list(message.get("content"))]
+
+
+def _check_single_turn(messages: list[dict[str, Any]]) -> None:
+    """Raise `NotAskedError` if an assistant or a tool has its turn after the first one of the user."""
+    asked = False
+    for message in messages:
+        is_user = message["role"] == "user"
+        follows = asked and not is_user and message["role"] != "system"
+        if follows or _has_tool_result(message):
+            raise NotAskedError("conversation")
+        asked = asked or is_user
+
+
+def _has_tool_result(message: Mapping[str, Any]) -> bool:
+    return any(
+        str(part.get("type")).endswith("tool_result")
+        or part.keys() & {"functionResponse", "function_response"}
+        for part in _parts(message)
+    )
+
+
+def _has_audio(message: Mapping[str, Any]) -> bool:
+    if message.get("audio") is not None:
+        return True
+    for part in _parts(message):
+        if part.get("type") in _AUDIO_TYPES:
+            return True
+        for name in ("inlineData", "inline_data", "fileData", "file_data"):
+            data = as_mapping(part.get(name))
+            if str(data.get("mimeType", data.get("mime_type"))).startswith("audio/"):
+                return True
+    return False
+
+
+def _split(question: str, text: Text | None) -> tuple[str, str, str]:
+    """The text before what is looked up, what is looked up, and the text after it."""
+    if text is None:
+        before, asked, after = "", question, ""
+    else:
+        chosen: Any = text(question)
+        if chosen is None:
+            raise NotAskedError("no text")
+        if not isinstance(chosen, str):
+            raise TypeError(
+                f"text: must return str, or None to bypass the cache, but returned {type(chosen).__name__}"
+            )
+        before, asked, after = question.rpartition(chosen) if chosen else ("", "", "")
+        if chosen and not asked:
+            raise ValueError(
+                "text: must return a part of the text that it is called with, as it stands there; to look up "
+                "something else, write a key= function that returns a langcache.aside.Key"
+            )
+    if not asked.strip():
+        raise NotAskedError("no text")
+    if not asked.isascii():
+        try:
+            asked.encode()
+        except UnicodeEncodeError:  # a lone surrogate, which can't be sent
+            raise NotAskedError("not JSON") from None
+    return before, asked, after

@@ -1,0 +1,139 @@
+"""Accepts connections: a few in each turn of the event loop, and none that its client has closed."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+__all__ = ["Listener"]
+
+_WAITING_IN_SYSTEM = 4096
+"""How many connections the system keeps for us, if its own limit allows. A client beyond that tries again a
+second later."""
+
+_ACCEPTED_AT_ONCE = 256
+"""How many connections are accepted before all of them are begun, some 15 microseconds each."""
+
+_BEGUN_AT_ONCE = 16
+"""How many connections are begun in one turn, some 300 microseconds each with a first request."""
+
+_RETRY_SECONDS = 1.0
+"""How long nothing is accepted after the system had no file or memory for another connection."""
+
+
+class Listener:
+    """Sockets that accept connections.
+
+    Connections that come faster than they can be begun wait. Those that their clients have closed by then are
+    closed too, which takes a tenth of the time that a reply takes: so who connects over and over without end
+    holds up others for no longer than the connections that it keeps open take.
+
+    Args:
+        protocol: makes the protocol of a connection.
+    """
+
+    def __init__(self, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._protocol = protocol
+        self._server: asyncio.Server | None = None
+        self._listening: list[socket.socket] = []
+        self._waiting: deque[socket.socket] = deque()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def listen(self, host: str, port: int) -> tuple[str, int]:
+        """Accept connections from now on. Returns the first address, with the port that was free for 0."""
+        # asyncio binds the sockets, and does not listen at them.
+        self._server = await self._loop.create_server(self._protocol, host, port, start_serving=False)
+        for bound in self._server.sockets:
+            listening = socket.fromfd(bound.fileno(), bound.family, bound.type, bound.proto)
+            listening.setblocking(False)
+            listening.listen(_WAITING_IN_SYSTEM)
+            self._listening.append(listening)
+            self._resume(listening)
+        address: tuple[str, int] = self._listening[0].getsockname()[:2]
+        return address
+
+    @property
+    def sockets(self) -> list[Any]:
+        """The sockets that listen, and those of connections that wait."""
+        bound = [] if self._server is None else self._server.sockets
+        return [*bound, *self._listening, *self._waiting]
+
+    def close(self) -> None:
+        """Accept no more connections, and close those that wait."""
+        for listening in self._listening:
+            self._loop.remove_reader(listening)
+            listening.close()
+        self._listening.clear()
+        if self._server is not None:
+            self._server.close()
+        for client in self._waiting:
+            client.close()
+        self._waiting.clear()
+        for task in self._tasks:
+            task.cancel()
+
+    def _resume(self, listening: socket.socket) -> None:
+        if listening in self._listening:  # which is empty after `close`
+            self._loop.add_reader(listening, self._accept, listening)
+
+    def _accept(self, listening: socket.socket) -> None:
+        self._loop.remove_reader(listening)
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                client, _ = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                break
+            except OSError as error:  # no file or no memory is left
+                self._loop.call_later(_RETRY_SECONDS, self._resume, listening)
+                self._loop.call_exception_handler(
+                    {"message": "a connection could not be accepted", "exception": error}
+                )
+                return
+            client.setblocking(False)
+            self._waiting.append(client)
+        self._begin_some(listening)
+
+    def _begin_some(self, listening: socket.socket) -> None:
+        """Begin connections, and accept again when none is left."""
+        begun = 0
+        while self._waiting and begun < _BEGUN_AT_ONCE:
+            client = self._waiting.popleft()
+            if len(self._waiting) >= _BEGUN_AT_ONCE and _is_given_up(client):
+                client.close()
+                continue
+            task = self._loop.create_task(self._begin(client))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            begun += 1
+        if self._waiting:
+            self._loop.call_soon(self._begin_some, listening)
+        else:
+            self._resume(listening)
+
+    async def _begin(self, client: socket.socket) -> None:
+        try:
+            with suppress(OSError):  # the client has just gone
+                await self._loop.connect_accepted_socket(self._protocol, client)
+        except BaseException:
+            client.close()
+            raise
+
+
+def _is_given_up(client: socket.socket) -> bool:
+    """Whether the client has closed its side of the connection. False where the system can't tell."""
+    if _TCP_INFO is None:
+        return False
+    try:
+        return client.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 1)[0] in _CLOSED_BY_CLIENT
+    except OSError:
+        return False
+
+
+_TCP_INFO: int | None = socket.TCP_INFO if sys.platform == "linux" else None
+_CLOSED_BY_CLIENT = {7, 8}  # TCP_CLOSE, after a reset, and TCP_CLOSE_WAIT, of Linux's netinet/tcp.h
