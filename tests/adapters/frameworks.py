@@ -1,4 +1,4 @@
-"""The frameworks that have an adapter, each behind the same few methods, for tests that hold for all of them."""
+"""The frameworks that have an adapter, each behind the same few methods, for tests of all of them."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class LangChainModel(Framework):
 class LangChainResponses(LangChainModel):
     """ChatOpenAI with ``cache=``, for Responses."""
 
-    more = {"use_responses_api": True, "store": False}
+    more: ClassVar[dict[str, Any]] = {"use_responses_api": True, "store": False}
 
 
 class LangChainAgent(LangChainModel):

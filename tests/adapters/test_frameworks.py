@@ -1,4 +1,4 @@
-"""What holds for the adapters of all frameworks: what is found, what is never stored, and what is never shared."""
+"""What holds for the adapters of all frameworks: what is found, never stored, and never shared."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import msgspec
 
@@ -106,7 +106,9 @@ class Asking:
         self._rules = {name: given.pop(name) for name in ("turns", "text", "attribute") if name in given}
         chat_key(**self._rules)  # which checks them
         self._options: dict[str, Any] = {"function": "langcache.chat", "usage": usage_of, **given}
-        Options.of(adapter, given, (self.awaited or self.blocking)._aside.state.limits)
+        client: Any = self.awaited or self.blocking
+        limits = client._aside.state.limits
+        Options.of(adapter, cast("CallOptions", given), limits)
 
     def _take(self, name: str, cache: Any) -> None:
         look_up = getattr(cache, "look_up", None)
@@ -157,8 +159,7 @@ class Asking:
         if self._when is not None and not isinstance(others, str) and not self._when(request):
             others = "when"
         if isinstance(others, str):
-            bypass = Key(None, reason=others)
-            return {"key": lambda _: bypass, "codec": CODEC, **self._options}
+            return {"key": _Bypass(others), "codec": CODEC, **self._options}
         try:
             key = chat_key(**self._rules, adapter=self.adapter, **others)
         except TypeError:  # a setting of the model that is an object
@@ -170,6 +171,16 @@ class Asking:
         if self._on_lookup is not None:
             self._on_lookup(asked)
         return asked
+
+
+class _Bypass:
+    """A ``key=`` function that bypasses the cache."""
+
+    def __init__(self, reason: str) -> None:
+        self._key = Key(None, reason=reason)
+
+    def __call__(self, messages: Any) -> Key:
+        return self._key
 
 
 def _function(name: str, given: Any, kind: str = "a function") -> Any:

@@ -15,8 +15,8 @@ try:
     from langchain_core.outputs import Generation
 
     from . import langchain_messages as convert
-except ImportError as error:
-    raise missing("langchain", error) from error
+except ImportError as _error:
+    raise missing("langchain", _error) from _error
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

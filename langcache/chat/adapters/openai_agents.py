@@ -15,8 +15,8 @@ try:
     from openai.types.responses import ResponseCompletedEvent
 
     from .openai_replies import events_of, message_of, reply_of, response_of
-except ImportError as error:
-    raise missing("openai-agents", error) from error
+except ImportError as _error:
+    raise missing("openai-agents", _error) from _error
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -15,8 +15,8 @@ try:
     from pydantic_ai.messages import ModelMessagesTypeAdapter, ModelResponse, TextPart, ThinkingPart
     from pydantic_ai.models import ModelRequestContext
     from pydantic_core import PydanticSerializationError, to_jsonable_python
-except ImportError as error:
-    raise missing("pydantic-ai", error) from error
+except ImportError as _error:
+    raise missing("pydantic-ai", _error) from _error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
