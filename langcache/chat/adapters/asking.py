@@ -107,8 +107,8 @@ class Asking:
         chat_key(**self._rules)  # which checks them
         self._options: dict[str, Any] = {"function": "langcache.chat", "usage": usage_of, **given}
         client: Any = self.awaited or self.blocking
-        limits = client._aside.state.limits
-        Options.of(adapter, cast("CallOptions", given), limits)
+        state = client._aside.state
+        Options.of(adapter, cast("CallOptions", given), state.limits, state.config)
 
     def _take(self, name: str, cache: Any) -> None:
         look_up = getattr(cache, "look_up", None)

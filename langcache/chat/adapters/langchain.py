@@ -116,7 +116,7 @@ class LangCacheCache(BaseCache):
         return asked, convert.reply_of_generation(given[0]) if is_one else None
 
 
-class LangCacheMiddleware(AgentMiddleware[Any, Any, Any]):
+class LangCacheMiddleware(AgentMiddleware):  # of which releases differ in how many types they take
     """Middleware for ``create_agent`` that answers the first question of a conversation from a cache.
 
     Agents with a ``response_format`` don't use it, and answers that call tools are not stored.
