@@ -18,6 +18,7 @@ from ._copies import Uncopied, shallow_copy
 from ._established.mistakes import explain_arguments, explain_operation, missing_attribute, name_after
 from .aside.core import Aside
 from .aside.execution import Execution, InLoop
+from .aside.key import MessagesKey
 from .aside.methods import AsyncAsideMethods
 from .aside.options import AsideConfig
 from .aside.scope import AttributeValue, Scope
@@ -378,7 +379,7 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods, Uncopied):
     def _make_aside(
         self, execution: Execution, config: AsideConfig | None, telemetry: Telemetry | None, enabled: bool
     ) -> Aside:
-        return Aside(self._caller, self._limits, config, telemetry, execution, enabled=enabled)
+        return Aside(self._caller, self._limits, config, telemetry, execution, _messages_key, enabled=enabled)
 
     def _with_scope(self, attributes: Mapping[str, str] | None) -> Mapping[str, str] | None:
         if self._scope is None:
@@ -393,6 +394,12 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods, Uncopied):
 
         def __getattr__(self, name: str) -> Any:
             raise missing_attribute(self, name)
+
+
+def _messages_key() -> MessagesKey:
+    from .chat.keys import chat_key  # few programs decorate functions of messages
+
+    return chat_key()
 
 
 name_after(AsyncLangCache)

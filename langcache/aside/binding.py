@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from .computing import close_coroutine
 from .functions import describe
-from .key import Key
+from .key import Key, MessagesKey, is_messages_key
 from .scope import AttributeSource, AttributeValue
 
 __all__ = ["Binding", "Bound"]
@@ -38,6 +38,9 @@ class Binding:
         key: called with all arguments instead; returns the question.
         attributes: see `AttributeSource`.
         ignore: the names of parameters that don't change the answer.
+        messages: the name of the parameter that holds the messages of a chat. All parameters that are neither
+            attributes nor ignored are then part of the key.
+        messages_key: makes that key, if ``key`` does not.
 
     Raises:
         TypeError: a parameter does not exist; or one is neither the question, nor an attribute, nor ignored,
@@ -52,9 +55,10 @@ class Binding:
         key: Callable[..., str | Key | None] | None,
         attributes: AttributeSource | None,
         ignore: Iterable[str],
+        messages: str | None,
+        messages_key: Callable[[], MessagesKey],
     ) -> None:
         self._signature = inspect.signature(function)
-        self._key = key
         self.attribute_names: tuple[str, ...] = ()
         """The names of the parameters that are attributes."""
         self.fixed_attributes: Mapping[str, AttributeValue] | None = None
@@ -75,26 +79,58 @@ class Binding:
         parameters = list(self._signature.parameters)
         self.receiver: str | None = parameters[0] if parameters and parameters[0] in RECEIVERS else None
         """``self`` or ``cls`` if the function is a method, else None."""
-        if prompt is not None and key is not None:
+        if is_messages_key(key):
+            self._messages_key: MessagesKey | None = key
+            key = None
+        else:
+            self._messages_key = None if messages is None else messages_key()
+        if key is not None and prompt is not None:
             raise TypeError("prompt, key: give one of the two; key is called with the arguments instead")
-        if prompt is None and key is None:
+        if key is not None and messages is not None:
+            raise TypeError("key: together with messages= it must be what langcache.chat.chat_key returns")
+        if prompt is not None and self._messages_key is not None:
+            raise TypeError("prompt, messages: give one of the two; the question is in the last message")
+        self._key = key
+        question = messages or prompt
+        if question is None and key is None:
             candidates = [name for name in parameters if name != self.receiver]
             if not candidates:
                 raise TypeError("prompt: the function takes no argument; give key= to say what is asked")
-            prompt = candidates[0]
-        self._prompt = prompt
-        used = () if prompt is None else (prompt,)
+            question = candidates[0]
+        self._question = question
+        used = () if question is None else (question,)
         name = self._name = describe(function)
-        for argument, taken in (("prompt", used), ("attributes", self.attribute_names), ("ignore", ignored)):
+        for argument, taken in (
+            ("prompt" if messages is None else "messages", used),
+            ("attributes", self.attribute_names),
+            ("ignore", ignored),
+        ):
             for parameter in taken:
                 if parameter not in parameters:
                     raise TypeError(f"{argument}: {name} has no parameter {parameter!r}")
         self._others = [each for each in parameters if each not in {*used, *self.attribute_names, *ignored}]
-        if self._others and key is None and self._compute_attributes is None:
+        if self._messages_key is not None:
+            if self.receiver in self._others:
+                raise TypeError(
+                    f"{name}: the answer may depend on {self.receiver}, which can't be hashed; name it in "
+                    "ignore=, and take what matters of it into attributes=, as a function"
+                )
+        elif self._others and key is None and self._compute_attributes is None:
             raise TypeError(
                 f"{name}: the answer may depend on {', '.join(self._others)}, which is no part of the "
                 "question; take it into attributes= or key=, or, if it changes nothing, into ignore="
             )
+
+    @property
+    def by_key(self) -> bool:
+        """Whether a key says what is asked, or that nothing is."""
+        return self._key is not None or self._messages_key is not None
+
+    @property
+    def varying_attributes(self) -> tuple[str, ...]:
+        """The names of the attributes that are known to differ from call to call."""
+        key = self._messages_key
+        return self.attribute_names if key is None else (*self.attribute_names, key.attribute)
 
     @property
     def computes_attributes(self) -> bool:
@@ -109,7 +145,15 @@ class Binding:
             raise TypeError(f"{self._name}(): {error}") from None
         bound.apply_defaults()
         arguments = bound.arguments
-        asked = self._key(*args, **kwargs) if self._key is not None else arguments[self._prompt or ""]
+        others = {name: arguments[name] for name in self._others}
+        asked: Any
+        if self._key is not None:
+            asked = self._key(*args, **kwargs)
+        else:
+            asked = arguments[self._question or ""]
+            if self._messages_key is not None:
+                asked = self._messages_key.with_parameters(asked, others)
+                others = {}  # which the key tells apart
         attributes = self.fixed_attributes
         if self._compute_attributes is not None:
             attributes = self._compute_attributes(*args, **kwargs)
@@ -121,7 +165,7 @@ class Binding:
                 )
         elif self.attribute_names:
             attributes = {name: arguments[name] for name in self.attribute_names}
-        return Bound(asked, attributes, tuple(arguments[name] for name in self._others) or None)
+        return Bound(asked, attributes, tuple(others.values()) or None)
 
 
 def _names(argument: str, given: object) -> tuple[str, ...]:

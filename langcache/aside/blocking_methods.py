@@ -159,6 +159,7 @@ class BlockingAsideMethods:
         ignore: Literal["self"] | tuple[Literal["self"]],
         prompt: str | None = None,
         key: Callable[..., str | Key | None] | None = None,
+        messages: str | None = None,
         attributes: AttributeSource | None = None,
         codec: Codec[Any] | None = None,
         **options: Unpack[CallOptions],
@@ -172,6 +173,7 @@ class BlockingAsideMethods:
         ignore: Literal["cls"] | tuple[Literal["cls"]],
         prompt: str | None = None,
         key: Callable[..., str | Key | None] | None = None,
+        messages: str | None = None,
         attributes: AttributeSource | None = None,
         codec: Codec[Any] | None = None,
         **options: Unpack[CallOptions],
@@ -184,6 +186,7 @@ class BlockingAsideMethods:
         *,
         prompt: str | None = None,
         key: Callable[..., str | Key | None] | None = None,
+        messages: str | None = None,
         attributes: AttributeSource | None = None,
         ignore: Iterable[str] = (),
         codec: Codec[Any] | None = None,
@@ -196,6 +199,7 @@ class BlockingAsideMethods:
         *,
         prompt: str | None = None,
         key: Callable[..., str | Key | None] | None = None,
+        messages: str | None = None,
         attributes: AttributeSource | None = None,
         ignore: Iterable[str] = (),
         codec: Codec[Any] | None = None,
@@ -204,7 +208,18 @@ class BlockingAsideMethods:
         """See `AsyncLangCache.cached`; for functions and generator functions that are not async."""
         from .decorator import cached  # not every program decorates functions
 
-        return cached(self._aside, self._scope, undecorated, prompt, key, attributes, ignore, codec, options)
+        return cached(
+            self._aside,
+            self._scope,
+            undecorated,
+            prompt,
+            key,
+            attributes,
+            ignore,
+            messages,
+            codec,
+            options,
+        )
 
     def stats(self) -> Stats:
         """See `AsyncLangCache.stats`."""

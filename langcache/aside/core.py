@@ -18,7 +18,7 @@ from .entries import Entries
 from .execution import Execution
 from .flight import CannotFollow, LeaderLeft
 from .functions import ByExactValue, computation_key
-from .key import Asked, Key, read_key
+from .key import Asked, Key, MessagesKey, is_messages_key, read_key
 from .lookups import BYPASS, DRY_RUN, Lookups
 from .options import AsideConfig, CallOptions, Options
 from .question import Question
@@ -44,6 +44,7 @@ class Aside:
         config: the client's settings; None for the defaults.
         telemetry: spans and metrics; None for none.
         execution: where the parts of a call run.
+        messages_key: makes the key for functions of messages.
         enabled: False to never ask the cache.
     """
 
@@ -54,6 +55,7 @@ class Aside:
         config: AsideConfig | None,
         telemetry: Telemetry | None,
         execution: Execution,
+        messages_key: Callable[[], MessagesKey],
         *,
         enabled: bool,
     ) -> None:
@@ -71,6 +73,8 @@ class Aside:
         self.is_dry_run: bool = config.shadow is not None and config.shadow.dry_run
         """Whether hits are not given."""
         self._answer_type: type[Answer[Any]] = BlockingAnswer if execution.is_blocking else AsyncAnswer
+        self.messages_key: Callable[[], MessagesKey] = messages_key
+        """Makes the key for a function of messages that is given none."""
         self._cache_id = caller.cache_id
         self._telemetry = telemetry
         self._enabled = enabled
@@ -97,7 +101,7 @@ class Aside:
             make,
             codec,
             Options.of(method, options, self.state.limits),
-            None if key is None else ByExactValue(prompt),
+            None if key is None or is_messages_key(key) else ByExactValue(prompt),
         )
 
     def question(

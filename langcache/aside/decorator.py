@@ -42,6 +42,7 @@ def cached(
     key: Callable[..., str | Key | None] | None,
     attributes: AttributeSource | None,
     ignore: Iterable[str],
+    messages: str | None,
     codec: Codec[Any] | None,
     options: CallOptions,
 ) -> Any:
@@ -51,7 +52,7 @@ def cached(
 
     def wrap(function: Any) -> Any:
         _check_kind(function, blocking=blocking)
-        binding = Binding(function, prompt, key, attributes, ignore)
+        binding = Binding(function, prompt, key, attributes, ignore, messages, aside.messages_key)
         spec = return_spec(function, (Iterator,) if blocking else (AsyncIterable,), codec)
         declare = functools.partial(
             aside.state.claims.declare,
@@ -62,13 +63,13 @@ def cached(
             binding.fixed_attributes,
         )
         declared: set[frozenset[str]] = set()  # the sets of attribute names that calls have had so far
-        refusal = declare(binding.attribute_names, open_ended=binding.computes_attributes)
+        refusal = declare(binding.varying_attributes, open_ended=binding.computes_attributes)
         if refusal is not None:
             raise refusal
 
         def ask(args: tuple[Any, ...], kwargs: dict[str, Any], **changes: bool) -> Any:
             bound = binding.read(args, kwargs)
-            asked = read_key(bound.asked, bound.attributes, by_key=key is not None)
+            asked = read_key(bound.asked, bound.attributes, by_key=binding.by_key)
             conflict = None
             if binding.computes_attributes and (names := frozenset(asked.attributes or ())) not in declared:
                 conflict = declare(names)

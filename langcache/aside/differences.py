@@ -9,6 +9,7 @@ import functools
 import struct
 import sys
 import uuid
+import weakref
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from pathlib import PurePath
@@ -32,6 +33,9 @@ _DEEPEST = 1_000
 _PLAIN = frozenset({str, int, float, bool, bytes, type(None)})
 _AS = "would come back as"
 _ANOTHER = "would come back with another value"
+
+
+_known_slots: weakref.WeakKeyDictionary[type, list[tuple[str, Any]]] = weakref.WeakKeyDictionary()
 
 
 class _Absent:
@@ -138,7 +142,6 @@ class _Comparison:
     """What two values of the same type are compared by. Keeps what it found out of their classes."""
 
     def __init__(self) -> None:
-        self._slots: dict[type, list[tuple[str, Any]]] = {}
         self._numpy: Any = sys.modules.get("numpy")  # else nobody can have made an array
 
     def parts(self, one: Any, other: Any) -> _Parts:
@@ -175,47 +178,48 @@ class _Comparison:
 
     def _state_parts(self, one: Any, other: Any) -> _Parts:
         kind = _class(one)
-        ones, others = self.state(one, kind), self.state(other, kind)
+        ones, others = _state(one, kind), _state(other, kind)
         for name in ones if ones.keys() == others.keys() else [*ones, *(others.keys() - ones.keys())]:
             mine, its = ones.get(name, _ABSENT), others.get(name, _ABSENT)
             if (mine is _ABSENT or its is _ABSENT) and _is_computed_once(kind, name):
                 continue
             yield f".{name}", mine, its
 
-    def state(self, value: Any, kind: type) -> dict[str, Any]:
-        """All that an object keeps: in its `__dict__`, in slots and in pydantic's private attributes."""
-        slots = self._slots.get(kind)
-        if slots is None:
-            slots = self._slots[kind] = list(_slots(kind))
-        found: dict[str, Any] = {}
-        attributes = getattr(value, "__dict__", None)
-        if type(attributes) is dict:
-            found.update(cast("dict[str, Any]", attributes))
-        for name, slot in slots:
-            try:
-                found[name] = slot.__get__(value)
-            except AttributeError:
-                continue  # not set
-        private = found.get("__pydantic_private__")
-        if type(private) is dict:
-            del found["__pydantic_private__"]
-            found.update(cast("dict[str, Any]", private))
-        # What `typing` notes of the alias by which an object was made, as in `Box[int](1)`.
-        found.pop("__orig_class__", None)
-        return found
+
+def _state(value: Any, kind: type) -> dict[str, Any]:
+    """All that an object keeps: in its `__dict__`, in slots and in pydantic's private attributes."""
+    found: dict[str, Any] = {}
+    attributes = getattr(value, "__dict__", None)
+    if type(attributes) is dict:
+        found.update(cast("dict[str, Any]", attributes))
+    for name, slot in _slots(kind):
+        try:
+            found[name] = slot.__get__(value)
+        except AttributeError:
+            continue  # not set
+    private = found.get("__pydantic_private__")
+    if type(private) is dict:
+        del found["__pydantic_private__"]
+        found.update(cast("dict[str, Any]", private))
+    # What `typing` notes of the alias by which an object was made, as in `Box[int](1)`.
+    found.pop("__orig_class__", None)
+    return found
 
 
 def state_of(value: object) -> dict[str, Any]:
     """All that an object of Python keeps, by name, without what a `functools.cached_property` computed."""
     kind = type(value)
-    return {
-        name: each
-        for name, each in _Comparison().state(value, kind).items()
-        if not _is_computed_once(kind, name)
-    }
+    return {name: each for name, each in _state(value, kind).items() if not _is_computed_once(kind, name)}
 
 
-def _slots(kind: type) -> Iterable[tuple[str, Any]]:
+def _slots(kind: type) -> list[tuple[str, Any]]:
+    known = _known_slots.get(kind)
+    if known is None:
+        known = _known_slots[kind] = [*_find_slots(kind)]
+    return known
+
+
+def _find_slots(kind: type) -> Iterable[tuple[str, Any]]:
     for class_ in kind.__mro__:
         if class_ in _OPAQUE or class_.__module__.partition(".")[0] == "pathlib":
             continue  # compared otherwise: it keeps there what is no part of the value, or what it computed
@@ -244,7 +248,7 @@ def _is_pythons(class_: type) -> bool:
 
     The objects of an extension module's class have room for more than slots, `__dict__` and `__weakref__`.
     """
-    seen = object.__basicsize__ + _POINTER * (2 + sum(1 for _ in _slots(class_)))
+    seen = object.__basicsize__ + _POINTER * (2 + len(_slots(class_)))
     return bool(class_.__flags__ & 1 << 9) and class_.__basicsize__ <= seen  # Py_TPFLAGS_HEAPTYPE
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeGuard
 
 import msgspec
 
@@ -12,7 +12,7 @@ from ..limits import check_text
 from .computing import close_coroutine
 from .scope import AttributeValue, encode_attributes
 
-__all__ = ["Asked", "Key", "read_key"]
+__all__ = ["Asked", "Key", "MessagesKey", "is_messages_key", "read_key"]
 
 _LONGEST_REASON = 64
 
@@ -61,6 +61,26 @@ class Key(msgspec.Struct, frozen=True):
                 f"Key.reason: must be a line of 1 to {_LONGEST_REASON} printable characters, but has "
                 f"{len(reason)}"
             )
+
+
+class MessagesKey(Protocol):
+    """What `langcache.chat.chat_key` returns: makes keys with a fingerprint of all but the text."""
+
+    attribute: str
+    """The name of the attribute that holds the fingerprint."""
+
+    def __call__(self, messages: object, /) -> Key:
+        """The key of these messages."""
+        ...
+
+    def with_parameters(self, messages: object, parameters: Mapping[str, Any], /) -> Key:
+        """The key of these messages to a function that has other parameters, all of which count."""
+        ...
+
+
+def is_messages_key(key: object) -> TypeGuard[MessagesKey]:
+    """Whether the keys of a ``key`` function differ for messages that may have different answers."""
+    return hasattr(key, "with_parameters")
 
 
 class Asked(NamedTuple):

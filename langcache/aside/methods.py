@@ -219,6 +219,7 @@ class AsyncAsideMethods:
         ignore: Literal["self"] | tuple[Literal["self"]],
         prompt: str | None = None,
         key: Callable[..., str | Key | None] | None = None,
+        messages: str | None = None,
         attributes: AttributeSource | None = None,
         codec: Codec[Any] | None = None,
         **options: Unpack[CallOptions],
@@ -232,6 +233,7 @@ class AsyncAsideMethods:
         ignore: Literal["cls"] | tuple[Literal["cls"]],
         prompt: str | None = None,
         key: Callable[..., str | Key | None] | None = None,
+        messages: str | None = None,
         attributes: AttributeSource | None = None,
         codec: Codec[Any] | None = None,
         **options: Unpack[CallOptions],
@@ -244,6 +246,7 @@ class AsyncAsideMethods:
         *,
         prompt: str | None = None,
         key: Callable[..., str | Key | None] | None = None,
+        messages: str | None = None,
         attributes: AttributeSource | None = None,
         ignore: Iterable[str] = (),
         codec: Codec[Any] | None = None,
@@ -256,6 +259,7 @@ class AsyncAsideMethods:
         *,
         prompt: str | None = None,
         key: Callable[..., str | Key | None] | None = None,
+        messages: str | None = None,
         attributes: AttributeSource | None = None,
         ignore: Iterable[str] = (),
         codec: Codec[Any] | None = None,
@@ -273,11 +277,17 @@ class AsyncAsideMethods:
                 ``cls``.
             key: a function of all arguments that returns the question instead, as the one of `get_or_set`
                 does.
+            messages: the name of the parameter that holds the messages of a chat. What is looked up is the
+                last text of the last one, and all else is hashed into one attribute, ``"fingerprint"``, which
+                must be declared with the cache: the other messages and every parameter that is neither an
+                attribute nor ignored. With ``key=langcache.chat.chat_key(...)`` by its settings. See the page
+                on chat requests.
             attributes: a mapping that is the same for all calls; or the names of parameters, each of which
                 becomes an attribute of that name; or a function of all arguments that returns a mapping.
             ignore: the names of parameters that don't change the answer. Every parameter that is neither the
-                question nor an attribute must be named here, ``self`` and ``cls`` included, unless ``key`` is
-                given or ``attributes`` is a function.
+                question nor an attribute must be named here, ``self`` and ``cls`` included, unless ``key`` or
+                ``messages`` is given or ``attributes`` is a function. With ``messages``, ``self`` and
+                ``cls`` must be named all the same.
             codec: converts what the function returns, or the list of all chunks of a stream, to the text that
                 is stored, and back. Default: by its return annotation, text for str and JSON for other types.
                 An answer that would not come back equal and of the same type is not stored.
@@ -291,7 +301,18 @@ class AsyncAsideMethods:
         """
         from .decorator import cached  # not every program decorates functions
 
-        return cached(self._aside, self._scope, undecorated, prompt, key, attributes, ignore, codec, options)
+        return cached(
+            self._aside,
+            self._scope,
+            undecorated,
+            prompt,
+            key,
+            attributes,
+            ignore,
+            messages,
+            codec,
+            options,
+        )
 
     def stats(self) -> Stats:
         """Counts and times of the cache-aside calls of this client and its scopes so far, as a copy."""

@@ -8,11 +8,11 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 from .._call.loops import running_loop
-from ..errors import ClosedError, StatusError
+from ..errors import BadRequestError, ClosedError, StatusError
 from ..limits import Limits
 from .answers import CacheStatus
 from .blocked import BlockedPairs
@@ -90,6 +90,8 @@ class State:
     def record_failure(self, question: Question[Any], error: Exception) -> None:
         """Record an error of the cache: an outage, or a mistake in the program or the configuration."""
         kind = type(error).__name__
+        if question.attributes and isinstance(error, BadRequestError):
+            _say_what_to_declare(question.attributes, error)
         if not _is_outage(error):
             if isinstance(error, StatusError) and error.tries:  # a LimitError has no tries: it was never sent
                 self.breaker.succeeded()
@@ -143,6 +145,14 @@ class State:
         self.streams.clear()
         self.execution.flights.clear()
         self.breaker.abandoned()
+
+
+def _say_what_to_declare(attributes: Iterable[tuple[str, str]], error: BadRequestError) -> None:
+    """Add to an error about attributes which ones the cache must know, since some come from a `Key`."""
+    if "attribute" not in error.message.lower() or error.args != (error.message,):
+        return
+    names = ", ".join(sorted(repr(name) for name, _ in attributes))
+    error.message += f" The question has {names}: declare all of these when the cache is made."
 
 
 def _is_outage(error: Exception) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from ..aside.differences import has_fields, state_of
@@ -22,6 +22,11 @@ _MOST = 100_000
 
 class NotJsonError(ValueError):
     """A value has no fingerprint, since it is no JSON. The message quotes nothing of it."""
+
+    def __init__(self, message: str, *, of_value: bool = False) -> None:
+        super().__init__(message)
+        self.of_value = of_value
+        """Whether another value of the same type may have one."""
 
 
 def fingerprint(value: object) -> str:
@@ -47,37 +52,44 @@ def canonical(value: object) -> bytes:
     except NotJsonError:
         raise
     except RecursionError:
-        raise NotJsonError("is nested too deep") from None
+        raise NotJsonError("is nested too deep", of_value=True) from None
     except (TypeError, ValueError):  # whose messages may quote the value
-        raise NotJsonError("has a number that JSON does not have, or that is too long") from None
+        raise NotJsonError("has a number that is not finite, or too long", of_value=True) from None
     # By themselves, lone surrogates are encoded too, each in its own way.
     return text.encode("utf-8", "surrogatepass")
 
 
 def _check(value: object) -> None:
     """Check what the encoder does not: that keys are texts, and how large a value is when written out."""
-    ahead: list[tuple[object, int]] = [(value, 0)]
+    level: list[object] = [value]
     left = _MOST
-    while ahead:
-        part, depth = ahead.pop()
-        inside: Collection[object]
-        if isinstance(part, dict):
-            fields = cast("dict[object, object]", part)
-            for key in fields:
-                if not isinstance(key, str):  # the encoder takes 1 and "1" for the same key
-                    raise NotJsonError(f"has a key that is {type(key).__name__} instead of str")
-            inside = fields.values()
-        elif isinstance(part, list | tuple):
-            inside = cast("list[object]", part)
-        else:
-            continue
-        left -= 1
-        if depth > _DEEPEST or left < 0:
-            raise NotJsonError(f"is nested more than {_DEEPEST} deep, or has more than {_MOST:,} parts")
-        depth += 1
-        ahead.extend([(each, depth) for each in inside if type(each) not in _SCALARS])
+    for _ in range(_DEEPEST):
+        inner: list[object] = []
+        for part in level:
+            if isinstance(part, dict):
+                fields = cast("dict[object, object]", part)
+                if not _STR.issuperset(map(type, fields)):
+                    _check_keys(fields)
+                inner += [each for each in fields.values() if type(each) not in _SCALARS]
+            elif isinstance(part, list | tuple):
+                inner += [each for each in cast("list[object]", part) if type(each) not in _SCALARS]
+        if not inner:
+            return
+        left -= len(inner)
+        if left < 0:
+            break
+        level = inner
+    limits = f"{_DEEPEST} deep, or has more than {_MOST:,} parts"
+    raise NotJsonError(f"is nested more than {limits}", of_value=True)
 
 
+def _check_keys(fields: Iterable[object]) -> None:
+    for key in fields:
+        if not isinstance(key, str):  # the encoder takes 1 and "1" for the same key
+            raise NotJsonError(f"has a key that is {type(key).__name__} instead of str")
+
+
+_STR = frozenset({str})
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 

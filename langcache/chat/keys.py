@@ -30,7 +30,10 @@ class ChatKey:
         """The name of the attribute that holds the fingerprint."""
         self._turns: Turns = turns
         self._text = text
-        self._settings = _parameters_fingerprint("chat_key", settings)  # once, since tools may be large
+        try:  # once, since tools may be large
+            self._settings = _fingerprint_of(settings, "give chat_key what it stands for, as JSON")
+        except NotJsonError as error:
+            raise ValueError(f"chat_key: an argument {error}") from None
 
     def __call__(self, messages: object) -> Key:
         """The key of these messages. Raises `TypeError` if they are no list of messages and no text."""
@@ -45,9 +48,11 @@ class ChatKey:
         if not isinstance(messages, Sequence) or isinstance(messages, bytes | bytearray | memoryview):
             kind = type(given).__name__
             raise TypeError(f"messages: must be a list of messages, or the text of one, but is {kind}")
+        others = None
         try:
+            if parameters:
+                others = _fingerprint_of(parameters, "name the parameter in ignore= or attributes=")
             asked = read_messages(given, self._turns, self._text)
-            others = _parameters_fingerprint("cached", parameters) if parameters else None
             return _key(asked, self.attribute, ["messages", self._settings, others])
         except NotAskedError as reason:
             return Key(None, reason=reason.reason)
@@ -155,14 +160,21 @@ def _check_rules(turns: object, text: object, attribute: str) -> None:
         raise ValueError("attribute: must be the name of an attribute, but is empty")
 
 
-def _parameters_fingerprint(name: str, parameters: Mapping[str, Any]) -> str:
-    given = {each: value for each, value in parameters.items() if value is not None}
+def _fingerprint_of(parameters: Mapping[str, Any], way_out: str) -> str:
+    """The fingerprint of parameters. Raises `TypeError` if one is of a type that has none."""
+    given = {name: value for name, value in parameters.items() if value is not None}
     try:
         return fingerprint(given)
+    except NotJsonError as error:
+        if error.of_value:
+            raise
+        names = [name for name, value in given.items() if not _has_fingerprint(value)]
+        raise TypeError(f"{', '.join(names)}: {error}; {way_out}") from None
+
+
+def _has_fingerprint(value: object) -> bool:
+    try:
+        fingerprint(value)
     except NotJsonError:
-        for each, value in given.items():
-            try:
-                fingerprint(value)
-            except NotJsonError as error:
-                raise TypeError(f"{name}: {each}= {error}") from None
-        raise
+        return False
+    return True

@@ -110,7 +110,7 @@ def as_list(value: object) -> Sequence[Any]:
 def as_mapping(value: object) -> Mapping[str, Any]:
     """A mapping as it is; for anything else an empty one."""
     given: Any = value
-    return given if isinstance(value, Mapping) else {}
+    return given if isinstance(value, dict | Mapping) else {}  # dict first, which takes less time
 
 
 def without(fields: Mapping[str, Any], left_out: frozenset[str]) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def without(fields: Mapping[str, Any], left_out: frozenset[str]) -> dict[str, An
 
 
 def _message(message: Any) -> dict[str, Any]:
-    if isinstance(message, Mapping):
+    if isinstance(message, dict | Mapping):
         fields = without(cast("Mapping[str, Any]", message), _OF_MESSAGE)
     else:
         fields = _object_fields(message)
@@ -163,7 +163,7 @@ def _object_fields(message: Any) -> dict[str, Any]:
 def _part(part: Any) -> Any:
     if isinstance(part, str):
         return {"type": "text", "text": part}
-    if isinstance(part, Mapping):
+    if isinstance(part, dict | Mapping):
         fields = without(cast("Mapping[str, Any]", part), LEFT_OUT)
     elif (of_object := fields_of(part)) is not None:
         fields = without(of_object, LEFT_OUT)
@@ -180,10 +180,6 @@ def _part(part: Any) -> Any:
     return fields
 
 
-def _parts(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [as_mapping(part) for part in as_list(message.get("content"))]
-
-
 def _check_single_turn(messages: list[dict[str, Any]]) -> None:
     """Raise `NotAskedError` if an assistant or a tool has its turn after the first one of the user."""
     asked = False
@@ -195,19 +191,25 @@ def _check_single_turn(messages: list[dict[str, Any]]) -> None:
         asked = asked or is_user
 
 
+def _parts_beside_text(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    parts = [as_mapping(part) for part in as_list(message.get("content"))]
+    return [part for part in parts if part.get("type") != "text"]
+
+
 def _has_tool_result(message: Mapping[str, Any]) -> bool:
     return any(
         str(part.get("type")).endswith("tool_result")
-        or part.keys() & {"functionResponse", "function_response"}
-        for part in _parts(message)
+        or "functionResponse" in part
+        or "function_response" in part
+        for part in _parts_beside_text(message)
     )
 
 
 def _has_audio(message: Mapping[str, Any]) -> bool:
     if message.get("audio") is not None:
         return True
-    for part in _parts(message):
-        if part.get("type") in _AUDIO_TYPES:
+    for part in _parts_beside_text(message):
+        if str(part.get("type")) in _AUDIO_TYPES:
             return True
         for name in ("inlineData", "inline_data", "fileData", "file_data"):
             data = as_mapping(part.get(name))

@@ -20,7 +20,8 @@ NAMES = ("tenant", "model", "user", "language", "plan")
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        item.add_marker(pytest.mark.langcache(attributes=NAMES))
+        if item.get_closest_marker("langcache") is None:
+            item.add_marker(pytest.mark.langcache(attributes=NAMES))
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from langcache.aside import (
     AsyncAnswer,
     AsyncLookup,
     BlockingAnswer,
+    BlockingAnswerStream,
     BlockingLookup,
     CacheStatus,
     JsonCodec,
@@ -26,6 +27,7 @@ from langcache.aside import (
     Shadow,
     lexical_guard,
 )
+from langcache.chat import chat_key, request_key
 from langcache.many import Result
 
 cache = AsyncLangCache(aside=AsideConfig(lookup_timeout=0.5))
@@ -80,6 +82,12 @@ async def get_or_set() -> None:
     assert_type(await asked.store("Ho"), Exception | None)
     assert_type(await cache.look_up("Hi?", codec=JsonCodec(Reply)), AsyncLookup[Reply])
     assert_type(blocking.look_up("Hi?"), BlockingLookup[str])
+    messages = [{"role": "user", "content": "Hi?"}]
+    assert_type((await cache.look_up(messages, key=chat_key(model="small"))).value, str | None)
+    assert_type(request_key({"messages": messages}, api="openai.chat"), Key)
+    assert_type(await chat(messages, "small"), Reply)
+    assert_type(await chat.answer(messages, "small"), AsyncAnswer[Reply])
+    assert_type(chat_blocking.answer(messages), BlockingAnswerStream[str])
     assert_type(blocking.look_up("Hi?", codec=JsonCodec(Reply)).store(Reply("Ho")), Exception | None)
     assert_type(blocking.get_or_set(["Hi?"], last, key=sometimes).value, str)
     assert_type((await cache.get_or_set("Hi?", Maker(), codec=JsonCodec(Reply))).value, Reply)
@@ -131,6 +139,16 @@ class Bot:
     @cache.cached(ignore=("self",))
     async def ask(self, question: str) -> str:
         return question
+
+
+@cache.cached(messages="messages", ignore=("user",))
+async def chat(messages: list[dict[str, str]], model: str, user: str | None = None) -> Reply:
+    return Reply(model)
+
+
+@blocking.cached(key=chat_key(model="small", turns="hashed", temperature=0.0))
+def chat_blocking(messages: list[dict[str, str]]) -> Iterator[str]:
+    yield "Hi!"
 
 
 class BlockingBot:
