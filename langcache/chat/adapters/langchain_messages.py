@@ -113,7 +113,8 @@ def _reply(given: BaseMessage) -> Reply | None:
     if not isinstance(given, AIMessage) or given.tool_calls or given.invalid_tool_calls:
         return None
     metadata = given.response_metadata
-    if any(given.additional_kwargs.get(name) for name in _NOT_STORED) or not _is_complete(metadata):
+    extras = [given.additional_kwargs.get(name) for name in _NOT_STORED]
+    if not all(each in (None, "", []) for each in extras) or not _is_complete(metadata):
         return None
     content = _text_alone(given.content)
     if not content:
