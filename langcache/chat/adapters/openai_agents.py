@@ -140,6 +140,10 @@ class LangCacheModelProvider(ModelProvider):
     """
 
     def __init__(self, provider: ModelProvider, cache: AnyCache, **options: Unpack[AdapterOptions]) -> None:
+        if not isinstance(provider, ModelProvider):
+            raise TypeError(
+                f"provider: must be a ModelProvider of openai-agents, but is {type(provider).__name__}"
+            )
         Asking("openai-agents", cache, None, options)  # which checks them
         self.provider = provider
         self._cache = cache
