@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
@@ -414,3 +415,20 @@ async def test_an_llm_of_openai_is_answered_with_text(server, provider):
         provider.script(Reply(body=json.dumps(body).encode()))
         assert [await made.ainvoke("Is an LLM asked?") for _ in range(2)] == ["Yes", "Yes"]
         assert provider.count == 1
+
+
+def test_the_page_gives_the_similarities_of_unrelated_questions_as_they_are():
+    from .langchain_measure import rows
+
+    page = (Path(__file__).parents[2] / "docs/langchain.md").read_text("utf-8")
+    assert [row for row in rows() if row not in page] == []
+
+
+def test_unrelated_questions_are_no_hits(cache):
+    from .langchain_measure import QUESTIONS
+
+    adapter, seen = seen_by(cache)
+    made = FakeListChatModel(responses=[str(at) for at in range(20)], cache=adapter)
+    made.batch([[("system", "You are a helpful assistant."), ("user", each)] for each in QUESTIONS])
+    assert {each.status.value for each in seen} == {"miss"}
+    assert cache.stats().stores == len(QUESTIONS)

@@ -25,7 +25,10 @@ PAGES = [
     *sorted((ROOT / "docs").glob("[!_]*.md")),
     *sorted((ROOT / "docs").glob("[!_]*/*.md")),
 ]
-ATTRIBUTES = ("function", "language", "tenant", "topic", "user")
+ATTRIBUTES = ("fingerprint", "function", "language", "tenant", "topic", "user")
+
+OF_ADAPTERS = {"docs/langchain.md", "docs/openai-agents.md", "docs/pydantic-ai.md"}
+"""Pages that need frameworks and a provider of models: tests/adapters/test_pages.py runs them."""
 
 BLOCK = re.compile(r"(?P<before>[^\n]*)\n+```python\n(?P<code>.*?)^```", re.DOTALL | re.MULTILINE)
 NOT_RUN = re.compile(r"<!-- not run: .{8,} -->")
@@ -66,7 +69,9 @@ def _service(monkeypatch):
 
 
 @pytest.mark.usefixtures("_service")
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page) and name(page) not in OF_ADAPTERS], ids=name
+)
 def test_a_page(page):
     run([block for block in blocks(page) if not block.has_tests])
 
