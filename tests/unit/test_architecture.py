@@ -64,10 +64,13 @@ ONLY_IN = {
     "uvloop": {"_portal"},
     "numpy": {"service"},
     "async_timeout": {"_call"},
-    "typing_extensions": {"aside"},
+    "typing_extensions": {"aside", "chat.adapters"},
     "opentelemetry": {"telemetry"},
     "pydantic": {"aside"},
     "pytest": {"service"},
+    **dict.fromkeys(
+        ("agents", "langchain", "langchain_core", "openai", "pydantic_ai", "pydantic_core"), {"chat.adapters"}
+    ),
 }
 """Other people's packages, and the rooms that may know them. Every room may know msgspec."""
 
