@@ -192,5 +192,7 @@ def _function(name: str, given: Any, kind: str = "a function") -> Any:
 def missing(extra: str, error: ImportError) -> ImportError:
     """The error in place of one that says that a framework is not installed."""
     return ImportError(
-        f"{error}; install what this module needs with: pip install 'langcache[{extra}]'", name=error.name
+        f"{error}; install what this adapter needs with: pip install '.[{extra}]' in a checkout of langcache, "
+        f"or pip install '/path/to/checkout[{extra}]' from anywhere else",
+        name=error.name,
     )
