@@ -167,6 +167,27 @@ async def test_when_decides_whether_the_cache_is_asked(kind, provider, cache):
     await framework.aclose()
 
 
+TEMPLATES = {
+    "lines": "Answer from the context.\nContext: {context}\nQuestion: {question}",
+    "long": "Answer from the context below, in one sentence, and say that you don't know if it does not say. "
+    "The context, as it was found, is this: {context} The question to answer from it is this: {question}",
+}
+RAG = [
+    {"context": "Ann's shop is open from 9 to 5.", "question": "When does it open?"},
+    {"context": "Ann's shop is open from 9 to 5.", "question": "When does it close?"},
+    {"context": "Ann's shop is open from 8 to 5.", "question": "When does it open?"},
+]
+
+
+@pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES)
+async def test_two_questions_in_one_template_never_share(framework, provider, template):
+    count = provider.count
+    answers = [await framework.ask(template.format(**each)) for each in RAG * 2]
+    assert len(set(answers)) == 3
+    assert answers[:3] == answers[3:]
+    assert provider.count == count + 3
+
+
 async def test_text_chooses_what_is_looked_up(kind, provider, cache):
     framework = kind(provider, cache, text=lambda text: text.partition("Question: ")[2] or None)
     await framework.ask(f"Answer by the book.\nQuestion: {QUESTION}")

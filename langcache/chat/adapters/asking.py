@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 import msgspec
 
 from ...aside import AttributeValue, CallOptions, JsonCodec, Key, Options, Usage
+from ...models import SearchStrategy
 from .. import chat_key
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from ...sync import LangCache
 
 __all__ = ["AdapterOptions", "AnyCache", "Asking", "Reply", "missing"]
+
+_LONGEST_QUESTION = 200
+_EXACT = (SearchStrategy.EXACT,)
 
 AnyCache: TypeAlias = "AsyncLangCache | LangCache"
 
@@ -36,7 +40,10 @@ class AdapterOptions(CallOptions, total=False):
     """As for `langcache.chat.chat_key`: whether later questions of a conversation are asked at all."""
 
     text: Callable[[str], str | None] | None
-    """As for `langcache.chat.chat_key`: what to look up of the last text of the user."""
+    """As for `langcache.chat.chat_key`: what to look up of the last text of the user. Default: all of it. A
+    text of several lines, or of more than 200 characters, may be a template with what was found about the
+    question, in which two questions are nearly the same text: it is found only by the same text, unless
+    ``text`` or ``search_strategies`` is given."""
 
     attribute: str
     """The attribute, declared with the cache, that holds the fingerprint. Default: ``"fingerprint"``."""
@@ -132,7 +139,7 @@ class Asking:
         """
         if self.awaited is None:
             return await asyncio.to_thread(self.look_up_blocking, request, messages, others)
-        return self._told(await self.awaited.look_up(messages, **self._arguments(request, others)))
+        return self._told(await self.awaited.look_up(messages, **self._arguments(request, messages, others)))
 
     async def store(self, asked: Any, reply: Reply) -> None:
         """Store the answer to what `look_up` did not find. The cache's errors are logged."""
@@ -144,7 +151,7 @@ class Asking:
     def look_up_blocking(self, request: Any, messages: Any, others: Mapping[str, Any] | str) -> Any:
         """`look_up` with the LangCache. Raises `TypeError` if there is none."""
         cache = self.blocking_cache()
-        return self._told(cache.look_up(messages, **self._arguments(request, others)))
+        return self._told(cache.look_up(messages, **self._arguments(request, messages, others)))
 
     def blocking_cache(self) -> Any:
         """The LangCache. Raises `TypeError` if there is none."""
@@ -155,17 +162,25 @@ class Asking:
             )
         return self.blocking
 
-    def _arguments(self, request: Any, others: Mapping[str, Any] | str) -> dict[str, Any]:
-        if self._when is not None and not isinstance(others, str) and not self._when(request):
-            others = "when"
+    def _arguments(self, request: Any, messages: Any, others: Mapping[str, Any] | str) -> dict[str, Any]:
+        options = dict(self._options)
+        key = self._key(request, messages, others)
+        if key.text is not None:
+            options["attributes"] = self.attributes(request) if callable(self.attributes) else self.attributes
+            if self._rules.get("text") is None and _may_be_template(key.text):
+                options.setdefault("search_strategies", _EXACT)
+        return {"key": lambda _: key, "codec": CODEC, **options}  # pyright: ignore[reportUnknownLambdaType]
+
+    def _key(self, request: Any, messages: Any, others: Mapping[str, Any] | str) -> Key:
         if isinstance(others, str):
-            return {"key": _Bypass(others), "codec": CODEC, **self._options}
+            return Key(None, reason=others)
+        if self._when is not None and not self._when(request):
+            return Key(None, reason="when")
         try:
             key = chat_key(**self._rules, adapter=self.adapter, **others)
         except TypeError:  # a setting of the model that is an object
-            return self._arguments(request, "not JSON")
-        attributes = self.attributes(request) if callable(self.attributes) else self.attributes
-        return {"key": key, "codec": CODEC, "attributes": attributes, **self._options}
+            return Key(None, reason="not JSON")
+        return key(messages)
 
     def _told(self, asked: Any) -> Any:
         if self._on_lookup is not None:
@@ -173,14 +188,12 @@ class Asking:
         return asked
 
 
-class _Bypass:
-    """A ``key=`` function that bypasses the cache."""
+def _may_be_template(text: str) -> bool:
+    """Whether a text may be more than the question, such as a template with what was found about it.
 
-    def __init__(self, reason: str) -> None:
-        self._key = Key(None, reason=reason)
-
-    def __call__(self, messages: Any) -> Key:
-        return self._key
+    Two questions in one template are nearly the same text, which no comparison of meanings tells apart.
+    """
+    return len(text) > _LONGEST_QUESTION or len(text.splitlines()) > 1
 
 
 def _function(name: str, given: Any, kind: str = "a function") -> Any:
@@ -192,7 +205,7 @@ def _function(name: str, given: Any, kind: str = "a function") -> Any:
 def missing(extra: str, error: ImportError) -> ImportError:
     """The error in place of one that says that a framework is not installed."""
     return ImportError(
-        f"{error}; install what this adapter needs with: pip install '.[{extra}]' in a checkout of langcache, "
+        f"{error}; install the extra with: pip install '.[{extra}]' in a checkout of langcache, "
         f"or pip install '/path/to/checkout[{extra}]' from anywhere else",
         name=error.name,
     )
