@@ -25,10 +25,7 @@ PAGES = [
     *sorted((ROOT / "docs").glob("[!_]*.md")),
     *sorted((ROOT / "docs").glob("[!_]*/*.md")),
 ]
-ATTRIBUTES = ("fingerprint", "function", "language", "tenant", "topic", "user")
-
-OF_ADAPTERS = {"docs/langchain.md", "docs/openai-agents.md", "docs/pydantic-ai.md"}
-"""Pages that need frameworks and a provider of models: tests/adapters/test_pages.py runs them."""
+ATTRIBUTES = ("function", "language", "tenant", "topic", "user")
 
 BLOCK = re.compile(r"(?P<before>[^\n]*)\n+```python\n(?P<code>.*?)^```", re.DOTALL | re.MULTILINE)
 NOT_RUN = re.compile(r"<!-- not run: .{8,} -->")
@@ -44,6 +41,10 @@ class Block(NamedTuple):
     @property
     def has_tests(self):
         return "def test_" in self.code
+
+
+OF_ADAPTERS = {"docs/langchain.md", "docs/openai-agents.md", "docs/pydantic-ai.md"}
+"""Pages that need frameworks and a provider of models: tests/adapters/test_pages.py runs them."""
 
 
 def name(page):

@@ -7,6 +7,7 @@ import re
 import uuid
 from typing import Any
 
+from langchain_core.language_models import BaseChatModel
 from langchain_core.load import dumps
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, Generation
@@ -55,6 +56,8 @@ def question_of_agent(request: Any) -> Asked:
     messages = _plain(json.loads(dumps([*system, *request.messages])))
     if messages is None:
         return [], "unknown message"
+    if not isinstance(request.model, BaseChatModel):
+        return [], "unknown model"
     llm = request.model._get_llm_string(**request.model_settings)
     tools = [each if isinstance(each, dict) else convert_to_openai_tool(each) for each in request.tools]
     others = {"llm": llm, "agent_tools": tools, "tool_choice": request.tool_choice}
@@ -125,7 +128,7 @@ def _reply(given: BaseMessage) -> Reply | None:
         content,
         metadata.get("model_name") or metadata.get("model"),
         {name: metadata[name] for name in _KEPT if isinstance(metadata.get(name), str)},
-        usage["input_tokens"] - cached if usage else None,
+        max(usage["input_tokens"] - cached, 0) if usage else None,
         usage["output_tokens"] if usage else None,
     )
 

@@ -49,7 +49,7 @@ def reply_of(response: ModelResponse, model: str) -> Reply | None:
         [part.model_dump(mode="json", include={"text", "annotations"}) for part in parts],
         model or None,
         {},
-        usage.input_tokens - cached if known else None,
+        max(usage.input_tokens - cached, 0) if known else None,
         usage.output_tokens if known else None,
     )
 

@@ -183,7 +183,7 @@ def _reply(response: ModelResponse, system: str) -> Reply | None:
         contents,
         response.model_name,
         {"provider": response.provider_name, "finish": response.finish_reason},
-        usage.input_tokens - usage.cache_read_tokens if known else None,
+        max(usage.input_tokens - usage.cache_read_tokens, 0) if known else None,
         usage.output_tokens if known else None,
     )
 
