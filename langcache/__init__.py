@@ -82,8 +82,8 @@ _MODULE_OF = {
 }
 
 _MODULES = {
-    *("aside", "client", "errors", "httpclient", "limits", "models", "retries", "sdk", "service", "sync"),
-    *("telemetry", "tuning", "types", "utils"),
+    *("aside", "chat", "client", "errors", "httpclient", "limits", "models", "retries", "sdk", "service"),
+    *("sync", "telemetry", "tuning", "types", "utils"),
 }
 """The public modules: ``langcache.errors``, for example, works without an import of its own."""
 

@@ -265,11 +265,14 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods, Uncopied):
         http_headers: Mapping[str, str] | None = None,
     ) -> None:
         """Delete every entry of the cache; on a scoped client, every entry of its scope."""
-        if self._scope is not None:
-            in_scope = protocol.delete_query(self._limits, self._scope.attributes)
-            await self._call(in_scope, retries, server_url, timeout_ms, http_headers)
-            return
-        await self._call(protocol.flush(), retries, server_url, timeout_ms, http_headers)
+        try:
+            if self._scope is not None:
+                in_scope = protocol.delete_query(self._limits, self._scope.attributes)
+                await self._call(in_scope, retries, server_url, timeout_ms, http_headers)
+            else:
+                await self._call(protocol.flush(), retries, server_url, timeout_ms, http_headers)
+        finally:
+            self._aside.invalidation.forget()
 
     @explain_operation
     async def conversational_search(
@@ -350,7 +353,7 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods, Uncopied):
     async def aclose(self) -> None:
         """Close the client. Calls in flight and later ones end in `ClosedError`. It may be closed twice.
 
-        Waits first for answers that are being stored, or computed in shadow, in the background. On a scoped
+        Waits first for answers that are being stored, or computed, in the background. On a scoped
         client this does nothing: its connections belong to the client that it was made from.
         """
         if self._scope is None:

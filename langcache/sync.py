@@ -174,6 +174,8 @@ class LangCache(BlockingAsideMethods, Uncopied):
         self._aside: Aside = self._portal_client._make_aside(
             InThread(self._portal.call), aside, telemetry, enabled
         )
+        for each in (self._portal_client, self._async_client):
+            each._aside.invalidation = self._aside.invalidation  # which a flush by any of them concerns
         # Set in a scoped client. It keeps the client that owns the portal from being collected.
         self._parent: LangCache | None = None
         weakref.finalize(self, self._portal.discard).atexit = False
@@ -254,7 +256,7 @@ class LangCache(BlockingAsideMethods, Uncopied):
     def close(self) -> None:
         """Close the client. Calls in flight and later ones end in `ClosedError`. It may be closed twice.
 
-        Waits first for answers that are being stored, or computed in shadow, in the background. On a scoped
+        Waits first for answers that are being stored, or computed, in the background. On a scoped
         client this does nothing: its connections belong to the client that it was made from.
         """
         if self._parent is None:

@@ -38,6 +38,12 @@ class Telemetry(Uncopied):
     in ``langcache.verdicts`` by ``langcache.verdict``, "right" or "wrong", and ``langcache.source``,
     "verdict" for those of the program and "shadow".
 
+    With the option ``usage``, tokens are counted in ``langcache.tokens`` and money, if there is
+    `AsideConfig.price`, in ``langcache.money``, by ``langcache.spending``: "spent", "saved" or "background"
+    (see `langcache.aside.Stats`). Tokens are also counted by ``gen_ai.token.type``, "input" or "output", and
+    both by ``gen_ai.response.model`` if it is known. What is unknown is not counted. The span of a stale hit
+    has ``langcache.stale``.
+
     Args:
         tracer_provider, meter_provider: where spans and metrics go. Default: the global ones.
         capture_content: whether spans contain prompts, as ``db.query.text``, and responses, as
@@ -72,6 +78,8 @@ class Telemetry(Uncopied):
             "langcache.answers", "{answer}", "Answers by how they were obtained"
         )
         self._verdicts = meter.create_counter("langcache.verdicts", "{verdict}", "Verdicts on answers")
+        self._tokens = meter.create_counter("langcache.tokens", "{token}", "Tokens spent and saved")
+        self._money = meter.create_counter("langcache.money", "1", "Money spent and saved")
         self._similarity = meter.create_histogram("langcache.similarity", "1", "Similarity of hits, 0 to 1")
         self._capture_content = capture_content
 
@@ -117,6 +125,25 @@ class Telemetry(Uncopied):
         verdict = "right" if right else "wrong"
         common = {"db.system.name": _SYSTEM, "db.namespace": cache_id}
         self._verdicts.add(1, {**common, "langcache.verdict": verdict, "langcache.source": source})
+
+    def usage(
+        self,
+        cache_id: str,
+        kind: str,
+        input_tokens: int | None,
+        output_tokens: int | None,
+        model: str | None,
+        money: float | None,
+    ) -> None:
+        """Count what an answer took or saved, as far as it is known."""
+        common = {"db.system.name": _SYSTEM, "db.namespace": cache_id, "langcache.spending": kind}
+        if model is not None:
+            common["gen_ai.response.model"] = model
+        for token_type, count in (("input", input_tokens), ("output", output_tokens)):
+            if count is not None:
+                self._tokens.add(count, {**common, "gen_ai.token.type": token_type})
+        if money is not None:
+            self._money.add(money, common)
 
     @contextmanager
     def question(self, cache_id: str) -> Generator[QuestionSpan, None, None]:
@@ -164,6 +191,8 @@ class QuestionSpan:
         reason: str | None,
         similarity: float | None,
         error: Exception | None,
+        *,
+        stale: bool,
     ) -> None:
         """Record how the answer was obtained. The arguments are fields of a `langcache.aside.Answer`."""
         known: dict[str, Any] = {"langcache.status": status, "langcache.shared": shared}
@@ -173,6 +202,8 @@ class QuestionSpan:
         if similarity is not None:
             self._record_similarity(similarity, self._common)
             known["langcache.similarity"] = similarity
+        if stale:
+            known["langcache.stale"] = True
         if error is not None:
             known |= _error_attributes(error)
         self._span.set_attributes({**self._common, **known})

@@ -55,7 +55,7 @@ _ATTRIBUTES = {
     "set(prompt, response)": "put store add save insert create update upsert",
     "set_async(prompt, response)": "aset astore aput",
     "delete_by_id(entry_id), delete_query(attributes) or flush()": "delete remove pop evict",
-    "delete_query(attributes)": "invalidate delete_by_attributes delete_by_query delete_many",
+    "delete_query(attributes)": "delete_by_attributes delete_by_query delete_many",
     "flush()": "clear delete_all flush_all flushall purge reset",
     "health()": "ping is_healthy healthcheck health_check",
     "aclose()": "close close_async",

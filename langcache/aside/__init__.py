@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from .options import Accept, AsideConfig, CallOptions, Options, StoreIf
     from .scope import AttributeValue, encode_attributes, restore_attributes
     from .shadow import Compare, Shadow
-    from .stats import Stats
+    from .sources import Sources
+    from .stats import Spending, Stats
     from .steps import AsyncLookup, BlockingLookup
     from .streams import AnswerStream
     from .typed import CachedBlockingFunction, CachedFunction, CachedStream
+    from .usage import Price, Usage, UsageOf
 
 __all__ = [
     "Accept",
@@ -48,11 +50,16 @@ __all__ = [
     "Key",
     "Lookup",
     "Options",
+    "Price",
     "Score",
     "Shadow",
+    "Sources",
+    "Spending",
     "Stats",
     "StoreIf",
     "TextCodec",
+    "Usage",
+    "UsageOf",
     "difference",
     "encode_attributes",
     "lexical_guard",
@@ -83,11 +90,16 @@ _MODULE_OF = {
     "Key": "key",
     "Lookup": "answers",
     "Options": "options",
+    "Price": "usage",
     "Score": "judge",
     "Shadow": "shadow",
+    "Sources": "sources",
+    "Spending": "stats",
     "Stats": "stats",
     "StoreIf": "options",
     "TextCodec": "codecs",
+    "Usage": "usage",
+    "UsageOf": "usage",
     "difference": ".matching.guard",
     "encode_attributes": "scope",
     "lexical_guard": ".matching.guard",

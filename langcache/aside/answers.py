@@ -11,6 +11,7 @@ import msgspec
 from ..models import CacheEntry
 from .computing import run_to_end
 from .scope import AttributeValue, restore_attributes
+from .usage import NOTHING, Usage
 
 __all__ = [
     "Answer",
@@ -71,6 +72,10 @@ class _Obtained(msgspec.Struct, frozen=True, kw_only=True):
     error: Exception | None = None
     """Why the lookup failed or the answer was not stored; None if the call did not wait for the error."""
 
+    stale: bool = False
+    """Whether a hit is older than ``stale_after``, and is being computed anew in the background, unless too
+    much is being computed there already (`AsideConfig.max_renewals`)."""
+
     @property
     def hit(self) -> bool:
         """Whether the answer comes from the cache."""
@@ -104,6 +109,14 @@ class Answer(_Obtained, Generic[T], frozen=True, kw_only=True, dict=True):
 
     shared: bool = False
     """Whether a concurrent call obtained it, and both share it. Their values are then the same object."""
+
+    usage: Usage | None = None
+    """What this call took: the usage of an answer that it computed; zero for a hit, and for an answer that
+    another call computed. None if it is unknown, or without the option ``usage``."""
+
+    saved: Usage | None = None
+    """What this call saved: for a hit what its answer took when it was computed, for an answer that another
+    call computed what that took; zero if this call computed it. None as for ``usage``."""
 
     @property
     def _origin(self) -> TakesVerdict:
@@ -171,5 +184,8 @@ def with_origin(answer: AnswerT, origin: TakesVerdict) -> AnswerT:
 
 def shared_answer(answer: Answer[T]) -> Answer[T]:
     """The same answer for another call, which shares it and what verdicts are given on it."""
-    shared = msgspec.structs.replace(answer, shared=True)
+    if answer.saved is NOTHING:  # the other call computed it
+        shared = msgspec.structs.replace(answer, shared=True, usage=NOTHING, saved=answer.usage)
+    else:
+        shared = msgspec.structs.replace(answer, shared=True)
     return with_origin(shared, answer._origin)

@@ -153,7 +153,6 @@ class Binding:
             asked = arguments[self._question or ""]
             if self._messages_key is not None:
                 asked = self._messages_key.with_parameters(asked, others)
-                others = {}  # which the key tells apart
         attributes = self.fixed_attributes
         if self._compute_attributes is not None:
             attributes = self._compute_attributes(*args, **kwargs)

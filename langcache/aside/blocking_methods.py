@@ -221,6 +221,11 @@ class BlockingAsideMethods:
             options,
         )
 
+    def invalidate(self, source: str) -> int:
+        """See `AsyncLangCache.invalidate`."""
+        scope = {} if self._scope is None else self._scope.attributes
+        return run_to_end(self._aside.invalidation.invalidate("invalidate", source, scope))
+
     def stats(self) -> Stats:
         """See `AsyncLangCache.stats`."""
         return self._aside.state.stats.copy()

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from ..errors import TimeoutException
+from .accounts import Figures
 from .answers import CacheStatus, Lookup
 from .computing import run_to_end
 from .core import Aside
@@ -17,6 +18,7 @@ from .lookups import DRY_RUN
 from .question import Question
 from .streams import StreamStatus
 from .thread_flight import flights_lock
+from .usage import Usage
 
 __all__ = ["BlockingAnswerStream"]
 
@@ -29,7 +31,8 @@ class BlockingAnswerStream(Iterator[C], StreamStatus, Generic[C]):
     def __init__(self, aside: Aside, question: Question[list[C]], source: Callable[[], Iterable[C]]) -> None:
         self._aside = aside
         self._question = question
-        self._read = partial(_read, aside, question, source)
+        self._figures = figures = Figures()
+        self._read = partial(_read, aside, question, source, figures)
         self._items: Generator[Any, None, None] | None = None
         self._chunk_yielded = False
         self._closed = False
@@ -91,7 +94,7 @@ class BlockingAnswerStream(Iterator[C], StreamStatus, Generic[C]):
 
 
 def _read(
-    aside: Aside, question: Question[list[C]], source: Callable[[], Iterable[C]]
+    aside: Aside, question: Question[list[C]], source: Callable[[], Iterable[C]], figures: Figures
 ) -> Generator[Any, None, None]:
     """Yield, for one reader, the outcome of the lookup, then the chunks."""
     state = aside.state
@@ -113,10 +116,14 @@ def _read(
                 if not counted:
                     counted = True
                     state.count_answer(lookup.status, shared=follows)
+                    if lookup.hit:
+                        figures.count(aside.accounts, question, stream.usage, computed=False)
                 if more:
                     chunk_yielded = True
                     yield stream.chunks[index]
                     index += 1
+            if not lookup.hit:
+                figures.count(aside.accounts, question, stream.usage, computed=not follows)
             return
         except LeaderLeft as error:
             if chunk_yielded:
@@ -175,6 +182,7 @@ class _SharedStream(Flight, Generic[C]):
         super().__init__()
         self.lookup: Lookup | None = None
         self.chunks: list[C] = []
+        self.usage: Usage | None = None
         self.ended = False
         self._aside = aside
         self._hidden_hit: Lookup | None = None
@@ -247,12 +255,12 @@ class _SharedStream(Flight, Generic[C]):
             self._set_lookup(run_to_end(self._aside.lookups.look_up(self._question, self._authorization)))
             yield
         assert self.lookup is not None
-        shadowing = self._aside.shadowing
+        aside, question, shadowing = self._aside, self._question, self._aside.shadowing
         if self.lookup.status is CacheStatus.HIT:
-            if shadowing is not None:
-                run_to_end(
-                    shadowing.after_hit(self._question, self.lookup, partial(_collected, self._source))
-                )
+            self.usage = aside.accounts.usage_of(question, self.lookup.value)
+            if self.lookup.stale or shadowing is not None:
+                compute = partial(_collected, self._source)
+                run_to_end(aside.after_hit(question, self.lookup, compute, self._authorization))
             self.chunks.extend(self.lookup.value)
             self._error = None
             return
@@ -266,10 +274,11 @@ class _SharedStream(Flight, Generic[C]):
             if close is not None:
                 close()
         self._error = None
+        self.usage = aside.accounts.spent(question, list(self.chunks))
         if shadowing is not None and self._hidden_hit is not None:
-            run_to_end(shadowing.after_dry_run(self._question, self._hidden_hit, list(self.chunks)))
+            run_to_end(shadowing.after_dry_run(question, self._hidden_hit, list(self.chunks)))
         elif self.lookup.status is CacheStatus.MISS:
-            run_to_end(self._aside.stores.store(self._question, list(self.chunks)))
+            run_to_end(aside.stores.store(question, list(self.chunks)))
 
     def _set_lookup(self, lookup: Lookup) -> None:
         if lookup.hit and self._aside.is_dry_run:

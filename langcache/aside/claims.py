@@ -12,7 +12,7 @@ from .scope import AttributeValue, encode_attributes
 
 __all__ = ["Attributes", "Claims", "FunctionConflict"]
 
-_MAX_KEPT = 1024
+_MAX_KEPT = 4096
 
 _ANY: Final = object()
 """Stands for the value of an attribute that may differ from call to call."""
@@ -108,8 +108,9 @@ class Claims:
         """The error that `claim` would return. Registers nothing."""
         if not self._known or not callable(make):
             return None
-        function = function_key(make, given_name, codec)
-        return self._conflict(function, given_name or describe(make), (attributes or frozenset(), False))
+        function, described = function_key(make, given_name, codec), given_name or describe(make)
+        with _claiming:
+            return self._conflict(function, described, (attributes or frozenset(), False))
 
     def name_for(self, function: object, given_name: str | None) -> str:
         """The value of the function attribute. Raises `TypeError` for a function that has no name."""
@@ -130,7 +131,7 @@ class Claims:
             if refusal is None:
                 known = self._known.get(function)
                 if known is None:
-                    known = self._known[function] = _Known(described)
+                    known = self._known[function] = _Known(described, self.attribute)
                 if known.add(pattern) and len(self._known) > 1:
                     self._checked.clear()
         return refusal
@@ -167,26 +168,72 @@ def _checked_key(
 
 
 class _Known:
-    """A function that is known, and which attributes its entries have."""
+    """A function that is known, and which attributes its entries have.
 
-    def __init__(self, described: str) -> None:
+    Args:
+        described: what messages call it.
+        attribute: the name of the attribute that holds its name; None if there is none.
+    """
+
+    def __init__(self, described: str, attribute: str | None) -> None:
         self.described = described
-        self._patterns: dict[_Pattern, None] = {}
+        self._attribute = attribute
+        # Of most functions all values are known, and each question may have others: a fingerprint, a user.
+        # They are kept by names, so that a question costs one look-up for each set of names.
+        self._exact: dict[frozenset[str], set[frozenset[tuple[str, object]]]] = {}
+        self._kept = 0
+        self._loose: dict[_Pattern, None] = {}
 
     def add(self, pattern: _Pattern) -> bool:
         """Add attributes. Returns whether they are new."""
-        if pattern in self._patterns:
+        attributes, _ = pattern
+        if _is_loose(pattern):
+            is_new = pattern not in self._loose
+            self._loose[pattern] = None
+            return is_new
+        group = self._exact.setdefault(_names_of(attributes), set())
+        if attributes in group:
             return False
-        if len(self._patterns) >= _MAX_KEPT:  # then names are kept, and any value is taken for possible
-            folded = {_with_any_values(each) for each in self._patterns}
-            self._patterns = dict.fromkeys(folded)
-            pattern = _with_any_values(pattern)
-        self._patterns[pattern] = None
+        if self._kept >= _MAX_KEPT:  # then names are kept, and any value is taken for possible
+            for each in (attributes, *(each for exact in self._exact.values() for each in exact)):
+                self._loose[self._with_any_values(each)] = None
+            self._exact.clear()
+            self._kept = 0
+            return True
+        group.add(attributes)
+        self._kept += 1
         return True
 
     def meets(self, pattern: _Pattern) -> bool:
         """Whether one of our entries may be found with these attributes, or one of theirs with ours."""
-        return any(_may_find(pattern, ours) or _may_find(ours, pattern) for ours in self._patterns)
+        if any(_may_find(pattern, ours) or _may_find(ours, pattern) for ours in self._loose):
+            return True
+        attributes, _ = pattern
+        if _is_loose(pattern):
+            exact = ((each, False) for group in self._exact.values() for each in group)
+            return any(_may_find(pattern, ours) or _may_find(ours, pattern) for ours in exact)
+        names = _names_of(attributes)
+        for our_names, group in self._exact.items():
+            if our_names <= names:
+                if frozenset(each for each in attributes if each[0] in our_names) in group:
+                    return True
+            elif names <= our_names and any(attributes <= ours for ours in group):
+                return True
+        return False
+
+    def _with_any_values(self, attributes: frozenset[tuple[str, object]]) -> _Pattern:
+        """These names with any values, but for the function's own name, which tells it from others."""
+        kept = self._attribute
+        return frozenset((name, value if name == kept else _ANY) for name, value in attributes), False
+
+
+def _is_loose(pattern: _Pattern) -> bool:
+    """Whether more attributes or other values are possible."""
+    return pattern[1] or any(value is _ANY for _, value in pattern[0])
+
+
+def _names_of(attributes: frozenset[tuple[str, object]]) -> frozenset[str]:
+    return frozenset(name for name, _ in attributes)
 
 
 def _may_find(one: _Pattern, other: _Pattern) -> bool:
@@ -200,10 +247,6 @@ def _may_find(one: _Pattern, other: _Pattern) -> bool:
     return attributes.keys() <= others.keys() and all(
         value is _ANY or others[name] is _ANY or value == others[name] for name, value in attributes.items()
     )
-
-
-def _with_any_values(pattern: _Pattern) -> _Pattern:
-    return frozenset((name, _ANY) for name, _ in pattern[0]), pattern[1]
 
 
 _claiming = threading.RLock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
 from functools import partial
@@ -11,21 +12,25 @@ from .._call import protocol
 from .._call.caller import Caller
 from ..limits import LimitError, Limits
 from ..telemetry import Telemetry
+from .accounts import Accounts
 from .answers import Answer, AsyncAnswer, BlockingAnswer, CacheStatus, Lookup, shared_answer, with_origin
 from .codecs import TEXT, Codec, check_codec
 from .computing import check_make
 from .entries import Entries
 from .execution import Execution
 from .flight import CannotFollow, LeaderLeft
+from .freshness import Renewals
 from .functions import ByExactValue, computation_key
+from .invalidation import Invalidation
 from .key import Asked, Key, MessagesKey, is_messages_key, read_key
 from .lookups import BYPASS, DRY_RUN, Lookups
-from .options import AsideConfig, CallOptions, Options
+from .options import AsideConfig, CallOptions, Options, added_attributes, check_room
 from .question import Question
 from .scope import AttributeValue, Scope, encode_attributes
 from .shadowing import Shadowing
 from .state import State
 from .stores import Stores
+from .usage import NOTHING
 from .verdicts import Verdicts, origin_of
 
 __all__ = ["Aside"]
@@ -62,13 +67,18 @@ class Aside:
         config = config or AsideConfig()
         if config.function_attribute is not None:
             limits.attribute_map({config.function_attribute: "name"})
-        entries = Entries(caller, limits)
+        self._added: frozenset[str] = added_attributes(config)
+        limits.attribute_map(dict.fromkeys(self._added, "value"))
+        entries = Entries(caller, limits, self._added)
         self.state: State = State(limits, config, execution)
+        self.accounts: Accounts = Accounts(self.state, telemetry, caller.cache_id)
         self.lookups: Lookups = Lookups(self.state, entries, asks_for_key=caller.asks_for_key)
-        self.stores: Stores = Stores(self.state, entries)
+        self.invalidation: Invalidation = Invalidation(self.state, entries)
+        self.stores: Stores = Stores(self.state, entries, self.invalidation)
+        self.renewals: Renewals = Renewals(self.state, self.stores, self.accounts)
         self.verdicts: Verdicts = Verdicts(self.state, entries, telemetry, caller.cache_id)
         self.shadowing: Shadowing | None = (
-            None if config.shadow is None else Shadowing(config.shadow, self.verdicts)
+            None if config.shadow is None else Shadowing(config.shadow, self.verdicts, self.accounts)
         )
         self.is_dry_run: bool = config.shadow is not None and config.shadow.dry_run
         """Whether hits are not given."""
@@ -100,7 +110,7 @@ class Aside:
             read_key(prompt if key is None else key(prompt), attributes, by_key=key is not None),
             make,
             codec,
-            Options.of(method, options, self.state.limits),
+            Options.of(method, options, self.state.limits, self.state.config),
             None if key is None or is_messages_key(key) else ByExactValue(prompt),
         )
 
@@ -147,6 +157,8 @@ class Aside:
             (options.on_error or config.on_error) == "raise",
             options.lookup_timeout or config.lookup_timeout,
         )
+        if scope is not None:
+            question.scope = scope.attributes
         question.outcome = self._outcome_without_lookup(question, asked)
         claims = self.state.claims
         question.claimed = claims.is_checked(make, options.function, codec, question.attributes)
@@ -170,7 +182,14 @@ class Aside:
     ) -> Answer[T]:
         with telemetry.question(self._cache_id) as span:
             answer = await self._answer(question, compute)
-            span.answered(answer.status.value, answer.shared, answer.reason, answer.similarity, answer.error)
+            span.answered(
+                answer.status.value,
+                answer.shared,
+                answer.reason,
+                answer.similarity,
+                answer.error,
+                stale=answer.stale,
+            )
             return answer
 
     async def look_up(self, question: Question[Any]) -> tuple[Lookup, Lookup]:
@@ -184,17 +203,29 @@ class Aside:
             with self._telemetry.question(self._cache_id) as span:
                 lookup = await self._looked_up(question)
                 given = self._given(lookup)
-                span.answered(given.status.value, False, given.reason, given.similarity, given.error)
+                span.answered(
+                    given.status.value,
+                    False,
+                    given.reason,
+                    given.similarity,
+                    given.error,
+                    stale=given.stale,
+                )
         given = self._given(lookup)
         self.state.count_answer(given.status, shared=False)
         return lookup, given
 
     async def store(self, question: Question[T], lookup: Lookup, value: T) -> Exception | None:
-        """The second step: store a computed answer after a miss. Returns the `Answer.error`."""
+        """The second step: store a computed answer after a miss, or in place of a stale one.
+
+        Returns the `Answer.error`.
+        """
         if lookup.status is CacheStatus.MISS:
             return await self.stores.store(question, value)
         if lookup.status is _HIT and self.is_dry_run and self.shadowing is not None:
             await self.shadowing.after_dry_run(question, lookup, value)
+        elif lookup.stale:
+            return await self.renewals.store(question, lookup, value)
         return lookup.error
 
     async def _looked_up(self, question: Question[Any]) -> Lookup:
@@ -212,14 +243,14 @@ class Aside:
 
     async def _answer(self, question: Question[T], compute: Callable[[], Awaitable[T]]) -> Answer[T]:
         if question.outcome is not None:
-            return self._counted(await self._computed(question, question.outcome, compute))
+            return self._counted(question, await self._computed(question, question.outcome, compute))
         execution = self.state.execution
         domain = execution.flight_domain()
         authorization = None
         if self.lookups.asks_for_key:
             authorization, failed = await self.lookups.authorization(question)
             if failed is not None:
-                return self._counted(await self._computed(question, failed, compute))
+                return self._counted(question, await self._computed(question, failed, compute))
         flight_key = question.flight_key(domain, authorization)
         while True:
             flight, leader = execution.flights.join(flight_key)
@@ -233,19 +264,33 @@ class Aside:
                 self.state.record_cannot_follow(question, error)
                 lookup = await self.lookups.look_up(question, authorization)
                 hit = self._hit(question, lookup)
-                return self._counted(hit or await self._computed(question, lookup, compute))
-            return self._counted(shared_answer(shared))
+                return self._counted(question, hit or await self._computed(question, lookup, compute))
+            return self._counted(question, shared_answer(shared))
         assert leader is not None
         with leader:
             lookup = await self.lookups.look_up(question, authorization)
             hit = self._hit(question, lookup)
             if hit is None:
-                return self._counted(await leader.lead(partial(self._computed, question, lookup, compute)))
+                computed = await leader.lead(partial(self._computed, question, lookup, compute))
+                return self._counted(question, computed)
             leader.finish(hit)
-        self._counted(hit)
-        if self.shadowing is not None:
-            await self.shadowing.after_hit(question, lookup, compute)
+        self._counted(question, hit)
+        if lookup.stale or self.shadowing is not None:
+            await self.after_hit(question, lookup, compute, authorization)
         return hit
+
+    async def after_hit(
+        self,
+        question: Question[Any],
+        lookup: Lookup,
+        compute: Callable[[], Awaitable[Any]],
+        authorization: str | None,
+    ) -> None:
+        """Renew a stale answer in the background, or else measure the hit, if that is to be."""
+        if lookup.stale:
+            self.renewals.begin(question, lookup, compute, authorization)
+        elif self.shadowing is not None:
+            await self.shadowing.after_hit(question, lookup, compute)
 
     async def _computed(
         self, question: Question[T], lookup: Lookup, compute: Callable[[], Awaitable[T]]
@@ -258,18 +303,38 @@ class Aside:
             self.state.stats.make_seconds += elapsed
         error = await self.store(question, lookup, value)
         lookup = self._given(lookup)
-        answer = self._answer_type(value=value, status=lookup.status, reason=lookup.reason, error=error)
+        usage = saved = None
+        if question.options.usage is not None:
+            usage, saved = self.accounts.usage_of(question, value), NOTHING
+        answer = self._answer_type(
+            value=value, status=lookup.status, reason=lookup.reason, error=error, usage=usage, saved=saved
+        )
         return with_origin(answer, origin_of(self.verdicts, question, lookup))
 
     def _hit(self, question: Question[Any], lookup: Lookup) -> Answer[Any] | None:
         """The answer, if the lookup found one that may be given."""
         if lookup.status is not _HIT or self.is_dry_run:
             return None
-        answer = self._answer_type(value=lookup.value, status=_HIT, entry=lookup.entry)
+        usage = saved = None
+        if question.options.usage is not None:
+            usage, saved = NOTHING, self.accounts.usage_of(question, lookup.value)
+        answer = self._answer_type(
+            value=lookup.value,
+            status=_HIT,
+            entry=lookup.entry,
+            stale=lookup.stale,
+            usage=usage,
+            saved=saved,
+        )
         return with_origin(answer, origin_of(self.verdicts, question, lookup))
 
-    def _counted(self, answer: Answer[T]) -> Answer[T]:
+    def _counted(self, question: Question[T], answer: Answer[T]) -> Answer[T]:
         self.state.count_answer(answer.status, shared=answer.shared)
+        if question.options.usage is not None:
+            if answer.shared or answer.status is _HIT:
+                self.accounts.count("saved", question, answer.saved)
+            else:
+                self.accounts.count("spent", question, answer.usage)
         return answer
 
     def _encode_attributes(
@@ -279,7 +344,7 @@ class Aside:
         make: object,
         options: Options,
     ) -> frozenset[tuple[str, str]] | None:
-        claims = self.state.claims
+        claims, limits = self.state.claims, self.state.limits
         if not attributes and scope is None and claims.attribute is None:
             return None
         encoded = encode_attributes(attributes or {})
@@ -287,7 +352,9 @@ class Aside:
             encoded[claims.attribute] = claims.name_for(make, options.function)
         if scope is not None:
             encoded = scope.merge(encoded)
-        checked = self.state.limits.attribute_map(encoded)
+        checked = limits.attribute_map(encoded)
+        if self._added:
+            check_room(limits, encoded, self.state.config, options)
         return None if checked is None else frozenset(checked.items())
 
     def _refused_outcome(self, question: Question[Any], refusal: TypeError) -> Lookup:
@@ -329,16 +396,17 @@ class Aside:
 
     @property
     def pending(self) -> bool:
-        """Whether answers are being stored, or hits measured."""
-        return bool(self.state.pending_stores or self.state.shadow_tasks or self.state.shadow_threads)
+        """Whether answers are being stored or renewed, or hits measured."""
+        return bool(self.state.pending_stores or self.state.measuring or self.state.renewing)
 
     async def drain(self) -> None:
         """Wait for what goes on in the background of this event loop, each at most ``close_timeout``."""
-        await self.stores.drain()
-        if self.shadowing is not None:
-            await self.shadowing.drain()
+        timeout = self.state.config.close_timeout
+        await asyncio.gather(self.state.renewing.drain(timeout), self.state.measuring.drain(timeout))
+        await self.stores.drain()  # of renewed answers too
 
     def join(self) -> None:
         """Wait for what goes on in threads, at most ``close_timeout``."""
-        if self.shadowing is not None:
-            self.shadowing.join()
+        deadline = time.monotonic() + self.state.config.close_timeout
+        self.state.renewing.join(deadline)
+        self.state.measuring.join(deadline)

@@ -47,7 +47,7 @@ def cached(
     options: CallOptions,
 ) -> Any:
     """The ``cached`` method of both clients: the decorated function, or a decorator if none is given."""
-    defaults = Options.of("cached", options, aside.state.limits)
+    defaults = Options.of("cached", options, aside.state.limits, aside.state.config)
     blocking = aside.state.execution.is_blocking
 
     def wrap(function: Any) -> Any:

@@ -35,6 +35,8 @@ _AS = "would come back as"
 _ANOTHER = "would come back with another value"
 
 
+_NO_SLOTS = frozenset({"__pydantic_fields_set__", "__dict__"})
+
 _known_slots: weakref.WeakKeyDictionary[type, list[tuple[str, Any]]] = weakref.WeakKeyDictionary()
 
 
@@ -225,7 +227,7 @@ def _find_slots(kind: type) -> Iterable[tuple[str, Any]]:
             continue  # compared otherwise: it keeps there what is no part of the value, or what it computed
         for name, attribute in vars(class_).items():
             # Which fields were given and which left to their defaults is no part of a model's value.
-            if type(attribute) is MemberDescriptorType and name != "__pydantic_fields_set__":
+            if type(attribute) is MemberDescriptorType and name not in _NO_SLOTS:
                 yield name, attribute
 
 

@@ -14,6 +14,7 @@ from .._wire.exchange import Request
 from ..errors import NotFoundError, TimeoutException
 from ..limits import LimitError, Limits
 from ..models import CacheEntry, SearchResponse
+from .texts import folded
 
 __all__ = ["Entries"]
 
@@ -33,11 +34,13 @@ class Entries:
     Args:
         caller: makes the HTTP calls.
         limits: what the service accepts.
+        added: the names of attributes that are stored with an answer, and are no part of its question.
     """
 
-    def __init__(self, caller: Caller, limits: Limits) -> None:
+    def __init__(self, caller: Caller, limits: Limits, added: frozenset[str] = frozenset()) -> None:
         self._caller = caller
         self._limits = limits
+        self._added = added
 
     def find(
         self, request: Request[SearchResponse], timeout: float, authorization: str | None
@@ -67,22 +70,57 @@ class Entries:
         prompt: str,
         response: str | None,
         attributes: Mapping[str, str] | None,
+        added: Mapping[str, str],
         ttl_millis: int | None,
         *,
         replace: bool,
+        stale: CacheEntry | None = None,
     ) -> None:
         """Store an answer. The service only adds entries; with ``replace``, the older ones are then deleted.
 
-        Those are the entries with the same prompt and the same attributes.
+        Those are the entries with the same prompt and the same attributes, and a stale one whose prompt
+        differs in case and spacing alone. ``added`` are attributes that are no part of the question.
         """
         request = None
         if response is not None:
-            request = protocol.set(self._limits, prompt, response, attributes, ttl_millis)
+            stored = {**(attributes or {}), **added} if added else attributes
+            request = protocol.set(self._limits, prompt, response, stored, ttl_millis)
         # Searched before storing: of two calls that replace at once, neither may delete the other's entry.
         older = await self._entries_to_replace(prompt, dict(attributes or {})) if replace else []
         if request is not None:
             await self._caller.call(request)
+        if (
+            stale is not None
+            and folded(stale.prompt) == folded(prompt)
+            and all(entry.id != stale.id for entry in older)
+        ):
+            older.append(stale)
         await self._delete(older)
+
+    async def add(self, prompt: str, response: str, attributes: Mapping[str, str], ttl_millis: int) -> None:
+        """Store an entry that is no answer."""
+        await self._caller.call(protocol.set(self._limits, prompt, response, attributes, ttl_millis))
+
+    async def delete_by_attributes(self, attributes: Mapping[str, str]) -> int:
+        """Delete the entries that have all of these attributes, and return how many."""
+        deleted = await self._caller.call(protocol.delete_query(self._limits, attributes))
+        return deleted.deleted_entries_count
+
+    async def exact(self, prompt: str, attributes: Mapping[str, str]) -> tuple[list[CacheEntry], bool]:
+        """The entries with this prompt, in any case, and these attributes, and whether these are all.
+
+        They may have further attributes. The service has no pages, so the search is repeated with a larger
+        limit until it returns all there are, or no more.
+        """
+        count = _FIRST_PAGE
+        while True:
+            request = protocol.search(self._limits, prompt, None, ["exact"], attributes or None, count)
+            found = (await self._caller.call(request)).data
+            is_full = sum(map(_chars, found)) >= _FULL_REPLY_CHARS
+            complete = len(found) < count and not is_full
+            if complete or is_full or count >= _LAST_PAGE:
+                return found, complete
+            count *= 4
 
     async def check_open(self) -> None:
         """Raise `ClosedError` if the client is closed."""
@@ -95,6 +133,7 @@ class Entries:
 
     async def delete_all(self, prompt: str, attributes: dict[str, str], response: str | None) -> None:
         """Delete the entries with exactly this prompt, these attributes and this response; None for any."""
+        attributes = {name: value for name, value in attributes.items() if name not in self._added}
         for entry in await self._entries_to_replace(prompt, attributes):
             if response is None or entry.response == response:
                 await self.delete(entry.id)
@@ -104,29 +143,25 @@ class Entries:
 
         Raises `LimitError` if there may be more than a search returns: the others would stay, and be found.
         """
-        # An exact search ignores case, and also finds entries that have further attributes. So it is repeated
-        # with a larger limit until it returns all there are.
-        count = _FIRST_PAGE
         while True:
-            request = protocol.search(self._limits, prompt, None, ["exact"], attributes or None, count)
-            found = (await self._caller.call(request)).data
-            older = [entry for entry in found if entry.prompt == prompt and entry.attributes == attributes]
-            is_full = sum(map(_chars, found)) >= _FULL_REPLY_CHARS
-            if len(found) < count and not is_full:
+            found, complete = await self.exact(prompt, attributes)
+            older = [each for each in found if each.prompt == prompt and self._asked(each) == attributes]
+            if complete:
                 return older
-            if is_full and older:
-                # They have to go before the others show. An answer that another call has just stored may be
-                # among them: the one of this call, which is not stored yet, takes its place.
-                await self._delete(older)
-            elif is_full or count >= _LAST_PAGE:
+            if not older or len(found) >= _LAST_PAGE:
                 raise LimitError(
                     "refresh",
                     "max",
                     f"can't replace the entries of a prompt that has {len(found)} or more, in any case and "
                     "with any further attributes; delete them first, by their attributes or with flush",
                 )
-            else:
-                count *= 4
+            # They have to go before the others show. An answer that another call has just stored may be among
+            # them: the one of this call, which is not stored yet, takes its place.
+            await self._delete(older)
+
+    def _asked(self, entry: CacheEntry) -> dict[str, str]:
+        """The attributes of an entry that are those of its question."""
+        return {name: value for name, value in entry.attributes.items() if name not in self._added}
 
     async def _delete(self, entries: Iterable[CacheEntry]) -> None:
         for entry in entries:

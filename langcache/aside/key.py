@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol, TypeGuard
+from typing import Any, Protocol, TypeGuard
 
 import msgspec
 
@@ -83,7 +83,7 @@ def is_messages_key(key: object) -> TypeGuard[MessagesKey]:
     return hasattr(key, "with_parameters")
 
 
-class Asked(NamedTuple):
+class Asked(msgspec.Struct):
     """What one call asks."""
 
     text: str | None

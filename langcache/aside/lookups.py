@@ -9,11 +9,13 @@ from inspect import isawaitable
 from typing import Any
 
 from ..models import CacheEntry
+from .age import is_stale
 from .answers import CacheStatus, Lookup
 from .entries import Entries
 from .judge import Judge, JudgeFailed
 from .options import Accept
 from .question import Question
+from .sources import is_index_entry
 from .state import State
 
 __all__ = ["BYPASS", "DRY_RUN", "Lookups"]
@@ -96,7 +98,7 @@ class Lookups:
         stats, claims = self._state.stats, self._state.claims
         accept = self._state.config.accept if question.options.accept is None else question.options.accept
         accepts_any = isinstance(accept, str)
-        blocked = self._state.blocked
+        blocked, source_attribute = self._state.blocked, self._state.config.source_attribute
         judging = None
         if accept is not None and isinstance(accept, Judge):
             judging = _Judging(self._state, question, accept)
@@ -105,6 +107,7 @@ class Lookups:
             try:
                 if (
                     question.attributes_match(entry)
+                    and not (source_attribute and is_index_entry(entry.attributes, source_attribute))
                     and not (blocked and blocked.has(question.text, question.attributes, entry))
                     and (
                         accepts_any
@@ -120,7 +123,8 @@ class Lookups:
                     if question.claimed or not claims.claim(
                         question.make, question.options.function, question.codec, question.attributes
                     ):
-                        return Lookup(status=_HIT, value=value, entry=entry)
+                        stale = question.options.stale_after is not None and self._is_stale(question, entry)
+                        return Lookup(status=_HIT, value=value, entry=entry, stale=stale)
             except Exception as error:
                 # Without the error's message, which may quote the answer.
                 name, kind = str(question), type(error).__name__
@@ -135,6 +139,12 @@ class Lookups:
                 _log.debug("entry %s was turned down", entry.id, exc_info=True)
             stats.rejected += 1
         return _MISS
+
+    def _is_stale(self, question: Question[Any], entry: CacheEntry) -> bool:
+        stale_after, time_attribute = question.options.stale_after, self._state.config.time_attribute
+        assert stale_after is not None
+        assert time_attribute is not None
+        return is_stale(entry.attributes, time_attribute, stale_after)
 
     async def _is_accepted(self, question: Question[Any], accept: Accept | None, entry: CacheEntry) -> bool:
         if accept is None:

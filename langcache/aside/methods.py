@@ -314,6 +314,29 @@ class AsyncAsideMethods:
             options,
         )
 
+    async def invalidate(self, source: str) -> int:
+        """Delete the answers that have this one of their ``sources``, which has changed.
+
+        On a scoped client, only answers of its scope. An answer that this client began to compute before is
+        not stored after it, and one that is being stored in this event loop is awaited and deleted. What
+        another process computed from the old source may still be stored later: stop that first, or
+        invalidate again. Answers stored within 5 minutes after another client's `flush` may not be
+        found; neither are those stored more than a year ago.
+
+        Args:
+            source: its name, ``"doc:42"``, for any version of it, or with the version, ``"doc:42@v7"``, for
+                that one. What follows the last ``@`` is the version.
+
+        Returns:
+            How many answers were deleted.
+
+        Raises:
+            ValueError, TypeError: the source breaks a rule, or there is no `AsideConfig.source_attribute`.
+            LangCacheError: not all could be deleted, whatever ``on_error`` is. Call it again.
+        """
+        scope = {} if self._scope is None else self._scope.attributes
+        return await self._aside.invalidation.invalidate("invalidate", source, scope)
+
     def stats(self) -> Stats:
         """Counts and times of the cache-aside calls of this client and its scopes so far, as a copy."""
         return self._aside.state.stats.copy()

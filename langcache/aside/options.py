@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, ClassVar, Literal, TypeAlias, TypedDict, cast
 
 import msgspec
 
 from .._established.mistakes import unexpected_arguments
-from ..limits import Limits, check_duration, check_instance, check_int, check_text
+from ..limits import LimitError, Limits, check_duration, check_instance, check_int, check_text
 from ..models import CacheEntry, SearchStrategy
 from .shadow import Shadow
+from .sources import Sources, check_sources
+from .usage import Price, UsageOf
 
-__all__ = ["Accept", "AsideConfig", "CallOptions", "OnError", "Options", "StoreIf"]
+__all__ = [
+    "Accept",
+    "AsideConfig",
+    "CallOptions",
+    "OnError",
+    "Options",
+    "StoreIf",
+    "added_attributes",
+    "check_room",
+]
 
 Accept: TypeAlias = Callable[[str, CacheEntry], "bool | Awaitable[bool]"] | Literal["any"]
 """Called with the question and an entry that was found; if it returns False, the entry is rejected.
@@ -25,6 +36,8 @@ StoreIf: TypeAlias = Callable[[Any], "bool | float | timedelta | Awaitable[bool 
 True to store it, or a number of seconds or a `timedelta` to store it for that long."""
 
 OnError: TypeAlias = Literal["compute", "raise"]
+
+_ATTRIBUTES = ("function_attribute", "source_attribute", "time_attribute")
 
 
 class CallOptions(TypedDict, total=False):
@@ -37,6 +50,9 @@ class CallOptions(TypedDict, total=False):
     ttl: float | timedelta | None
     accept: Accept | None
     store_if: StoreIf | None
+    sources: Sources | None
+    stale_after: float | timedelta | None
+    usage: UsageOf | None
     function: str | None
     on_error: OnError | None
     lookup_timeout: float | None
@@ -76,6 +92,23 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     `timedelta`. If it raises, the answer is returned and not stored, unless errors are raised (``on_error``).
     Default: every answer is stored."""
 
+    sources: Sources | None = None
+    """What the answer was made from, so that `invalidate` can delete it: texts such as ``"doc:42"`` or, with
+    a version, ``"doc:42@v7"``, at most 64 of 1 to 500 characters; or a function of the computed answer, async
+    or not, that returns them. Needs `AsideConfig.source_attribute`. Default: none."""
+
+    stale_after: float | None = None
+    """Seconds, or a `timedelta`, after which a stored answer is stale. A stale answer is returned at once,
+    and computed anew in the background, once for all calls that ask meanwhile; the new one takes its place.
+    If that fails, it is logged and counted, and the old one stays. Needs `AsideConfig.time_attribute`.
+    Default: no answer is stale."""
+
+    usage: UsageOf | None = None
+    """Called with the answer, computed or cached, or the list of a stream's chunks; returns a `Usage`, the
+    tokens that it took to compute, or None if it does not tell. So a hit tells what it saved. It is called
+    once for calls that share an answer. If it raises, that is logged, and the usage is unknown. Default:
+    usage is not counted."""
+
     function: str | None = None
     """A name for the function that computes the answer. Functions that are given the same name share their
     answers. Default: the function's own name (see `AsideConfig.function_attribute`)."""
@@ -106,12 +139,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Look up, but don't store. Default: False."""
 
     @classmethod
-    def of(cls, method: str, options: CallOptions, limits: Limits) -> Options:
+    def of(cls, method: str, options: CallOptions, limits: Limits, config: AsideConfig) -> Options:
         """Check the options of a call.
 
         Args:
             method: the name of the method, for error messages.
             limits: what the service accepts.
+            config: the client's settings, some of which an option may need.
 
         Raises:
             TypeError, LimitError: an option does not exist or breaks a rule. The error says what to write
@@ -128,6 +162,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         given["similarity_threshold"] = limits.similarity_threshold(given.get("similarity_threshold"))
         given["max_results"] = limits.max_results(given.get("max_results"))
         given["ttl_millis"] = limits.ttl(given.get("ttl_millis"), given.pop("ttl", None))
+        if given.get("sources") is not None:
+            given["sources"] = check_sources("sources", given["sources"])
+            _check_named(config, "sources", "source_attribute", "sources")
+        if given.get("stale_after") is not None:
+            if isinstance(given["stale_after"], timedelta):
+                given["stale_after"] = given["stale_after"].total_seconds()
+            _check_named(config, "stale_after", "time_attribute", "stored_at")
         return cls(**given)
 
     def __post_init__(self) -> None:
@@ -137,8 +178,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         _check_choice("store", self.store, ("wait", "background"))
         if self.lookup_timeout is not None:
             _set_seconds(self, "lookup_timeout")
+        if self.stale_after is not None:
+            _set_seconds(self, "stale_after")
         _check_accept(self.accept)
         _check_callable("store_if", self.store_if, "the answer")
+        _check_callable("usage", self.usage, "the answer")
         if self.function is not None and not check_text("function", self.function):
             raise ValueError("function: must name what computes the answer, but is empty")
         if self.refresh and self.no_store:
@@ -168,6 +212,25 @@ class AsideConfig(msgspec.Struct, frozen=True, kw_only=True):
     functions. Default: None. Then only one function may use the cache in each scope: for a second one,
     `cached` raises `TypeError`, and `get_or_set` does not ask the cache."""
 
+    source_attribute: str | None = None
+    """The name of an attribute, declared with the cache, that holds the ``sources`` of an answer, so that
+    `invalidate` finds it. It is stored and not searched by. For each source the cache also gets a small entry
+    of its own, which is never given as an answer. Default: None."""
+
+    time_attribute: str | None = None
+    """The name of an attribute, declared with the cache, that holds the time at which an answer was stored,
+    in whole seconds since 1970 (UTC), so that ``stale_after`` can tell its age. It is stored with every
+    answer, and not searched by. An answer without it is stale; one from the future, by a clock that is ahead,
+    is not. Default: None."""
+
+    price: Price | None = None
+    """A function of a `Usage` that returns the money that it cost, in a currency of your choice; called if
+    both its numbers are known. If it raises, that is logged, and the money stays unknown. Default: none."""
+
+    max_renewals: int = 10
+    """How many stale answers may be computed anew in the background at once. Beyond that, they stay as they
+    are until they are asked for again."""
+
     flight_timeout: float = 30.0
     """Seconds that a call waits at most for a concurrent call that computes the same answer, or for the next
     chunk of a stream that it shares. After that it computes the answer itself, or, if it has received chunks
@@ -185,7 +248,8 @@ class AsideConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     close_timeout: float = 5.0
     """Seconds that closing the client waits at most for answers that are being stored, and as long again for
-    those that ``shadow`` is computing."""
+    those that are being computed in the background, by ``shadow`` or ``stale_after``. Tasks that are not done
+    then are cancelled."""
 
     labels: str | os.PathLike[str] | None = None
     """The path of a file to which pairs of a question and an entry's prompt are appended, as JSON lines, when
@@ -202,16 +266,49 @@ class AsideConfig(msgspec.Struct, frozen=True, kw_only=True):
         _check_accept(self.accept)
         for name in ("lookup_timeout", "flight_timeout", "breaker_cooldown", "close_timeout"):
             _set_seconds(self, name)
-        for name in ("breaker_failures", "max_pending_stores"):
+        for name in ("breaker_failures", "max_pending_stores", "max_renewals"):
             count = check_int(name, getattr(self, name), minimum=1)
             msgspec.structs.force_setattr(self, name, count)
         check_instance("shadow", self.shadow, Shadow, "langcache.aside.Shadow")
         if self.labels is not None:
             msgspec.structs.force_setattr(self, "labels", _file_path("labels", self.labels))
-        if self.function_attribute is not None and not check_text(
-            "function_attribute", self.function_attribute
-        ):
-            raise ValueError("function_attribute: must be the name of an attribute, but is empty")
+        _check_callable("price", self.price, "a Usage")
+        names = [name for name in _ATTRIBUTES if getattr(self, name) is not None]
+        for name in names:
+            if not check_text(name, getattr(self, name)):
+                raise ValueError(f"{name}: must be the name of an attribute, but is empty")
+        if len({getattr(self, name) for name in names}) < len(names):
+            raise ValueError(f"{', '.join(names)}: must be different attributes")
+
+
+def _check_named(config: AsideConfig, option: str, setting: str, example: str) -> None:
+    if getattr(config, setting) is None:
+        raise ValueError(
+            f"{option}: needs an attribute of its own; declare one with the cache, and name it, say "
+            f"AsideConfig({setting}={example!r})"
+        )
+
+
+def added_attributes(config: AsideConfig) -> frozenset[str]:
+    """The names of attributes that are stored with answers, and are no part of what is asked."""
+    names = (config.source_attribute, config.time_attribute)
+    return frozenset(name for name in names if name is not None)
+
+
+def check_room(limits: Limits, attributes: Mapping[str, str], config: AsideConfig, options: Options) -> None:
+    """Raise `ValueError` unless there is room beside a call's attributes for those that are added."""
+    added = added_attributes(config)
+    for name in added & attributes.keys():
+        instead = "; give sources=" if name == config.source_attribute else ""
+        raise ValueError(f"attributes: {name!r} is written by the client itself{instead}")
+    used = [name for name in added if name != config.source_attribute or options.sources is not None]
+    if limits.attributes is not None and len(attributes) + len(used) > limits.attributes:
+        raise LimitError(
+            "attributes",
+            "max",
+            f"must leave room for {' and '.join(sorted(map(repr, used)))}, which the client adds, among the "
+            f"{limits.attributes} that an entry may have, but has {len(attributes)}",
+        )
 
 
 def _file_path(name: str, given: Any) -> str:

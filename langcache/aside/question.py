@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from copy import copy
+from types import FunctionType
+from typing import Final, Generic, TypeVar
+
+import msgspec
 
 from .._wire.exchange import Request
 from ..models import CacheEntry, SearchResponse
 from .answers import Lookup
 from .codecs import TEXT, Codec
-from .functions import describe, hashable
+from .functions import computation_key, describe, hashable
 from .options import Options
 
 __all__ = ["Question"]
 
 T = TypeVar("T")
+
+NO_SCOPE: Final[dict[str, str]] = {}
 
 
 class Question(Generic[T]):
@@ -35,7 +41,7 @@ class Question(Generic[T]):
 
     __slots__ = (
         *("attributes", "claimed", "codec", "computation", "make", "method", "options", "outcome"),
-        *("raises_errors", "request", "started", "text", "timeout"),
+        *("raises_errors", "request", "scope", "stale", "started", "text", "timeout"),
     )
 
     def __init__(
@@ -67,6 +73,10 @@ class Question(Generic[T]):
         """The search; None if the cache must not be asked."""
         self.outcome: Lookup | None = None
         """The outcome, if the cache must not be asked; else None."""
+        self.scope: dict[str, str] = NO_SCOPE
+        """The encoded attributes of the client's scope."""
+        self.stale: CacheEntry | None = None
+        """The stale entry that the answer takes the place of, if it is computed anew in the background."""
 
     def flight_key(self, domain: Hashable, authorization: str | None) -> Hashable:
         """Equal for questions that may share one answer.
@@ -80,8 +90,15 @@ class Question(Generic[T]):
             text = " ".join((text if text.isascii() else unicodedata.normalize("NFC", text)).split())
         given: object = self.codec
         codec = None if given is TEXT else hashable(given)
-        options = None if self.options is Options.DEFAULT else hashable(self.options)
+        options = None if self.options is Options.DEFAULT else _options_key(self.options)
         return domain, text, self.attributes, codec, options, self.computation, authorization
+
+    def renewing(self, stale: CacheEntry) -> Question[T]:
+        """The same question, for computing its stale answer anew."""
+        renewing = copy(self)
+        renewing.stale = stale
+        renewing.options = msgspec.structs.replace(self.options, refresh=True)
+        return renewing
 
     def attributes_match(self, entry: CacheEntry) -> bool:
         """Whether an entry has all attributes of the question.
@@ -92,3 +109,16 @@ class Question(Generic[T]):
 
     def __str__(self) -> str:
         return self.options.function or describe(self.make)
+
+
+def _options_key(options: Options) -> Hashable:
+    """Equal for options of which calls may share an answer. Functions are compared by what they do.
+
+    So those that are written in the call itself don't keep calls from sharing.
+    """
+    functions = (options.accept, options.store_if, options.sources, options.usage)
+    if FunctionType not in map(type, functions):  # the usual case
+        return hashable(options)
+    keys = [computation_key(each) if isinstance(each, FunctionType) else hashable(each) for each in functions]
+    others = msgspec.structs.replace(options, accept=None, store_if=None, sources=None, usage=None)
+    return hashable(others), *keys

@@ -5,24 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import threading
 import time
 import weakref
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from .._call.loops import running_loop
 from ..errors import BadRequestError, ClosedError, StatusError
 from ..limits import Limits
 from .answers import CacheStatus
+from .background import Background
 from .blocked import BlockedPairs
 from .breaker import CircuitBreaker
 from .claims import Claims
 from .execution import Execution
 from .flight import CannotFollow
 from .log import RateLimitedLog, error_text
-from .options import AsideConfig
+from .options import AsideConfig, added_attributes
 from .question import Question
+from .sources import name_of
 from .stats import Stats
 
 __all__ = ["State"]
@@ -52,14 +53,19 @@ class State:
         self.claims: Claims = Claims(config.function_attribute)
         self.log: RateLimitedLog = RateLimitedLog()
         self._refreshed: dict[Hashable, float] = {}
+        self._invalidated: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
         self.streams: dict[Hashable, Any] = {}
         """The streams that are being produced, by key."""
         self.pending_stores: set[Any] = set()
         """The tasks that are storing answers."""
-        self.shadow_tasks: set[asyncio.Task[Any]] = set()
-        """The tasks that are measuring hits."""
-        self.shadow_threads: set[threading.Thread] = set()
-        """The threads that are measuring hits."""
+        blocking = execution.is_blocking
+        most_measured = 0 if config.shadow is None else config.shadow.max_pending
+        self.measuring: Background = Background(most_measured, "langcache-shadow", blocking=blocking)
+        """The work that measures hits."""
+        self.renewing: Background = Background(config.max_renewals, "langcache-renewal", blocking=blocking)
+        """The work that renews stale answers."""
+        self.renewed: dict[Hashable, None] = {}
+        """The questions whose stale answers are being renewed, by flight key."""
         self.blocked: BlockedPairs = BlockedPairs()
         _states.add(self)
 
@@ -90,8 +96,9 @@ class State:
     def record_failure(self, question: Question[Any], error: Exception) -> None:
         """Record an error of the cache: an outage, or a mistake in the program or the configuration."""
         kind = type(error).__name__
-        if question.attributes and isinstance(error, BadRequestError):
-            _say_what_to_declare(question.attributes, error)
+        if isinstance(error, BadRequestError):
+            names = {name for name, _ in question.attributes or ()} | added_attributes(self.config)
+            _say_what_to_declare(names, error)
         if not _is_outage(error):
             if isinstance(error, StatusError) and error.tries:  # a LimitError has no tries: it was never sent
                 self.breaker.succeeded()
@@ -127,9 +134,28 @@ class State:
 
     def is_outdated(self, question: Question[Any]) -> bool:
         """Whether the answer was replaced or deleted since its lookup began, and must not be stored."""
-        if not self._refreshed or question.options.refresh:
+        if not self._refreshed or (question.options.refresh and question.stale is None):
             return False
         return self._refreshed.get((question.text, question.attributes), 0.0) > question.started
+
+    def record_invalidation(self, source: str, scope: Mapping[str, str]) -> None:
+        """Record that the answers of a source, and of this scope, are deleted. The latest 1,024 are kept."""
+        key = source, frozenset(scope.items())
+        self._invalidated.pop(key, None)
+        if len(self._invalidated) >= _MAX_REFRESHED:
+            del self._invalidated[next(iter(self._invalidated))]
+        self._invalidated[key] = time.monotonic()
+
+    def is_invalidated(self, question: Question[Any], sources: Iterable[str]) -> bool:
+        """Whether one of the answer's sources was invalidated since its lookup began."""
+        if not self._invalidated:
+            return False
+        names = {*sources, *map(name_of, sources)}
+        attributes = question.attributes or frozenset()
+        return any(
+            at > question.started and source in names and scope <= attributes
+            for (source, scope), at in list(self._invalidated.items())
+        )
 
     async def wait_for_stores(self, timeout: float | None) -> set[asyncio.Task[Any]]:
         """Wait for the stores of this event loop; return those not done after ``timeout`` seconds."""
@@ -140,19 +166,19 @@ class State:
     def start_anew_in_child(self) -> None:
         """In a forked child, forget streams, stores, flights and probes: they go on only in the parent."""
         self.pending_stores.clear()
-        self.shadow_tasks.clear()
-        self.shadow_threads.clear()
+        self.measuring.clear()
+        self.renewing.clear()
+        self.renewed.clear()
         self.streams.clear()
         self.execution.flights.clear()
         self.breaker.abandoned()
 
 
-def _say_what_to_declare(attributes: Iterable[tuple[str, str]], error: BadRequestError) -> None:
-    """Add to an error about attributes which ones the cache must know, since some come from a `Key`."""
-    if "attribute" not in error.message.lower() or error.args != (error.message,):
-        return
-    names = ", ".join(sorted(repr(name) for name, _ in attributes))
-    error.message += f" The question has {names}: declare all of these when the cache is made."
+def _say_what_to_declare(attributes: Iterable[str], error: BadRequestError) -> None:
+    """Add to an error about attributes which ones the cache must know, since some are not the call's own."""
+    names = ", ".join(sorted(map(repr, attributes)))
+    if names and "attribute" in error.message.lower() and error.args == (error.message,):
+        error.message += f" The question has {names}: declare all of these when the cache is made."
 
 
 def _is_outage(error: Exception) -> bool:

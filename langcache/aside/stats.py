@@ -4,9 +4,34 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["Stats"]
+__all__ = ["Spending", "Stats"]
 
 _BUCKETS = 100
+
+
+class Spending(msgspec.Struct, kw_only=True):
+    """The tokens and the money of some answers, of calls with the option ``usage``."""
+
+    input_tokens: int = 0
+    """Tokens of the questions, as far as they are known."""
+
+    output_tokens: int = 0
+    """Tokens of the answers, as far as they are known."""
+
+    unknown: int = 0
+    """Answers one of whose numbers is not known, so that it is not in the sums."""
+
+    money: float = 0.0
+    """What `AsideConfig.price` says of the answers whose numbers are known, added up."""
+
+    unpriced: int = 0
+    """Answers that are not in ``money``, though there is a price function."""
+
+    def __str__(self) -> str:
+        unknown = f", unknown of {self.unknown}" if self.unknown else ""
+        money = f", money {self.money:.4f}" if self.money else ""
+        unpriced = f", without that of {self.unpriced}" if self.unpriced else ""
+        return f"{self.input_tokens} in, {self.output_tokens} out{unknown}{money}{unpriced}"
 
 
 class Stats(msgspec.Struct, kw_only=True):
@@ -74,6 +99,15 @@ class Stats(msgspec.Struct, kw_only=True):
     declined: int = 0
     """Answers not stored because ``store_if`` returned False."""
 
+    renewals: int = 0
+    """Stale answers computed anew in the background (``stale_after``)."""
+
+    renewal_failures: int = 0
+    """Stale answers that could not be computed anew, or not be stored; the old ones stay."""
+
+    renewals_dropped: int = 0
+    """Stale answers not computed anew because too many were being computed (`AsideConfig.max_renewals`)."""
+
     flight_timeouts: int = 0
     """Times that a call stopped waiting for a concurrent call, after ``flight_timeout``."""
 
@@ -85,6 +119,17 @@ class Stats(msgspec.Struct, kw_only=True):
 
     store_seconds: float = 0.0
     """Total seconds spent storing answers."""
+
+    spent: Spending = msgspec.field(default_factory=Spending)
+    """What the answers took that calls computed, of which several may share one."""
+
+    saved: Spending = msgspec.field(default_factory=Spending)
+    """What calls saved: for a hit what its answer took when it was computed, for a call that shared an answer
+    which another one computed what that took. A hit that a dry run hides saves nothing."""
+
+    background: Spending = msgspec.field(default_factory=Spending)
+    """What computing in the background took: to measure hits (`Shadow`), and to renew stale answers
+    (``stale_after``). ``saved`` less this is what the cache saves in all."""
 
     similarities: list[int] = msgspec.field(default_factory=lambda: [0] * _BUCKETS)
     """A histogram of 100 buckets: item n is the number of entries found, accepted or not, with a similarity
@@ -124,9 +169,13 @@ class Stats(msgspec.Struct, kw_only=True):
             f"{self.dry_run_hits} hits not given",
             f"stores        {self.stores}, {self.store_errors} failed, {self.stores_dropped} dropped, "
             f"{self.declined} declined",
+            f"renewals      {self.renewals}, {self.renewal_failures} failed, {self.renewals_dropped} dropped",
             f"waits         {self.flight_timeouts} given up",
             f"seconds       {self.lookup_seconds:.3f} looking up, {self.make_seconds:.3f} computing, "
             f"{self.store_seconds:.3f} storing",
+            f"spent         {self.spent}",
+            f"saved         {self.saved}",
+            f"  background  {self.background}",
             f"similarities  {', '.join(found) or 'none'}",
         )
         return "\n".join(lines)
@@ -135,4 +184,6 @@ class Stats(msgspec.Struct, kw_only=True):
         """A copy, which does not change any more."""
         snapshot = msgspec.structs.replace(self)
         snapshot.similarities = list(self.similarities)
+        for name in ("spent", "saved", "background"):
+            setattr(snapshot, name, msgspec.structs.replace(getattr(self, name)))
         return snapshot

@@ -12,7 +12,9 @@ from .computing import run_to_end
 from .core import Aside
 from .key import Key
 from .options import CallOptions
+from .question import Question
 from .scope import AttributeValue, Scope
+from .usage import Usage
 from .verdicts import origin_of
 
 __all__ = ["AsyncLookup", "BlockingLookup", "look_up_first"]
@@ -30,6 +32,9 @@ class _Step(Lookup, Generic[T], frozen=True, kw_only=True, dict=True):
 
     value: T | None = None
     """The answer of a hit, else None."""
+
+    saved: Usage | None = None
+    """What a hit saved, as `Answer.saved`; None if it is no hit."""
 
     def _store(self, value: T) -> Coroutine[Any, Any, Exception | None]:
         store: Callable[[T], Coroutine[Any, Any, Exception | None]] = self._known("second_step")
@@ -55,8 +60,10 @@ class AsyncLookup(_Step[T], Generic[T], frozen=True, kw_only=True):
         """Store the answer that the program has computed, after a miss.
 
         Whatever the options of `look_up` say of storing holds: ``store_if``, ``ttl``, ``no_store``,
-        ``refresh``, ``store``. After a hit, a bypass or an error nothing is stored, as `get_or_set` stores
-        nothing then. Each call after a miss stores an entry. Without a call, nothing is left behind.
+        ``refresh``, ``store``. After a bypass or an error nothing is stored, as `get_or_set` stores nothing
+        then, and after a hit only if it is stale: the answer then takes the place of the stale one. With the
+        option ``usage``, what the answer took is counted as spent, stored or not. Each call after a miss
+        stores an entry. Without a call, nothing is left behind.
 
         Returns:
             Why the answer was not stored, as `Answer.error` says it; else None.
@@ -109,13 +116,28 @@ async def look_up_first(
     )
 
     lookup, given = await aside.look_up(question)
+    saved = None
+    if given.hit and question.options.usage is not None:
+        saved = aside.accounts.usage_of(question, given.value)
+        aside.accounts.count("saved", question, saved)
     kind: type[Any] = BlockingLookup if aside.state.execution.is_blocking else AsyncLookup
     step = kind(
-        status=given.status, entry=given.entry, reason=given.reason, error=given.error, value=given.value
+        status=given.status,
+        entry=given.entry,
+        reason=given.reason,
+        error=given.error,
+        stale=given.stale,
+        value=given.value,
+        saved=saved,
     )
     vars(step)["origin"] = origin_of(aside.verdicts, question, given)
-    vars(step)["second_step"] = partial(aside.store, question, lookup)
+    vars(step)["second_step"] = partial(_second_step, aside, question, lookup)
     return step
+
+
+async def _second_step(aside: Aside, question: Question[T], lookup: Lookup, value: T) -> Exception | None:
+    aside.accounts.spent(question, value)
+    return await aside.store(question, lookup, value)
 
 
 def _computed_by_the_program() -> None:

@@ -10,9 +10,12 @@ from typing import Any, TypeVar
 
 from .._portal.tasks import ResultOrExit, result_or_exit
 from ..errors import ClosedError
+from .age import now_attribute
 from .entries import Entries
+from .invalidation import Invalidation
 from .options import StoreIf
 from .question import Question
+from .sources import check_source_set
 from .state import State
 
 __all__ = ["Stores"]
@@ -23,9 +26,10 @@ T = TypeVar("T")
 class Stores:
     """Stores answers. An answer that would not come back equal and of the same type is not stored."""
 
-    def __init__(self, state: State, entries: Entries) -> None:
+    def __init__(self, state: State, entries: Entries, invalidation: Invalidation) -> None:
         self._state = state
         self._entries = entries
+        self._invalidation = invalidation
 
     async def store(self, question: Question[T], value: T) -> Exception | None:
         """Store an answer, and wait as long as the options say. Returns the error if it failed by then."""
@@ -35,6 +39,7 @@ class Stores:
         if options.no_store:
             return None
         text: str | None = None
+        sources: tuple[str, ...] = ()
         ttl_millis = options.ttl_millis
         problem: Exception | None = None
         try:
@@ -46,6 +51,8 @@ class Stores:
             else:
                 if verdict is not True:
                     ttl_millis = state.limits.ttl(None, verdict)
+                if options.sources is not None:
+                    sources = await self._sources(question, options.sources, value)
                 text = encode_exactly(question.codec, value)
                 conflict = state.claims.claim(
                     question.make, options.function, question.codec, question.attributes
@@ -57,14 +64,16 @@ class Stores:
             if question.raises_errors:
                 raise
             text, problem = None, error
-        if text is None and not options.refresh:  # which deletes what is stored all the same
-            return problem
+        if text is None and (not options.refresh or question.stale is not None):
+            return problem  # a refresh that was asked for deletes what is stored all the same
         blocked = options.refresh and not question.raises_errors and not state.breaker.allows()
         if blocked or state.is_outdated(question):
             state.stats.stores_dropped += 1
             return problem
         try:
-            failure = await state.execution.run(question.method, self._begin, question, text, ttl_millis)
+            failure = await state.execution.run(
+                question.method, self._begin, question, text, ttl_millis, sources
+            )
         except Exception as error:  # the blocking client is closed, or has no event loop
             state.stats.store_errors += 1
             state.record_failure(question, error)
@@ -91,8 +100,19 @@ class Stores:
             f"returned {type(verdict).__name__}"
         )
 
+    async def _sources(self, question: Question[T], given: Any, value: T) -> tuple[str, ...]:
+        if callable(given):
+            given = given(value)
+            if isawaitable(given):
+                given = await self._state.execution.resolve(question.method, given)
+        return check_source_set("sources", () if given is None else given)
+
     async def _begin(
-        self, question: Question[Any], text: str | None, ttl_millis: int | None
+        self,
+        question: Question[Any],
+        text: str | None,
+        ttl_millis: int | None,
+        sources: tuple[str, ...],
     ) -> Exception | None:
         """Store in a separate task, and wait for it if the options say so. Returns as `store` does."""
         state = self._state
@@ -111,7 +131,7 @@ class Stores:
             )
             return None
         task: asyncio.Task[ResultOrExit[Exception | None]] = asyncio.get_running_loop().create_task(
-            result_or_exit(self._store, question, text, ttl_millis)
+            result_or_exit(self._store, question, text, ttl_millis, sources)
         )
         state.pending_stores.add(task)
         task.add_done_callback(state.pending_stores.discard)
@@ -123,13 +143,30 @@ class Stores:
         return task.result().get() if done else None
 
     async def _store(
-        self, question: Question[Any], text: str | None, ttl_millis: int | None
+        self,
+        question: Question[Any],
+        text: str | None,
+        ttl_millis: int | None,
+        sources: tuple[str, ...],
     ) -> Exception | None:
         state, started = self._state, time.monotonic()
+        refresh, config = question.options.refresh, state.config
         attributes = None if question.attributes is None else dict(question.attributes)
+        added: dict[str, str] = {}
+        if text is not None and sources and state.is_invalidated(question, sources):
+            state.stats.stores_dropped += 1
+            if not refresh or question.stale is not None:
+                state.breaker.abandoned()
+                return None
+            text = None
         try:
+            if text is not None and sources:
+                assert config.source_attribute is not None
+                added[config.source_attribute] = await self._invalidation.index(sources, question.scope)
+            if config.time_attribute is not None:
+                added[config.time_attribute] = now_attribute()
             await self._entries.store(
-                question.text, text, attributes, ttl_millis, replace=question.options.refresh
+                question.text, text, attributes, added, ttl_millis, replace=refresh, stale=question.stale
             )
         except Exception as error:
             state.stats.store_errors += 1
@@ -143,6 +180,6 @@ class Stores:
             state.stats.store_seconds += elapsed
         state.stats.stores += text is not None
         state.breaker.succeeded()
-        if question.options.refresh:
+        if refresh:
             state.record_refresh(question.text, question.attributes)
         return None

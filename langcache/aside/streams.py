@@ -10,11 +10,13 @@ from typing import Any, Generic, TypeVar
 
 from .._portal.tasks import ResultOrExit, result_or_exit
 from ..errors import TimeoutException
+from .accounts import Figures
 from .answers import CacheStatus, Lookup
 from .core import Aside
 from .flight import CannotFollow, Flight, LeaderLeft
 from .lookups import DRY_RUN
 from .question import Question
+from .usage import Usage
 from .verdicts import Origin, origin_of
 
 __all__ = ["AnswerStream", "StreamStatus"]
@@ -27,6 +29,7 @@ class StreamStatus:
 
     _lookup: Lookup | None = None
     _origin: Origin | None = None
+    _figures: Figures
     _aside: Aside
     _question: Question[Any]
 
@@ -44,6 +47,16 @@ class StreamStatus:
     def hit(self) -> bool | None:
         """Whether the answer comes from the cache; None until it is known."""
         return None if self._lookup is None else self._lookup.hit
+
+    @property
+    def usage(self) -> Usage | None:
+        """What this call took, as `Answer.usage`; None until the stream has ended, or for a hit has begun."""
+        return self._figures.usage
+
+    @property
+    def saved(self) -> Usage | None:
+        """What this call saved, as `Answer.saved`; known when ``usage`` is."""
+        return self._figures.saved
 
     def _known_origin(self) -> Origin:
         if self._lookup is None:
@@ -64,7 +77,8 @@ class AnswerStream(AsyncIterator[C], StreamStatus, Generic[C]):
     def __init__(self, aside: Aside, question: Question[list[C]], source: Callable[[], Any]) -> None:
         self._aside = aside
         self._question = question
-        self._read = partial(_read, aside, question, source)
+        self._figures = figures = Figures()
+        self._read = partial(_read, aside, question, source, figures)
         self._items: AsyncGenerator[Any, None] | None = None
         self._chunk_yielded = False
         self._closed = False
@@ -132,7 +146,7 @@ class AnswerStream(AsyncIterator[C], StreamStatus, Generic[C]):
 # No async generator here may iterate over another one: when both are garbage, the event loop closes each in a
 # separate task, and the outer one fails because the inner one is already running.
 async def _read(
-    aside: Aside, question: Question[list[C]], source: Callable[[], Any]
+    aside: Aside, question: Question[list[C]], source: Callable[[], Any], figures: Figures
 ) -> AsyncGenerator[Any, None]:
     """Yield, for one reader, the outcome of the lookup, then the chunks."""
     state = aside.state
@@ -158,10 +172,14 @@ async def _read(
                 if not counted:
                     counted = True
                     state.count_answer(lookup.status, shared=follows)
+                    if lookup.hit:
+                        figures.count(aside.accounts, question, stream.usage, computed=False)
                 if more:
                     chunk_yielded = True
                     yield stream.chunks[index]
                     index += 1
+            if not lookup.hit:
+                figures.count(aside.accounts, question, stream.usage, computed=not follows)
             return
         except LeaderLeft as error:
             if not follows:
@@ -214,6 +232,7 @@ class _SharedStream(Flight, Generic[C]):
         super().__init__()
         self.lookup: Lookup | None = None
         self.chunks: list[C] = []
+        self.usage: Usage | None = None
         self._aside = aside
         self._hidden_hit: Lookup | None = None
         if lookup is not None:
@@ -300,10 +319,12 @@ class _SharedStream(Flight, Generic[C]):
             self._notify()
         assert self.lookup is not None
         await self._chunk_wanted.wait()
-        shadowing = self._aside.shadowing
+        aside, question, shadowing = self._aside, self._question, self._aside.shadowing
         if self.lookup.status is CacheStatus.HIT:
-            if shadowing is not None:
-                await shadowing.after_hit(self._question, self.lookup, partial(_collected, self._source))
+            self.usage = aside.accounts.usage_of(question, self.lookup.value)
+            if self.lookup.stale or shadowing is not None:
+                compute = partial(_collected, self._source)
+                await aside.after_hit(question, self.lookup, compute, self._authorization)
             for chunk in self.lookup.value:
                 await self._publish(chunk)
             return
@@ -313,10 +334,11 @@ class _SharedStream(Flight, Generic[C]):
                 await self._publish(chunk)
         finally:
             await _close(chunks)
+        self.usage = aside.accounts.spent(question, list(self.chunks))
         if shadowing is not None and self._hidden_hit is not None:
-            await shadowing.after_dry_run(self._question, self._hidden_hit, list(self.chunks))
+            await shadowing.after_dry_run(question, self._hidden_hit, list(self.chunks))
         elif self.lookup.status is CacheStatus.MISS:
-            await self._aside.stores.store(self._question, list(self.chunks))
+            await aside.stores.store(question, list(self.chunks))
 
     def _set_lookup(self, lookup: Lookup) -> None:
         if lookup.hit and self._aside.is_dry_run:

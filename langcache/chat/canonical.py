@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from ..aside.differences import has_fields, state_of
@@ -46,21 +47,53 @@ def canonical(value: object) -> bytes:
             that is no str, bytes, another object; or it is nested more than 100 deep, or in itself, or has
             more than 100,000 lists and dicts.
     """
-    _check(value)
     try:
-        text = _encode(value)
+        text = _encode(value if _is_plain(value) else _plain(value, 0, itertools.count()))
     except NotJsonError:
         raise
-    except RecursionError:
+    except RecursionError:  # of a program that has nearly used up its stack already
         raise NotJsonError("is nested too deep", of_value=True) from None
-    except (TypeError, ValueError):  # whose messages may quote the value
+    except ValueError:  # whose message quotes the number
         raise NotJsonError("has a number that is not finite, or too long", of_value=True) from None
     # By themselves, lone surrogates are encoded too, each in its own way.
     return text.encode("utf-8", "surrogatepass")
 
 
-def _check(value: object) -> None:
-    """Check what the encoder does not: that keys are texts, and how large a value is when written out."""
+def fields_of(value: object) -> dict[str, Any] | None:
+    """The fields of a pydantic model, dataclass, attrs class or msgspec Struct that are not None; else None.
+
+    They are all that it keeps, and more than its serializer may send.
+    """
+    if isinstance(value, type) or not has_fields(type(value)):
+        return None
+    try:
+        fields = state_of(value)
+    except Exception:  # of a property, say, whose message may quote the value
+        raise NotJsonError(f"has a value of type {_name(type(value))}, which can't be read") from None
+    extra = fields.pop("__pydantic_extra__", None)
+    if isinstance(extra, dict):
+        fields.update(cast("dict[str, Any]", extra))
+    return {name: each for name, each in fields.items() if each is not None}
+
+
+_encode = json.JSONEncoder(
+    ensure_ascii=False,  # else two lone surrogates would be written like the one character of the pair
+    check_circular=False,  # `_is_plain` has seen to that
+    allow_nan=False,
+    sort_keys=True,
+    separators=(",", ":"),
+).encode
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+_STR = frozenset({str})
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a value has nothing but what the encoder knows.
+
+    Raises `NotJsonError` for what it takes wrongly: keys that are no texts, and what is too large when it is
+    written out.
+    """
     level: list[object] = [value]
     left = _MOST
     for _ in range(_DEEPEST):
@@ -73,14 +106,37 @@ def _check(value: object) -> None:
                 inner += [each for each in fields.values() if type(each) not in _SCALARS]
             elif isinstance(part, list | tuple):
                 inner += [each for each in cast("list[object]", part) if type(each) not in _SCALARS]
+            elif not isinstance(part, str | int | float | None):
+                return False
         if not inner:
-            return
+            return True
         left -= len(inner)
         if left < 0:
             break
         level = inner
-    limits = f"{_DEEPEST} deep, or has more than {_MOST:,} parts"
-    raise NotJsonError(f"is nested more than {limits}", of_value=True)
+    raise _too_large()
+
+
+def _plain(value: object, depth: int, count: Iterator[int]) -> object:
+    """A value of dicts, lists and scalars in place of one that has objects in it."""
+    if isinstance(value, str | int | float | None):
+        return value
+    if depth > _DEEPEST or next(count) > _MOST:
+        raise _too_large()
+    given: Any = value
+    if isinstance(value, list | tuple):
+        return [_plain(each, depth + 1, count) for each in given]
+    if isinstance(value, enum.Enum):
+        return {f"<{_name(type(value))}>": value.name}
+    fields = fields_of(value)
+    if fields is not None:  # with the class, since others may have the same fields and mean something else
+        return {f"<{_name(type(value))}>": _plain(fields, depth + 1, count)}
+    if isinstance(value, Mapping):
+        items: dict[object, object] = dict(given)
+        _check_keys(items)
+        return {key: _plain(each, depth + 1, count) for key, each in items.items()}
+    what = f"the class {_name(value)}" if isinstance(value, type) else f"a value of type {_name(type(value))}"
+    raise NotJsonError(f"has {what}, which is no JSON")
 
 
 def _check_keys(fields: Iterable[object]) -> None:
@@ -89,49 +145,11 @@ def _check_keys(fields: Iterable[object]) -> None:
             raise NotJsonError(f"has a key that is {type(key).__name__} instead of str")
 
 
-_STR = frozenset({str})
-_SCALARS = frozenset({str, int, float, bool, type(None)})
-
-
-def fields_of(value: object) -> dict[str, Any] | None:
-    """The fields of a pydantic model, dataclass, attrs class or msgspec Struct that are not None; else None.
-
-    They are all that it keeps, and more than its serializer may send.
-    """
-    if isinstance(value, type) or not has_fields(type(value)):
-        return None
-    fields = state_of(value)
-    extra = fields.pop("__pydantic_extra__", None)
-    if isinstance(extra, dict):
-        fields.update(cast("dict[str, Any]", extra))
-    return {name: each for name, each in fields.items() if each is not None}
-
-
-def _default(value: object) -> Any:
-    kind = type(value)
-    given: Any = value
-    if isinstance(value, Mapping):
-        inside = dict(given)
-    elif isinstance(value, enum.Enum):
-        return {f"<{_name(kind)}>": value.name}
-    elif (fields := fields_of(value)) is not None:
-        inside = {f"<{_name(kind)}>": fields}  # classes may have the same fields and mean something else
-    else:
-        what = f"the class {_name(value)}" if isinstance(value, type) else f"a value of type {_name(kind)}"
-        raise NotJsonError(f"has {what}, which is no JSON")
-    _check(inside)
-    return inside
+def _too_large() -> NotJsonError:
+    return NotJsonError(
+        f"is nested more than {_DEEPEST} deep, or has more than {_MOST:,} parts", of_value=True
+    )
 
 
 def _name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
-
-
-_encode = json.JSONEncoder(
-    ensure_ascii=False,  # else two lone surrogates would be written like the one character of the pair
-    check_circular=False,  # `_check` has seen to that
-    allow_nan=False,
-    sort_keys=True,
-    separators=(",", ":"),
-    default=_default,
-).encode

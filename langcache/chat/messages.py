@@ -34,10 +34,9 @@ _ROLES = {"developer": "system", "human": "user", "model": "assistant", "ai": "a
 _TYPES = frozenset({"human", "user", "ai", "assistant", "system", "developer", "tool", "function"})
 """What message objects without a role have as ``type``."""
 
-_TEXT_TYPES = frozenset({None, "text", "input_text", "output_text"})
+_TEXT_TYPES = frozenset({"text", "input_text", "output_text"})
 _AUDIO_TYPES = frozenset({"input_audio", "audio"})
-_OF_MESSAGE = LEFT_OUT | {"id"}
-_OF_OBJECT = _OF_MESSAGE | {"response_metadata", "usage_metadata"}
+_OF_OBJECT = LEFT_OUT | {"response_metadata", "usage_metadata"}
 
 
 class NotAskedError(Exception):
@@ -120,22 +119,23 @@ def without(fields: Mapping[str, Any], left_out: frozenset[str]) -> dict[str, An
 
 def _message(message: Any) -> dict[str, Any]:
     if isinstance(message, dict | Mapping):
-        fields = without(cast("Mapping[str, Any]", message), _OF_MESSAGE)
+        fields = without(cast("Mapping[str, Any]", message), LEFT_OUT)
     else:
         fields = _object_fields(message)
-    role: Any = fields.get("role")
-    if not isinstance(role, str):
-        role = fields.get("type")
-        if not isinstance(role, str) or role not in _TYPES:
-            # An item of the Responses API that is no message, such as a call of a function.
-            role = fields.get("role", "item" if "type" in fields else None)
-        else:
-            del fields["type"]
-    if role is None:
-        raise NotAskedError("unknown message")
-    if fields.get("type") == "message":
+    role, kind = _word(fields.get("role")), _word(fields.get("type"))
+    if role is None and kind in _TYPES:
+        role = kind
         del fields["type"]
-    fields["role"] = _ROLES.get(role, role) if isinstance(role, str) else role
+    if role is not None:
+        fields.pop("id", None)
+        if kind == "message":
+            del fields["type"]
+    elif kind is not None:
+        role = "item"  # of the Responses API, such as a reference, whose id says what it is
+    else:
+        raise NotAskedError("unknown message")
+    if role:
+        fields["role"] = _ROLES.get(role, role)
     content = fields.pop("content", None)
     if content is None:
         content = fields.pop("parts", None)  # as Gemini calls it
@@ -151,8 +151,9 @@ def _object_fields(message: Any) -> dict[str, Any]:
         fields = state_of(message)
         if not fields.keys() & {"content", "parts"}:
             raise NotAskedError("unknown message")
-        for name in ("role", "type"):  # which may be of the class, or a property
-            fields.setdefault(name, getattr(message, name, None))
+    for name in ("role", "type"):  # which may be of the class, or a property
+        if name not in fields and isinstance(value := getattr(message, name, None), str):
+            fields[name] = value
     return {
         name: value
         for name, value in without(fields, _OF_OBJECT).items()
@@ -167,17 +168,22 @@ def _part(part: Any) -> Any:
         fields = without(cast("Mapping[str, Any]", part), LEFT_OUT)
     elif (of_object := fields_of(part)) is not None:
         fields = without(of_object, LEFT_OUT)
+        if not isinstance(fields.get("type"), str):  # so that the class says what it is: an image, a file
+            fields["<class>"] = f"{type(part).__module__}.{type(part).__qualname__}"
     else:
         return part
-    kind = fields.get("type")
-    if (
-        isinstance(fields.get("text"), str)
-        and (kind is None or isinstance(kind, str))
-        and kind in _TEXT_TYPES
-    ):
+    kind = _word(fields.get("type"))
+    if (kind is None or kind in _TEXT_TYPES) and isinstance(fields.get("text"), str):
         fields["type"] = "text"
         fields.pop("id", None)
     return fields
+
+
+def _word(value: object) -> str | None:
+    """A role or a type: of an enum of texts the text, which is hashed otherwise; "" for what is none."""
+    if value is None:
+        return None
+    return str.__str__(value) if isinstance(value, str) else ""
 
 
 def _check_single_turn(messages: list[dict[str, Any]]) -> None:
@@ -212,7 +218,7 @@ def _has_audio(message: Mapping[str, Any]) -> bool:
         if str(part.get("type")) in _AUDIO_TYPES:
             return True
         for name in ("inlineData", "inline_data", "fileData", "file_data"):
-            data = as_mapping(part.get(name))
+            data = as_mapping(part.get(name)) or fields_of(part.get(name)) or {}
             if str(data.get("mimeType", data.get("mime_type"))).startswith("audio/"):
                 return True
     return False

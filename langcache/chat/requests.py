@@ -67,7 +67,7 @@ def _check_tools(tools: Any) -> None:
     for tool in as_list(tools):
         fields = as_mapping(tool)
         kind, environment = str(fields.get("type")), as_mapping(fields.get("environment"))
-        if kind.startswith("mcp"):
+        if kind.startswith("mcp") or any(str(name).lower().startswith("mcp") for name in fields):
             raise NotAskedError("mcp")
         if (
             kind.startswith(("code_interpreter", "code_execution"))

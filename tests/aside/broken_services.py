@@ -15,6 +15,7 @@ class Broken:
     def __init__(self):
         self.status = 500
         self.hangs_on = ()
+        self.fails_on = ()
         self.asked = []
         self._over = asyncio.Event()
 
@@ -25,7 +26,8 @@ class Broken:
         if operation in self.hangs_on:
             await self._over.wait()
         body = {"data": [], "entryId": "e1"} if self.status < 300 else {"title": "told to"}
-        return web.json_response(body, status=self.status)
+        status = 503 if operation in self.fails_on else self.status
+        return web.json_response(body, status=status)
 
     @asynccontextmanager
     async def running(self):

@@ -8,6 +8,7 @@ import functools
 import gc
 import logging
 import threading
+import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import pytest
 
 from langcache import AsyncLangCache, LangCache
 from langcache.aside import AsideConfig, JsonCodec
+from langcache.aside.claims import Claims
 from langcache.aside.codecs import TEXT
 from langcache.aside.functions import computation_key, describe, name_of
 
@@ -271,7 +273,7 @@ def test_one_function_may_be_decorated_again_and_in_every_scope():
         cache.scoped(tenant=tenant).cached()(first)
         cache.cached()(first)
     (known,) = cache._aside.state.claims._known.values()
-    assert len(known._patterns) == 4
+    assert known._kept + len(known._loose) == 4
 
 
 def test_closures_that_hold_something_else_are_two_functions():
@@ -440,13 +442,64 @@ async def test_what_a_function_holds_is_not_kept_alive(cache):
 
 def test_what_is_known_stays_within_bounds_and_right(blocking_cache):
     claims = blocking_cache._aside.state.claims
-    for number in range(3000):
+    for number in range(9000):
         assert claims.claim(first, None, TEXT, frozenset({("user", str(number))})) is None
     (known,) = claims._known.values()
-    assert len(known._patterns) <= 1024
-    for number in (0, 1500, 2999):
+    assert known._kept == sum(map(len, known._exact.values())) <= 4096
+    assert len(known._loose) == 1
+    for number in (0, 4500, 8999):
         assert claims.check(second, None, TEXT, frozenset({("user", str(number))})) is not None
     assert claims.check(second, None, TEXT, frozenset({("plan", "p")})) is None
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "meet"),
+    [
+        ({}, {}, True),
+        ({}, {"user": "1"}, True),
+        ({"user": "1"}, {}, True),
+        ({"user": "1"}, {"user": "1"}, True),
+        ({"user": "1"}, {"user": "2"}, False),
+        ({"user": "1"}, {"user": "1", "plan": "p"}, True),
+        ({"user": "1", "plan": "p"}, {"user": "1"}, True),
+        ({"user": "1", "plan": "p"}, {"user": "2"}, False),
+        ({"user": "2"}, {"user": "1", "plan": "p"}, False),
+        ({"user": "1", "plan": "p"}, {"user": "1", "plan": "q"}, False),
+        ({"user": "1"}, {"plan": "p"}, False),
+        ({"user": "1", "plan": "p"}, {"user": "1", "model": "m"}, False),
+    ],
+)
+def test_functions_meet_where_one_finds_an_entry_of_the_other(ours, theirs, meet):
+    claims = Claims(None)
+    assert claims.claim(first, None, TEXT, frozenset(ours.items())) is None
+    assert (claims.check(second, None, TEXT, frozenset(theirs.items())) is not None) is meet
+    assert (claims.claim(second, None, TEXT, frozenset(theirs.items())) is not None) is meet
+
+
+def test_after_however_many_questions_the_function_attribute_keeps_functions_apart():
+    claims = Claims("function")
+    for number in range(5000):
+        for name, function in (("first", first), ("second", second)):
+            attributes = frozenset({("fingerprint", str(number)), ("function", name)})
+            assert claims.check(function, None, TEXT, attributes) is None
+            assert claims.claim(function, None, TEXT, attributes) is None
+
+
+def test_a_question_costs_no_more_after_thousands_of_others():
+    def seconds(count):
+        claims, functions = Claims(None), (first, second)
+        for number in range(count):
+            for function in functions:
+                claims.claim(function, None, TEXT, frozenset({("fingerprint", f"{function} {number}")}))
+        started = time.process_time()
+        for number in range(100):
+            attributes = frozenset({("fingerprint", f"new {number}")})
+            assert claims.check(first, None, TEXT, attributes) is None
+            assert claims.claim(first, None, TEXT, attributes) is None
+        return time.process_time() - started
+
+    few, many = (min(seconds(count) for _ in range(3)) for count in (10, 2000))
+    assert many < 20 * few  # compared one by one it was 200 times as much
 
 
 def test_a_scope_for_each_of_many_tenants_costs_no_more_for_the_last():

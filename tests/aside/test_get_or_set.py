@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from contextvars import ContextVar
-from pathlib import Path
 
 import pytest
 
@@ -70,46 +69,6 @@ async def test_key_makes_the_question_of_a_conversation(cache):
     answer = await cache.get_or_set(conversation, make, key=lambda messages: messages[-1]["content"])
     assert answer.value == "2 messages"
     assert (await cache.search(QUESTION)).response == "2 messages"
-
-
-def first_question(messages):
-    """As docs/cache-aside.md advises: what leans on a conversation is not looked up."""
-    asked = [message["content"] for message in messages if message["role"] == "user"]
-    answered = any(message["role"] == "assistant" for message in messages)
-    return asked[-1] if asked and not answered else None
-
-
-async def test_a_follow_up_in_two_conversations_gets_two_answers(cache):
-    async def chat(messages):
-        return f"{messages[0]['content']} -> {messages[-1]['content']}"
-
-    def conversation(about):
-        return [
-            {"role": "user", "content": f"When is the {about} open?"},
-            {"role": "assistant", "content": "From nine to five."},
-            {"role": "user", "content": "And on Sundays?"},
-        ]
-
-    for _ in range(2):
-        museum, pool = [
-            await cache.get_or_set(conversation(about), chat, key=first_question)
-            for about in ("museum", "pool")
-        ]
-        assert museum.value == "When is the museum open? -> And on Sundays?"
-        assert pool.value == "When is the pool open? -> And on Sundays?"
-        assert museum.reason == pool.reason == "no question"
-    assert not await cache.search("And on Sundays?")
-    opening = conversation("museum")[:1]
-    answers = [await cache.get_or_set(opening, chat, key=first_question) for _ in range(2)]
-    assert [answer.status for answer in answers] == ["miss", "hit"]
-
-
-def test_no_page_advises_to_ask_by_the_last_message_alone():
-    docs = Path(__file__).parents[2] / "docs"
-    pages = [*docs.rglob("*.md"), docs.parent / "README.md"]
-    assert len(pages) > 20
-    for page in pages:
-        assert "key=lambda messages: messages[-1]" not in page.read_text("utf-8"), page
 
 
 @pytest.mark.parametrize(("prompt", "key"), [(["no text"], None), ("text", len)])

@@ -25,9 +25,11 @@ PAGES = [
     *sorted((ROOT / "docs").glob("[!_]*.md")),
     *sorted((ROOT / "docs").glob("[!_]*/*.md")),
 ]
-ATTRIBUTES = ("function", "language", "tenant", "topic", "user")
+ATTRIBUTES = ("function", "language", "sources", "stored_at", "tenant", "topic", "user")
+"""The attributes of the cache. A page names others so: ``<!-- cache attributes: fingerprint, user -->``."""
 
 BLOCK = re.compile(r"(?P<before>[^\n]*)\n+```python\n(?P<code>.*?)^```", re.DOTALL | re.MULTILINE)
+DECLARED = re.compile(r"^<!-- cache attributes: (.+) -->$", re.MULTILINE)
 NOT_RUN = re.compile(r"<!-- not run: .{8,} -->")
 
 
@@ -60,9 +62,14 @@ def blocks(page):
     ]
 
 
+def attributes(page):
+    declared = DECLARED.search(page.read_text("utf-8"))
+    return ATTRIBUTES if declared is None else declared[1].split(", ")
+
+
 @pytest.fixture
-def _service(monkeypatch):
-    with LocalServer(attributes=ATTRIBUTES) as server:
+def _service(monkeypatch, page):
+    with LocalServer(attributes=attributes(page)) as server:
         monkeypatch.setenv("LANGCACHE_SERVER_URL", server.url)
         monkeypatch.setenv("LANGCACHE_API_KEY", server.api_key)
         monkeypatch.setenv("LANGCACHE_CACHE_ID", server.cache_id)
@@ -127,3 +134,37 @@ def test_no_reason_is_no_excuse(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("<!-- not run: -->\n```python\n1 / 0\n```\n")
     assert len(blocks(page)) == 1
+
+
+def keys_by_the_last_message(code):
+    """The ``key=`` arguments in some code that take the last message alone for the question."""
+    tree = ast.parse(code)
+    functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg == "key":
+            name = node.value.id if isinstance(node.value, ast.Name) else None
+            function = functions.get(name, node.value)
+            if any(
+                "[-1]" in ast.unparse(each) for each in ast.walk(function) if isinstance(each, ast.Subscript)
+            ):
+                yield ast.unparse(node)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name)
+def test_no_page_looks_up_the_last_message_alone(page):
+    assert [*keys_by_the_last_message("\n".join(block.code for block in blocks(page)))] == []
+
+
+def test_no_docstring_looks_up_the_last_message_alone():
+    for path in (ROOT / "langcache").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert "[-1][" not in node.value, path
+
+
+def test_such_a_page_would_be_found():
+    by_lambda = "cache.get_or_set(m, llm, key=lambda m: m[-1]['content'])"
+    by_name = "def last(m):\n    return m[-1].content\n\n@cache.cached(key=last)\ndef f(m): ..."
+    assert [*keys_by_the_last_message(by_lambda)]
+    assert [*keys_by_the_last_message(by_name)]
+    assert not [*keys_by_the_last_message("cache.get_or_set(m, lambda m: m[-1], key=chat_key())")]

@@ -25,6 +25,7 @@ from langcache.aside import (
     Key,
     Lookup,
     Shadow,
+    Usage,
     lexical_guard,
 )
 from langcache.chat import chat_key, request_key
@@ -253,3 +254,28 @@ async def many() -> None:
     async for result in cache.search_many(["Hi?"], ordered=False):
         assert_type(result.value, SearchResponse | None)
     assert_type(blocking.search_many(["Hi?"]), list[Result[str, SearchResponse]])
+
+
+def usage(answer: str) -> Usage | None:
+    return Usage(len(answer), None, "a model")
+
+
+def price(used: Usage) -> float:
+    return 0.1 * (used.input_tokens or 0)
+
+
+async def freshness_and_cost() -> None:
+    config = AsideConfig(source_attribute="sources", time_attribute="stored_at", price=price)
+    client = AsyncLangCache(aside=config)
+    answer = await client.get_or_set(
+        "Hi?", make, usage=usage, sources=["doc:42@v7"], stale_after=timedelta(hours=1)
+    )
+    assert_type(answer, AsyncAnswer[str])
+    assert_type(answer.usage, Usage | None)
+    assert_type(answer.saved, Usage | None)
+    assert_type(answer.stale, bool)
+    assert_type(await client.invalidate("doc:42"), int)
+    assert_type(blocking.invalidate(source="doc:42"), int)
+    blocking.get_or_set("Hi?", made, sources=lambda answer: [answer], stale_after=60)
+    assert_type(client.stats().saved.input_tokens, int)
+    assert_type(client.stats().saved.money, float)

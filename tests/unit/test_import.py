@@ -38,6 +38,7 @@ def test_the_package_alone_brings_nothing_along():
         "import langcache; langcache.models.CacheEntry, langcache.errors.NotFoundError",
         "import langcache.models as m, langcache.errors.langcacheerror",
         "from langcache.aside import AsideConfig",
+        "from langcache.chat import chat_key, request_key",
     ],
 )
 def test_models_and_errors_come_without_an_http_client(program):

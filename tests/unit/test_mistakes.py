@@ -116,7 +116,7 @@ async def test_a_mistake_that_nobody_thought_of_is_told_in_python_s_own_words(aw
         ("put", r"set\(prompt, response\)"),
         ("store", r"set\(prompt, response\)"),
         ("delete", r"delete_by_id\(entry_id\), delete_query\(attributes\) or flush\(\)"),
-        ("invalidate", r"delete_query\(attributes\)"),
+        ("delete_by_attributes", r"delete_query\(attributes\)"),
         ("clear", r"flush\(\)"),
         ("ping", r"health\(\)"),
         ("entries", "the client itself"),

@@ -15,6 +15,7 @@ from langcache import AsyncHttpClient, AsyncLangCache, LangCache
 
 CLIENT_MODULES = [
     "langcache.aside",
+    "langcache.chat",
     "langcache.tuning",
     *(
         f"langcache.{module.name}"
@@ -46,7 +47,10 @@ def public_methods(client):
     return {name for name, method in vars(client).items() if inspect.isfunction(method) and name[0] != "_"}
 
 
-ON_TOP = {"get_or_set", "get_or_stream", "look_up", "cached", "stats", "scoped", "set_many", "search_many"}
+ON_TOP = {
+    *("get_or_set", "get_or_stream", "look_up", "cached", "invalidate", "stats", "scoped"),
+    *("set_many", "search_many"),
+}
 """What both clients offer on top of the operations."""
 
 
