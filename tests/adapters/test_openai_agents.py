@@ -8,7 +8,9 @@ pytest.importorskip("agents")
 
 from agents import (
     Agent,
+    Model,
     ModelSettings,
+    ModelTracing,
     MultiProvider,
     OpenAIChatCompletionsModel,
     OpenAIResponsesModel,
@@ -126,6 +128,50 @@ async def test_models_that_do_not_say_how_an_answer_ended_are_not_cached(client,
         provider.script(Reply(text="Cut", truncated=True))
         await Runner.run(agent_of(model), QUESTION, run_config=UNTRACED)
         assert (seen[-1].status.value, seen[-1].reason) == ("bypass", "ending not known")
+
+
+class Events:
+    """The events of a stream, which is no generator."""
+
+    def __init__(self, events):
+        self.events = iter(events)
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        for event in self.events:
+            return event
+        raise StopAsyncIteration
+
+
+class Other(Model):
+    """A model of a program's own."""
+
+    async def get_response(self, *args, **kwargs):
+        raise LookupError
+
+    def stream_response(self, *args, **kwargs):
+        return Events(["one", "two"])
+
+
+async def test_models_of_all_kinds_are_passed_through(cache):
+    model = LangCacheModel(Other(), cache)
+    asked = {
+        "system_instructions": None,
+        "input": QUESTION,
+        "model_settings": KEPT_NOWHERE,
+        "tools": [],
+        "output_schema": None,
+        "handoffs": [],
+        "tracing": ModelTracing.DISABLED,
+    }
+    more = dict.fromkeys(("previous_response_id", "conversation_id", "prompt"))
+    assert [event async for event in model.stream_response(**asked, **more)] == ["one", "two"]
+    assert [event async for event in model.stream_response(*asked.values(), **more)] == ["one", "two"]
+    with pytest.raises(LookupError):
+        await model.get_response(**asked, **more)
+    assert cache.stats().bypasses == 3
 
 
 async def test_tools_of_the_provider_and_logprobs_are_not_asked(client, cache):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from .asking import AdapterOptions, AnyCache, Asking, missing
@@ -74,11 +73,14 @@ class LangCacheModel(Model):
                 yield event
             return
         events: Any = self.model.stream_response(*args, **kwargs)
-        async with aclosing(events):
+        try:
             async for event in events:
                 if isinstance(event, ResponseCompletedEvent):  # after which some stop to read
                     await self._store(asked, response_of(event.response))
                 yield event
+        finally:
+            if hasattr(events, "aclose"):  # an iterator of a model need not be a generator
+                await events.aclose()
 
     async def close(self) -> None:
         """Close the model; the cache stays open."""
