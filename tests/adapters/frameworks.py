@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Any, ClassVar
 
-import pytest
-
 from .provider import Provider
 
 PICTURES = {"red": "data:image/png;base64,cmVk", "blue": "data:image/png;base64,Ymx1ZQ=="}
@@ -28,8 +26,6 @@ class Framework:
     has_tools: ClassVar[bool] = True
 
     def __init__(self, provider: Provider, cache: Any, **options: Any) -> None:
-        for package in self.needs:
-            pytest.importorskip(package)
         self.provider = provider
         self.cache = cache
         self.seen: list[Any] = []

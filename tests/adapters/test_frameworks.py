@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from contextvars import ContextVar
+from importlib.util import find_spec
 
 import pytest
 
@@ -37,7 +38,15 @@ async def cache(server):
         yield cache
 
 
-@pytest.fixture(params=FRAMEWORKS, ids=lambda kind: kind.__name__)
+def marked(kind):
+    """A framework as a parameter. Where it is not installed, its tests are skipped before anything starts."""
+    missing = [package for package in kind.needs if find_spec(package) is None]
+    return pytest.param(
+        kind, id=kind.__name__, marks=pytest.mark.skipif(bool(missing), reason=f"it needs {missing}")
+    )
+
+
+@pytest.fixture(params=map(marked, FRAMEWORKS))
 def kind(request):
     return request.param
 
