@@ -7,7 +7,6 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 __all__ = ["Listener"]
@@ -61,7 +60,7 @@ class Listener:
     @property
     def sockets(self) -> list[Any]:
         """The sockets that listen, and those of connections that wait."""
-        bound = [] if self._server is None else self._server.sockets
+        bound: list[Any] = [] if self._server is None else [*self._server.sockets]
         return [*bound, *self._listening, *self._waiting]
 
     def close(self) -> None:
@@ -94,13 +93,14 @@ class Listener:
                 self._loop.call_exception_handler(
                     {"message": "a connection could not be accepted", "exception": error}
                 )
+                self._begin_some(None)
                 return
             client.setblocking(False)
             self._waiting.append(client)
         self._begin_some(listening)
 
-    def _begin_some(self, listening: socket.socket) -> None:
-        """Begin connections, and accept again when none is left."""
+    def _begin_some(self, listening: socket.socket | None) -> None:
+        """Begin connections, and when none is left, accept again at this socket, if one is given."""
         begun = 0
         while self._waiting and begun < _BEGUN_AT_ONCE:
             client = self._waiting.popleft()
@@ -113,13 +113,14 @@ class Listener:
             begun += 1
         if self._waiting:
             self._loop.call_soon(self._begin_some, listening)
-        else:
+        elif listening is not None:
             self._resume(listening)
 
     async def _begin(self, client: socket.socket) -> None:
         try:
-            with suppress(OSError):  # the client has just gone
-                await self._loop.connect_accepted_socket(self._protocol, client)
+            await self._loop.connect_accepted_socket(self._protocol, client)
+        except OSError:  # the client has just gone
+            client.close()
         except BaseException:
             client.close()
             raise

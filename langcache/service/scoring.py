@@ -46,11 +46,11 @@ class Scorer:
         similarities: list[float] = []
         for similarity, stored in candidates:
             said = await self._compare(prompt, stored, similarity, is_only=len(candidates) == 1)
-            if isinstance(said, float):
+            if not isinstance(said, list):
                 similarities.append(said)
                 continue
             cosine = 2 * similarity - 1
-            values = [*said, cosine, cosine**2]
+            values: list[float] = [*said, cosine, cosine**2]
             kind = "cosine"
             if self._word_vectors is not None:
                 if ours is None:

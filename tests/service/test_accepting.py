@@ -73,6 +73,25 @@ async def test_one_that_only_ends_its_request_is_begun_when_few_wait(listener):
     client.close()
 
 
+async def test_those_that_were_accepted_are_begun_though_no_file_is_left_for_another(listener, monkeypatch):
+    monkeypatch.setattr(accepting, "_RETRY_SECONDS", 3600)
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+    accept, accepted = socket.socket.accept, []
+
+    def failing(listening):
+        if accepted:
+            raise OSError(errno.EMFILE, "no file is left")
+        accepted.append(accept(listening))
+        return accepted[0]
+
+    monkeypatch.setattr(socket.socket, "accept", failing)
+    first, second = connect(listener, 2)
+    assert await greeting(first) == b"hello"
+    assert len(listener.made) == 1
+    first.close()
+    second.close()
+
+
 async def test_when_no_file_is_left_connections_wait_until_there_is(listener, monkeypatch):
     monkeypatch.setattr(accepting, "_RETRY_SECONDS", 0.01)
     told = []
