@@ -85,8 +85,8 @@ class Aside:
         self._answer_type: type[Answer[Any]] = BlockingAnswer if execution.is_blocking else AsyncAnswer
         self.messages_key: Callable[[], MessagesKey] = messages_key
         """Makes the key for a function of messages that is given none."""
-        self._cache_id = caller.cache_id
-        self._telemetry = telemetry
+        self.cache_id: str = caller.cache_id
+        self.telemetry: Telemetry | None = telemetry
         self._enabled = enabled
 
     def question_from_call(
@@ -173,14 +173,14 @@ class Aside:
 
         It is an `AsyncAnswer`, or a `BlockingAnswer` for the blocking client.
         """
-        if self._telemetry is None:
+        if self.telemetry is None:
             return self._answer(question, compute)
-        return self._observed(self._telemetry, question, compute)
+        return self._observed(self.telemetry, question, compute)
 
     async def _observed(
         self, telemetry: Telemetry, question: Question[T], compute: Callable[[], Awaitable[T]]
     ) -> Answer[T]:
-        with telemetry.question(self._cache_id) as span:
+        with telemetry.question(self.cache_id) as span:
             answer = await self._answer(question, compute)
             span.answered(
                 answer.status.value,
@@ -192,31 +192,8 @@ class Aside:
             )
             return answer
 
-    async def look_up(self, question: Question[Any]) -> tuple[Lookup, Lookup]:
-        """The first step alone, without a flight: the outcome, for `store`, and the outcome to give.
-
-        They differ in a dry run, which gives no hit.
-        """
-        if self._telemetry is None:
-            lookup = await self._looked_up(question)
-        else:
-            with self._telemetry.question(self._cache_id) as span:
-                lookup = await self._looked_up(question)
-                given = self._given(lookup)
-                span.answered(
-                    given.status.value,
-                    False,
-                    given.reason,
-                    given.similarity,
-                    given.error,
-                    stale=given.stale,
-                )
-        given = self._given(lookup)
-        self.state.count_answer(given.status, shared=False)
-        return lookup, given
-
     async def store(self, question: Question[T], lookup: Lookup, value: T) -> Exception | None:
-        """The second step: store a computed answer after a miss, or in place of a stale one.
+        """Store a computed answer after a miss, or in place of a stale one.
 
         Returns the `Answer.error`.
         """
@@ -228,17 +205,8 @@ class Aside:
             return await self.renewals.store(question, lookup, value)
         return lookup.error
 
-    async def _looked_up(self, question: Question[Any]) -> Lookup:
-        if question.outcome is not None:
-            return question.outcome
-        authorization = None
-        if self.lookups.asks_for_key:
-            authorization, failed = await self.lookups.authorization(question)
-            if failed is not None:
-                return failed
-        return await self.lookups.look_up(question, authorization)
-
-    def _given(self, lookup: Lookup) -> Lookup:
+    def given(self, lookup: Lookup) -> Lookup:
+        """The outcome to give: a dry run gives no hit."""
         return DRY_RUN if lookup.status is _HIT and self.is_dry_run else lookup
 
     async def _answer(self, question: Question[T], compute: Callable[[], Awaitable[T]]) -> Answer[T]:
@@ -302,7 +270,7 @@ class Aside:
             elapsed = time.monotonic() - started
             self.state.stats.make_seconds += elapsed
         error = await self.store(question, lookup, value)
-        lookup = self._given(lookup)
+        lookup = self.given(lookup)
         usage = saved = None
         if question.options.usage is not None:
             usage, saved = self.accounts.usage_of(question, value), NOTHING

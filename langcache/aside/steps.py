@@ -114,8 +114,17 @@ async def look_up_first(
     question = aside.question_from_call(
         "look_up", scope, prompt, _computed_by_the_program, key, codec, attributes, options
     )
-
-    lookup, given = await aside.look_up(question)
+    if aside.telemetry is None:
+        lookup = await _looked_up(aside, question)
+    else:
+        with aside.telemetry.question(aside.cache_id) as span:
+            lookup = await _looked_up(aside, question)
+            seen = aside.given(lookup)
+            span.answered(
+                seen.status.value, False, seen.reason, seen.similarity, seen.error, stale=seen.stale
+            )
+    given = aside.given(lookup)
+    aside.state.count_answer(given.status, shared=False)
     saved = None
     if given.hit and question.options.usage is not None:
         saved = aside.accounts.usage_of(question, given.value)
@@ -133,6 +142,18 @@ async def look_up_first(
     vars(step)["origin"] = origin_of(aside.verdicts, question, given)
     vars(step)["second_step"] = partial(_second_step, aside, question, lookup)
     return step
+
+
+async def _looked_up(aside: Aside, question: Question[Any]) -> Lookup:
+    """The outcome of a lookup without a flight."""
+    if question.outcome is not None:
+        return question.outcome
+    authorization = None
+    if aside.lookups.asks_for_key:
+        authorization, failed = await aside.lookups.authorization(question)
+        if failed is not None:
+            return failed
+    return await aside.lookups.look_up(question, authorization)
 
 
 async def _second_step(aside: Aside, question: Question[T], lookup: Lookup, value: T) -> Exception | None:

@@ -126,10 +126,10 @@ async def test_a_contradiction_is_an_error_that_names_it(asker):
     asker.cache = whole
 
 
-@pytest.mark.parametrize("returned", [1, b"text", ("text", {}), {"text": QUESTION}, Key])
-async def test_what_else_a_key_function_returns_is_an_error(asker, returned):
-    with pytest.raises(TypeError, match=r"key: must return str, a langcache\.aside\.Key, or None"):
-        await asker.ask(returned)
+async def test_what_else_a_key_function_returns_is_an_error(asker):
+    for returned in (1, b"text", ("text", {}), {"text": QUESTION}, Key):
+        with pytest.raises(TypeError, match=r"key: must return str, a langcache\.aside\.Key, or None"):
+            await asker.ask(returned)
 
 
 async def test_values_are_those_that_attributes_may_have(asker):

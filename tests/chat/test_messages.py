@@ -12,7 +12,7 @@ from typing import ClassVar
 import msgspec
 import pydantic
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langcache.aside import Key
@@ -300,6 +300,7 @@ TURN = st.builds(
 )
 
 
+@settings(max_examples=40)
 @given(st.lists(TURN, max_size=4), st.lists(TURN, max_size=4), TEXTS)
 def test_no_two_conversations_share_in_either_mode(one, other, question):
     ours, theirs = ([*turns, user(question)] for turns in (one, other))
@@ -343,6 +344,7 @@ def test_in_a_template_the_question_is_looked_up_and_the_rest_is_hashed():
     assert chat_key()(rag("Open.", "When?")).text == rag("Open.", "When?")[0]["content"]
 
 
+@settings(max_examples=40)
 @given(TEXTS, TEXTS, TEXTS, TEXTS)
 def test_what_stands_around_the_part_counts(before, after, more, question):
     def asked(text):

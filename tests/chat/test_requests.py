@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langcache.aside import Key
@@ -198,6 +198,7 @@ def test_every_change_changes_the_key_or_bypasses_the_cache(api, path):
         assert (key_of(twin, api) == ours) is is_same, (path, change)
 
 
+@settings(max_examples=40)
 @given(APIS, NAMES, JSON.filter(lambda value: value is not None))
 def test_a_field_that_is_not_known_counts(api, name, value):
     body = REQUESTS[api]
@@ -213,6 +214,7 @@ def test_a_field_that_is_not_known_counts(api, name, value):
     assert again == theirs
 
 
+@settings(max_examples=40)
 @given(APIS, st.data(), JSON)
 def test_what_is_left_out_does_not_count(api, data, value):
     name = data.draw(st.sampled_from(sorted(LEFT_OUT[api])))
@@ -228,6 +230,7 @@ def test_it_is_left_out_where_it_is_meant_alone(api):
         assert key_of(body, api).attributes != key_of(REQUESTS[api], api).attributes
 
 
+@settings(max_examples=40)
 @given(APIS, JSON)
 def test_marks_for_the_providers_own_cache_do_not_count_where_they_stand(api, mark):
     body = copy.deepcopy(REQUESTS[api])
@@ -244,6 +247,7 @@ def test_marks_for_the_providers_own_cache_do_not_count_where_they_stand(api, ma
     assert key_of(body, api) == key_of(REQUESTS[api], api)
 
 
+@settings(max_examples=40)
 @given(
     APIS,
     st.text(min_size=1, max_size=40).filter(str.strip),
@@ -264,6 +268,7 @@ def test_the_question_alone_is_compared_by_its_meaning(api, one, other):
     assert asked(one).attributes == asked(other).attributes
 
 
+@settings(max_examples=40)
 @given(APIS, st.text(max_size=20), st.text(max_size=20))
 def test_the_place_counts(api, one, other):
     if api == "gemini" and not (one and other):
@@ -420,6 +425,7 @@ def test_settings_of_chat_key_must_be_json_when_it_is_called(name):
         chat_key(**{name: float("nan")})
 
 
+@settings(max_examples=40)
 @given(JSON, JSON)
 def test_settings_of_chat_key_count_as_they_were_when_it_was_called(one, other):
     mutable = [one]
