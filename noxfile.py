@@ -22,7 +22,10 @@ SIDE_BY_SIDE = ("-n2", "--dist=worksteal")
 WAITING = ("tests/faults", "tests/life")
 """Tests of what networks and processes do: slow to trace, and covering nothing that the others don't."""
 
-ADAPTERS = {"sdks": ("openai", "anthropic", "google-genai"), "frameworks": ()}
+ADAPTERS = {
+    "sdks": ("openai", "anthropic", "google-genai"),
+    "frameworks": ("langchain", "openai-agents", "pydantic-ai"),
+}
 """The extras for adapters."""
 
 OTHER_PYTHONS = [python for python in PYTHONS if python != f"{sys.version_info[0]}.{sys.version_info[1]}"]
@@ -59,7 +62,8 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types with mypy, pyright and pylint, and that users see a type for all that is public."""
-    session.install(".[local,wordllama,otel,speed]", *group("types"), *group("test"))
+    frameworks = "langchain,openai-agents,pydantic-ai"  # whose classes the adapters derive from
+    session.install(f".[local,wordllama,otel,speed,{frameworks}]", *group("types"), *group("test"))
     session.run("mypy")
     session.run("mypy", "--strict", "tests/typing")  # uses that must check, and misuses that must not
     session.run("pyright")
@@ -159,7 +163,9 @@ def adapters(session: nox.Session, releases: str) -> None:
         session.install(f".[local,{','.join(chain(*ADAPTERS.values()))}]", *group("test"), *group("adapters"))
     else:  # each by itself: frameworks need newer SDKs than we do
         names = ADAPTERS[releases.removeprefix("lowest-")]
-        session.install(".[local]", *group("test"), *lowest_of(*(extras[name] for name in names)))
+        lowest = lowest_of(*(extras[name] for name in names))
+        beside = ("langchain-openai", "pydantic-ai-slim[openai]") if "langchain" in names else ()
+        session.install(".[local]", *group("test"), *lowest, *beside)
     session.run("pytest", "tests/adapters", *(session.posargs or SIDE_BY_SIDE))
 
 

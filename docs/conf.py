@@ -33,6 +33,8 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 copybutton_exclude = ".linenos, .gp, .go"
 
+# What adapters are for is not installed here.
+autodoc_mock_imports = ["agents", "langchain", "langchain_core", "openai", "pydantic_ai", "pydantic_core"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True}

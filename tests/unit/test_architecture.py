@@ -69,6 +69,12 @@ ONLY_IN = {
     "opentelemetry": {"telemetry"},
     "pydantic": {"aside"},
     "pytest": {"service"},
+    "agents": {"chat.adapters"},
+    "langchain": {"chat.adapters"},
+    "langchain_core": {"chat.adapters"},
+    "openai": {"chat.adapters"},
+    "pydantic_ai": {"chat.adapters"},
+    "pydantic_core": {"chat.adapters"},
 }
 """Other people's packages, and the rooms that may know them. Every room may know msgspec."""
 

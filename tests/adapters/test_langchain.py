@@ -1,0 +1,434 @@
+"""LangChain's cache and middleware: what is of LangChain alone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("langchain")
+pytest.importorskip("langchain_openai")
+
+from langchain.agents import create_agent
+from langchain.agents.structured_output import ProviderStrategy
+from langchain_core.callbacks import get_usage_metadata_callback
+from langchain_core.globals import set_llm_cache
+from langchain_core.language_models import FakeListChatModel, FakeListLLM, GenericFakeChatModel
+from langchain_core.load import dumps
+from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, ToolMessage
+from langchain_core.outputs import ChatGeneration, Generation
+from langchain_openai import ChatOpenAI, OpenAI
+from langgraph.graph.message import add_messages
+from openai import DefaultAsyncHttpxClient, DefaultHttpxClient
+from pydantic import BaseModel
+
+from langcache import AsyncLangCache, LangCache
+from langcache.chat.adapters.langchain import LangCacheCache, LangCacheMiddleware
+from langcache.service import LocalServer
+
+from .frameworks import tool_named
+from .provider import Provider, Reply
+
+QUESTION = "How do I reset my password?"
+
+
+@pytest.fixture(scope="module")
+def server():
+    with LocalServer(attributes=("fingerprint", "user")) as server:
+        yield server
+
+
+@pytest.fixture
+def provider():
+    with Provider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def cache(server):
+    with LangCache(server.url, server.api_key, server.cache_id) as cache:
+        cache.flush()
+        yield cache
+
+
+@pytest.fixture
+def chat(provider):
+    """Makes a ChatOpenAI."""
+    with DefaultHttpxClient() as client:
+
+        def made(**settings):
+            settings = {"model": "small", "max_retries": 0, "api_key": "k", **settings}
+            return ChatOpenAI(base_url=provider.openai, http_client=client, **settings)
+
+        yield made
+
+
+def seen_by(cache, **options):
+    """A cache for LangChain, and the list of what its lookups find."""
+    seen = []
+    return LangCacheCache(cache, on_lookup=seen.append, **options), seen
+
+
+def test_the_global_cache_of_langchain_is_asked(cache, chat, provider):
+    adapter, seen = seen_by(cache)
+    set_llm_cache(adapter)
+    try:
+        first = chat().invoke(QUESTION)
+        second = chat().invoke("I forgot my password, what now?")
+    finally:
+        set_llm_cache(None)
+    assert first.content == second.content
+    assert [each.status.value for each in seen] == ["miss", "hit"]
+    assert provider.count == 1
+    entry = second.response_metadata["langcache"]
+    assert entry == {"similarity": seen[1].similarity, "entry": seen[1].entry.id}
+
+
+def test_a_hit_has_a_new_id_so_that_both_turns_stay_in_a_graph(cache, chat):
+    made = chat(cache=LangCacheCache(cache))
+    answers = [made.invoke(QUESTION) for _ in range(3)]
+    assert len({each.id for each in answers}) == 3
+    history = []
+    for answer in answers:
+        history = add_messages(history, [HumanMessage(QUESTION), answer])
+    assert len(history) == 6
+
+
+def test_a_hit_used_no_tokens_and_what_it_saved_is_counted(cache, chat):
+    made = chat(cache=LangCacheCache(cache))
+    with get_usage_metadata_callback() as used:
+        made.invoke(QUESTION)
+    with get_usage_metadata_callback() as not_used:
+        hit = made.invoke(QUESTION)
+    assert used.usage_metadata["small"]["total_tokens"] > 0
+    assert all(not each["total_tokens"] for each in not_used.usage_metadata.values())
+    assert "token_usage" not in hit.response_metadata
+    used = used.usage_metadata["small"]
+    stats = cache.stats()
+    assert stats.saved.input_tokens == used["input_tokens"] - used["input_token_details"]["cache_read"]
+    assert stats.saved.output_tokens == used["output_tokens"]
+
+
+def test_nothing_of_the_provider_that_belongs_to_one_request_is_stored(cache, chat):
+    made = chat(cache=LangCacheCache(cache), use_responses_api=True, store=False)
+    first = made.invoke(QUESTION)
+    assert first.response_metadata["id"].startswith("resp_")
+    hit = made.invoke(QUESTION)
+    assert "id" not in hit.response_metadata
+    assert not hit.id.startswith(("msg_", "resp_"))
+    assert "msg_" not in json.dumps(hit.content)
+    assert cache.search(QUESTION).data[0].response.count("resp_") == 0
+
+
+def test_an_llm_is_answered_with_text(cache):
+    adapter, seen = seen_by(cache)
+    llm = FakeListLLM(responses=["one", "two"], cache=adapter)
+    assert [llm.invoke(QUESTION), llm.invoke(QUESTION)] == ["one", "one"]
+    assert [each.status.value for each in seen] == ["miss", "hit"]
+    assert adapter.lookup(QUESTION, "another llm") is None
+
+
+def test_several_prompts_of_an_llm_are_each_asked(cache):
+    adapter, _ = seen_by(cache)
+    llm = FakeListLLM(responses=["one", "two", "three"], cache=adapter)
+    first = llm.batch([QUESTION, "How long does shipping take?"])
+    assert llm.batch(["How long does shipping take?", QUESTION]) == first[::-1]
+
+
+def test_a_chat_model_and_an_llm_never_share(cache):
+    adapter, _ = seen_by(cache)
+    adapter.lookup(QUESTION, "settings")
+    adapter.update(QUESTION, "settings", [Generation(text="of the llm")])
+    prompt = dumps([HumanMessage(QUESTION)])
+    assert adapter.lookup(prompt, "settings") is None
+    adapter.update(prompt, "settings", [ChatGeneration(message=AIMessage("of the chat"))])
+    assert adapter.lookup(QUESTION, "settings") == [Generation(text="of the llm")]
+    assert adapter.lookup(prompt, "settings")[0].message.content == "of the chat"
+
+
+def test_a_prompt_is_read_as_json_and_makes_no_objects(cache):
+    adapter, seen = seen_by(cache)
+    secret = {"lc": 1, "type": "secret", "id": ["OPENAI_API_KEY"]}
+    for prompt in (json.dumps([secret]), json.dumps([{"lc": 1, "type": "not_implemented", "id": ["x"]}])):
+        assert adapter.lookup(prompt, "settings") is None
+        assert (seen[-1].status.value, seen[-1].reason) == ("bypass", "unknown message")
+    adapter.lookup('[{"lc": ' * 50_000, "settings")  # a text, since it is no JSON
+    assert seen[-1].reason == "long prompt"
+
+
+class City(BaseModel):
+    name: str
+
+
+def another_city():
+    class City(BaseModel):
+        river: str
+
+    City.__qualname__ = "City"
+    return City
+
+
+def test_schemas_of_one_name_never_share_since_they_are_not_asked(cache, chat, provider):
+    adapter, seen = seen_by(cache)
+    for schema, text in ((City, '{"name": "Paris"}'), (another_city(), '{"river": "Seine"}')):
+        provider.script(Reply(text=text))
+        structured = chat(cache=adapter).with_structured_output(schema)
+        assert structured.invoke(QUESTION) == schema.model_validate_json(text)
+        assert (seen[-1].status.value, seen[-1].reason) == ("bypass", "schema class")
+
+
+NOT_ASKED = {
+    "several answers": {"n": 2},
+    "logprobs": {"logprobs": True},
+    "kept by provider": {"use_responses_api": True, "model_kwargs": {"previous_response_id": "resp_1"}},
+}
+
+
+@pytest.mark.parametrize("reason", NOT_ASKED)
+def test_what_has_no_one_answer_is_not_asked(cache, chat, reason):
+    adapter, seen = seen_by(cache)
+    chat(cache=adapter, **NOT_ASKED[reason]).invoke(QUESTION)
+    assert (seen[-1].status.value, seen[-1].reason) == ("bypass", reason)
+
+
+def test_several_answers_that_were_bound_are_not_asked_either(cache, chat):
+    adapter, seen = seen_by(cache)
+    chat(cache=adapter).bind(n=3).invoke(QUESTION)
+    assert seen[-1].reason == "several answers"
+
+
+def test_several_generations_are_not_stored(cache):
+    adapter, _ = seen_by(cache)
+    prompt = dumps([HumanMessage(QUESTION)])
+    adapter.lookup(prompt, "settings")
+    adapter.update(prompt, "settings", [ChatGeneration(message=AIMessage(text)) for text in "ab"])
+    assert cache.stats().stores == 0
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        AIMessage("", tool_calls=[{"name": "f", "args": {}, "id": "1"}]),
+        AIMessage("Let me see", tool_calls=[{"name": "f", "args": {}, "id": "1"}]),
+        AIMessage("", invalid_tool_calls=[{"name": "f", "args": "{", "id": "1", "error": "no JSON"}]),
+        AIMessage("", additional_kwargs={"refusal": "I can't"}),
+        AIMessage([{"type": "refusal", "refusal": "I can't"}]),
+        AIMessage([{"type": "text", "text": "See:"}, {"type": "image", "url": "http://localhost/1"}]),
+        AIMessage("{}", additional_kwargs={"parsed": {}}),
+        AIMessage("Cut", response_metadata={"finish_reason": "length"}),
+        AIMessage("Cut", response_metadata={"stop_reason": "max_tokens"}),
+        AIMessage("Cut", response_metadata={"finish_reason": "MAX_TOKENS"}),
+        AIMessage("Cut", response_metadata={"done_reason": "length"}),
+        AIMessage("Cut", response_metadata={"status": "incomplete"}),
+        AIMessage("Cut", response_metadata={"model_name": "small"}),
+        AIMessage("Blocked", response_metadata={"finish_reason": "SAFETY"}),
+        AIMessage(""),
+        AIMessage([]),
+        AIMessage([{"type": "thinking", "thinking": "Hm"}]),
+        HumanMessage("Why?"),
+        ChatMessage("Why?", role="user"),
+    ],
+    ids=lambda message: repr(message)[:60],
+)
+def test_what_is_no_whole_text_is_not_stored(cache, message):
+    adapter, _ = seen_by(cache)
+    prompt = dumps([HumanMessage(QUESTION)])
+    adapter.lookup(prompt, "settings")
+    adapter.update(prompt, "settings", [ChatGeneration(message=message)])
+    assert cache.stats().stores == 0
+    assert adapter.lookup(prompt, "settings") is None
+
+
+@pytest.mark.parametrize(
+    ("message", "content"),
+    [
+        (AIMessage("Yes"), "Yes"),
+        (AIMessage("Yes", response_metadata={"finish_reason": "stop", "id": "1"}), "Yes"),
+        (AIMessage("Yes", response_metadata={"stop_reason": "end_turn"}), "Yes"),
+        (AIMessage("Yes", response_metadata={"finish_reason": "STOP"}), "Yes"),
+        (AIMessage("Yes", additional_kwargs={"refusal": None, "reasoning_content": "Hm"}), "Yes"),
+        (
+            AIMessage([{"type": "reasoning", "id": "rs_1"}, {"type": "text", "text": "Yes", "id": "msg_1"}]),
+            [{"type": "text", "text": "Yes"}],
+        ),
+        (AIMessage(["Yes", {"type": "text", "text": "!"}]), ["Yes", {"type": "text", "text": "!"}]),
+    ],
+)
+def test_a_whole_text_is_stored_without_thoughts_and_ids(cache, message, content):
+    adapter, _ = seen_by(cache)
+    prompt = dumps([HumanMessage(QUESTION)])
+    adapter.lookup(prompt, "settings")
+    adapter.update(prompt, "settings", [ChatGeneration(message=message)])
+    [found] = adapter.lookup(prompt, "settings")
+    assert found.message.content == content
+    assert found.message.additional_kwargs == {}
+
+
+def test_an_answer_to_what_was_not_looked_up_is_not_stored(cache):
+    adapter, _ = seen_by(cache)
+    adapter.update(dumps([HumanMessage(QUESTION)]), "settings", [ChatGeneration(message=AIMessage("Yes"))])
+    assert cache.stats().stores == 0
+
+
+def test_lookups_whose_calls_fail_are_forgotten(cache, monkeypatch):
+    monkeypatch.setattr("langcache.chat.adapters.langchain._MAX_OPEN", 3)
+    adapter, _ = seen_by(cache)
+    prompts = [dumps([HumanMessage(f"{QUESTION} {at}")]) for at in range(5)]
+    for prompt in prompts:
+        adapter.lookup(prompt, "settings")
+    assert len(adapter._open) == 3
+    for prompt in prompts:
+        adapter.update(prompt, "settings", [ChatGeneration(message=AIMessage("Yes"))])
+    assert cache.stats().stores == 3
+    assert adapter._open == {}
+
+
+def test_calls_that_block_need_a_blocking_client(server):
+    async def main():
+        async with AsyncLangCache(server.url, server.api_key, server.cache_id) as cache:
+            await cache.flush()
+            made = FakeListChatModel(responses=["one", "two"], cache=LangCacheCache(cache))
+            with pytest.raises(TypeError, match="give a LangCache too, as blocking="):
+                made.invoke(QUESTION)
+            return (await made.ainvoke(QUESTION)).content
+
+    assert asyncio.run(main()) == "one"
+
+
+def test_with_both_clients_both_kinds_of_calls_share_entries(server, cache):
+    async def main():
+        async with AsyncLangCache(server.url, server.api_key, server.cache_id) as awaited:
+            adapter = LangCacheCache(awaited, cache)
+            made = FakeListChatModel(responses=["one", "two"], cache=adapter)
+            first = await made.ainvoke(QUESTION)
+            second = await asyncio.to_thread(made.invoke, QUESTION)
+            assert awaited.stats().misses == cache.stats().hits == 1
+            return first.content, second.content
+
+    assert asyncio.run(main()) == ("one", "one")
+    with pytest.raises(TypeError, match="blocking: must be a LangCache"):
+        LangCacheCache(cache, "cache")
+
+
+def test_clear_deletes_what_is_in_its_scope_and_nothing_else(cache):
+    adapters = [
+        LangCacheCache(cache),  # first, as it finds the entries of all scopes
+        LangCacheCache(cache.scoped(user="ann")),
+        LangCacheCache(cache, attributes={"user": "bob"}),
+    ]
+    prompt = dumps([HumanMessage(QUESTION)])
+    for adapter in adapters:
+        adapter.lookup(prompt, "settings")
+        adapter.update(prompt, "settings", [ChatGeneration(message=AIMessage("Yes"))])
+    adapters[1].clear()
+    assert [adapter.lookup(prompt, "settings") is None for adapter in adapters[1:]] == [True, False]
+    asyncio.run(adapters[2].aclear())
+    assert adapters[2].lookup(prompt, "settings") is None
+    with pytest.raises(ValueError, match="clear: would delete all"):
+        adapters[0].clear()
+    assert adapters[0].lookup(prompt, "settings") is not None
+
+
+def test_streams_of_a_model_never_ask_a_cache_of_langchain(cache, chat):
+    adapter, seen = seen_by(cache)
+    made = chat(cache=adapter)
+    assert "".join(each.content for each in made.stream(QUESTION))
+    assert seen == []
+
+
+def test_a_model_that_streams_within_invoke_is_cached(cache, chat, provider):
+    adapter, seen = seen_by(cache)
+    made = chat(cache=adapter, streaming=True)
+    assert made.invoke(QUESTION).content == made.invoke(QUESTION).content
+    assert [each.status.value for each in seen] == ["miss", "hit"]
+    assert provider.requests[0].body["stream"] is True
+
+
+def test_an_agent_that_blocks_is_answered_by_its_middleware(cache):
+    model = GenericFakeChatModel(messages=iter([AIMessage("one", id="1"), AIMessage("two", id="2")]))
+    agent = create_agent(model, middleware=[LangCacheMiddleware(cache)])
+    answers = [agent.invoke({"messages": [("user", QUESTION)]})["messages"][-1] for _ in range(2)]
+    assert [each.content for each in answers] == ["one", "one"]
+    assert answers[0].id != answers[1].id
+
+
+def test_an_agent_is_given_the_context_of_its_run(cache):
+    model = FakeListChatModel(responses=["one", "two"])
+    by_user = LangCacheMiddleware(cache, attributes=lambda request: {"user": request.runtime.context["user"]})
+    agent = create_agent(model, middleware=[by_user], context_schema=dict)
+    asked = {"messages": [("user", QUESTION)]}
+    answers = [
+        agent.invoke(asked, context={"user": user})["messages"][-1].content for user in ("ann", "bob", "ann")
+    ]
+    assert answers == ["one", "two", "one"]
+
+
+def test_an_agent_with_a_response_format_does_not_use_the_cache(cache, chat, provider):
+    seen = []
+    middleware = LangCacheMiddleware(cache, on_lookup=seen.append)
+    agent = create_agent(chat(), middleware=[middleware], response_format=ProviderStrategy(City))
+    provider.script(Reply(text='{"name": "Paris"}'))
+    assert agent.invoke({"messages": [("user", QUESTION)]})["structured_response"] == City(name="Paris")
+    assert (seen[-1].status.value, seen[-1].reason) == ("bypass", "schema class")
+
+
+def test_of_an_agent_that_uses_tools_no_turn_is_stored(cache, chat, provider):
+    seen = []
+    agent = create_agent(
+        chat(), [tool_named("weather")], middleware=[LangCacheMiddleware(cache, on_lookup=seen.append)]
+    )
+    provider.script(Reply(tools=(("weather", {"city": "Paris"}),)), Reply(text="It is fine"))
+    messages = agent.invoke({"messages": [("user", QUESTION)]})["messages"]
+    assert any(isinstance(each, ToolMessage) for each in messages)
+    assert (seen[0].status.value, seen[0].reason) == ("miss", None)
+    assert seen[1].status == "bypass"
+    assert cache.stats().stores == 0
+
+
+def test_a_verdict_may_be_given_by_a_program_that_blocks(cache):
+    adapter, seen = seen_by(cache)
+    made = FakeListChatModel(responses=["one", "two"], cache=adapter)
+    made.invoke(QUESTION)
+    made.invoke(QUESTION)
+    seen[-1].wrong()
+    made.invoke(QUESTION)
+    assert [each.status.value for each in seen] == ["miss", "hit", "miss"]
+
+
+async def test_an_llm_of_openai_is_answered_with_text(server, provider):
+    async with (
+        AsyncLangCache(server.url, server.api_key, server.cache_id) as cache,
+        DefaultAsyncHttpxClient() as http,
+    ):
+        made = OpenAI(
+            base_url=provider.openai,
+            api_key="k",
+            http_async_client=http,
+            cache=LangCacheCache(cache),
+            max_retries=0,
+        )
+        body = {"id": "1", "object": "text_completion", "created": 1, "model": "m"}
+        body["usage"] = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
+        body["choices"] = [{"text": "Yes", "index": 0, "finish_reason": "stop", "logprobs": None}]
+        provider.script(Reply(body=json.dumps(body).encode()))
+        assert [await made.ainvoke("Is an LLM asked?") for _ in range(2)] == ["Yes", "Yes"]
+        assert provider.count == 1
+
+
+def test_the_page_gives_the_similarities_of_unrelated_questions_as_they_are():
+    from .langchain_measure import rows
+
+    page = (Path(__file__).parents[2] / "docs/langchain.md").read_text("utf-8")
+    assert [row for row in rows() if row not in page] == []
+
+
+def test_unrelated_questions_are_no_hits(cache):
+    from .langchain_measure import QUESTIONS
+
+    adapter, seen = seen_by(cache)
+    made = FakeListChatModel(responses=[str(at) for at in range(20)], cache=adapter)
+    made.batch([[("system", "You are a helpful assistant."), ("user", each)] for each in QUESTIONS])
+    assert {each.status.value for each in seen} == {"miss"}
+    assert cache.stats().stores == len(QUESTIONS)
