@@ -45,7 +45,7 @@ class Block(NamedTuple):
         return "def test_" in self.code
 
 
-OF_ADAPTERS = {"docs/openai.md"}
+OF_ADAPTERS = {"docs/langchain.md", "docs/openai-agents.md", "docs/openai.md", "docs/pydantic-ai.md"}
 """Pages that need frameworks and a provider of models: tests/adapters run them."""
 
 

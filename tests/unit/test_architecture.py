@@ -65,7 +65,7 @@ ONLY_IN = {
     "uvloop": {"_portal"},
     "numpy": {"service"},
     "async_timeout": {"_call"},
-    "typing_extensions": {"aside", "http"},
+    "typing_extensions": {"aside", "chat.adapters", "http"},
     "opentelemetry": {"telemetry"},
     "pydantic": {"aside"},
     "pytest": {"service"},
