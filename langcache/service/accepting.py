@@ -84,23 +84,24 @@ class Listener:
 
     def _accept(self, listening: socket.socket) -> None:
         self._loop.remove_reader(listening)
+        pause = 0.0
         for _ in range(_ACCEPTED_AT_ONCE):
             try:
                 client, _ = listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 break
             except OSError as error:  # no file or no memory is left
-                self._loop.call_later(_RETRY_SECONDS, self._resume, listening)
+                pause = _RETRY_SECONDS
                 self._loop.call_exception_handler(
                     {"message": "a connection could not be accepted", "exception": error}
                 )
-                return
+                break  # those that wait are begun all the same: it is they that hold files
             client.setblocking(False)
             self._waiting.append(client)
-        self._begin_some(listening)
+        self._begin_some(listening, pause)
 
-    def _begin_some(self, listening: socket.socket) -> None:
-        """Begin connections, and accept again when none is left."""
+    def _begin_some(self, listening: socket.socket, pause: float) -> None:
+        """Begin connections. When none is left, accept again, after a pause of so many seconds."""
         begun = 0
         while self._waiting and begun < _BEGUN_AT_ONCE:
             client = self._waiting.popleft()
@@ -112,7 +113,9 @@ class Listener:
             task.add_done_callback(self._tasks.discard)
             begun += 1
         if self._waiting:
-            self._loop.call_soon(self._begin_some, listening)
+            self._loop.call_soon(self._begin_some, listening, pause)
+        elif pause:
+            self._loop.call_later(pause, self._resume, listening)
         else:
             self._resume(listening)
 
