@@ -112,11 +112,13 @@ def _copied(value: Any, made: dict[int, Any]) -> Any:
     if id(value) in made:
         return made[id(value)]
     if kind is dict:
-        copy = made[id(value)] = {}
+        copy: dict[Any, Any] = {}
+        made[id(value)] = copy
         copy.update((name, _copied(item, made)) for name, item in value.items())
         return copy
     if kind is list:
-        items = made[id(value)] = []
+        items: list[Any] = []
+        made[id(value)] = items
         items.extend(_copied(item, made) for item in value)
         return items
     if kind is partial:
@@ -124,7 +126,8 @@ def _copied(value: Any, made: dict[int, Any]) -> Any:
         keywords = {name: _copied(argument, made) for name, argument in value.keywords.items()}
         made[id(value)] = partial(_copied(value.func, made), *arguments, **keywords)
     else:
-        made[id(value)] = kind(_copied(item, made) for item in value)
+        rest = [_copied(item, made) for item in value]
+        made[id(value)] = set(rest) if kind is set else tuple(rest)
     return made[id(value)]
 
 

@@ -130,8 +130,10 @@ def _plain(value: object, depth: int, count: Iterator[int]) -> object:
         if isinstance(value, str | int | float):
             return value
         # Members of a Flag that are a combination have no name before Python 3.11.
-        return {f"<{_name(type(value))}>": value.value if value.name is None else value.name}
+        member: Any = value
+        return {f"<{_name(type(value))}>": member.value if member.name is None else member.name}
     given: Any = value
+    kind: Any = type(value)
     fields = fields_of(value)
     if isinstance(value, list | tuple):
         items: Any = [_plain(each, depth + 1, count) for each in given]
@@ -143,15 +145,14 @@ def _plain(value: object, depth: int, count: Iterator[int]) -> object:
     elif fields is not None:  # with the class, since others may have the same fields and mean something else
         return {f"<{_name(type(value))}>": _plain(fields, depth + 1, count)}
     else:
-        kind = type(value)
         what = f"the class {_name(given)}" if isinstance(value, type) else f"a value of type {_name(kind)}"
         raise NotJsonError(f"has {what}, which is no JSON")
     # A class of one's own that is derived from one of Python's may keep more than its items.
-    kept = state_of(value) if fields is None and isinstance(value, _BASES) else fields
+    kept = state_of(given) if fields is None and isinstance(value, _BASES) else fields
     if kept and isinstance(value, defaultdict):
         kept.pop("default_factory", None)
-    if kept or hasattr(type(value), "_fields"):  # the latter of a named tuple
-        return {f"<{_name(type(value))}>": [items, _plain(kept, depth + 1, count)]}
+    if kept or hasattr(kind, "_fields"):  # the latter of a named tuple
+        return {f"<{_name(kind)}>": [items, _plain(kept, depth + 1, count)]}
     return items
 
 
