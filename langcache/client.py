@@ -252,8 +252,12 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods, Uncopied):
         Returns:
             How many entries were deleted.
         """
-        request = protocol.delete_query(self._limits, self._with_scope(attributes))
-        return await self._call(request, retries, server_url, timeout_ms, http_headers)
+        in_scope = self._with_scope(attributes)
+        request = protocol.delete_query(self._limits, in_scope)
+        try:
+            return await self._call(request, retries, server_url, timeout_ms, http_headers)
+        finally:
+            self._aside.invalidation.forget(in_scope)
 
     @explain_operation
     async def flush(
@@ -272,7 +276,7 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods, Uncopied):
             else:
                 await self._call(protocol.flush(), retries, server_url, timeout_ms, http_headers)
         finally:
-            self._aside.invalidation.forget()
+            self._aside.invalidation.forget(None if self._scope is None else self._scope.attributes)
 
     @explain_operation
     async def conversational_search(

@@ -94,21 +94,41 @@ class Background:
 
 
 def with_copied_arguments(compute: Any) -> Any:
-    """A partial with copies of the lists, dicts and sets in its arguments, which may change later."""
-    if type(compute) is partial:
-        function: Any = compute.func
-        arguments = [_copied(argument) for argument in compute.args]
-        keywords = {name: _copied(argument) for name, argument in compute.keywords.items()}
-        return partial(with_copied_arguments(function), *arguments, **keywords)
-    return compute
+    """A partial with copies of the lists, dicts and sets in its arguments, which may change later.
+
+    What is nested too deep for that is left as it is.
+    """
+    try:
+        return _copied(compute, {})
+    except RecursionError:
+        return compute
 
 
-def _copied(value: Any) -> Any:
+def _copied(value: Any, made: dict[int, Any]) -> Any:
+    """A copy. ``made`` has those made so far, so that what is in two places, or in itself, is copied once."""
     kind: Any = cast("Any", type(value))
-    if kind is partial:
-        return with_copied_arguments(value)
+    if kind not in _COPIED:
+        return value
+    if id(value) in made:
+        return made[id(value)]
     if kind is dict:
-        return {name: _copied(item) for name, item in value.items()}
-    if kind in (list, tuple, set):
-        return type(value)(map(_copied, value))
-    return value
+        copy: dict[Any, Any] = {}
+        made[id(value)] = copy
+        copy.update((name, _copied(item, made)) for name, item in value.items())
+        return copy
+    if kind is list:
+        items: list[Any] = []
+        made[id(value)] = items
+        items.extend(_copied(item, made) for item in value)
+        return items
+    if kind is partial:
+        arguments = [_copied(argument, made) for argument in value.args]
+        keywords = {name: _copied(argument, made) for name, argument in value.keywords.items()}
+        made[id(value)] = partial(_copied(value.func, made), *arguments, **keywords)
+    else:
+        rest = [_copied(item, made) for item in value]
+        made[id(value)] = set(rest) if kind is set else tuple(rest)
+    return made[id(value)]
+
+
+_COPIED = frozenset({partial, dict, list, tuple, set})

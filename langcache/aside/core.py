@@ -269,11 +269,11 @@ class Aside:
         finally:
             elapsed = time.monotonic() - started
             self.state.stats.make_seconds += elapsed
+        # Counted here, since the call that asked may be cancelled, or storing may raise.
+        usage = self.accounts.spent(question, value)
         error = await self.store(question, lookup, value)
         lookup = self.given(lookup)
-        usage = saved = None
-        if question.options.usage is not None:
-            usage, saved = self.accounts.usage_of(question, value), NOTHING
+        saved = None if question.options.usage is None else NOTHING
         answer = self._answer_type(
             value=value, status=lookup.status, reason=lookup.reason, error=error, usage=usage, saved=saved
         )
@@ -298,11 +298,8 @@ class Aside:
 
     def _counted(self, question: Question[T], answer: Answer[T]) -> Answer[T]:
         self.state.count_answer(answer.status, shared=answer.shared)
-        if question.options.usage is not None:
-            if answer.shared or answer.status is _HIT:
-                self.accounts.count("saved", question, answer.saved)
-            else:
-                self.accounts.count("spent", question, answer.usage)
+        if question.options.usage is not None and (answer.shared or answer.status is _HIT):
+            self.accounts.count("saved", question, answer.saved)
         return answer
 
     def _encode_attributes(

@@ -71,9 +71,14 @@ class Invalidation:
             self._known.pop(oldest, None)
         return value
 
-    def forget(self) -> None:
-        """Forget which index entries there are: the cache was emptied."""
-        self._known.clear()
+    def forget(self, attributes: Mapping[str, str] | None = None) -> None:
+        """Forget which index entries there are that have these attributes, or all: they may be deleted."""
+        if not self._known:
+            return
+        own = self._state.config.source_attribute
+        deleted = {(name, value) for name, value in (attributes or {}).items() if name != own}
+        for known in [each for each in list(self._known) if deleted <= each[2]]:
+            self._known.pop(known, None)
 
     async def invalidate(self, method: str, source: str, scope: Mapping[str, str]) -> int:
         """Delete the answers that were made from a source. Returns how many. See the clients' method."""

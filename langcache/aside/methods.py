@@ -317,11 +317,12 @@ class AsyncAsideMethods:
     async def invalidate(self, source: str) -> int:
         """Delete the answers that have this one of their ``sources``, which has changed.
 
-        On a scoped client, only answers of its scope. An answer that this client began to compute before is
-        not stored after it, and one that is being stored in this event loop is awaited and deleted. What
-        another process computed from the old source may still be stored later: stop that first, or
-        invalidate again. Answers stored within 5 minutes after another client's `flush` may not be
-        found; neither are those stored more than a year ago.
+        On a scoped client, only answers that were stored in its scope or in a narrower one; not those that a
+        client of a wider scope stored with the same ``attributes``, which that one invalidates. An answer
+        that this client began to compute before is not stored after it, and one that is being stored in this
+        event loop is awaited and deleted. What another process computed from the old source may still be
+        stored later: stop that first, or invalidate again. Answers stored within 5 minutes after another
+        client's `flush` may not be found; neither are those stored more than a year ago.
 
         Args:
             source: its name, ``"doc:42"``, for any version of it, or with the version, ``"doc:42@v7"``, for

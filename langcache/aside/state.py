@@ -54,6 +54,9 @@ class State:
         self.log: RateLimitedLog = RateLimitedLog()
         self._refreshed: dict[Hashable, float] = {}
         self._invalidated: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
+        # The latest time of those that are no longer kept. What began before may be outdated by any of them.
+        self._refreshed_before: float = 0.0
+        self._invalidated_before: float = 0.0
         self.streams: dict[Hashable, Any] = {}
         """The streams that are being produced, by key."""
         self.pending_stores: set[Any] = set()
@@ -129,27 +132,36 @@ class State:
         key = text, attributes
         self._refreshed.pop(key, None)
         if len(self._refreshed) >= _MAX_REFRESHED:
-            del self._refreshed[next(iter(self._refreshed))]
+            self._refreshed_before = self._refreshed.pop(next(iter(self._refreshed)))
         self._refreshed[key] = time.monotonic()
 
     def is_outdated(self, question: Question[Any]) -> bool:
-        """Whether the answer was replaced or deleted since its lookup began, and must not be stored."""
+        """Whether the answer was replaced or deleted since its lookup began, and must not be stored.
+
+        True as well if more were since then than are kept.
+        """
         if not self._refreshed or (question.options.refresh and question.stale is None):
             return False
-        return self._refreshed.get((question.text, question.attributes), 0.0) > question.started
+        at = self._refreshed.get((question.text, question.attributes), self._refreshed_before)
+        return at > question.started
 
     def record_invalidation(self, source: str, scope: Mapping[str, str]) -> None:
         """Record that the answers of a source, and of this scope, are deleted. The latest 1,024 are kept."""
         key = source, frozenset(scope.items())
         self._invalidated.pop(key, None)
         if len(self._invalidated) >= _MAX_REFRESHED:
-            del self._invalidated[next(iter(self._invalidated))]
+            self._invalidated_before = self._invalidated.pop(next(iter(self._invalidated)))
         self._invalidated[key] = time.monotonic()
 
     def is_invalidated(self, question: Question[Any], sources: Iterable[str]) -> bool:
-        """Whether one of the answer's sources was invalidated since its lookup began."""
+        """Whether one of the answer's sources was invalidated since its lookup began.
+
+        True as well if more were since then than are kept.
+        """
         if not self._invalidated:
             return False
+        if self._invalidated_before > question.started:
+            return True
         names = {*sources, *map(name_of, sources)}
         attributes = question.attributes or frozenset()
         return any(

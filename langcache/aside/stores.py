@@ -66,8 +66,10 @@ class Stores:
             text, problem = None, error
         if text is None and (not options.refresh or question.stale is not None):
             return problem  # a refresh that was asked for deletes what is stored all the same
-        blocked = options.refresh and not question.raises_errors and not state.breaker.allows()
-        if blocked or state.is_outdated(question):
+        # The breaker is asked last: its one probe must then be made.
+        if state.is_outdated(question) or (
+            options.refresh and not question.raises_errors and not state.breaker.allows()
+        ):
             state.stats.stores_dropped += 1
             return problem
         try:

@@ -10,6 +10,7 @@ import enum
 import hashlib
 import itertools
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
@@ -39,8 +40,9 @@ def canonical(value: object) -> bytes:
     """The one text of a JSON value, in UTF-8.
 
     Tuples count as lists and mappings as dicts. A pydantic model, as SDKs have them, a dataclass, an attrs
-    class and a msgspec Struct count as the name of their class and their fields, a member of an enum as its
-    name.
+    class and a msgspec Struct count as the name of their class and their fields, and so does a named tuple,
+    or a list, dict or text of a class of one's own that keeps more than its items; a member of an enum counts
+    as its name, or, if it is a text or a number too, as that.
 
     Raises:
         NotJsonError: the value, or a part of it, is none that JSON has: a number that is not finite, a key
@@ -86,6 +88,7 @@ _encode = json.JSONEncoder(
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _STR = frozenset({str})
+_BASES = (list, tuple, dict, str, int, float)
 
 
 def _is_plain(value: object) -> bool:
@@ -99,14 +102,14 @@ def _is_plain(value: object) -> bool:
     for _ in range(_DEEPEST):
         inner: list[object] = []
         for part in level:
-            if isinstance(part, dict):
+            if type(part) is dict:
                 fields = cast("dict[object, object]", part)
                 if not _STR.issuperset(map(type, fields)):
                     _check_keys(fields)
                 inner += [each for each in fields.values() if type(each) not in _SCALARS]
-            elif isinstance(part, list | tuple):
+            elif type(part) is list or type(part) is tuple:
                 inner += [each for each in cast("list[object]", part) if type(each) not in _SCALARS]
-            elif not isinstance(part, str | int | float | None):
+            elif type(part) not in _SCALARS:
                 return False
         if not inner:
             return True
@@ -119,24 +122,38 @@ def _is_plain(value: object) -> bool:
 
 def _plain(value: object, depth: int, count: Iterator[int]) -> object:
     """A value of dicts, lists and scalars in place of one that has objects in it."""
-    if isinstance(value, str | int | float | None):
+    if type(value) in _SCALARS:
         return value
     if depth > _DEEPEST or next(count) > _MOST:
         raise _too_large()
-    given: Any = value
-    if isinstance(value, list | tuple):
-        return [_plain(each, depth + 1, count) for each in given]
     if isinstance(value, enum.Enum):
-        return {f"<{_name(type(value))}>": value.name}
+        if isinstance(value, str | int | float):
+            return value
+        # Members of a Flag that are a combination have no name before Python 3.11.
+        member: Any = value
+        return {f"<{_name(type(value))}>": member.value if member.name is None else member.name}
+    given: Any = value
+    kind: Any = type(value)
     fields = fields_of(value)
-    if fields is not None:  # with the class, since others may have the same fields and mean something else
+    if isinstance(value, list | tuple):
+        items: Any = [_plain(each, depth + 1, count) for each in given]
+    elif isinstance(value, dict) or (fields is None and isinstance(value, Mapping)):
+        _check_keys(given)
+        items = {key: _plain(each, depth + 1, count) for key, each in dict(given).items()}
+    elif isinstance(value, str | int | float):
+        items = value
+    elif fields is not None:  # with the class, since others may have the same fields and mean something else
         return {f"<{_name(type(value))}>": _plain(fields, depth + 1, count)}
-    if isinstance(value, Mapping):
-        items: dict[object, object] = dict(given)
-        _check_keys(items)
-        return {key: _plain(each, depth + 1, count) for key, each in items.items()}
-    what = f"the class {_name(value)}" if isinstance(value, type) else f"a value of type {_name(type(value))}"
-    raise NotJsonError(f"has {what}, which is no JSON")
+    else:
+        what = f"the class {_name(given)}" if isinstance(value, type) else f"a value of type {_name(kind)}"
+        raise NotJsonError(f"has {what}, which is no JSON")
+    # A class of one's own that is derived from one of Python's may keep more than its items.
+    kept = state_of(given) if fields is None and isinstance(value, _BASES) else fields
+    if kept and isinstance(value, defaultdict):
+        kept.pop("default_factory", None)
+    if kept or hasattr(kind, "_fields"):  # the latter of a named tuple
+        return {f"<{_name(kind)}>": [items, _plain(kept, depth + 1, count)]}
+    return items
 
 
 def _check_keys(fields: Iterable[object]) -> None:

@@ -127,7 +127,6 @@ def _message(message: Any) -> dict[str, Any]:
         role = kind
         del fields["type"]
     if role is not None:
-        fields.pop("id", None)
         if kind == "message":
             del fields["type"]
     elif kind is not None:
@@ -141,6 +140,8 @@ def _message(message: Any) -> dict[str, Any]:
         content = fields.pop("parts", None)  # as Gemini calls it
     if content is not None:
         fields["content"] = content_parts(content)
+        if role is not None:  # else its id says what it is
+            fields.pop("id", None)
     return fields
 
 

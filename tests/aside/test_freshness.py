@@ -139,6 +139,54 @@ async def test_a_cached_function_is_renewed_with_its_arguments_as_they_were(conn
         assert seen == [["a"], ["a"]]
 
 
+def twice(depth):
+    value = ["x"]
+    for _ in range(depth):
+        value = [value, value]
+    return value
+
+
+def in_itself():
+    value = {"messages": []}
+    value["messages"].append(value)
+    return value
+
+
+def deep():
+    value = ["x"]
+    for _ in range(100_000):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("made", [lambda: twice(60), in_itself, deep])
+async def test_a_prompt_of_any_shape_is_renewed(either, clock, renewed, made):
+    cache, prompt, given = either(**TIMED), made(), []
+    options = {**STALE, "key": lambda prompt: QUESTION, "function": "f"}
+    await cache.get(prompt, lambda prompt: given.append(prompt) or "old", **options)
+    clock.seconds += 61
+    assert (await cache.get(prompt, lambda prompt: given.append(prompt) or "new", **options)).value == "old"
+    await renewed(cache)
+    assert (await cache.get(prompt, "another", **options)).value == "new"
+    while isinstance(prompt, list):  # or Python would take its stack to free what is nested
+        prompt = prompt.pop()
+
+
+async def test_a_renewal_that_comes_too_late_keeps_no_probe(either, clock, renewed):
+    cache = either(**TIMED, breaker_failures=1, breaker_cooldown=1e-9)
+    make, breaker = Answers("old", "renewed"), cache.client._aside.state.breaker
+    await cache.get(QUESTION, make, **STALE)
+    clock.seconds += 61
+    make.go_on.clear()
+    await cache.get(QUESTION, make, **STALE)
+    await asyncio.to_thread(make.begun.wait, 60)
+    await cache.get(QUESTION, "refreshed", **STALE, refresh=True)
+    assert breaker.failed()
+    make.go_on.set()
+    await renewed(cache)
+    assert breaker._probing_since is None
+
+
 @pytest.mark.parametrize("stored_at", [None, "long ago"])
 async def test_entries_of_unknown_age_are_renewed_and_replaced(either, clock, renewed, stored_at):
     cache, make = either(**TIMED), Answers("new")

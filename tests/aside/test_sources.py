@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from langcache import AsyncLangCache
-from langcache.aside import AsideConfig, entries, invalidation
+from langcache.aside import AsideConfig, entries, invalidation, state
 from langcache.aside.sources import attribute_of, check_sources, index_attribute, index_prompt, name_of
 from langcache.errors import LangCacheError
 from langcache.limits import LimitError, Limits
@@ -291,7 +291,7 @@ async def test_index_entries_are_deleted_when_no_client_relies_on_them(either, t
     assert await other.invalidate("doc:42") == 1
 
 
-@pytest.mark.parametrize("by", ["itself", "a scope", "time"])
+@pytest.mark.parametrize("by", ["itself", "a scope", "attributes", "time"])
 async def test_an_index_entry_is_stored_again_when_it_may_be_gone(either, time_of, by):
     cache = either(**SOURCED)
     scoped = cache.scoped(tenant="acme")
@@ -299,11 +299,54 @@ async def test_an_index_entry_is_stored_again_when_it_may_be_gone(either, time_o
     if by == "time":
         await either().flush()
         time_of.seconds += 301
+    elif by == "attributes":
+        await cache._run(cache.client.delete_query, {"tenant": "acme"})
     else:
         await (cache if by == "itself" else scoped).flush()
     assert await cache.entries(index_prompt("doc:42")) == []
     await ask(scoped, QUESTION, ["doc:42"])
     assert await scoped.invalidate("doc:42") == 1
+
+
+async def test_deleting_what_others_have_stores_no_index_entry_again(either):
+    cache = either(**SOURCED)
+    acme = cache.scoped(tenant="acme")
+    await ask(acme, QUESTION, ["doc:42"])
+    await cache._run(cache.client.delete_query, {"tenant": "other"})
+    await cache.scoped(tenant="other").flush()
+    await ask(acme, OTHERS[0], ["doc:42"])
+    assert len(await index_of(cache, "doc:42")) == 1
+
+
+@pytest.mark.parametrize("what", ["invalidated", "refreshed"])
+async def test_what_began_before_more_than_can_be_kept_is_not_stored(either, monkeypatch, what):
+    monkeypatch.setattr(state, "_MAX_REFRESHED", 2)
+    cache = either(**SOURCED)
+
+    async def end_others(questions):
+        for question in questions:
+            if what == "invalidated":
+                await cache.invalidate(question)
+            else:
+                await cache.get(question, "another", refresh=True, function="f")
+
+    begun, go_on = threading.Event(), threading.Event()
+
+    def make(prompt):
+        begun.set()
+        assert go_on.wait(60)
+        return "old"
+
+    call = asyncio.create_task(ask(cache, QUESTION, ["doc:42"], make, function="f"))
+    await asyncio.to_thread(begun.wait, 60)
+    await end_others(["doc:42" if what == "invalidated" else QUESTION, *OTHERS[:2]])
+    stores = cache.stats().stores
+    go_on.set()
+    await call
+    assert cache.stats().stores == stores
+    assert cache.stats().stores_dropped == 1
+    await ask(cache, OTHERS[3], ["doc:42"], function="f")  # which began later
+    assert cache.stats().stores == stores + 1
 
 
 async def test_index_entries_outlive_answers(either):

@@ -16,6 +16,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from langcache import AsyncLangCache
 from langcache.aside import AsideConfig, JsonCodec, Shadow, Spending, Usage, age
+from langcache.errors import LangCacheError
 from langcache.limits import LimitError
 from langcache.telemetry import Telemetry
 
@@ -123,6 +124,34 @@ async def test_calls_that_share_an_answer_spend_once_and_save_the_rest(either, u
         assert (answer.usage, answer.saved) == expected
     assert counted(cache) == (ONE, (30, 9, 0), NONE)
     assert len(calls) == 1
+
+
+async def test_what_a_call_began_that_was_cancelled_is_spent_once(connection, until):
+    async with AsyncLangCache(**connection, aside=AsideConfig(lookup_timeout=60)) as cache:
+        begun, go_on = asyncio.Event(), asyncio.Event()
+
+        async def make(prompt):
+            begun.set()
+            await go_on.wait()
+            return reply(prompt)
+
+        asked = [asyncio.create_task(cache.get_or_set(QUESTION, make, **GIVEN)) for _ in range(3)]
+        await begun.wait()
+        await until(lambda: cache._aside.state.execution.flights.participants == 3)
+        asked[0].cancel()
+        await asyncio.wait(asked[:1])
+        go_on.set()
+        await asyncio.gather(*asked[1:])
+        assert [tokens(cache.stats().spent), tokens(cache.stats().saved)] == [ONE, (20, 6, 0)]
+
+
+async def test_what_could_not_be_stored_is_spent(broken):
+    broken.status, broken.fails_on = 200, ("entries",)
+    connection = {"server_url": broken.url, "api_key": "k", "cache_id": "c", "retry_config": None}
+    async with AsyncLangCache(**connection) as cache:
+        with pytest.raises(LangCacheError):
+            await cache.get_or_set(QUESTION, reply, **GIVEN, on_error="raise", lookup_timeout=60)
+        assert tokens(cache.stats().spent) == ONE
 
 
 async def test_calls_that_share_a_hit_save_each(connection):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import enum
 import itertools
@@ -10,6 +11,7 @@ import time
 import types
 import uuid
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 import pydantic
@@ -126,12 +128,75 @@ def secretive(private):
     return model
 
 
+class Pair(NamedTuple):
+    degrees: float
+
+
+class OtherPair(NamedTuple):
+    degrees: float
+
+
+@dataclasses.dataclass
+class Fields(dict):
+    degrees: float = 0.0
+
+
+class Tagged:
+    """Keeps more than its items."""
+
+    def __new__(cls, *args, tag):
+        made = super().__new__(cls, *args)
+        made.tag = tag
+        return made
+
+    def __init__(self, *args, tag):
+        super().__init__(*args[: isinstance(self, list | dict)])
+
+
+class TaggedList(Tagged, list): ...
+
+
+class TaggedTuple(Tagged, tuple): ...
+
+
+class TaggedDict(Tagged, dict): ...
+
+
+class TaggedText(Tagged, str): ...
+
+
+class TaggedNumber(Tagged, int): ...
+
+
+class Named(str): ...
+
+
+class Perm(enum.Flag):
+    READ = 1
+    WRITE = 2
+    RUN = 4
+
+
+DERIVED = [
+    (TaggedList, [1]),
+    (TaggedTuple, (2,)),
+    (TaggedDict, {"a": 3}),
+    (TaggedText, "b"),
+    (TaggedNumber, 4),
+]
+
 OBJECTS = [
     *(Mode.FAST, Mode.GOOD, "FAST", 1, {"FAST": 1}),
     *(Celsius(1.0), Celsius(2.0), Celsius(1.0, "here"), Fahrenheit(1.0), Struct(1.0), {"degrees": 1.0}),
     *(Model(text="a"), Model(text="b"), Model(text="a", hidden="x"), Model(text="a", more=1), secretive(1)),
     *(Model(parts=[Part(text="a")]), Model(parts=[Part(text="b")]), Part(text="a"), {"text": "a"}),
     *([Mode.FAST], {"a": Celsius(1.0)}, {"a": Fahrenheit(1.0)}),
+    *(Pair(1.0), OtherPair(1.0), Pair(2.0), [1.0], {"a": [Pair(1.0)]}, {"a": [OtherPair(1.0)]}),
+    *(Fields(degrees=1.0), Fields(degrees=2.0), {}),
+    *(Perm.READ | Perm.WRITE, Perm.READ | Perm.RUN, Perm.READ),
+    *(value for _, value in DERIVED[1:]),
+    *(kind(value, tag=tag) for kind, value in DERIVED for tag in ("one", "other")),
+    *([kind(value, tag=tag)] for kind, value in DERIVED for tag in ("one", "other")),
 ]
 
 
@@ -145,6 +210,9 @@ def test_equal_objects_have_equal_fingerprints():
     assert fingerprint([Model(text="a", more=1)]) == fingerprint((Model(text="a", more=1),))
     assert fingerprint(types.MappingProxyType({"a": 1})) == fingerprint({"a": 1})
     assert fingerprint({Text.A: Text.A}) == fingerprint({"a": "a"})
+    assert fingerprint([collections.OrderedDict(a=1), Named("b")]) == fingerprint([{"a": 1}, "b"])
+    assert fingerprint(collections.defaultdict(list, a=(1,))) == fingerprint({"a": [1]})
+    assert fingerprint([TaggedList([1], tag="one")]) == fingerprint([TaggedList([1], tag="one")])
 
 
 def nested(depth, wrap):

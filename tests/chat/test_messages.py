@@ -210,6 +210,13 @@ def test_the_id_of_what_is_no_message_counts(kind):
     assert keys[0] != keys[1]
 
 
+@pytest.mark.parametrize("fields", [{"role": "system"}, {"role": "assistant", "type": "message"}])
+def test_the_id_of_a_message_without_content_counts(fields):
+    keys = [HASHED([user("a"), {**fields, "id": each}, user(QUESTION)]) for each in ("1", "2")]
+    assert keys[0].text == keys[1].text == QUESTION
+    assert keys[0] != keys[1]
+
+
 def test_the_order_and_the_number_of_messages_count():
     turns = [user("a"), user("b"), {"role": "system", "content": "a"}, {"role": "developer", "content": "c"}]
     lists = [[*order, user(QUESTION)] for n in range(4) for order in itertools.permutations(turns, n)]

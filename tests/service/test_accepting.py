@@ -73,25 +73,6 @@ async def test_one_that_only_ends_its_request_is_begun_when_few_wait(listener):
     client.close()
 
 
-async def test_those_that_were_accepted_are_begun_though_no_file_is_left_for_another(listener, monkeypatch):
-    monkeypatch.setattr(accepting, "_RETRY_SECONDS", 3600)
-    asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
-    accept, accepted = socket.socket.accept, []
-
-    def failing(listening):
-        if accepted:
-            raise OSError(errno.EMFILE, "no file is left")
-        accepted.append(accept(listening))
-        return accepted[0]
-
-    monkeypatch.setattr(socket.socket, "accept", failing)
-    first, second = connect(listener, 2)
-    assert await greeting(first) == b"hello"
-    assert len(listener.made) == 1
-    first.close()
-    second.close()
-
-
 async def test_when_no_file_is_left_connections_wait_until_there_is(listener, monkeypatch):
     monkeypatch.setattr(accepting, "_RETRY_SECONDS", 0.01)
     told = []
@@ -108,6 +89,28 @@ async def test_when_no_file_is_left_connections_wait_until_there_is(listener, mo
     assert await greeting(client) == b"hello"
     assert told == ["a connection could not be accepted"] * 2
     client.close()
+
+
+async def test_those_that_were_accepted_before_no_file_was_left_are_begun(listener):
+    """It is they that hold files, so that none would ever be left."""
+    told = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["message"]))
+    accept, accepted = socket.socket.accept, []
+
+    def accepting_few(listening):
+        if len(accepted) >= 40:
+            raise OSError(errno.EMFILE, "no file is left")
+        accepted.append(accept(listening))
+        return accepted[-1]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(socket.socket, "accept", accepting_few)
+        clients = connect(listener, 50)
+        assert [await greeting(client) for client in clients[:40]] == [b"hello"] * 40
+    assert await greeting(clients[-1]) == b"hello"
+    assert set(told) == {"a connection could not be accepted"}
+    for client in clients:
+        client.close()
 
 
 async def test_after_the_end_nothing_is_accepted_and_those_that_wait_are_closed(listener):
