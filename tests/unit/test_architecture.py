@@ -68,6 +68,7 @@ ONLY_IN = {
     "opentelemetry": {"telemetry"},
     "pydantic": {"aside"},
     "pytest": {"service"},
+    "redis": {"service"},
 }
 """Other people's packages, and the rooms that may know them. Every room may know msgspec."""
 

@@ -1,0 +1,233 @@
+"""The storage that keeps entries in Redis, which any number of services can share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha1
+
+from ..calibration import calibrated, unrelated_cosine
+from ..config import CacheConfig
+from ..embedders import Embedder, Vectors
+from ..vectors import checked_row
+from .redis_connect import Connection, NoScriptError, checked_reply
+from .redis_index import CacheIndex
+from .redis_model import ADD, Keys, fields, prompt_tag, read_entry, tags, vector_tag
+from .redis_queries import MOST, Hit, by_tags, nearest, page, read
+from .redis_url import RedisUrl
+from .store import Entry, Found, StoreError, now_millis
+
+__all__ = ["RedisStorage", "RedisStore"]
+
+_SPARE = 3
+"""How many more entries than needed are asked for: some may have expired, or match as well as the last."""
+
+_WIDER = 8
+"""By how much more are asked for if those were too few."""
+
+_PAGE = 1000
+"""How many entries are deleted at once."""
+
+_LONGEST_MILLIS = 10**14
+"""The longest time to live that Redis is told, 3,000 years."""
+
+_ADD_DIGEST = sha1(ADD.encode(), usedforsecurity=False).hexdigest()
+
+_TRIES = 4
+
+
+class RedisStorage:
+    """A `Storage` in Redis, with the search of Redis 8, Redis Stack or the module redisearch.
+
+    What is durable, and what is lost in a failover, is as Redis is set up. Services with the same URL and the
+    same embedder share their entries; a service with another embedder is refused.
+
+    Args:
+        url: where Redis is.
+        embedder: makes the vectors.
+        clock: gives the time in milliseconds since the epoch.
+    """
+
+    def __init__(self, url: RedisUrl, embedder: Embedder, clock: Callable[[], int] = now_millis) -> None:
+        self._url = url
+        self._embedder = embedder
+        self._clock = clock
+        self._connection = Connection(url)
+        self._indexes: list[CacheIndex] = []
+        self._unrelated: float | None = None
+
+    async def open(self) -> None:
+        """Connect. Raises `StoreError` if Redis can't be used."""
+        await self._connection.open()
+
+    async def store(self, cache: CacheConfig) -> RedisStore:
+        """The store of a cache. Raises `StoreError`, also if another embedder made its entries."""
+        made_by = (self._embedder.name, self._embedder.dimensions)
+        keys = Keys(self._url.prefix, cache.cache_id, *made_by)
+        index = CacheIndex(
+            self._connection, keys, made_by, self._unrelated_cosine, self._url.index, self._url.seconds
+        )
+        await index.state()
+        self._indexes.append(index)
+        index.switch()
+        await index.suggest()
+        return RedisStore(self._connection, keys, index, made_by[1], self._url.seconds, self._clock)
+
+    async def close(self) -> None:
+        """Finish the calls that there are, and close the connections."""
+        for index in self._indexes:
+            await index.close()
+        await self._connection.close()
+
+    async def _unrelated_cosine(self) -> float:
+        if self._unrelated is None:
+            self._unrelated = await unrelated_cosine(self._embedder)
+        return self._unrelated
+
+
+class RedisStore:
+    """A `Store` in Redis.
+
+    If a connection breaks in the middle of a change, or Redis does not answer in time, the change raises
+    `StoreError` and may have been made all the same.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        keys: Keys,
+        index: CacheIndex,
+        dimensions: int,
+        seconds: float,
+        clock: Callable[[], int],
+    ) -> None:
+        self._call = connection.calls(keys.meta)
+        self._keys = keys
+        self._index = index
+        self._dimensions = dimensions
+        self._millis = max(1, int(seconds * 1000))
+        self._clock = clock
+        self._added = 0
+
+    async def add(self, entry: Entry, vector: Vectors) -> None:
+        vector = checked_row(vector, self._dimensions)
+        named = fields(entry, vector)
+        size = len(entry.prompt) + len(entry.response) + vector.nbytes
+        for _ in range(_TRIES):
+            state = await self._index.state()
+            millis = (
+                "" if entry.expires_at is None else min(entry.expires_at - self._clock(), _LONGEST_MILLIS)
+            )
+            if millis != "" and int(millis) <= 0:
+                return  # it has expired already
+            given = (2, self._keys.meta, self._keys.entry(entry.id), state.encoded, millis, *named)
+            (reply,) = await self._call(("EVALSHA", _ADD_DIGEST, *given), size=size)
+            if isinstance(reply, NoScriptError):
+                (reply,) = await self._call(("EVAL", ADD, *given), size=size)
+            if checked_reply(reply):
+                break
+            self._index.forget(state)
+        else:
+            raise StoreError("the metadata of the cache change all the time")
+        self._added += 1
+        if self._added % _PAGE == 0:
+            await self._index.suggest()
+
+    async def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
+        all_of = (prompt_tag(prompt), *tags(attributes))
+        limit = min(limit, MOST)
+        asked = limit + _SPARE
+        while True:
+            (reply,), _, _ = await self._index.search(
+                lambda index: [by_tags(index, all_of, asked, self._millis)]  # noqa: B023 (called at once)
+            )
+            found = read(reply, asked)
+            alive = self._alive(found.hits)
+            if len(alive) >= limit or found.are_all:
+                return [(1.0, read_entry(hit.fields[b"entry"])) for hit in alive[:limit]]
+            asked = self._wider(asked)
+
+    async def nearest(self, vector: Vectors, attributes: Mapping[str, str], limit: int) -> Found:
+        vector = checked_row(vector, self._dimensions)
+        if not vector.any():
+            return []
+        all_of = tags(attributes)
+        twins_of = (vector_tag(vector), *all_of)
+        itself = float(vector.astype(float) @ vector.astype(float))
+        limit = min(limit, MOST)
+        asked = limit + _SPARE
+        while True:
+            # Which of many equal vectors are the nearest is left to chance, so the newest are asked for too.
+            (reply, of_twins), state, _ = await self._index.search(
+                lambda index: [
+                    nearest(index, vector, all_of, asked, self._millis),  # noqa: B023 (called at once)
+                    by_tags(index, twins_of, asked, self._millis),  # noqa: B023
+                ]
+            )
+            found, twins = read(reply, asked), read(of_twins, asked)
+            scored = {hit.key: (hit.similarity, hit) for hit in self._alive(found.hits)}
+            scored.update((hit.key, (round((1 + itself) / 2, 6), hit)) for hit in self._alive(twins.hits))
+            best = sorted(scored.values(), key=lambda each: (-each[0], -each[1].number))[:limit]
+            if found.are_all or self._are_best(best, limit, found.hits, twins.hits):
+                return [
+                    (calibrated(similarity, state.made.unrelated_cosine), read_entry(hit.fields[b"entry"]))
+                    for similarity, hit in best
+                ]
+            asked = self._wider(asked)
+
+    async def delete(self, entry_id: str) -> bool:
+        key = self._keys.entry(entry_id)
+        expires_at, unlinked = await self._call(("HGET", key, "expires_at"), ("UNLINK", key), again=False)
+        expires_at = checked_reply(expires_at)
+        expired = expires_at is not None and int(expires_at) <= self._clock()
+        return checked_reply(unlinked) == 1 and not expired
+
+    async def delete_matching(self, attributes: Mapping[str, str]) -> int:
+        return await self._delete_all(tags(attributes))
+
+    async def clear(self) -> None:
+        await self._delete_all(())
+
+    async def _delete_all(self, all_of: Sequence[str]) -> int:
+        """Delete what has all of some tags, and was there when this began. Returns the number."""
+        deleted = 0
+        upto: int | None = None
+        while True:
+            (reply,), _, last = await self._index.search(
+                lambda index: [page(index, all_of, upto, _PAGE, self._millis)]  # noqa: B023 (called at once)
+            )
+            hits = read(reply, _PAGE).hits
+            upto = last if upto is None else upto
+            keys = [hit.key for hit in hits]
+            alive = {hit.key for hit in self._alive(hits)}
+            expired = [key for key in keys if key not in alive]
+            commands = [("UNLINK", *some) for some in (tuple(alive), expired) if some]
+            if not commands:
+                return deleted
+            replies = await self._call(*commands, again=False)
+            counts = [int(checked_reply(reply)) for reply in replies]
+            deleted += counts[0] if alive else 0
+            if not any(counts):
+                raise StoreError("Redis lists entries that can't be deleted")
+
+    def _alive(self, hits: Sequence[Hit]) -> list[Hit]:
+        now = self._clock()
+        return [hit for hit in hits if hit.alive(now)]
+
+    @staticmethod
+    def _are_best(
+        best: Sequence[tuple[float, Hit]], limit: int, nearest_hits: Sequence[Hit], twins: Sequence[Hit]
+    ) -> bool:
+        """Whether no entry that a wider search would find belongs among the best."""
+        if len(best) < limit:
+            return False
+        floor = min((hit.similarity for hit in nearest_hits), default=1.0)
+        if best[-1][0] > floor:
+            return True
+        twin_keys = {hit.key for hit in twins}
+        return all(hit.key in twin_keys for _, hit in best)
+
+    @staticmethod
+    def _wider(asked: int) -> int:
+        if asked >= MOST:
+            raise StoreError(f"more than {MOST} entries match equally well, or have expired")
+        return min(asked * _WIDER, MOST)
