@@ -125,6 +125,7 @@ def _mapping(value: Any) -> dict[bytes, Any]:
 
 
 def _sequence(value: Any) -> list[Any]:
-    if type(value) is not list:
+    if not isinstance(value, list):
         raise StoreError("Redis answered a search in a way that is not known here")
-    return cast("list[Any]", value)
+    listed: list[Any] = cast(Any, value)
+    return listed
