@@ -85,6 +85,10 @@ def redis_url(text: object) -> RedisUrl:
         raise ValueError("store: the URL has a #; in a password it is written as %23")
     login, _, places = parts.netloc.rpartition("@")
     username, _, password = login.partition(":")
+    if username and not password:  # which it may well be
+        raise ValueError(
+            "store: the URL has a user without a password; a password alone is written redis://:PASSWORD@HOST"
+        )
     hosts = _hosts(places, _SENTINEL_PORT if kind == "sentinel" else _REDIS_PORT)
     if kind == "one" and len(hosts) > 1:
         raise ValueError(
