@@ -156,7 +156,12 @@ class Connection:
     def _sentinel_settings(self) -> dict[str, Any]:
         given = {"username": self._url.sentinel_username, "password": self._url.sentinel_password}
         seconds = min(_CONNECT_SECONDS, self._url.seconds)
-        settings = {"socket_timeout": seconds, "socket_connect_timeout": seconds, **self._tls()}
+        settings = {
+            "socket_timeout": seconds,
+            "socket_connect_timeout": seconds,
+            "retry": Retry(NoBackoff(), 0),
+            **self._tls(),
+        }
         return {**settings, **{name: value for name, value in given.items() if value}}
 
     def _tls(self) -> dict[str, Any]:
