@@ -119,7 +119,9 @@ def redis_server() -> Iterator[Server]:
 @pytest.fixture
 def redis_at(request: pytest.FixtureRequest) -> str:
     """The URL of a Redis in which a test finds nothing, whatever other tests have left there."""
-    return f"{request.getfixturevalue('redis_server').url}?prefix={uuid.uuid4().hex}"
+    server = request.getfixturevalue("redis_server")
+    server.do("FLUSHALL")
+    return f"{server.url}?prefix={uuid.uuid4().hex}"
 
 
 @pytest.fixture

@@ -143,26 +143,28 @@ class CacheIndex:
 
     async def _prepare(self) -> State:
         """Make what is missing, and wait until the index is complete."""
-        made, encoded = await self._metadata()
+        made, encoded, new = await self._metadata()
         overdue = asyncio.get_running_loop().time() + self._seconds
         while True:
             connections = self._connection.made
-            if await self._is_complete(made.index):
+            if await self._is_complete(made.index, new):
                 return State(made, encoded, connections)
             if asyncio.get_running_loop().time() > overdue:
                 raise StoreError(f"the index of {self._keys.base} does not have all entries yet")
             await asyncio.sleep(_LOOK_SECONDS)
 
-    async def _metadata(self) -> tuple[Made, bytes]:
+    async def _metadata(self) -> tuple[Made, bytes, bool]:
+        """The metadata, and whether there were none."""
+        new = False
         encoded = await self._read()
         if encoded is None:
             name, dimensions = self._embedder
-            new = self._known or Made(
+            made = self._known or Made(
                 SCHEMA, name, dimensions, await self._unrelated(), self._wanted or await self._kind()
             )
             # Of several that begin with the cache at once, the first decides.
-            (reply,) = await self._call(("HSETNX", self._keys.meta, "made", new.encoded()))
-            checked_reply(reply)
+            (reply,) = await self._call(("HSETNX", self._keys.meta, "made", made.encoded()))
+            new = bool(checked_reply(reply))
             encoded = await self._read()
         if encoded is None:
             raise StoreError(f"Redis does not keep what is written to {self._keys.meta}")
@@ -175,7 +177,7 @@ class CacheIndex:
                 f"another ?prefix= in the store's URL, or delete the keys {self._keys.base}:* first"
             )
         self._known = made
-        return made, encoded
+        return made, encoded, new
 
     async def _read(self) -> bytes | None:
         (encoded,) = await self._call(("HGET", self._keys.meta, "made"))
@@ -190,12 +192,12 @@ class CacheIndex:
         checked_reply(info)
         return "hnsw"
 
-    async def _is_complete(self, kind: IndexKind) -> bool:
+    async def _is_complete(self, kind: IndexKind, new: bool = False) -> bool:
         """Whether an index has all entries. If there is none, it is made."""
         (info,) = await self._call(("FT.INFO", self._keys.index(kind)))
         if not _is_missing(info):
             return is_complete(checked_reply(info))
-        (reply,) = await self._call(create_index(self._keys, kind, self._embedder[1]))
+        (reply,) = await self._call(create_index(self._keys, kind, self._embedder[1], new))
         if not (isinstance(reply, Exception) and "already exists" in str(reply).lower()):
             checked_reply(reply)
         return False

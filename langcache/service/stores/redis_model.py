@@ -91,8 +91,11 @@ class Keys:
         return (self.entries + entry_id).encode("utf-8", "surrogatepass")
 
 
-def create_index(keys: Keys, kind: IndexKind, dimensions: int) -> Command:
-    """The command that makes an index. It compares by product, which is the cosine of unit vectors."""
+def create_index(keys: Keys, kind: IndexKind, dimensions: int, new: bool) -> Command:
+    """The command that makes an index. It compares by product, which is the cosine of unit vectors.
+
+    ``new`` says that there are no entries yet. Otherwise Redis looks for them, among all keys that it has.
+    """
     vector = (
         "TYPE",
         "FLOAT32",
@@ -103,7 +106,8 @@ def create_index(keys: Keys, kind: IndexKind, dimensions: int) -> Command:
         *(_HNSW if kind == "hnsw" else ()),
     )
     return (
-        *("FT.CREATE", keys.index(kind), "ON", "HASH", "PREFIX", 1, keys.entries, "SCHEMA"),
+        *("FT.CREATE", keys.index(kind), "ON", "HASH", "PREFIX", 1, keys.entries),
+        *(*(("SKIPINITIALSCAN",) if new else ()), "SCHEMA"),
         *("vector", "VECTOR", kind.upper(), len(vector), *vector),
         *("tags", "TAG", "number", "NUMERIC", "SORTABLE"),
     )

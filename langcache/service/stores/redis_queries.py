@@ -11,12 +11,23 @@ from ..embedders import Vectors
 from .redis_calls import Command
 from .store import StoreError
 
-__all__ = ["MOST", "Hit", "Hits", "by_tags", "count", "is_complete", "nearest", "page", "read"]
+__all__ = [
+    "MOST",
+    "Hit",
+    "Hits",
+    "by_tags",
+    "count",
+    "in_millionths",
+    "is_complete",
+    "nearest",
+    "page",
+    "read",
+]
 
 MOST = 10_000
 """The most entries of one search. Redis has a limit of its own that is no lower unless it is told so."""
 
-_FIELDS = ("entry", "expires_at", "number")
+_FIELDS = ("expires_at", "number")
 
 
 class Hit(msgspec.Struct, frozen=True, gc=False):
@@ -33,7 +44,7 @@ class Hit(msgspec.Struct, frozen=True, gc=False):
     @property
     def similarity(self) -> float:
         """(1 + cos) / 2, to 6 decimals."""
-        return round(1 - float(self.fields.get(b"distance", 1)) / 2, 6)
+        return in_millionths(1 - float(self.fields.get(b"distance", 1)) / 2)
 
     def alive(self, now: int) -> bool:
         """Whether the entry is there, at a time in milliseconds. Redis lists some for a moment longer."""
@@ -49,21 +60,28 @@ class Hits(msgspec.Struct, frozen=True):
     """Whether there are no more that match."""
 
 
-def by_tags(index: str, all_of: Sequence[str], limit: int, millis: int) -> Command:
-    """The newest entries with all of some tags."""
+def in_millionths(similarity: float) -> float:
+    """A similarity to 6 decimals, from 0 to 1. Those of vectors whose length is not quite 1 may be beyond."""
+    return round(min(max(similarity, 0.0), 1.0), 6)
+
+
+def by_tags(index: str, all_of: Sequence[str], limit: int, whole: bool, millis: int) -> Command:
+    """The newest entries with all of some tags; ``whole`` with what is in them."""
     limit = min(limit, MOST)
-    returned = ("RETURN", len(_FIELDS), *_FIELDS)
+    returned = _returned("entry") if whole else _returned()
     return (
         *("FT.SEARCH", index, _having(all_of), "SORTBY", "number", "DESC", "LIMIT", 0, limit),
         *(*returned, "TIMEOUT", millis, "DIALECT", 2),
     )
 
 
-def nearest(index: str, vector: Vectors, all_of: Sequence[str], limit: int, millis: int) -> Command:
-    """The entries nearest to a vector that have all of some tags."""
+def nearest(
+    index: str, vector: Vectors, all_of: Sequence[str], limit: int, whole: bool, millis: int
+) -> Command:
+    """The entries nearest to a vector that have all of some tags; ``whole`` with what is in them."""
     limit = min(limit, MOST)
     query = f"({_having(all_of)})=>[KNN {limit} @vector $given AS distance]"
-    returned = ("RETURN", len(_FIELDS) + 1, *_FIELDS, "distance")
+    returned = _returned("distance", "entry") if whole else _returned("distance")
     return (
         *("FT.SEARCH", index, query, "PARAMS", 2, "given", vector.tobytes(), "SORTBY", "distance", "ASC"),
         *("LIMIT", 0, limit, *returned, "TIMEOUT", millis, "DIALECT", 2),
@@ -76,8 +94,12 @@ def page(index: str, all_of: Sequence[str], last: int | None, limit: int, millis
     query = _having(all_of) if all_of or not numbered else ""
     return (
         *("FT.SEARCH", index, f"{query}{numbered}".strip(), "LIMIT", 0, limit),
-        *("RETURN", 2, "expires_at", "number", "TIMEOUT", millis, "DIALECT", 2),
+        *(*_returned(), "TIMEOUT", millis, "DIALECT", 2),
     )
+
+
+def _returned(*more: str) -> Command:
+    return ("RETURN", len(_FIELDS) + len(more), *_FIELDS, *more)
 
 
 def _having(all_of: Iterable[str]) -> str:

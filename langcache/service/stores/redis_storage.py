@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha1
 
 from ..calibration import calibrated, unrelated_cosine
@@ -12,7 +12,7 @@ from ..vectors import checked_row
 from .redis_connect import Connection, NoScriptError, checked_reply
 from .redis_index import CacheIndex
 from .redis_model import ADD, Keys, fields, prompt_tag, read_entry, tags, vector_tag
-from .redis_queries import MOST, Hit, by_tags, nearest, page, read
+from .redis_queries import MOST, Hit, by_tags, in_millionths, nearest, page, read
 from .redis_url import RedisUrl
 from .store import Entry, Found, StoreError, now_millis
 
@@ -23,6 +23,9 @@ _SPARE = 3
 
 _WIDER = 8
 """By how much more are asked for if those were too few."""
+
+_EQUALS = 200
+"""Of how many equally near entries the newest are looked for."""
 
 _PAGE = 1000
 """How many entries are deleted at once."""
@@ -135,16 +138,19 @@ class RedisStore:
     async def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
         all_of = (prompt_tag(prompt), *tags(attributes))
         limit = min(limit, MOST)
-        asked = limit + _SPARE
-        while True:
+        for asked in _widths(limit):
             (reply,), _, _ = await self._index.search(
-                lambda index: [by_tags(index, all_of, asked, self._millis)]  # noqa: B023 (called at once)
+                lambda index, asked=asked: [
+                    by_tags(index, all_of, asked, asked == limit + _SPARE, self._millis)
+                ]
             )
-            found = read(reply, asked)
-            alive = self._alive(found.hits)
-            if len(alive) >= limit or found.are_all:
-                return [(1.0, read_entry(hit.fields[b"entry"])) for hit in alive[:limit]]
-            asked = self._wider(asked)
+            hits = read(reply, asked)
+            alive = self._alive(hits.hits)
+            if len(alive) >= limit or hits.are_all:
+                found = await self._whole([(1.0, hit) for hit in alive[:limit]])
+                if found is not None:
+                    return found
+        raise StoreError("too many entries have expired at once")
 
     async def nearest(self, vector: Vectors, attributes: Mapping[str, str], limit: int) -> Found:
         vector = checked_row(vector, self._dimensions)
@@ -152,27 +158,27 @@ class RedisStore:
             return []
         all_of = tags(attributes)
         twins_of = (vector_tag(vector), *all_of)
-        itself = float(vector.astype(float) @ vector.astype(float))
+        itself = in_millionths((1 + float(vector.astype(float) @ vector.astype(float))) / 2)
         limit = min(limit, MOST)
-        asked = limit + _SPARE
-        while True:
+        for asked in _widths(limit):
             # Which of many equal vectors are the nearest is left to chance, so the newest are asked for too.
+            # What is in them is asked for once it is known which they are, unless they are few.
             (reply, of_twins), state, _ = await self._index.search(
-                lambda index: [
-                    nearest(index, vector, all_of, asked, self._millis),  # noqa: B023 (called at once)
-                    by_tags(index, twins_of, asked, self._millis),  # noqa: B023
+                lambda index, asked=asked: [
+                    nearest(index, vector, all_of, asked, asked == limit + _SPARE, self._millis),
+                    by_tags(index, twins_of, limit + _SPARE, False, self._millis),
                 ]
             )
-            found, twins = read(reply, asked), read(of_twins, asked)
-            scored = {hit.key: (hit.similarity, hit) for hit in self._alive(found.hits)}
-            scored.update((hit.key, (round((1 + itself) / 2, 6), hit)) for hit in self._alive(twins.hits))
+            hits, twins = read(reply, asked), read(of_twins, limit + _SPARE)
+            scored = {hit.key: (itself, hit) for hit in self._alive(twins.hits)}
+            scored.update((hit.key, (hit.similarity, hit)) for hit in self._alive(hits.hits))
             best = sorted(scored.values(), key=lambda each: (-each[0], -each[1].number))[:limit]
-            if found.are_all or self._are_best(best, limit, found.hits, twins.hits):
-                return [
-                    (calibrated(similarity, state.made.unrelated_cosine), read_entry(hit.fields[b"entry"]))
-                    for similarity, hit in best
-                ]
-            asked = self._wider(asked)
+            if hits.are_all or _are_best(best, limit, hits.hits, asked):
+                found = await self._whole(best)
+                if found is not None:
+                    unrelated = state.made.unrelated_cosine
+                    return [(calibrated(similarity, unrelated), entry) for similarity, entry in found]
+        raise StoreError("too many entries have expired or changed at once")
 
     async def delete(self, entry_id: str) -> bool:
         key = self._keys.entry(entry_id)
@@ -193,7 +199,7 @@ class RedisStore:
         upto: int | None = None
         while True:
             (reply,), _, last = await self._index.search(
-                lambda index: [page(index, all_of, upto, _PAGE, self._millis)]  # noqa: B023 (called at once)
+                lambda index, upto=upto: [page(index, all_of, upto, _PAGE, self._millis)]
             )
             hits = read(reply, _PAGE).hits
             upto = last if upto is None else upto
@@ -213,21 +219,35 @@ class RedisStore:
         now = self._clock()
         return [hit for hit in hits if hit.alive(now)]
 
-    @staticmethod
-    def _are_best(
-        best: Sequence[tuple[float, Hit]], limit: int, nearest_hits: Sequence[Hit], twins: Sequence[Hit]
-    ) -> bool:
-        """Whether no entry that a wider search would find belongs among the best."""
-        if len(best) < limit:
-            return False
-        floor = min((hit.similarity for hit in nearest_hits), default=1.0)
-        if best[-1][0] > floor:
-            return True
-        twin_keys = {hit.key for hit in twins}
-        return all(hit.key in twin_keys for _, hit in best)
+    async def _whole(self, scored: Sequence[tuple[float, Hit]]) -> Found | None:
+        """The entries of hits, with their similarity. None if one has gone since they were found."""
+        missing = [hit.key for _, hit in scored if b"entry" not in hit.fields]
+        replies = await self._call(*(("HGET", key, "entry") for key in missing)) if missing else []
+        values = dict(zip(missing, map(checked_reply, replies), strict=True))
+        if None in values.values():
+            return None
+        return [
+            (similarity, read_entry(values.get(hit.key) or hit.fields[b"entry"]))
+            for similarity, hit in scored
+        ]
 
-    @staticmethod
-    def _wider(asked: int) -> int:
-        if asked >= MOST:
-            raise StoreError(f"more than {MOST} entries match equally well, or have expired")
-        return min(asked * _WIDER, MOST)
+
+def _widths(limit: int) -> Iterator[int]:
+    """How many entries are asked for, to find so many: at first a few more, and more if those don't do."""
+    asked = limit + _SPARE
+    for _ in range(_TRIES):
+        yield asked
+        asked = min(asked * _WIDER, MOST)
+    for _ in range(_TRIES):  # in case entries go while they are looked for
+        yield MOST
+
+
+def _are_best(best: Sequence[tuple[float, Hit]], limit: int, hits: Sequence[Hit], asked: int) -> bool:
+    """Whether no entry that a wider search would find belongs among the best.
+
+    Beyond some hundred that are equally near, the newest of those with the very same vector will do.
+    """
+    if len(best) < limit:
+        return False
+    worst = min((hit.similarity for hit in hits), default=1.0)
+    return best[-1][0] > worst or asked >= _EQUALS
