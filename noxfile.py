@@ -21,6 +21,16 @@ SIDE_BY_SIDE = ("-n2", "--dist=worksteal")
 WAITING = ("tests/faults", "tests/life")
 """Tests of what networks and processes do: slow to trace, and covering nothing that the others don't."""
 
+ON_REDIS = (
+    *(
+        "tests/unit/test_redis_url.py",
+        "tests/service/test_redis_store.py",
+        "tests/service/test_redis_faults.py",
+    ),
+    *("tests/service/test_engine.py", "tests/service/test_app.py"),
+)
+"""Tests that use servers of the dependency group ``redis``. Elsewhere those that need one are skipped."""
+
 OTHER_PYTHONS = [python for python in PYTHONS if python != f"{sys.version_info[0]}.{sys.version_info[1]}"]
 """All but the one that runs nox, which `coverage` runs the tests on."""
 
@@ -105,6 +115,13 @@ def compat(session: nox.Session) -> None:
         *session.posargs,
         env={"LANGCACHE_ESTABLISHED_PYTHONS": json.dumps(established)},
     )
+
+
+@nox.session(python=[PYTHONS[0], PYTHONS[-2]])  # the newest has no wheels of the servers
+def redis(session: nox.Session) -> None:
+    """Run the tests of the store in Redis, of the engine and of the application against real servers."""
+    session.install(".[local,redis]", *group("test"), *group("redis"))
+    session.run("pytest", *(session.posargs or [*SIDE_BY_SIDE, *ON_REDIS]))
 
 
 @nox.session

@@ -143,6 +143,12 @@ async def api(server: LocalServer) -> AsyncIterator[Api]:
 
 
 @pytest.fixture
+def api_of(session: aiohttp.ClientSession) -> Callable[[LocalServer], Api]:
+    """Makes a client for a server of the test's own."""
+    return lambda server: Api(server, session)
+
+
+@pytest.fixture
 def model_folder(tmp_path: Path) -> Callable[..., Path]:
     """Makes a folder with an ONNX model that has a fixed vector for each piece, and no tokenizer."""
     onnx = pytest.importorskip("onnx")

@@ -16,7 +16,7 @@ from .redis_queries import count, is_complete
 from .redis_url import IndexKind
 from .store import StoreError
 
-__all__ = ["CacheIndex", "State"]
+__all__ = ["CacheIndex", "IncompleteError", "State"]
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +31,10 @@ _SWITCH_SECONDS = 1.0
 
 FLAT_ENTRIES = 20_000
 """From about so many entries on, searches with an HNSW index are several times faster."""
+
+
+class IncompleteError(StoreError):
+    """An index does not have all entries yet, so a search could miss some."""
 
 
 class State(msgspec.Struct, frozen=True):
@@ -78,17 +82,28 @@ class CacheIndex:
         self._seconds = seconds
         self._state: State | None = None
         self._known: Made | None = None
-        self._preparing = asyncio.Lock()
+        self._preparing: asyncio.Task[State] | None = None
         self._switching: asyncio.Task[None] | None = None
         self._suggested = False
 
     async def state(self) -> State:
-        """The state, after what was lost or may be incomplete has been seen to. Raises `StoreError`."""
-        if self._state is None or self._state.connections != self._connection.made:
-            async with self._preparing:
-                if self._state is None or self._state.connections != self._connection.made:
-                    self._state = await self._prepare()
-        return self._state
+        """The state, after what was lost or may be incomplete has been seen to.
+
+        Raises `IncompleteError`, another `StoreError`, or `EmbedderError`.
+        """
+        if self._state is not None and self._state.connections == self._connection.made:
+            return self._state
+        if self._preparing is None or self._preparing.done():  # for all calls that wait for it
+            self._preparing = asyncio.get_running_loop().create_task(self._prepare())
+            self._preparing.add_done_callback(_retrieve)
+        preparing = self._preparing
+        await asyncio.wait([preparing], timeout=self._seconds)
+        if not preparing.done():
+            raise StoreError(f"Redis has not answered within {self._seconds:g} s")
+        try:
+            return preparing.result()
+        except StoreError as error:
+            raise type(error)(str(error)) from None  # for each call one of its own
 
     def forget(self, state: State) -> None:
         """Look at everything again: a call has shown that the state no longer holds."""
@@ -118,11 +133,15 @@ class CacheIndex:
 
     async def suggest(self) -> None:
         """Say so in the log, once, if the cache has become too large for its kind of index."""
-        state = await self.state()
+        try:
+            state = await self.state()
+        except IncompleteError as error:
+            _log.warning("%s; until it has, this cache is not to be used", error)
+            return
         if state.made.index != "flat" or self._suggested:
             return
         (info,) = await self._call(("FT.INFO", self._keys.index("flat")))
-        if count(checked_reply(info)) > FLAT_ENTRIES:
+        if count(checked_reply(info)) > FLAT_ENTRIES and not self._suggested:
             self._suggested = True
             _log.warning(
                 "%s has more than %d entries, and each search compares them all; with ?index=hnsw in the "
@@ -132,14 +151,16 @@ class CacheIndex:
 
     def switch(self) -> None:
         """Begin to replace an index of another kind than wanted."""
-        if self._state is not None and self._wanted not in (None, self._state.made.index):
-            self._switching = asyncio.get_running_loop().create_task(self._switch(self._state.made.index))
+        if self._known is not None and self._wanted not in (None, self._known.index):
+            self._switching = asyncio.get_running_loop().create_task(self._switch(self._known.index))
 
     async def close(self) -> None:
         """Leave an exchange of indexes to the next service."""
-        if self._switching is not None:
-            self._switching.cancel()
-            await asyncio.wait([self._switching])
+        tasks = [task for task in (self._switching, self._preparing) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def _prepare(self) -> State:
         """Make what is missing, and wait until the index is complete."""
@@ -148,9 +169,10 @@ class CacheIndex:
         while True:
             connections = self._connection.made
             if await self._is_complete(made.index, new):
-                return State(made, encoded, connections)
+                self._state = State(made, encoded, connections)
+                return self._state
             if asyncio.get_running_loop().time() > overdue:
-                raise StoreError(f"the index of {self._keys.base} does not have all entries yet")
+                raise IncompleteError(f"the index of {self._keys.base} does not have all entries yet")
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _metadata(self) -> tuple[Made, bytes, bool]:
@@ -224,6 +246,11 @@ class CacheIndex:
             except StoreError as error:
                 _log.warning("the index of %s can't be replaced now: %s", self._keys.base, error)
             await asyncio.sleep(_SWITCH_SECONDS)
+
+
+def _retrieve(preparing: asyncio.Task[State]) -> None:
+    if not preparing.cancelled():
+        preparing.exception()  # all who waited may have left
 
 
 def _is_missing(reply: Any) -> bool:

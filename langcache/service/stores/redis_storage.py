@@ -9,6 +9,7 @@ from ..calibration import calibrated, unrelated_cosine
 from ..config import CacheConfig
 from ..embedders import Embedder, Vectors
 from ..vectors import checked_row
+from .redis_calls import Command
 from .redis_connect import Connection, NoScriptError, checked_reply
 from .redis_index import CacheIndex
 from .redis_model import ADD, Keys, fields, prompt_tag, read_entry, tags, vector_tag
@@ -69,10 +70,9 @@ class RedisStorage:
         index = CacheIndex(
             self._connection, keys, made_by, self._unrelated_cosine, self._url.index, self._url.seconds
         )
-        await index.state()
         self._indexes.append(index)
-        index.switch()
         await index.suggest()
+        index.switch()
         return RedisStore(self._connection, keys, index, made_by[1], self._url.seconds, self._clock)
 
     async def close(self) -> None:
@@ -91,7 +91,8 @@ class RedisStore:
     """A `Store` in Redis.
 
     If a connection breaks in the middle of a change, or Redis does not answer in time, the change raises
-    `StoreError` and may have been made all the same.
+    `StoreError` and may have been made all the same; many entries are deleted by and by, so some of them may
+    be gone then.
     """
 
     def __init__(
@@ -139,11 +140,11 @@ class RedisStore:
         all_of = (prompt_tag(prompt), *tags(attributes))
         limit = min(limit, MOST)
         for asked in _widths(limit):
-            (reply,), _, _ = await self._index.search(
-                lambda index, asked=asked: [
-                    by_tags(index, all_of, asked, asked == limit + _SPARE, self._millis)
-                ]
-            )
+
+            def newest(index: str, asked: int = asked) -> list[Command]:
+                return [by_tags(index, all_of, asked, asked == limit + _SPARE, self._millis)]
+
+            (reply,), _, _ = await self._index.search(newest)
             hits = read(reply, asked)
             alive = self._alive(hits.hits)
             if len(alive) >= limit or hits.are_all:
@@ -163,12 +164,13 @@ class RedisStore:
         for asked in _widths(limit):
             # Which of many equal vectors are the nearest is left to chance, so the newest are asked for too.
             # What is in them is asked for once it is known which they are, unless they are few.
-            (reply, of_twins), state, _ = await self._index.search(
-                lambda index, asked=asked: [
+            def near(index: str, asked: int = asked) -> list[Command]:
+                return [
                     nearest(index, vector, all_of, asked, asked == limit + _SPARE, self._millis),
                     by_tags(index, twins_of, limit + _SPARE, False, self._millis),
                 ]
-            )
+
+            (reply, of_twins), state, _ = await self._index.search(near)
             hits, twins = read(reply, asked), read(of_twins, limit + _SPARE)
             scored = {hit.key: (itself, hit) for hit in self._alive(twins.hits)}
             scored.update((hit.key, (hit.similarity, hit)) for hit in self._alive(hits.hits))
@@ -197,23 +199,24 @@ class RedisStore:
         """Delete what has all of some tags, and was there when this began. Returns the number."""
         deleted = 0
         upto: int | None = None
+        keys: set[bytes] = set()
         while True:
-            (reply,), _, last = await self._index.search(
-                lambda index, upto=upto: [page(index, all_of, upto, _PAGE, self._millis)]
-            )
+
+            def listing(index: str, upto: int | None = upto) -> list[Command]:
+                return [page(index, all_of, upto, _PAGE, self._millis)]
+
+            (reply,), _, last = await self._index.search(listing)
             hits = read(reply, _PAGE).hits
             upto = last if upto is None else upto
-            keys = [hit.key for hit in hits]
-            alive = {hit.key for hit in self._alive(hits)}
-            expired = [key for key in keys if key not in alive]
-            commands = [("UNLINK", *some) for some in (tuple(alive), expired) if some]
-            if not commands:
+            if not hits:
                 return deleted
-            replies = await self._call(*commands, again=False)
-            counts = [int(checked_reply(reply)) for reply in replies]
+            before, keys = keys, {hit.key for hit in hits}
+            if keys == before:
+                raise StoreError("Redis lists entries that it does not have")
+            alive = {hit.key for hit in self._alive(hits)}
+            commands = [("UNLINK", *group) for group in (alive, keys - alive) if group]
+            counts = [checked_reply(reply) for reply in await self._call(*commands, again=False)]
             deleted += counts[0] if alive else 0
-            if not any(counts):
-                raise StoreError("Redis lists entries that can't be deleted")
 
     def _alive(self, hits: Sequence[Hit]) -> list[Hit]:
         now = self._clock()
