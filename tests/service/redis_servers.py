@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
@@ -21,7 +22,7 @@ import pytest
 if TYPE_CHECKING:
     import redis
 
-__all__ = ["STORES", "Cluster", "Server", "needs"]
+__all__ = ["STORES", "Cluster", "Sentinel", "Server", "needs"]
 
 STORES = ("memory", "sqlite", "redis")
 """The stores that the engine and the application are tested with."""
@@ -131,6 +132,15 @@ class Server:
         with self.client() as client:
             return client.execute_command(*command)
 
+    def has_all_of_master(self) -> None:
+        """Wait until this replica has what its master has."""
+
+        def has_all() -> bool:
+            info = self.do("INFO", "replication")
+            return info["master_link_status"] == "up"  # type: ignore[index]
+
+        until(has_all)
+
     def freeze(self) -> None:
         """Let it answer nothing until `thaw`."""
         self._signal(signal.SIGSTOP)
@@ -165,6 +175,37 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+class Sentinel(Server):
+    """A sentinel that watches a server under the name ``main``, and needs no other to agree with it."""
+
+    def __init__(self, master: Server) -> None:
+        super().__init__(search=False)
+        file = self.folder / "sentinel.conf"
+        file.write_text(
+            f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\n"
+            f"sentinel monitor main 127.0.0.1 {master.port} 1\n"
+            "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 5000\n"
+        )
+        self._command = [self._command[0], str(file), "--sentinel"]
+
+    @property
+    def url(self) -> str:
+        return f"redis+sentinel://127.0.0.1:{self.port}/main"
+
+    def knows_replica(self) -> None:
+        """Wait until it knows of a replica that could take over."""
+        until(lambda: bool(self.do("SENTINEL", "REPLICAS", "main")))
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    overdue = time.monotonic() + _READY_SECONDS
+    while not holds():
+        if time.monotonic() > overdue:
+            raise RuntimeError("a server is not as it should be")
+        time.sleep(0.02)
+
+
 class Cluster:
     """A cluster on loopback: some nodes that share the slots, and a replica of each if asked for."""
 
@@ -196,22 +237,22 @@ class Cluster:
             node.do("CLUSTER", "ADDSLOTSRANGE", number * each, last)
         for node in self.nodes[1:]:
             node.do("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
-        self._until(lambda: all(self._knows_all(node) for node in self.nodes))
+        until(lambda: all(self._knows_all(node) for node in self.nodes))
         for number, node in enumerate(self.nodes[self._masters :]):
             node.do("CLUSTER", "REPLICATE", masters[number].do("CLUSTER", "MYID"))
-        self._until(
-            lambda: all(b"cluster_state:ok" in _bytes(node.do("CLUSTER", "INFO")) for node in masters)
-        )
+        for replica in self.nodes[self._masters :]:
+            replica.has_all_of_master()
+        until(lambda: all(b"cluster_state:ok" in _bytes(node.do("CLUSTER", "INFO")) for node in masters))
 
     def _knows_all(self, node: Server) -> bool:
         return len(_bytes(node.do("CLUSTER", "NODES")).splitlines()) == len(self.nodes)
 
-    def _until(self, holds: object) -> None:
-        overdue = time.monotonic() + _READY_SECONDS
-        while not holds():  # type: ignore[operator]
-            if time.monotonic() > overdue:
-                raise RuntimeError("the cluster did not come together")
-            time.sleep(0.02)
+    def kill_master_of(self, key: str) -> None:
+        """End the node that has a key, once its replica has all that it has."""
+        slot = int(str(self.nodes[0].do("CLUSTER", "KEYSLOT", key)))
+        number = min(slot // (16384 // self._masters), self._masters - 1)
+        self.nodes[number].do("WAIT", 1, 10_000)
+        self.nodes[number].kill()
 
     def __exit__(self, *_: object) -> None:
         for node in self.nodes:
