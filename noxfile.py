@@ -60,7 +60,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types with mypy, pyright and pylint, and that users see a type for all that is public."""
-    session.install(".[local,wordllama,otel,speed]", *group("types"), *group("test"))
+    session.install(".[local,wordllama,otel,redis,speed]", *group("types"), *group("test"))
     session.run("mypy")
     session.run("mypy", "--strict", "tests/typing")  # uses that must check, and misuses that must not
     session.run("pyright")

@@ -61,7 +61,7 @@ class CacheIndex:
         embedder: name and dimensions of the embedder.
         unrelated: gives the cosine of unrelated prompts, for a cache that has none in Redis.
         wanted: the kind of index. None: the one that there is, or FLAT.
-        seconds: how long to wait for an index to become complete.
+        seconds: how long a call may wait for all that; an index may take half of it to become complete.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class CacheIndex:
         except IncompleteError as error:
             _log.warning("%s; until it has, this cache is not to be used", error)
             return
-        if state.made.index != "flat" or self._suggested:
+        if state.made.index != "flat" or self._wanted == "hnsw" or self._suggested:
             return
         (info,) = await self._call(("FT.INFO", self._keys.index("flat")))
         if count(checked_reply(info)) > FLAT_ENTRIES and not self._suggested:
@@ -165,7 +165,7 @@ class CacheIndex:
     async def _prepare(self) -> State:
         """Make what is missing, and wait until the index is complete."""
         made, encoded, new = await self._metadata()
-        overdue = asyncio.get_running_loop().time() + self._seconds
+        overdue = asyncio.get_running_loop().time() + self._seconds / 2
         while True:
             connections = self._connection.made
             if await self._is_complete(made.index, new):
