@@ -22,11 +22,8 @@ WAITING = ("tests/faults", "tests/life")
 """Tests of what networks and processes do: slow to trace, and covering nothing that the others don't."""
 
 ON_REDIS = (
-    *(
-        "tests/unit/test_redis_url.py",
-        "tests/service/test_redis_store.py",
-        "tests/service/test_redis_faults.py",
-    ),
+    "tests/unit/test_redis_url.py",
+    *(f"tests/service/test_redis_{what}.py" for what in ("calls", "store", "cli", "faults", "failover")),
     *("tests/service/test_engine.py", "tests/service/test_app.py"),
 )
 """Tests that use servers of the dependency group ``redis``. Elsewhere those that need one are skipped."""

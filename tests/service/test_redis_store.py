@@ -234,10 +234,10 @@ async def test_another_embedder_that_took_the_cache_over_is_noticed(url, place, 
         async with opened(url, Other()) as other:
             await other.add(entry(2), X)
             for call in (
-                store.add(entry(3), X),
                 store.nearest(X, {}, 1),
                 store.same("p", {}, 1),
                 store.clear(),
+                store.add(entry(3), X),
             ):
                 with pytest.raises(StoreError, match="made with the embedder other"):
                     await call

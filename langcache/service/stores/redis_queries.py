@@ -108,16 +108,21 @@ def _having(all_of: Iterable[str]) -> str:
 
 def read(reply: Any, asked: int) -> Hits:
     """What a search found. Raises `StoreError` if Redis says that there may be more."""
-    if isinstance(reply, dict):
-        named = _mapping(reply)
-        if warnings := named.get(b"warning"):
-            raise StoreError(f"a search was not finished: {warnings!r}")
-        hits = [_hit(_mapping(result)) for result in _sequence(named.get(b"results"))]
-        total = int(named.get(b"total_results", 0))
-    else:  # of a module that does not know version 3 of the protocol
-        total, *pairs = _sequence(reply)
-        hits = [Hit(key, _mapping(found)) for key, found in zip(pairs[::2], pairs[1::2], strict=True)]
-    return Hits(hits, max(total, len(hits)) < min(asked, MOST))
+    try:
+        if isinstance(reply, dict):
+            named = _mapping(reply)
+            warnings, total = named.get(b"warning"), int(named.get(b"total_results", 0))
+            hits = [_hit(_mapping(result)) for result in _sequence(named[b"results"])]
+        else:  # of a module that does not know version 3 of the protocol
+            warnings = None
+            total, *pairs = _sequence(reply)
+            hits = [Hit(key, _mapping(found)) for key, found in zip(pairs[::2], pairs[1::2], strict=True)]
+        are_all = max(total, len(hits)) < min(asked, MOST)
+    except (KeyError, TypeError, ValueError):
+        raise StoreError("Redis answered a search in a way that is not known here") from None
+    if warnings:
+        raise StoreError(f"a search was not finished: {warnings!r}")
+    return Hits(hits, are_all)
 
 
 def is_complete(info: Any) -> bool:
@@ -148,6 +153,6 @@ def _mapping(value: Any) -> dict[bytes, Any]:
 
 def _sequence(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise StoreError("Redis answered a search in a way that is not known here")
+        raise TypeError(f"a list is due, and not {type(value).__name__}")
     listed: list[Any] = cast(Any, value)
     return listed
