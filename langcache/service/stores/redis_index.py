@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from secrets import token_hex
 from typing import Any
 
 import msgspec
@@ -120,8 +121,9 @@ class CacheIndex:
         for _ in range(_TRIES):
             state = await self.state()
             index = self._keys.index(state.made.index)
-            metadata, *replies = await self._call(
-                ("HMGET", self._keys.meta, "made", "last"), *commands(index)
+            # The metadata last: they change before the index does.
+            *replies, metadata = await self._call(
+                *commands(index), ("HMGET", self._keys.meta, "made", "last")
             )
             made, last = checked_reply(metadata)
             if made != state.encoded or any(_is_missing(reply) for reply in replies):
@@ -168,7 +170,13 @@ class CacheIndex:
         overdue = asyncio.get_running_loop().time() + self._seconds / 2
         while True:
             connections = self._connection.made
-            if await self._is_complete(made.index, new):
+            complete = await self._is_complete(made.index)
+            if complete is None:
+                if not new:
+                    made = msgspec.structs.replace(made, build=token_hex(4))
+                    encoded = await self._change(made)
+                await self._create(made.index, new)
+            if complete:
                 self._state = State(made, encoded, connections)
                 return self._state
             if asyncio.get_running_loop().time() > overdue:
@@ -214,15 +222,22 @@ class CacheIndex:
         checked_reply(info)
         return "hnsw"
 
-    async def _is_complete(self, kind: IndexKind, new: bool = False) -> bool:
-        """Whether an index has all entries. If there is none, it is made."""
+    async def _change(self, made: Made) -> bytes:
+        encoded = made.encoded()
+        (reply,) = await self._call(("HSET", self._keys.meta, "made", encoded))
+        checked_reply(reply)
+        self._known = made
+        return encoded
+
+    async def _is_complete(self, kind: IndexKind) -> bool | None:
+        """Whether an index has all entries. None: there is no such index."""
         (info,) = await self._call(("FT.INFO", self._keys.index(kind)))
-        if not _is_missing(info):
-            return is_complete(checked_reply(info))
+        return None if _is_missing(info) else is_complete(checked_reply(info))
+
+    async def _create(self, kind: IndexKind, new: bool) -> None:
         (reply,) = await self._call(create_index(self._keys, kind, self._embedder[1], new))
         if not (isinstance(reply, Exception) and "already exists" in str(reply).lower()):
             checked_reply(reply)
-        return False
 
     async def _switch(self, before: IndexKind) -> None:
         assert self._wanted is not None
@@ -231,16 +246,14 @@ class CacheIndex:
         )
         while True:
             try:
-                if await self._is_complete(self._wanted):
-                    made = msgspec.structs.replace((await self.state()).made, index=self._wanted)
-                    replies = await self._call(
-                        ("HSET", self._keys.meta, "made", made.encoded()),
-                        ("FT.DROPINDEX", self._keys.index(before)),  # keeps the entries
-                    )
-                    for reply in replies:
-                        if not _is_missing(reply):
-                            checked_reply(reply)
-                    self._known, self._state = made, None
+                complete = await self._is_complete(self._wanted)
+                if complete is None:
+                    await self._create(self._wanted, new=False)
+                if complete:
+                    await self._change(msgspec.structs.replace((await self.state()).made, index=self._wanted))
+                    (reply,) = await self._call(("FT.DROPINDEX", self._keys.index(before)))  # not the entries
+                    if not _is_missing(reply):
+                        checked_reply(reply)
                     _log.info("%s now uses its index of the kind %s", self._keys.base, self._wanted)
                     return
             except StoreError as error:

@@ -51,6 +51,9 @@ class Made(msgspec.Struct, frozen=True):
     unrelated_cosine: float
     """The cosine of unrelated prompts, from which similarity counts."""
     index: IndexKind
+    build: str = ""
+    """Changes before an index is made over entries that there are: then whoever searched a former one looks
+    whether the new one is complete."""
 
     def encoded(self) -> bytes:
         """As it is in Redis."""
