@@ -28,6 +28,13 @@ ADAPTERS = {
 }
 """The extras for adapters."""
 
+ON_REDIS = (
+    "tests/unit/test_redis_url.py",
+    *(f"tests/service/test_redis_{what}.py" for what in ("calls", "store", "cli", "faults", "failover")),
+    *("tests/service/test_engine.py", "tests/service/test_app.py"),
+)
+"""Tests that use servers of the dependency group ``redis``. Elsewhere those that need one are skipped."""
+
 OTHER_PYTHONS = [python for python in PYTHONS if python != f"{sys.version_info[0]}.{sys.version_info[1]}"]
 """All but the one that runs nox, which `coverage` runs the tests on."""
 
@@ -63,7 +70,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check types with mypy, pyright and pylint, and that users see a type for all that is public."""
     frameworks = "langchain,openai-agents,pydantic-ai"  # whose classes the adapters derive from
-    session.install(f".[local,wordllama,otel,speed,{frameworks}]", *group("types"), *group("test"))
+    session.install(f".[local,wordllama,otel,redis,speed,{frameworks}]", *group("types"), *group("test"))
     session.run("mypy")
     session.run("mypy", "--strict", "tests/typing")  # uses that must check, and misuses that must not
     session.run("pyright")
@@ -118,6 +125,13 @@ def compat(session: nox.Session) -> None:
         *session.posargs,
         env={"LANGCACHE_ESTABLISHED_PYTHONS": json.dumps(established)},
     )
+
+
+@nox.session(python=[PYTHONS[0], PYTHONS[-2]])  # the newest has no wheels of the servers
+def redis(session: nox.Session) -> None:
+    """Run the tests of the store in Redis, of the engine and of the application against real servers."""
+    session.install(".[local,redis]", *group("test"), *group("redis"))
+    session.run("pytest", *(session.posargs or [*SIDE_BY_SIDE, *ON_REDIS]))
 
 
 @nox.session

@@ -34,6 +34,9 @@ EMBEDDER_KEY_VARIABLE = "LANGCACHE_EMBEDDER_API_KEY"
 SERVE_KEY_VARIABLE = "LANGCACHE_SERVE_API_KEY"
 """The variable with the key that clients must send. `LANGCACHE_API_KEY` is the one that clients read."""
 
+STORE_VARIABLE = "LANGCACHE_SERVE_STORE"
+"""The variable with the URL of the Redis that keeps the entries, which may have a password."""
+
 ALLOWED_HOSTS_VARIABLE = "LANGCACHE_SERVE_ALLOWED_HOSTS"
 """The variable with more names under which the service is reached, separated by commas."""
 
@@ -107,6 +110,14 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--db", type=Path, metavar="FILE", help="a SQLite file that keeps the entries (default: in memory)"
     )
+    serve.add_argument(
+        "--store",
+        metavar="URL",
+        help="a Redis that keeps the entries: redis://HOST:6379, rediss://, redis+cluster://, or "
+        "redis+sentinel://HOST:26379/SERVICE (extra redis); a URL with a password is given in a file or in "
+        f"the variable {STORE_VARIABLE}",
+    )
+    serve.add_argument("--store-file", type=Path, metavar="FILE", help="a file with the URL of that Redis")
     serve.add_argument(
         "--embedder",
         default="minilm",
@@ -187,6 +198,7 @@ def _serve(options: argparse.Namespace) -> int:
             host=options.host,
             port=options.port,
             db=_database(options.db),
+            store=_store(options),
             allowed_hosts=tuple(options.allowed_hosts or _listed(ALLOWED_HOSTS_VARIABLE)),
         )
     except (ImportError, ValueError) as error:
@@ -222,20 +234,50 @@ def _api_key(options: argparse.Namespace) -> tuple[str | None, str]:
         return options.api_key, "--api-key"
     if options.api_key_file is not None:
         where = f"--api-key-file {options.api_key_file}"
-        return _secret(where, _read_secret(options.api_key_file)), where
+        return _secret(where, _read_secret("--api-key-file", options.api_key_file)), where
     return _secret(SERVE_KEY_VARIABLE, os.environ.get(SERVE_KEY_VARIABLE, "")) or None, SERVE_KEY_VARIABLE
 
 
-def _read_secret(path: Path) -> str:
+def _store(options: argparse.Namespace) -> str | None:
+    """The URL of Redis, if one is given: an option goes before the variable. Raises `ValueError`."""
+    from ..service.stores.redis_url import redis_url
+
+    if options.store is not None and options.store_file is not None:
+        raise ValueError("--store-file: can't be given along with --store")
+    where, text = STORE_VARIABLE, os.environ.get(STORE_VARIABLE, "")
+    if options.store_file is not None:
+        where, text = "--store-file", _read_secret("--store-file", options.store_file)
+    if options.store is not None:
+        where, text = "--store", options.store
+    text = text.strip()
+    if not text and where == STORE_VARIABLE:
+        return None
+    if options.db is not None:
+        raise ValueError(
+            f"--db: entries are kept in one place, and {where} names another; give one of the two alone"
+        )
+    try:
+        url = redis_url(text)
+    except ValueError as error:
+        raise ValueError(f"{where}: {str(error).removeprefix('store: ')}") from None
+    if where == "--store" and (url.password or url.sentinel_password):
+        raise ValueError(
+            "--store: other users of this machine can see a password here; give the URL in a file, with "
+            f"--store-file FILE, or in the variable {STORE_VARIABLE}"
+        )
+    return text
+
+
+def _read_secret(option: str, path: Path) -> str:
     try:
         mode, text = path.stat().st_mode, path.read_bytes().decode("ascii", "replace")
     except OSError as error:
-        raise ValueError(f"--api-key-file: can't read {str(path)!r}: {error.strerror}") from error
+        raise ValueError(f"{option}: can't read {str(path)!r}: {error.strerror}") from error
     if os.name == "posix" and stat.S_ISREG(mode) and mode & 0o077:
         # No refusal: what mounts secrets into containers often makes them readable by all there.
         print(f"langcache: other users can read {path}; chmod 600 {path} keeps it yours", file=sys.stderr)
     if not text.strip():
-        raise ValueError(f"--api-key-file: {str(path)!r} is empty")
+        raise ValueError(f"{option}: {str(path)!r} is empty")
     return text
 
 
@@ -301,12 +343,15 @@ async def _serve_until_stopped(config: ServerConfig, embedder: Embedder, key_fro
 
 def _instructions(url: str, config: ServerConfig, embedder: Embedder, key_from: str) -> str:
     from ..service.config import DEFAULT_API_KEY
+    from ..service.stores.redis_url import redis_url
 
     cache = config.caches[0]
     # Any other key is a secret, and this output may end up in a log.
     key = quote(cache.api_key) if cache.api_key == DEFAULT_API_KEY else quote(f"<the key of {key_from}>")
     attributes = f", attributes {', '.join(cache.attributes)}" if cache.attributes else ""
     entries = "in memory" if config.db is None else f"in {config.db}"
+    if config.store is not None:
+        entries = f"in {redis_url(config.store).shown}"
     return f"""\
 LangCache at {url}, entries {entries}{attributes}, embedded with {embedder.name}. Ctrl-C ends it.
 

@@ -12,6 +12,7 @@ from .._call.head import authorization
 from ..limits import LimitError, Limits, check_int, check_number, check_path_segment
 from .connections import MAX_CONNECTIONS
 from .hosts import check_host_names, is_loopback
+from .stores.redis_url import redis_url
 
 __all__ = ["DEFAULT_API_KEY", "DEFAULT_CACHE_ID", "DEFAULT_THRESHOLD", "CacheConfig", "ServerConfig"]
 
@@ -82,7 +83,11 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The port to listen at, 0 to 65535. 0: any free port."""
 
     db: Path | None = None
-    """The SQLite file that keeps the entries. None: they are kept in memory only."""
+    """The SQLite file that keeps the entries. None: they are kept in ``store``, or in memory only."""
+
+    store: str | None = None
+    """The URL of a Redis that keeps the entries, such as ``redis://localhost:6379``; the options that it may
+    have are on the page about Redis. None: they are kept in ``db``, or in memory only."""
 
     allowed_hosts: tuple[str, ...] = ()
     """More names under which the service is reached, without scheme and port.
@@ -97,7 +102,19 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How many connections there may be at once: at least 1. Half of the files that the process may have open
     is the most. A new connection beyond that closes the one that has been idle for longest."""
 
+    def __repr__(self) -> str:  # without the password of the store
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
+        if self.store is not None:
+            values["store"] = redis_url(self.store).shown
+        return f"ServerConfig({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+
     def __post_init__(self) -> None:
+        if self.store is not None:
+            redis_url(self.store)
+            if self.db is not None:
+                raise ValueError(
+                    "store: entries are kept in one place; give either a SQLite file (db) or Redis (store)"
+                )
         msgspec.structs.force_setattr(self, "caches", _cache_configs(self.caches))
         msgspec.structs.force_setattr(self, "allowed_hosts", check_host_names(self.allowed_hosts))
         most = check_int("max_connections", self.max_connections, minimum=1)

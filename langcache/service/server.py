@@ -25,6 +25,7 @@ from .grouped import Grouped
 from .hosts import AllowedHosts
 from .readable import ReadableOnly
 from .stores.memory import Memory
+from .stores.redis_url import redis_url
 from .stores.sqlite import Database
 from .stores.store import Storage
 
@@ -49,8 +50,8 @@ _log.addFilter(_is_no_parse_error)
 async def serving(config: ServerConfig, embedder: Embedder) -> AsyncGenerator[str, None]:
     """Run the service in this event loop. Gives its URL once it answers requests.
 
-    Raises `OSError` if it can't listen at the address, `StoreError` if the database can't be used, and
-    whatever `Embedder.start` raises.
+    Raises `OSError` if it can't listen at the address, `StoreError` if the database or Redis can't be used,
+    `ImportError` where the extra ``redis`` is missing, and whatever `Embedder.start` raises.
     """
     in_loop = isinstance(embedder, WordLlamaEmbedder)
     embedder = ReadableOnly(embedder)
@@ -59,7 +60,7 @@ async def serving(config: ServerConfig, embedder: Embedder) -> AsyncGenerator[st
     async with AsyncExitStack() as stack:
         stack.push_async_callback(embedder.close)
         await embedder.start()
-        storage: Storage = Memory(embedder) if config.db is None else Database(config.db, embedder)
+        storage = _storage(config, embedder)
         await storage.open()
         stack.push_async_callback(storage.close)
         caches = [(cache, Cache(cache, await storage.store(cache), embedder)) for cache in config.caches]
@@ -72,6 +73,14 @@ async def serving(config: ServerConfig, embedder: Embedder) -> AsyncGenerator[st
         stack.push_async_callback(connections.close)
         host, port = await connections.listen(config.host, config.port)
         yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _storage(config: ServerConfig, embedder: Embedder) -> Storage:
+    if config.store is not None:
+        from .stores.redis_storage import RedisStorage  # needs the extra redis
+
+        return RedisStorage(redis_url(config.store), embedder)
+    return Memory(embedder) if config.db is None else Database(config.db, embedder)
 
 
 class LocalServer:
@@ -89,7 +98,8 @@ class LocalServer:
     ``port`` say where to listen; port 0, the default, is any free port. ``threshold`` (0.5 to 1.0, default
     0.85) is the similarity threshold of a search that gives none. ``ttl_millis`` is how long an entry lives,
     in milliseconds, if `set` gives no time (default None: for ever). ``db`` is the SQLite file that keeps
-    the entries; without it they end with the server. ``embedder`` is a `MiniLMEmbedder` by default; an
+    the entries, ``store`` the URL of a Redis that does, such as ``redis://localhost:6379`` (extra ``redis``);
+    with neither they end with the server. ``embedder`` is a `MiniLMEmbedder` by default; an
     embedder works for one server at a time. ``caches`` sets up several caches, in place of ``attributes``,
     ``cache_id``, ``api_key``, ``threshold`` and ``ttl_millis``; the server's ``api_key`` and ``cache_id``
     are then those of the first cache. ``allowed_hosts`` and ``max_connections`` are as in `ServerConfig`.
@@ -111,6 +121,7 @@ class LocalServer:
         threshold: float = DEFAULT_THRESHOLD,
         ttl_millis: int | None = None,
         db: str | os.PathLike[str] | None = None,
+        store: str | None = None,
         embedder: Embedder | None = None,
         caches: Iterable[CacheConfig] | None = None,
         allowed_hosts: Iterable[str] = (),
@@ -131,6 +142,7 @@ class LocalServer:
             host=host,
             port=port,
             db=None if db is None else Path(db),
+            store=store,
             allowed_hosts=cast("tuple[str, ...]", allowed_hosts),
             max_connections=max_connections,
         )

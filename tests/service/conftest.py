@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import aiohttp
 import numpy as np
 import pytest
+from redis_servers import Server
 
 from langcache.service import LocalServer
 from langcache.service.embedders import Vectors
@@ -96,15 +98,54 @@ def embedder() -> AngleEmbedder:
 
 
 @pytest.fixture
-def server(embedder: AngleEmbedder) -> Iterator[LocalServer]:
-    with LocalServer(attributes=("topic", "tenant"), embedder=embedder) as server:
+def kept() -> dict[str, Any]:
+    """Where the server of `server` keeps its entries: arguments of `LocalServer`."""
+    return {}
+
+
+@pytest.fixture
+def server(embedder: AngleEmbedder, kept: dict[str, Any]) -> Iterator[LocalServer]:
+    with LocalServer(attributes=("topic", "tenant"), embedder=embedder, **kept) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Server]:
+    """A Redis for all tests of this process, each of which has a prefix of its own: see `redis_at`."""
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_at(request: pytest.FixtureRequest) -> str:
+    """The URL of a Redis in which a test finds nothing, whatever other tests have left there."""
+    server = request.getfixturevalue("redis_server")
+    server.do("FLUSHALL")
+    return f"{server.url}?prefix={uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def kept_in(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], dict[str, Any]]:
+    """Arguments of `LocalServer` by the name of a store."""
+
+    def kept_in(name: str) -> dict[str, Any]:
+        if name == "redis":
+            return {"store": request.getfixturevalue("redis_at")}
+        return {"db": tmp_path / "cache.db"} if name == "sqlite" else {}
+
+    return kept_in
 
 
 @pytest.fixture
 async def api(server: LocalServer) -> AsyncIterator[Api]:
     async with aiohttp.ClientSession() as session:
         yield Api(server, session)
+
+
+@pytest.fixture
+def api_of(session: aiohttp.ClientSession) -> Callable[[LocalServer], Api]:
+    """Makes a client for a server of the test's own."""
+    return lambda server: Api(server, session)
 
 
 @pytest.fixture

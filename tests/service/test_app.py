@@ -9,12 +9,18 @@ import threading
 
 import msgspec
 import pytest
+from redis_servers import STORES
 
 from langcache.aside import entries
 from langcache.models import CacheEntry, SearchResponse
 from langcache.service import CacheConfig, EmbedderError, LocalServer, StoreError, app
 from langcache.service.app import MAX_BODY_BYTES, MAX_REPLY_CHARS, MAX_RESULTS, MAX_SEMANTIC_RESULTS
 from langcache.service.bodies import Bodies
+
+
+@pytest.fixture(params=STORES)
+def kept(request, kept_in):
+    return kept_in(request.param)
 
 
 def problem(status, body):

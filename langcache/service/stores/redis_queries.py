@@ -1,0 +1,158 @@
+"""Searches of an index in Redis: the commands, and what their replies say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+import msgspec
+
+from ..embedders import Vectors
+from .redis_calls import Command
+from .store import StoreError
+
+__all__ = [
+    "MOST",
+    "Hit",
+    "Hits",
+    "by_tags",
+    "count",
+    "in_millionths",
+    "is_complete",
+    "nearest",
+    "page",
+    "read",
+]
+
+MOST = 10_000
+"""The most entries of one search. Redis has a limit of its own that is no lower unless it is told so."""
+
+_FIELDS = ("expires_at", "number")
+
+
+class Hit(msgspec.Struct, frozen=True, gc=False):
+    """An entry in a reply."""
+
+    key: bytes
+    fields: dict[bytes, bytes]
+
+    @property
+    def number(self) -> int:
+        """Entries that were added later have higher numbers."""
+        return int(float(self.fields.get(b"number", b"0")))
+
+    @property
+    def similarity(self) -> float:
+        """(1 + cos) / 2, to 6 decimals."""
+        return in_millionths(1 - float(self.fields.get(b"distance", 1)) / 2)
+
+    def alive(self, now: int) -> bool:
+        """Whether the entry is there, at a time in milliseconds. Redis lists some for a moment longer."""
+        expires_at = self.fields.get(b"expires_at")
+        return b"number" in self.fields and (expires_at is None or int(expires_at) > now)
+
+
+class Hits(msgspec.Struct, frozen=True):
+    """What a search found."""
+
+    hits: Sequence[Hit]
+    are_all: bool
+    """Whether there are no more that match."""
+
+
+def in_millionths(similarity: float) -> float:
+    """A similarity to 6 decimals, from 0 to 1. Those of vectors whose length is not quite 1 may be beyond."""
+    return round(min(max(similarity, 0.0), 1.0), 6)
+
+
+def by_tags(index: str, all_of: Sequence[str], limit: int, whole: bool, millis: int) -> Command:
+    """The newest entries with all of some tags; ``whole`` with what is in them."""
+    limit = min(limit, MOST)
+    returned = _returned("entry") if whole else _returned()
+    return (
+        *("FT.SEARCH", index, _having(all_of), "SORTBY", "number", "DESC", "LIMIT", 0, limit),
+        *(*returned, "TIMEOUT", millis, "DIALECT", 2),
+    )
+
+
+def nearest(
+    index: str, vector: Vectors, all_of: Sequence[str], limit: int, whole: bool, millis: int
+) -> Command:
+    """The entries nearest to a vector that have all of some tags; ``whole`` with what is in them."""
+    limit = min(limit, MOST)
+    query = f"({_having(all_of)})=>[KNN {limit} @vector $given AS distance]"
+    returned = _returned("distance", "entry") if whole else _returned("distance")
+    return (
+        *("FT.SEARCH", index, query, "PARAMS", 2, "given", vector.tobytes(), "SORTBY", "distance", "ASC"),
+        *("LIMIT", 0, limit, *returned, "TIMEOUT", millis, "DIALECT", 2),
+    )
+
+
+def page(index: str, all_of: Sequence[str], last: int | None, limit: int, millis: int) -> Command:
+    """Some entries with all of some tags and with numbers up to ``last``, without what is in them."""
+    numbered = "" if last is None else f" @number:[-inf {last}]"
+    query = _having(all_of) if all_of or not numbered else ""
+    return (
+        *("FT.SEARCH", index, f"{query}{numbered}".strip(), "LIMIT", 0, limit),
+        *(*_returned(), "TIMEOUT", millis, "DIALECT", 2),
+    )
+
+
+def _returned(*more: str) -> Command:
+    return ("RETURN", len(_FIELDS) + len(more), *_FIELDS, *more)
+
+
+def _having(all_of: Iterable[str]) -> str:
+    return " ".join(f"@tags:{{{tag}}}" for tag in all_of) or "*"
+
+
+def read(reply: Any, asked: int) -> Hits:
+    """What a search found. Raises `StoreError` if Redis says that there may be more."""
+    try:
+        if isinstance(reply, dict):
+            named = _mapping(reply)
+            warnings, total = named.get(b"warning"), int(named.get(b"total_results", 0))
+            hits = [_hit(_mapping(result)) for result in _sequence(named[b"results"])]
+        else:  # of a module that does not know version 3 of the protocol
+            warnings = None
+            total, *pairs = _sequence(reply)
+            hits = [Hit(key, _mapping(found)) for key, found in zip(pairs[::2], pairs[1::2], strict=True)]
+        are_all = max(total, len(hits)) < min(asked, MOST)
+    except (KeyError, TypeError, ValueError):
+        raise StoreError("Redis answered a search in a way that is not known here") from None
+    if warnings:
+        raise StoreError(f"a search was not finished: {warnings!r}")
+    return Hits(hits, are_all)
+
+
+def is_complete(info: Any) -> bool:
+    """Whether an index has all entries, by the reply to FT.INFO."""
+    known = _mapping(info)
+    try:
+        return not int(float(known[b"indexing"])) and float(known[b"percent_indexed"]) >= 1
+    except (KeyError, ValueError, TypeError):
+        raise StoreError("Redis describes an index in a way that is not known here") from None
+
+
+def count(info: Any) -> int:
+    """How many entries an index has, by the reply to FT.INFO."""
+    return int(float(_mapping(info).get(b"num_docs", 0)))
+
+
+def _hit(result: dict[bytes, Any]) -> Hit:
+    return Hit(result[b"id"], _mapping(result.get(b"extra_attributes")))
+
+
+def _mapping(value: Any) -> dict[bytes, Any]:
+    """A mapping, which may have come as a list of names and values."""
+    if isinstance(value, dict):
+        return cast("dict[bytes, Any]", value)
+    listed = [] if value is None else _sequence(value)
+    return dict(zip(listed[::2], listed[1::2], strict=True))
+
+
+def _sequence(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"a list is due, and not {type(value).__name__}")
+    listed: list[Any] = cast(Any, value)
+    return listed

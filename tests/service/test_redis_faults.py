@@ -1,0 +1,244 @@
+"""Faults of Redis: what clients are told meanwhile, and that all is well afterwards without a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import pytest
+from redis_servers import Server, needs
+
+from langcache.service import LocalServer
+
+RIGHTS = (
+    "-@all +ping +hello +client|setinfo +evalsha +eval +time +hset +hget +hmget +hsetnx +pexpire +unlink "
+    "+ft.search +ft.create +ft.info +ft.dropindex"
+)
+"""All that a service needs, as docs/redis.md says."""
+
+PATIENCE = 60
+"""Seconds after which a call counts as hanging, where the deadline is one."""
+
+
+class Fault(NamedTuple):
+    name: str
+    begin: Callable[[Server], object]
+    end: Callable[[Server], object]
+    set_status: int
+    search_status: int
+    kept: bool = True
+    """Whether entries are there afterwards that were there before."""
+    options: tuple[str, ...] = ()
+
+
+def do(*command: object) -> Callable[[Server], object]:
+    return lambda server: server.do(*command)
+
+
+def nothing(server: Server) -> None:
+    pass
+
+
+def rights(change: str) -> Callable[[Server], object]:
+    return do("ACL", "SETUSER", "service", *change.split())
+
+
+def new_password(server: Server) -> None:
+    server.do("ACL", "SETUSER", "service", "resetpass", ">another")
+    server.do("CLIENT", "KILL", "USER", "service")
+
+
+def evict_metadata(server: Server) -> None:
+    (key,) = server.do("KEYS", "*:meta")
+    server.do("UNLINK", key)
+
+
+def drop_indexes(server: Server) -> None:
+    for name in server.do("FT._LIST"):
+        server.do("FT.DROPINDEX", name)
+
+
+def restart(server: Server) -> None:
+    server.kill()
+    server.start()
+    allow(server)
+
+
+def start_again(server: Server) -> None:
+    server.start()
+    allow(server)
+
+
+def allow(server: Server) -> None:
+    server.do("ACL", "SETUSER", "service", "on", ">hunter2", "~langcache:*", *RIGHTS.split())
+
+
+DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
+
+FAULTS = [
+    Fault("frozen", Server.freeze, Server.thaw, 424, 424),
+    Fault("killed", Server.kill, start_again, 424, 424, kept=False),
+    Fault("killed, durable", Server.kill, start_again, 424, 424, options=DURABLE),
+    Fault("restarted", restart, nothing, 201, 200, kept=False),
+    Fault("restarted, durable", restart, nothing, 201, 200, options=DURABLE),
+    Fault("flushed", do("FLUSHALL"), nothing, 201, 200, kept=False),
+    Fault("scripts flushed", do("SCRIPT", "FLUSH"), nothing, 201, 200),
+    Fault("metadata evicted", evict_metadata, nothing, 201, 200),
+    Fault("indexes dropped", drop_indexes, nothing, 201, 200),
+    Fault("connections closed", do("CLIENT", "KILL", "USER", "service"), nothing, 201, 200),
+    Fault(
+        "out of memory",
+        do("CONFIG", "SET", "maxmemory", "1"),
+        do("CONFIG", "SET", "maxmemory", "0"),
+        424,
+        200,
+    ),
+    Fault("a replica", do("REPLICAOF", "127.0.0.1", "1"), do("REPLICAOF", "NO", "ONE"), 424, 200),
+    Fault("another password", new_password, rights(">hunter2"), 424, 424),
+    Fault("no right to search", rights("-ft.search"), rights("+ft.search"), 201, 424),
+    Fault("no right to add", rights("-evalsha -eval"), rights("+evalsha +eval"), 424, 200),
+]
+
+
+@pytest.fixture
+def start():
+    servers = []
+
+    def start(*options: str) -> Server:
+        servers.append(Server(*options))
+        allow(servers[-1].start())
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.__exit__()
+
+
+def url(server: Server) -> str:
+    return f"redis://service:hunter2@127.0.0.1:{server.port}?timeout=1"
+
+
+async def soon(call: Callable[[], Any]) -> tuple[int, Any]:
+    """The reply to a request, which must come."""
+    began = time.monotonic()
+    reply = await asyncio.wait_for(call(), PATIENCE)
+    assert time.monotonic() - began < PATIENCE
+    return reply
+
+
+def tells_nothing(answer: Any, server: Server) -> None:
+    """Check that a failure says no more than that there is one."""
+    text = json.dumps(answer).lower()
+    assert "entries can't be used at the moment" in text
+    for word in (
+        "redis",
+        "127.0.0.1",
+        str(server.port),
+        "hunter2",
+        "service:",
+        "script",
+        "acl",
+        "oom",
+        "langcache:",
+    ):
+        assert word not in text
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+async def test_a_fault_of_redis_is_a_424_and_leaves_no_trace(fault, start, embedder, api_of, caplog):
+    server = start(*fault.options)
+    with LocalServer(store=url(server), embedder=embedder) as service:
+        api = api_of(service)
+        before = await api.set("before")
+
+        def add():
+            return api("POST", "entries", {"prompt": "during", "response": "r"})
+
+        def search():
+            return api("POST", "entries/search", {"prompt": "before", "searchStrategies": ["exact"]})
+
+        def found(answer):
+            return [entry["id"] for entry in answer["data"]] == [before]
+
+        await asyncio.to_thread(fault.begin, server)
+        for call, expected in ((search, fault.search_status), (add, fault.set_status)):
+            status, answer = await soon(call)
+            assert status in (expected, 424), answer
+            if status == 424:
+                tells_nothing(answer, server)
+            elif call is search:
+                assert found(answer) == fault.kept
+        await asyncio.to_thread(fault.end, server)
+        overdue = time.monotonic() + PATIENCE
+        for call, expected in ((search, 200), (add, 201), (search, 200)):
+            status, answer = await soon(call)
+            while status == 424 and time.monotonic() < overdue:
+                await asyncio.sleep(0.05)
+                status, answer = await soon(call)
+            assert status == expected, answer
+            if call is search:
+                assert found(answer) == fault.kept
+        assert (await api.search("during", searchStrategies=["exact"])) != []
+    assert "hunter2" not in caplog.text
+
+
+async def test_entries_that_a_service_acknowledged_outlive_kills_of_a_durable_redis(start, embedder, api_of):
+    server = start(*DURABLE)
+    stored: dict[str, str] = {}
+    stop = asyncio.Event()
+    outcomes: set[int] = set()
+
+    async def work(api: Any, number: int) -> None:
+        while not stop.is_set():
+            prompt = f"{number} {len(stored)}"
+            new = {"prompt": prompt, "response": prompt}
+            status, answer = await soon(partial(api, "POST", "entries", new))
+            outcomes.add(status)
+            if status == 201:
+                stored[answer["entryId"]] = prompt
+            body = {"prompt": prompt, "searchStrategies": ["exact"]}
+            found, answer = await soon(partial(api, "POST", "entries/search", body))
+            if status == 201 and found == 200:
+                assert [entry["response"] for entry in answer["data"]] == [prompt]
+            await asyncio.sleep(0.01)
+
+    with (
+        LocalServer(store=url(server), embedder=embedder) as one,
+        LocalServer(store=url(server), embedder=type(embedder)()) as other,
+    ):
+        apis = [api_of(one), api_of(other)]
+        workers = [asyncio.create_task(work(apis[number % 2], number)) for number in range(8)]
+        for _ in range(2):
+            enough = len(stored) + 100
+            while len(stored) < enough:
+                await asyncio.sleep(0.01)
+                assert not any(worker.done() for worker in workers)
+            await asyncio.to_thread(restart, server)
+        stop.set()
+        await asyncio.gather(*workers)
+        for entry_id, prompt in stored.items():
+            (entry,) = await apis[0].search(prompt, searchStrategies=["exact"])
+            assert entry["id"] == entry_id
+    assert outcomes <= {201, 424}
+
+
+@pytest.mark.parametrize("search", [True, False])
+def test_a_redis_that_can_t_be_used_is_an_error_at_the_start(search, embedder, start):
+    needs()
+    from langcache.service import StoreError
+
+    with Server(search=search) as server:
+        wrong = f"redis://service:wrong@127.0.0.1:{server.port}" if search else server.url
+        reason = "refuses the user or the password" if search else "has no search.*Redis 8"
+        with pytest.raises(StoreError, match=reason) as raised, LocalServer(store=wrong, embedder=embedder):
+            pass
+        assert "wrong" not in str(raised.value)
+    with (
+        pytest.raises(StoreError, match="can't be reached"),
+        LocalServer(store=server.url, embedder=embedder),
+    ):
+        pass
