@@ -86,7 +86,8 @@ class Question(Generic[T]):
             authorization: that of the call, if the client's key comes from a callable; else None.
         """
         text = self.text
-        if not self.options.refresh:  # which replaces the entry of the very text
+        # A refresh replaces the entry of the very text. Lines that are indented may be those of a program.
+        if not self.options.refresh and "\n " not in text and "\n\t" not in text:
             text = " ".join((text if text.isascii() else unicodedata.normalize("NFC", text)).split())
         given: object = self.codec
         codec = None if given is TEXT else hashable(given)

@@ -140,7 +140,7 @@ def _message(message: Any) -> dict[str, Any]:
         content = fields.pop("parts", None)  # as Gemini calls it
     if content is not None:
         fields["content"] = content_parts(content)
-        if role is not None:  # else its id says what it is
+        if role != "item":  # of which the id says what it is, as it does without content
             fields.pop("id", None)
     return fields
 

@@ -6,7 +6,7 @@ from ..models import CacheEntry
 from .features import compared, lexical
 from .score import REPEATED, is_repeated, is_verifiable, likelihood
 
-__all__ = ["are_equal", "confidence", "verifier"]
+__all__ = ["are_equal", "confidence", "differ_in_layout", "verifier"]
 
 _LEAST = 0.5
 
@@ -29,10 +29,13 @@ def confidence(question: str, entry: CacheEntry) -> float | None:
     """How likely an entry answers a question, 0 to 1, from the two texts; None if they can't be judged.
 
     `verifier` accepts 0.5 and more, and what can't be judged. It is 1 for texts that are equal but for case
-    and spacing, and 0.99 for those that differ in politeness and slips of the keyboard alone.
+    and spacing, and 0.99 for those that differ in politeness and slips of the keyboard alone. It is 0 for
+    texts whose words are equal, and whose lines are indented in another way, since they may be programs.
     """
     if are_equal(question, entry.prompt):
         return 1.0
+    if differ_in_layout(question, entry.prompt):
+        return 0.0
     one, other = compared(question, entry.prompt)
     if not is_verifiable(one, other):
         return None
@@ -40,5 +43,26 @@ def confidence(question: str, entry: CacheEntry) -> float | None:
 
 
 def are_equal(one: str, other: str) -> bool:
-    """Whether two texts are equal but for case and spacing."""
-    return one == other or one.casefold().split() == other.casefold().split()
+    """Whether two texts are equal but for case and spacing. How lines are indented counts."""
+    return one == other or (_words(one) == _words(other) and _layout(one) == _layout(other))
+
+
+def differ_in_layout(one: str, other: str) -> bool:
+    """Whether two texts are equal but for case, spacing and how their lines are indented."""
+    return ("\n" in one or "\n" in other) and _words(one) == _words(other) and _layout(one) != _layout(other)
+
+
+def _words(text: str) -> list[str]:
+    return text.casefold().split()
+
+
+def _layout(text: str) -> list[tuple[int, int]] | None:
+    """The indentation of each line, and how many words it has; None if no line is indented."""
+    if "\n" not in text:
+        return None
+    lines = [line for line in text.expandtabs(4).splitlines() if line.strip()]
+    indents = [len(line) - len(line.lstrip()) for line in lines]
+    least = min(indents, default=0)
+    if not any(indent > least for indent in indents):
+        return None
+    return [(indent - least, len(line.split())) for indent, line in zip(indents, lines, strict=True)]

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from ..matching.features import compared, lexical
 from ..matching.score import REPEATED, is_repeated, is_verifiable, likelihood, similarity_of
-from ..matching.verifier import are_equal
+from ..matching.verifier import are_equal, differ_in_layout
 from .alignment import Words, aligned, words_of
 from .embedders import Embedder, WordVectors
 
@@ -23,7 +23,7 @@ class Scorer:
     """Gives each candidate for a prompt its similarity, 0 to 1.
 
     - 1.0: equal but for case and spacing. 0.99: but for politeness, punctuation and slips of the keyboard,
-      too.
+      too, or for how lines are indented.
     - Otherwise it stands for the likelihood that the one answer is the other's: 0.85 for 0.5, 0.9 for 0.6.
       The weights are fitted to pairs in English, so it means the same with every embedder.
     - For texts that the weights say nothing of (`langcache.matching.score.is_verifiable`), it is
@@ -73,6 +73,8 @@ class Scorer:
         """
         if are_equal(prompt, stored):
             return 1.0
+        if differ_in_layout(prompt, stored):
+            return REPEATED
         self._waiting += 1
         try:
             await self._turn.acquire()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,23 @@ def test_what_means_the_same_passes(question, other):
 def test_the_guard_is_symmetric():
     for _, _, question, other in ROWS:
         assert (difference(question, other) is None) == (difference(other, question) is None)
+
+
+@pytest.mark.parametrize("strategies", [None, ["exact", "semantic"]])
+async def test_programs_that_differ_in_their_indentation_have_their_own_answers(cache, strategies):
+    programs = [f"What does this print?\nfor x in y:\n    a()\n{indent}b()" for indent in ("", "    ")]
+
+    async def make(prompt):
+        await asyncio.sleep(0)
+        return prompt
+
+    for status in ("miss", "hit", "hit"):
+        asked = (cache.get_or_set(each, make, search_strategies=strategies) for each in programs)
+        answers = await asyncio.gather(*asked)
+        assert [answer.value for answer in answers] == programs
+        assert not any(answer.shared for answer in answers)
+        if strategies is not None:  # by meaning, both are as near, and one entry is asked for
+            assert {answer.status.value for answer in answers} == {status}
 
 
 @pytest.mark.parametrize("split", ["dev", "test"])

@@ -200,11 +200,12 @@ def test_whatever_else_a_message_holds_counts():
     assert len(set(prints)) == len(OTHERS)
 
 
+@pytest.mark.parametrize("fields", [{}, {"content": []}, {"content": "b"}])
 @pytest.mark.parametrize(
     "kind", ["item_reference", "reasoning", "function_call", "remove", "image_generation_call"]
 )
-def test_the_id_of_what_is_no_message_counts(kind):
-    lists = [[user("a"), {"type": kind, "id": each}, user(QUESTION)] for each in ("1", "2")]
+def test_the_id_of_what_is_no_message_counts(kind, fields):
+    lists = [[user("a"), {"type": kind, "id": each, **fields}, user(QUESTION)] for each in ("1", "2")]
     keys = [HASHED(messages) for messages in lists]
     assert keys[0].text == keys[1].text == QUESTION
     assert keys[0] != keys[1]

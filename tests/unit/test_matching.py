@@ -127,6 +127,39 @@ def test_long_texts_and_other_languages_are_not_judged_by_words():
     assert is_verifiable(*compared("reset password", "How do I reset my password?"))
 
 
+PROGRAM = "What does this print?\nfor x in y:\n    a()\n    b()"
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        PROGRAM.replace("    b()", "b()"),
+        PROGRAM.replace("    b()", "        b()"),
+        PROGRAM.replace("    ", ""),
+        PROGRAM.replace("\n", " "),
+        PROGRAM.replace("\n    a()", " a()"),
+        PROGRAM.replace("a()\n", "a() "),
+    ],
+)
+def test_lines_that_are_indented_in_another_way_are_another_question(stored):
+    assert not verifier(PROGRAM, entry(stored))
+    assert not verifier(stored, entry(PROGRAM))
+
+
+@pytest.mark.parametrize(
+    ("asked", "stored"),
+    [
+        (PROGRAM, PROGRAM.upper() + "\n\n"),
+        (PROGRAM, PROGRAM.replace("    ", "\t")),
+        (PROGRAM, PROGRAM.replace("\n", " \r\n\r\n")),
+        (PROGRAM, "  " + PROGRAM.replace("\n", "\n  ")),
+        ("How do I\nreset my\npassword?", "how do i reset\n\nmy  password?"),
+    ],
+)
+def test_other_spacing_makes_no_difference(asked, stored):
+    assert verifier(asked, entry(stored))
+
+
 def test_equal_texts_are_not_compared():
     long = "How do I reset my password? " * 2000
     started = time.thread_time()
