@@ -133,8 +133,7 @@ def _message(message: Any) -> dict[str, Any]:
         role = "item"  # of the Responses API, such as a reference, whose id says what it is
     else:
         raise NotAskedError("unknown message")
-    if role:
-        fields["role"] = _ROLES.get(role, role)
+    fields["role"] = _ROLES.get(role, role)
     content = fields.pop("content", None)
     if content is None:
         content = fields.pop("parts", None)  # as Gemini calls it

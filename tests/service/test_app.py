@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import logging
 import threading
@@ -241,9 +242,21 @@ async def test_no_entry_id_reaches_another_operation(api, server, entry_id):
     assert await api.search("p")
 
 
-async def test_a_body_that_is_too_large_is_a_413(api):
+async def test_a_body_that_is_too_large_is_a_413(api, server):
     content = b'{"prompt": "p", "response": "' + b"r" * MAX_BODY_BYTES + b'"}'
-    status, answer = await api("POST", "entries", content=content)
+
+    def post():
+        # A blocking client has sent the whole body before it reads the reply, and keeps nothing to be sent.
+        connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=60)
+        headers = {"Authorization": f"Bearer {server.api_key}"}
+        try:
+            connection.request("POST", f"/v1/caches/{server.cache_id}/entries", content, headers)
+            with connection.getresponse() as reply:
+                return reply.status, json.loads(reply.read())
+        finally:
+            connection.close()
+
+    status, answer = await asyncio.to_thread(post)
     assert problem(status, answer)[0] == "/errors/payload-too-large"
     assert await api.search("p") == []
 
