@@ -322,7 +322,9 @@ def test_no_two_conversations_share_in_either_mode(one, other, question):
 
 
 @pytest.mark.parametrize(
-    "messages", [None, 5, b"text", {"role": "user"}, {user}, iter([]), object()], ids=lambda given: type(given).__name__
+    "messages",
+    [None, 5, b"text", {"role": "user"}, {user}, iter([]), object()],
+    ids=lambda given: type(given).__name__,
 )
 def test_what_is_no_list_of_messages_is_refused(messages):
     with pytest.raises(TypeError, match="messages: must be a list of messages, or the text of one, but is"):
