@@ -145,8 +145,8 @@ def _module_of(client: Any, name: str) -> Any:
             with suppress(ImportError):
                 return import_module(each)
         raise ImportError(
-            "cached_http needs httpx2 or httpx, which the SDKs bring: install langcache[openai], "
-            "langcache[anthropic] or langcache[google-genai]"
+            "cached_http needs httpx2 or httpx, which the SDKs bring; install the extra openai, anthropic or "
+            "google-genai with: pip install '.[openai]' in a checkout of langcache"
         )
     for module in [sys.modules[each] for each in _MODULES if each in sys.modules]:
         if isinstance(client, getattr(module, name)):

@@ -26,10 +26,10 @@ PAGES = [
     *sorted((ROOT / "docs").glob("[!_]*/*.md")),
 ]
 ATTRIBUTES = ("function", "language", "sources", "stored_at", "tenant", "topic", "user")
-"""The attributes of the cache. A page names others so: ``<!-- cache attributes: fingerprint, user -->``."""
+"""The attributes of the cache, for a page that has no command that declares its own."""
 
 BLOCK = re.compile(r"(?P<before>[^\n]*)\n+```python\n(?P<code>.*?)^```", re.DOTALL | re.MULTILINE)
-DECLARED = re.compile(r"^<!-- cache attributes: (.+) -->$", re.MULTILINE)
+SERVE = re.compile(r"python -m langcache serve((?: --attribute \w+)+)[`\n]")
 NOT_RUN = re.compile(r"<!-- not run: .{8,} -->")
 
 
@@ -63,8 +63,9 @@ def blocks(page):
 
 
 def attributes(page):
-    declared = DECLARED.search(page.read_text("utf-8"))
-    return ATTRIBUTES if declared is None else declared[1].split(", ")
+    """The attributes that a page tells its reader to declare, who would get errors if one were missing."""
+    serve = SERVE.search(page.read_text("utf-8"))
+    return ATTRIBUTES if serve is None else tuple(serve[1].split()[1::2])
 
 
 @pytest.fixture

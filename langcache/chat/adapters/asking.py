@@ -10,17 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 import msgspec
 
 from ...aside import AttributeValue, CallOptions, JsonCodec, Key, Options, Usage
-from ...models import SearchStrategy
 from .. import chat_key
+from ..templates import set_strategies
 
 if TYPE_CHECKING:
     from ...client import AsyncLangCache
     from ...sync import LangCache
 
 __all__ = ["AdapterOptions", "AnyCache", "Asking", "Reply", "missing"]
-
-_LONGEST_QUESTION = 200
-_EXACT = (SearchStrategy.EXACT,)
 
 AnyCache: TypeAlias = "AsyncLangCache | LangCache"
 
@@ -167,8 +164,8 @@ class Asking:
         key = self._key(request, messages, others)
         if key.text is not None:
             options["attributes"] = self.attributes(request) if callable(self.attributes) else self.attributes
-            if self._rules.get("text") is None and _may_be_template(key.text):
-                options.setdefault("search_strategies", _EXACT)
+            if self._rules.get("text") is None:
+                set_strategies(options, key.text)
         return {"key": lambda _: key, "codec": CODEC, **options}  # pyright: ignore[reportUnknownLambdaType]
 
     def _key(self, request: Any, messages: Any, others: Mapping[str, Any] | str) -> Key:
@@ -186,14 +183,6 @@ class Asking:
         if self._on_lookup is not None:
             self._on_lookup(asked)
         return asked
-
-
-def _may_be_template(text: str) -> bool:
-    """Whether a text may be more than the question, such as a template with what was found about it.
-
-    Two questions in one template are nearly the same text, which no comparison of meanings tells apart.
-    """
-    return len(text) > _LONGEST_QUESTION or len(text.splitlines()) > 1
 
 
 def _function(name: str, given: Any, kind: str = "a function") -> Any:

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ...aside.key import Key
 from ...aside.scope import AttributeValue
-from ...models import SearchStrategy
 from ..keys import request_key
 from ..messages import Text, Turns
 from ..replies import FORMATS
+from ..templates import set_strategies
 from .asked import Asked, asked_of, directive_of
 from .codec import OfReply, ReplyCodec, StoresAnswers
 from .ends import Ends
@@ -23,12 +23,6 @@ Attributes: TypeAlias = (
     Mapping[str, AttributeValue] | Callable[[Mapping[str, Any]], Mapping[str, AttributeValue]]
 )
 When: TypeAlias = Callable[[Mapping[str, Any]], object]
-
-_LONGEST_QUESTION = 200
-"""A text with more characters, or with several lines, is found only by the same text, unless ``text`` or
-``search_strategies`` is given."""
-
-_EXACT = (SearchStrategy.EXACT,)
 
 
 class Settings(NamedTuple):
@@ -63,8 +57,8 @@ class Transport:
         key = self._key(asked)
         settings = self._settings
         options: dict[str, Any] = {**settings.options, **directive}
-        if settings.text is None and key.text is not None and _may_be_template(key.text):
-            options.setdefault("search_strategies", _EXACT)
+        if settings.text is None and key.text is not None:
+            set_strategies(options, key.text)
         attributes = settings.attributes
         codec = ReplyCodec(asked.api, streamed=asked.is_streamed)
         options["key"] = partial(_given, key)
@@ -91,14 +85,6 @@ class Transport:
             text=settings.text,
             attribute=settings.attribute,
         )
-
-
-def _may_be_template(text: str) -> bool:
-    """Whether a text may be more than the question, such as a template with what was found about it.
-
-    Two questions in one template are nearly the same text, which no comparison of meanings tells apart.
-    """
-    return len(text) > _LONGEST_QUESTION or len(text.splitlines()) > 1
 
 
 def _given(key: Key, body: object) -> Key:
