@@ -197,7 +197,7 @@ def test_what_providers_add_to_an_answer_is_left_out_unless_it_tells_of_a_filter
     assert kept is None or not set(kept[part][0]) & set(added)
     events = [json.loads(data) if data != "[DONE]" else data for data in data_of(api, Reply(text="one two"))]
     for at, made in enumerate(events):
-        if made.get(part):
+        if isinstance(made, dict) and made.get(part):
             changed_one = {**made, part: [{**made[part][0], **added}]}
             whole = collected(api, [*events[:at], changed_one, *events[at + 1 :]])
             assert (whole is not None and FORMATS[api].kept(whole) is not None) is is_kept
