@@ -287,6 +287,14 @@ TAKEN_BACK = {
         "gemini",
         [gemini("a", something_new=[1]), gemini("b", {"finishReason": "STOP"}, something_new=[])],
     ),
+    "gemini_error_after_the_end": (
+        "gemini",
+        [gemini("a", {"finishReason": "STOP"}), {"error": {"code": 503}}],
+    ),
+    "gemini_reasons": (
+        "gemini",
+        [gemini("a", {"finishReason": "STOP"}), gemini("b", {"finishReason": "MAX_TOKENS"})],
+    ),
     "anthropic_length": (
         "anthropic.messages",
         anthropic({"type": "message_delta", "delta": {"stop_reason": "max_tokens"}}),
@@ -316,6 +324,13 @@ def test_what_a_stream_said_once_counts_even_if_a_later_event_says_otherwise(nam
     api, events = TAKEN_BACK[name]
     whole = collected(api, events)
     assert whole is None or FORMATS[api].kept(whole) is None
+
+
+def test_a_stream_of_gemini_that_gives_its_reason_in_every_chunk_is_read_to_its_end():
+    kept = FORMATS["gemini"].kept(
+        collected("gemini", [gemini(text, {"finishReason": "STOP"}) for text in ("one ", "two ", "three")])
+    )
+    assert FORMATS["gemini"].text(kept) == "one two three"
 
 
 @pytest.mark.parametrize("api", APIS)

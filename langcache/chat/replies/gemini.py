@@ -107,7 +107,7 @@ class _Chunks:
             self._candidate |= candidate
             self._is_understood &= reason is None or reason == self._candidate.get("finishReason")
         self._reply |= {name: value for name, value in chunk.items() if name != "candidates"}
-        return bool(self._candidate.get("finishReason"))
+        return False  # some models give the reason in every chunk: the last one is where the stream ends
 
     def reply(self) -> Json | None:
         if not self._is_understood or not self._candidate:
