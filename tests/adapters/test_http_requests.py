@@ -173,6 +173,30 @@ async def test_what_the_sdk_sends_again_is_not_looked_up_but_stored(provider, sd
     assert provider.count == 2
 
 
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("options", "header"),
+    [
+        ({"no_store": True}, None),
+        ({"bypass": True}, None),
+        ({"no_store": True, "bypass": True}, None),
+        ({}, "no-store"),
+        ({}, "bypass"),
+        ({"no_store": True}, "bypass"),
+    ],
+    ids=str,
+)
+async def test_what_the_sdk_sends_again_is_not_stored_if_nothing_is_to_be(
+    provider, sdks, either, options, header, way
+):
+    await sdks.cached(Chat, either).ask(QUESTION)  # which would be a hit
+    sdk = sdks.cached(Chat, either, **options)
+    headers = {"x-stainless-retry-count": "1"} | ({} if header is None else {"x-langcache": header})
+    assert (await getattr(sdk, way)(QUESTION, extra_headers=headers)).text == f"Answer 2 to {QUESTION}"
+    assert (either.stats().stores, either.stats().bypasses) == (1, 1)
+    assert (await sdks.cached(Chat, either).ask(QUESTION)).text == f"Answer 1 to {QUESTION}"
+
+
 async def test_what_is_not_understood_is_sent_on_untouched(provider, sdks, either):
     sdk, is_async = sdks.cached(Chat, either), isinstance(either, AsyncLangCache)
     response = await sdk.call(lambda sdk: sdk.post("/embeddings", cast_to=object, body={"input": "a"}))

@@ -119,6 +119,220 @@ def test_a_reply_with_more_than_text_is_not_kept(api, more):
     assert FORMATS[api].kept(reply) is None
 
 
+def objects(api, whole):
+    """The parts of a reply in which a field says something of the answer."""
+    content = {
+        "openai.chat": lambda: whole["choices"],
+        "openai.responses": lambda: whole["output"],
+        "anthropic.messages": lambda: whole["content"],
+        "gemini": lambda: [*whole["candidates"], whole["candidates"][0]["content"]],
+    }
+    return [whole, *content[api]()]
+
+
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize(
+    "value", [{"code": 502, "message": "upstream died"}, ["x"], "x", 1, 0, True], ids=repr
+)
+@pytest.mark.parametrize("name", ["error", "conversation_id", "sessionId", "something_new"])
+def test_a_reply_with_a_field_that_is_not_known_is_not_kept(api, name, value):
+    for at in range(len(objects(api, plain(api, Reply(text="yes"))))):
+        reply = plain(api, Reply(text="yes"))
+        objects(api, reply)[at][name] = value
+        assert FORMATS[api].kept(reply) is None
+
+
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize("value", [None, False, "", [], {}], ids=repr)
+def test_a_field_that_is_not_known_and_empty_is_left_out(api, value):
+    reply = plain(api, Reply(text="yes"))
+    reply["something_new"] = value
+    kept = FORMATS[api].kept(reply)
+    assert FORMATS[api].text(kept) == "yes"
+    assert "something_new" not in kept
+
+
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize("name", ["user", "safety_identifier", "metadata", "prompt_cache_key", "request_id"])
+def test_what_a_reply_tells_of_its_user_is_not_kept(api, name):
+    reply = {**plain(api, Reply(text="yes")), name: "ada@example.com"}
+    kept = FORMATS[api].kept(reply)
+    assert FORMATS[api].text(kept) == "yes"
+    stored_before = {**kept, name: "ada@example.com"}  # is read by the same rule
+    for each in (kept, FORMATS[api].replayed(kept, {}, 1), FORMATS[api].kept(stored_before)):
+        assert "ada@" not in json.dumps(each)
+
+
+HARMLESS = {
+    "azure": ("openai.chat", {"content_filter_results": {"hate": {"filtered": False, "severity": "safe"}}}),
+    "openrouter": ("openai.chat", {"native_finish_reason": "STOP"}),
+    "vllm": ("openai.chat", {"stop_reason": 128009, "token_ids": None}),
+    "sglang": ("openai.chat", {"matched_stop": 151645}),
+    "together": ("openai.chat", {"seed": 7}),
+    "gemini": (
+        "gemini",
+        {"safetyRatings": [{"category": "HARM_CATEGORY_HATE_SPEECH", "probability": "LOW"}]},
+    ),
+}
+FILTERED = {
+    "azure": ("openai.chat", {"content_filter_results": {"hate": {"filtered": True, "severity": "high"}}}),
+    "azure_code": (
+        "openai.chat",
+        {"content_filter_results": {"protected_material_code": {"detected": True}}},
+    ),
+    "azure_failed": ("openai.chat", {"content_filter_results": {"error": {"code": "content_filter_error"}}}),
+    "gemini": ("gemini", {"safetyRatings": [{"category": "HARM_CATEGORY_HATE_SPEECH", "blocked": True}]}),
+}
+
+
+@pytest.mark.parametrize("name", [*HARMLESS, *(f"filtered_{name}" for name in FILTERED)])
+def test_what_providers_add_to_an_answer_is_left_out_unless_it_tells_of_a_filter(name):
+    is_kept = name in HARMLESS
+    api, added = HARMLESS[name] if is_kept else FILTERED[name.removeprefix("filtered_")]
+    part = "choices" if api == "openai.chat" else "candidates"
+    reply = plain(api, Reply(text="yes"))
+    reply[part][0] |= added
+    kept = FORMATS[api].kept(reply)
+    assert (kept is not None) is is_kept
+    assert kept is None or not set(kept[part][0]) & set(added)
+    events = [json.loads(data) if data != "[DONE]" else data for data in data_of(api, Reply(text="one two"))]
+    for at, made in enumerate(events):
+        if isinstance(made, dict) and made.get(part):
+            changed_one = {**made, part: [{**made[part][0], **added}]}
+            whole = collected(api, [*events[:at], changed_one, *events[at + 1 :]])
+            assert (whole is not None and FORMATS[api].kept(whole) is not None) is is_kept
+
+
+def data_of(api, reply):
+    """The data of each event of a stream."""
+    return EventReader().take(sent(api, reply))[1]
+
+
+def collected(api, events):
+    """The reply in events, which are JSON or texts."""
+    collector = FORMATS[api].collector()
+    for made in events:
+        if collector.add(made if isinstance(made, str) else json.dumps(made)):
+            break
+    return collector.reply()
+
+
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize("way", ["in_an_event", "in_its_part", "an_event_more"])
+def test_a_stream_in_which_an_error_comes_is_not_kept_whatever_follows(api, way):
+    events = [json.loads(data) if data != "[DONE]" else data for data in data_of(api, Reply(text="one two"))]
+    assert FORMATS[api].kept(collected(api, events)) is not None
+    error = {"code": 502, "message": "upstream died"}
+    part = {"openai.chat": "choices", "gemini": "candidates"}.get(api)
+    tried = 0
+    for at, made in enumerate(events):
+        if isinstance(made, str) or (way == "in_its_part" and not (part and made.get(part))):
+            continue
+        tried += 1
+        added = {
+            "in_an_event": lambda made=made: [{**made, "error": error}],
+            "in_its_part": lambda made=made: [{**made, part: [{**made[part][0], "error": error}]}],
+            "an_event_more": lambda made=made: [
+                {"type": "error", "error": error} if part is None else {part: [], "error": error},
+                made,
+            ],
+        }[way]()
+        whole = collected(api, [*events[:at], *added, *events[at + 1 :]])
+        assert whole is None or FORMATS[api].kept(whole) is None
+    assert tried or (way == "in_its_part" and part is None)
+
+
+def chat(delta=None, reason=None, **more):
+    return {"choices": [{"index": 0, "delta": delta or {}, "finish_reason": reason, **more}]}
+
+
+def gemini(text, candidate=None, **more):
+    return {"candidates": [{"content": {"parts": [{"text": text}]}, **(candidate or {})}], **more}
+
+
+def anthropic(*middle):
+    return [
+        {"type": "message_start", "message": {"type": "message", "role": "assistant", "content": []}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "a"}},
+        *middle,
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}},
+        {"type": "message_stop"},
+    ]
+
+
+TAKEN_BACK = {
+    "chat_length": (
+        "openai.chat",
+        [chat({"content": "a"}), chat(reason="length"), chat(reason="stop"), "[DONE]"],
+    ),
+    "chat_content": (
+        "openai.chat",
+        [chat({"content": [{"text": "a"}]}), chat({"content": "b"}, "stop"), "[DONE]"],
+    ),
+    "gemini_block": (
+        "gemini",
+        [
+            gemini("a", promptFeedback={"blockReason": "SAFETY"}),
+            gemini("b", {"finishReason": "STOP"}, promptFeedback={}),
+        ],
+    ),
+    "gemini_citations": (
+        "gemini",
+        [
+            gemini("a", {"citationMetadata": {"citations": [1]}}),
+            gemini("b", {"finishReason": "STOP", "citationMetadata": None}),
+        ],
+    ),
+    "gemini_unknown": (
+        "gemini",
+        [gemini("a", something_new=[1]), gemini("b", {"finishReason": "STOP"}, something_new=[])],
+    ),
+    "gemini_error_after_the_end": (
+        "gemini",
+        [gemini("a", {"finishReason": "STOP"}), {"error": {"code": 503}}],
+    ),
+    "gemini_reasons": (
+        "gemini",
+        [gemini("a", {"finishReason": "STOP"}), gemini("b", {"finishReason": "MAX_TOKENS"})],
+    ),
+    "anthropic_length": (
+        "anthropic.messages",
+        anthropic({"type": "message_delta", "delta": {"stop_reason": "max_tokens"}}),
+    ),
+    "anthropic_container": (
+        "anthropic.messages",
+        anthropic({"type": "message_delta", "delta": {"container": {"id": "c"}}}),
+    ),
+    "anthropic_block": (
+        "anthropic.messages",
+        anthropic(
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "b"}}
+        ),
+    ),
+    "responses_failed": (
+        "openai.responses",
+        [
+            {"type": "response.failed"},
+            {"type": "response.completed", "response": plain("openai.responses", Reply(text="yes"))},
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN_BACK)
+def test_what_a_stream_said_once_counts_even_if_a_later_event_says_otherwise(name):
+    api, events = TAKEN_BACK[name]
+    whole = collected(api, events)
+    assert whole is None or FORMATS[api].kept(whole) is None
+
+
+def test_a_stream_of_gemini_that_gives_its_reason_in_every_chunk_is_read_to_its_end():
+    kept = FORMATS["gemini"].kept(
+        collected("gemini", [gemini(text, {"finishReason": "STOP"}) for text in ("one ", "two ", "three")])
+    )
+    assert FORMATS["gemini"].text(kept) == "one two three"
+
+
 @pytest.mark.parametrize("api", APIS)
 def test_two_answers_are_not_kept(api):
     reply = plain(api, Reply(text="yes"))

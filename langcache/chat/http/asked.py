@@ -46,11 +46,12 @@ class Asked(NamedTuple):
     """Where it goes: host, port and path, alike for a stream."""
 
 
-def directive_of(module: Any, request: Any) -> tuple[Any, Mapping[str, bool]]:
-    """The request without the header for the cache, and the options of cache-aside that this header asks for.
+def directive_of(module: Any, request: Any, options: Mapping[str, Any]) -> tuple[Any, Mapping[str, bool]]:
+    """The request without the header for the cache, and the options of cache-aside that this header asks for,
+    or else those of the program.
 
     A request that the SDK sends again was not answered from the cache just before, so the cache is not asked
-    again, but stores the answer.
+    again, but stores the answer, unless the program has said that nothing is stored.
 
     Raises `ValueError` for a value that the header may not have.
     """
@@ -58,7 +59,10 @@ def directive_of(module: Any, request: Any) -> tuple[Any, Mapping[str, bool]]:
     retries = request.headers.get("x-stainless-retry-count", "0")
     is_again = retries.isdecimal() and int(retries) > 0
     if not given:
-        return request, _DIRECTIVES["refresh"] if is_again else {}
+        if not is_again:
+            return request, {}
+        is_stored = not (options.get("bypass") or options.get("no_store"))
+        return request, _DIRECTIVES["refresh" if is_stored else "bypass"]
     name = ", ".join(given).strip().lower()
     if name not in _DIRECTIVES:
         raise ValueError(f"{HEADER}: must be bypass, refresh or no-store, but is {name!r}")

@@ -51,7 +51,7 @@ class Transport:
     async def answer(self, request: Any) -> Any:
         """The reply to a request. Raises what the HTTP client raises, and `ValueError` for a wrong header."""
         asked = asked_of(self._ends.module, request)
-        request, directive = directive_of(self._ends.module, request)
+        request, directive = directive_of(self._ends.module, request, self._settings.options)
         if asked is None:
             return await self._ends.run.send(self._ends.client, request)
         key = self._key(asked)

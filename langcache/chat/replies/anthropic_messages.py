@@ -6,10 +6,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...aside.usage import Usage
-from .format import Json, as_dict, as_list, count, event, is_empty, name_of, new_id, zeroed
+from .format import REPEATED, Json, as_dict, as_list, count, event, is_empty, known, name_of, new_id, zeroed
 from .reading import object_of
 
 __all__ = ["AnthropicMessages"]
+
+_REPLY = ("id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage")
+"""What is kept of a reply."""
+
+_EVENT = ("type", "index", "message", "content_block", "delta", "usage")
+"""What events may have."""
 
 _THOUGHTS = ("thinking", "redacted_thinking")
 _USAGE = {"input_tokens": 0, "output_tokens": 0}
@@ -21,14 +27,15 @@ class AnthropicMessages:
     def kept(self, reply: Json) -> Json | None:
         blocks = [as_dict(block) for block in as_list(reply.get("content"))]
         texts = [block for block in blocks if block.get("type") not in _THOUGHTS]
+        kept = known(reply, _REPLY, REPEATED)
         if (
-            reply.get("type") != "message"
+            kept is None
+            or reply.get("type") != "message"
             or reply.get("stop_reason") not in ("end_turn", "stop_sequence")
-            or not is_empty(reply.get(name) for name in ("container", "context_management"))
             or not all(map(_is_plain, texts))
         ):
             return None
-        kept = {**reply, "content": texts}
+        kept["content"] = texts
         return kept if self.text(kept).strip() else None
 
     def usage(self, reply: Json) -> Usage:
@@ -81,15 +88,23 @@ class _Events:
     def add(self, data: str) -> bool:
         made = object_of(data)
         kind = made.get("type")
+        self._is_understood &= known(made, _EVENT, REPEATED) is not None
         if kind == "message_start":
+            self._is_understood &= not self._message
             self._message = dict(as_dict(made.get("message")))
         elif kind == "content_block_start":
+            self._is_understood &= made.get("index", 0) not in self._blocks
             self._blocks[made.get("index", 0)] = dict(as_dict(made.get("content_block")))
         elif kind == "content_block_delta":
             self._add_delta(made.get("index", 0), as_dict(made.get("delta")))
         elif kind == "message_delta":
+            ending, reason = as_dict(made.get("delta")), self._message.get("stop_reason")
+            self._is_understood &= (
+                known(ending, ("stop_reason", "stop_sequence")) is not None
+                and reason in (None, ending.get("stop_reason", reason))  # two contradict each other
+            )
             usage = {**as_dict(self._message.get("usage")), **as_dict(made.get("usage"))}
-            self._message |= {**as_dict(made.get("delta")), "usage": usage}
+            self._message |= {**ending, "usage": usage}
         elif kind == "message_stop":
             self._is_done = True
         elif kind not in ("ping", "content_block_stop"):
@@ -99,6 +114,7 @@ class _Events:
     def _add_delta(self, index: int, delta: Json) -> None:
         kind = self._blocks.get(index, {}).get("type")
         if kind == "text" and delta.get("type") == "text_delta":
+            self._is_understood &= known(delta, ("type", "text")) is not None
             self._texts.setdefault(index, []).append(str(delta.get("text", "")))
         elif kind not in _THOUGHTS:  # which are not kept
             self._is_understood = False

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Protocol, TypeAlias, cast
 
 from ...aside.usage import Usage
 
 __all__ = [
+    "REPEATED",
     "Collector",
     "Json",
     "ReplyFormat",
@@ -18,6 +19,7 @@ __all__ = [
     "count",
     "event",
     "is_empty",
+    "known",
     "name_of",
     "new_id",
     "zeroed",
@@ -25,6 +27,16 @@ __all__ = [
 
 Json: TypeAlias = dict[str, Any]
 """A JSON object."""
+
+
+REPEATED = (
+    *("metadata", "user", "safety_identifier"),
+    *("prompt_cache_key", "prompt_cache_retention", "request_id"),
+)
+"""What a reply may tell of its own request and user, which is never stored."""
+
+_FLAGS = ("error", "filtered", "detected", "blocked", "blockReason")
+"""What says that something failed or was found by a filter."""
 
 
 class Collector(Protocol):
@@ -48,8 +60,9 @@ class ReplyFormat(Protocol):
     def kept(self, reply: Json) -> Json | None:
         """What is stored of a reply, which has its own usage; None if it must not be stored.
 
-        Stored are complete answers in text alone: no call of a tool, no refusal, nothing that was cut off or
-        filtered, nothing empty. Thoughts are left out, and so is what repeats the request.
+        Stored are complete answers in text alone: no call of a tool, no refusal, no error, nothing that was
+        cut off or filtered, nothing empty, and nothing with a field that is not known and not empty. Thoughts
+        are left out, and so is what repeats the request.
         """
         ...
 
@@ -97,6 +110,29 @@ def as_list(value: object) -> list[Any]:
 def is_empty(values: Iterable[object]) -> bool:
     """Whether all of them are nothing: null, false, or a text, list or object without content."""
     return not any(value is not None and value is not False and value not in ("", [], {}) for value in values)
+
+
+def known(given: Json, kept: Collection[str], dropped: Collection[str] = ()) -> Json | None:
+    """Those of the fields that are kept; None if others say something that is not understood.
+
+    Args:
+        given: a part of a reply.
+        kept: the names of fields that are kept.
+        dropped: the names of fields that are left out, unless they tell of a failure or a filter. Any other
+            field must be empty.
+    """
+    for name, value in given.items():
+        if name not in kept and (_is_flagged(value) if name in dropped else not is_empty([value])):
+            return None
+    return {name: value for name, value in given.items() if name in kept}
+
+
+def _is_flagged(value: object) -> bool:
+    """Whether a value says, at any depth, that something failed or was found by a filter."""
+    if isinstance(value, dict):
+        fields = cast("Json", value)
+        return not is_empty(fields.get(name) for name in _FLAGS) or any(map(_is_flagged, fields.values()))
+    return isinstance(value, list) and any(map(_is_flagged, cast("list[object]", value)))
 
 
 def count(counted: Mapping[str, Any], name: str) -> int | None:

@@ -6,13 +6,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...aside.usage import Usage
-from .format import Json, as_dict, as_list, count, event, is_empty, name_of, new_id, zeroed
+from .format import REPEATED, Json, as_dict, as_list, count, event, is_empty, known, name_of, new_id, zeroed
 from .reading import object_of
 
 __all__ = ["Gemini"]
 
-_KNOWN = frozenset({"content", "finishReason", "index", "avgLogprobs", "tokenCount", "safetyRatings"})
-"""What a candidate may have. Sources and citations are not kept, and neither is an answer that has any."""
+_REPLY = ("candidates", "usageMetadata", "modelVersion", "responseId")
+"""What is kept of a reply."""
+
+_BESIDES = (*REPEATED, "promptFeedback", "createTime", "modelStatus")
+"""What else a reply may have. A question that was blocked has no answer."""
+
+_CANDIDATE = ("content", "finishReason", "index", "avgLogprobs", "tokenCount")
+"""What is kept of a candidate. Sources and citations are not, and neither is an answer that has any."""
+
+_BESIDES_CANDIDATE = ("safetyRatings",)
 
 _USAGE = {"promptTokenCount": 0, "candidatesTokenCount": 0, "totalTokenCount": 0}
 
@@ -29,16 +37,16 @@ class Gemini:
         ]
         texts = [part["text"] for part in parts if _is_text(part)]
         if (
-            candidate.get("finishReason") != "STOP"
+            not _is_known(reply)
+            or candidate.get("finishReason") != "STOP"
             or len(texts) < len(parts)
             or not "".join(texts).strip()
-            or not is_empty(value for name, value in candidate.items() if name not in _KNOWN)
-            or as_dict(reply.get("promptFeedback")).get("blockReason") is not None
         ):
             return None
         whole = {"parts": [{"text": "".join(texts)}], "role": content.get("role", "model")}
-        kept = {name: value for name, value in candidate.items() if name in _KNOWN}
-        return {**reply, "candidates": [{**kept, "content": whole}]}
+        kept = {name: candidate[name] for name in _CANDIDATE if name in candidate}
+        kept_reply = {name: reply[name] for name in _REPLY if name in reply}
+        return {**kept_reply, "candidates": [{**kept, "content": whole}]}
 
     def usage(self, reply: Json) -> Usage:
         usage = as_dict(reply.get("usageMetadata"))
@@ -63,6 +71,16 @@ class Gemini:
         return _Chunks()
 
 
+def _is_known(reply: Json) -> bool:
+    """Whether a reply or a chunk has nothing that is not understood, apart from its parts."""
+    candidates = [as_dict(candidate) for candidate in as_list(reply.get("candidates"))]
+    return known(reply, _REPLY, _BESIDES) is not None and all(
+        known(candidate, _CANDIDATE, _BESIDES_CANDIDATE) is not None
+        and known(as_dict(candidate.get("content")), ("parts", "role")) is not None
+        for candidate in candidates
+    )
+
+
 def _is_text(part: Json) -> bool:
     """Whether a part is text alone. The signature of thoughts is no part of what is said."""
     others = (value for name, value in part.items() if name not in ("text", "thought", "thoughtSignature"))
@@ -81,13 +99,15 @@ class _Chunks:
     def add(self, data: str) -> bool:
         chunk = object_of(data)
         candidates = as_list(chunk.get("candidates"))
-        if "error" in chunk or not chunk or len(candidates) > 1:
-            self._is_understood = False
+        if "error" in chunk or not chunk or len(candidates) > 1 or not _is_known(chunk):
+            self._is_understood = False  # whatever a later chunk says
         for candidate in map(as_dict, candidates):
             self._parts += as_list(as_dict(candidate.get("content")).get("parts"))
+            reason = self._candidate.get("finishReason")
             self._candidate |= candidate
+            self._is_understood &= reason is None or reason == self._candidate.get("finishReason")
         self._reply |= {name: value for name, value in chunk.items() if name != "candidates"}
-        return bool(self._candidate.get("finishReason"))
+        return False  # some models give the reason in every chunk: the last one is where the stream ends
 
     def reply(self) -> Json | None:
         if not self._is_understood or not self._candidate:

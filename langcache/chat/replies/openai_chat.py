@@ -6,10 +6,32 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...aside.usage import Usage
-from .format import Json, as_dict, as_list, count, event, is_empty, name_of, new_id, zeroed
+from .format import REPEATED, Json, as_dict, as_list, count, event, is_empty, known, name_of, new_id, zeroed
 from .reading import object_of
 
 __all__ = ["OpenAIChat"]
+
+_COMMON = ("id", "created", "model", "service_tier", "system_fingerprint", "provider")
+"""What replies and chunks have in common."""
+
+_REPLY = (*_COMMON, "object", "choices", "usage")
+"""What is kept of a reply."""
+
+_BESIDES = (
+    *REPEATED,
+    *("obfuscation", "prompt_filter_results"),  # of OpenAI, and of Azure
+    *("x_groq", "timings", "time_info", "perf_metrics"),
+)
+"""What else a reply or a chunk may have, of one provider or another: figures, and what filters found."""
+
+_CHOICE = ("index", "message", "finish_reason", "logprobs")
+"""What is kept of a choice."""
+
+_BESIDES_CHOICE = (
+    *("content_filter_results", "content_filter_offsets"),
+    *("native_finish_reason", "stop_reason", "matched_stop", "seed", "usage"),
+)
+"""What else a choice may have, of one provider or another."""
 
 _MESSAGE = ("role", "content", "refusal", "annotations")
 """What is kept of a message."""
@@ -28,21 +50,25 @@ class OpenAIChat:
         choice = as_dict(choices[0]) if len(choices) == 1 else {}
         message = as_dict(choice.get("message"))
         content = message.get("content")
+        kept_reply = known(reply, _REPLY, _BESIDES)
+        kept_choice = known(choice, _CHOICE, _BESIDES_CHOICE)
         others = (
             value
             for name, value in message.items()
             if name not in ("role", "content") and name not in _THOUGHTS
         )
         if (
-            choice.get("finish_reason") != "stop"
+            kept_reply is None
+            or kept_choice is None
+            or choice.get("finish_reason") != "stop"
             or not isinstance(content, str)
             or not content.strip()
             or not is_empty(others)
             or not is_empty([choice.get("logprobs")])
         ):
             return None
-        kept = {**choice, "message": {name: message[name] for name in _MESSAGE if name in message}}
-        return {**{name: value for name, value in reply.items() if name != "metadata"}, "choices": [kept]}
+        kept_message = {name: message[name] for name in _MESSAGE if name in message}
+        return {**kept_reply, "choices": [{**kept_choice, "message": kept_message}]}
 
     def usage(self, reply: Json) -> Usage:
         usage = as_dict(reply.get("usage"))
@@ -67,8 +93,7 @@ class OpenAIChat:
         choice = reply["choices"][0]
         message = choice["message"]
         wants_usage = as_dict(body.get("stream_options")).get("include_usage") is True
-        names = ("id", "created", "model", "service_tier", "system_fingerprint")
-        common: Json = {name: reply[name] for name in names if name in reply}
+        common: Json = {name: reply[name] for name in _COMMON if name in reply}
         common["object"] = "chat.completion.chunk"
         if wants_usage:
             common["usage"] = None
@@ -105,20 +130,28 @@ class _Chunks:
             return True
         chunk = object_of(data)
         choices = as_list(chunk.get("choices"))
-        if "choices" not in chunk or len(choices) > 1:
+        if "choices" not in chunk or len(choices) > 1 or known(chunk, _REPLY, _BESIDES) is None:
             self._is_understood = False
             return False
-        for name in ("id", "created", "model", "service_tier", "system_fingerprint"):
+        for name in _COMMON:
             if chunk.get(name):  # some send an empty chunk first
                 self._reply[name] = chunk[name]
         if isinstance(chunk.get("usage"), dict):
             self._reply["usage"] = chunk["usage"]
         for choice in map(as_dict, choices):
-            self._is_understood &= choice.get("index", 0) == 0 and is_empty([choice.get("logprobs")])
-            self._reason = choice.get("finish_reason") or self._reason
+            reason = choice.get("finish_reason") or self._reason
+            self._is_understood &= (
+                choice.get("index", 0) == 0
+                and is_empty([choice.get("logprobs")])
+                and known(choice, (*_CHOICE[2:], "index", "delta"), _BESIDES_CHOICE) is not None
+                and self._reason in (None, reason)  # two reasons contradict each other
+            )
+            self._reason = reason
             for name, value in as_dict(choice.get("delta")).items():
                 if name == "content" and isinstance(value, str):
                     self._content.append(value)
+                elif name == "content" and value is not None:
+                    self._is_understood = False
                 elif not is_empty([value]):
                     self._message[name] = value  # and if it is unknown, the reply is not kept
         return False

@@ -6,16 +6,33 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...aside.usage import Usage
-from .format import Json, as_dict, as_list, count, event, is_empty, name_of, new_id, zeroed
+from .format import REPEATED, Json, as_dict, as_list, count, event, is_empty, known, name_of, new_id, zeroed
 from .reading import object_of
 
 __all__ = ["OpenAIResponses"]
 
-_REPEATED = (
-    *("instructions", "metadata", "user", "safety_identifier"),
-    *("prompt_cache_key", "prompt_cache_retention"),
-)
+_REPEATED = ("instructions", "prompt", *REPEATED)
 """What a reply repeats of its request, which is another user's request for a hit."""
+
+_EMPTY = ("error", "incomplete_details", "conversation", "previous_response_id")
+"""What must say nothing."""
+
+_REPLY = (
+    *("id", "object", "created_at", "completed_at", "status", "background", "model", "output", "usage"),
+    *("max_output_tokens", "max_tool_calls", "parallel_tool_calls", "reasoning", "service_tier", "store"),
+    *("temperature", "text", "tool_choice", "tools", "top_logprobs", "top_p", "truncation"),
+    *("frequency_penalty", "presence_penalty"),
+)
+"""What is kept of a reply besides."""
+
+_BESIDES = ("billing", "content_filters")
+"""What else a reply may have: who pays, and what Azure's filters found."""
+
+_FAILURES = ("error", "response.failed", "response.incomplete")
+"""The events after which no reply is complete, whatever follows."""
+
+_ITEM = ("id", "type", "role", "status", "content", "phase")
+"""What a message has."""
 
 _USAGE = {
     "input_tokens": 0,
@@ -33,15 +50,17 @@ class OpenAIResponses:
         messages = [
             item for item in map(as_dict, as_list(reply.get("output"))) if item.get("type") != "reasoning"
         ]
+        kept = known(reply, (*_REPLY, *_EMPTY, *_REPEATED), _BESIDES)
         if (
-            reply.get("object") != "response"
+            kept is None
+            or reply.get("object") != "response"
             or reply.get("status") != "completed"
             or reply.get("store") is not False
-            or not is_empty(reply.get(name) for name in ("error", "incomplete_details", "conversation"))
+            or not is_empty(reply.get(name) for name in _EMPTY)
             or not all(map(_is_plain, messages))
         ):
             return None
-        kept = {name: None if name in _REPEATED else value for name, value in reply.items()}
+        kept |= {name: None for name in _REPEATED if name in kept}
         kept["output"] = messages
         return kept if messages and self.text(kept).strip() else None
 
@@ -82,7 +101,8 @@ def _is_plain(item: Json) -> bool:
     """Whether an item of the output is a complete message of text alone."""
     parts = [as_dict(part) for part in as_list(item.get("content"))]
     return (
-        item.get("type") == "message"
+        known(item, _ITEM) is not None
+        and item.get("type") == "message"
         and item.get("status") == "completed"
         and isinstance(item.get("content"), list)
         and all(
@@ -117,13 +137,15 @@ class _Events:
 
     def __init__(self) -> None:
         self._reply: Json | None = None
+        self._has_failed = False
 
     def add(self, data: str) -> bool:
         made = object_of(data)
+        self._has_failed |= made.get("type") in _FAILURES or not is_empty([made.get("error")])
         if made.get("type") != "response.completed":
             return False
         self._reply = as_dict(made.get("response")) or None
         return True
 
     def reply(self) -> Json | None:
-        return self._reply
+        return None if self._has_failed else self._reply
