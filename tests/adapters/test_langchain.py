@@ -11,6 +11,8 @@ import pytest
 pytest.importorskip("langchain")
 pytest.importorskip("langchain_openai")
 
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from langchain.agents import create_agent
 from langchain.agents.structured_output import ProviderStrategy
 from langchain_core.callbacks import get_usage_metadata_callback
@@ -25,6 +27,9 @@ from openai import DefaultAsyncHttpxClient, DefaultHttpxClient
 from pydantic import BaseModel
 
 from langcache import AsyncLangCache, LangCache
+from langcache.aside import Key
+from langcache.chat.adapters import langchain_messages as convert
+from langcache.chat.adapters.asking import Asking
 from langcache.chat.adapters.langchain import LangCacheCache, LangCacheMiddleware
 from langcache.service import LocalServer
 
@@ -32,6 +37,7 @@ from .frameworks import tool_named
 from .provider import Provider, Reply
 
 QUESTION = "How do I reset my password?"
+NEVER_SENT = Asking("langchain", LangCache("http://localhost:1", "key", "cache"), None, {})
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +162,44 @@ def test_a_prompt_is_read_as_json_and_makes_no_objects(cache):
         assert (seen[-1].status.value, seen[-1].reason) == ("bypass", "unknown message")
     adapter.lookup('[{"lc": ' * 50_000, "settings")  # a text, since it is no JSON
     assert seen[-1].reason == "long prompt"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+ALMOST_A_MESSAGE = st.fixed_dictionaries(
+    {"lc": st.just(1)},
+    optional={
+        "type": st.just("constructor") | JSON,
+        "kwargs": JSON
+        | st.fixed_dictionaries(
+            {}, optional={"type": st.sampled_from(["human", "chat"]) | JSON, "role": JSON, "content": JSON}
+        ),
+    },
+)
+
+
+@given(st.lists(ALMOST_A_MESSAGE | JSON, max_size=3), st.integers(0, 5))
+@example([{"lc": 1, "type": "constructor", "kwargs": {"type": "human", "content": "x"}}, 5], 0)
+@example([{"lc": 1, "type": "constructor", "kwargs": {"type": ["human"], "content": "x"}}], 0)
+@example([{"lc": 1, "type": "constructor", "kwargs": {"type": "human", "content": float("inf")}}], 0)
+@settings(max_examples=150, deadline=None)
+def test_no_prompt_is_an_error(messages, cut):
+    prompt = json.dumps([{"lc": 1, "type": "constructor", "kwargs": {"type": "system"}}, *messages])
+    for text in (prompt, json.dumps(messages), prompt[: len(prompt) - cut]):
+        asked, others = convert.question(text, "settings")
+        assert isinstance(others, str) or all(isinstance(each["role"], str) for each in asked)
+        assert isinstance(NEVER_SENT._key(None, asked, others), Key)
+
+
+def test_a_prompt_that_holds_more_than_messages_is_not_asked(cache):
+    adapter, seen = seen_by(cache)
+    human = {"lc": 1, "type": "constructor", "kwargs": {"type": "human", "content": "x"}}
+    for more in (5, None, "x", [], {}, {**human, "kwargs": {"type": ["human"]}}):
+        assert adapter.lookup(json.dumps([human, more]), "settings") is None
+        assert (seen[-1].status.value, seen[-1].reason) == ("bypass", "unknown message")
 
 
 class City(BaseModel):

@@ -85,14 +85,17 @@ def _plain(dumped: list[Any]) -> list[dict[str, Any]] | None:
     """The messages as dicts with ``role`` and ``content``; None if one of them can't be read."""
     messages: list[dict[str, Any]] = []
     for each in dumped:
-        fields = each.get("kwargs")
-        if each.get("type") != "constructor" or not isinstance(fields, dict) or "type" not in fields:
+        fields = each.get("kwargs") if isinstance(each, dict) and each.get("type") == "constructor" else None
+        if not isinstance(fields, dict):
             return None
-        kind = fields.pop("type")
-        own = {"role": fields.pop("role", kind) if kind == "chat" else kind}
+        kind = fields.pop("type", None)
+        role = fields.pop("role", kind) if kind == "chat" else kind
+        if not isinstance(role, str):
+            return None
         for name in ("id", "usage_metadata", "response_metadata"):  # of one request
             fields.pop(name, None)
-        messages.append({**{name: value for name, value in fields.items() if value not in ([], {})}, **own})
+        kept = {name: value for name, value in fields.items() if value not in ([], {})}
+        messages.append({**kept, "role": role})
     return messages
 
 
