@@ -12,7 +12,6 @@ from langcache.chat.adapters.asking import Asking, Reply
 from langcache.service import LocalServer
 
 
-
 def nested(depth):
     value = []
     for _ in range(depth):
