@@ -188,7 +188,7 @@ ALMOST_A_MESSAGE = st.fixed_dictionaries(
 @example([{"lc": 1, "type": "constructor", "kwargs": {"type": "human", "content": "x"}}, 5], 0)
 @example([{"lc": 1, "type": "constructor", "kwargs": {"type": ["human"], "content": "x"}}], 0)
 @example([{"lc": 1, "type": "constructor", "kwargs": {"type": "human", "content": float("inf")}}], 0)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_prompt_is_an_error(messages, cut):
     prompt = json.dumps([{"lc": 1, "type": "constructor", "kwargs": {"type": "system"}}, *messages])
     for text in (prompt, json.dumps(messages), prompt[: len(prompt) - cut]):
@@ -563,10 +563,8 @@ def test_what_other_middleware_changes_is_never_answered_for_another(cache, capl
     else:
         assert {each.reason for each in seen} == {"not the last middleware"}
         assert cache.stats().stores == 0
-        assert [each for each in caplog.messages if "not used" in each] == [
-            "LangCacheMiddleware is not used, since what comes after it may change the request: make it the last "
-            "of create_agent(middleware=[...])"
-        ]
+        [warning] = [each for each in caplog.messages if "not used" in each]  # once, for three calls
+        assert "make it the last of create_agent(middleware=[...])" in warning
 
 
 def test_a_dynamic_prompt_is_not_answered_for_another_user(cache):
