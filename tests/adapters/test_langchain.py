@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("langchain")
 pytest.importorskip("langchain_openai")
 
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from langchain.agents import create_agent
+from langchain.agents.middleware import AgentMiddleware, ModelRetryMiddleware, dynamic_prompt
 from langchain.agents.structured_output import ProviderStrategy
 from langchain_core.callbacks import get_usage_metadata_callback
 from langchain_core.globals import set_llm_cache
-from langchain_core.language_models import FakeListChatModel, FakeListLLM, GenericFakeChatModel
+from langchain_core.language_models import LLM, BaseChatModel, FakeListChatModel, FakeListLLM
 from langchain_core.load import dumps
-from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, ToolMessage
-from langchain_core.outputs import ChatGeneration, Generation
+from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.outputs import ChatGeneration, ChatResult, Generation
 from langchain_openai import ChatOpenAI, OpenAI
 from langgraph.graph.message import add_messages
 from openai import DefaultAsyncHttpxClient, DefaultHttpxClient
-from pydantic import BaseModel
+from pydantic import BaseModel, PrivateAttr
 
 from langcache import AsyncLangCache, LangCache
+from langcache.aside import Key
+from langcache.chat.adapters import langchain_messages as convert
+from langcache.chat.adapters.asking import Asking
 from langcache.chat.adapters.langchain import LangCacheCache, LangCacheMiddleware
 from langcache.service import LocalServer
 
@@ -32,6 +40,7 @@ from .frameworks import tool_named
 from .provider import Provider, Reply
 
 QUESTION = "How do I reset my password?"
+NEVER_SENT = Asking("langchain", LangCache("http://localhost:1", "key", "cache"), None, {})
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +165,44 @@ def test_a_prompt_is_read_as_json_and_makes_no_objects(cache):
         assert (seen[-1].status.value, seen[-1].reason) == ("bypass", "unknown message")
     adapter.lookup('[{"lc": ' * 50_000, "settings")  # a text, since it is no JSON
     assert seen[-1].reason == "long prompt"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+ALMOST_A_MESSAGE = st.fixed_dictionaries(
+    {"lc": st.just(1)},
+    optional={
+        "type": st.just("constructor") | JSON,
+        "kwargs": JSON
+        | st.fixed_dictionaries(
+            {}, optional={"type": st.sampled_from(["human", "chat"]) | JSON, "role": JSON, "content": JSON}
+        ),
+    },
+)
+
+
+@given(st.lists(ALMOST_A_MESSAGE | JSON, max_size=3), st.integers(0, 5))
+@example([{"lc": 1, "type": "constructor", "kwargs": {"type": "human", "content": "x"}}, 5], 0)
+@example([{"lc": 1, "type": "constructor", "kwargs": {"type": ["human"], "content": "x"}}], 0)
+@example([{"lc": 1, "type": "constructor", "kwargs": {"type": "human", "content": float("inf")}}], 0)
+@settings(max_examples=100, deadline=None)
+def test_no_prompt_is_an_error(messages, cut):
+    prompt = json.dumps([{"lc": 1, "type": "constructor", "kwargs": {"type": "system"}}, *messages])
+    for text in (prompt, json.dumps(messages), prompt[: len(prompt) - cut]):
+        asked, others = convert.question(text, "settings")
+        assert isinstance(others, str) or all(isinstance(each["role"], str) for each in asked)
+        assert isinstance(NEVER_SENT._key(None, asked, others), Key)
+
+
+def test_a_prompt_that_holds_more_than_messages_is_not_asked(cache):
+    adapter, seen = seen_by(cache)
+    human = {"lc": 1, "type": "constructor", "kwargs": {"type": "human", "content": "x"}}
+    for more in (5, None, "x", [], {}, {**human, "kwargs": {"type": ["human"]}}):
+        assert adapter.lookup(json.dumps([human, more]), "settings") is None
+        assert (seen[-1].status.value, seen[-1].reason) == ("bypass", "unknown message")
 
 
 class City(BaseModel):
@@ -347,7 +394,7 @@ def test_a_model_that_streams_within_invoke_is_cached(cache, chat, provider):
 
 
 def test_an_agent_that_blocks_is_answered_by_its_middleware(cache):
-    model = GenericFakeChatModel(messages=iter([AIMessage("one", id="1"), AIMessage("two", id="2")]))
+    model = FakeListChatModel(responses=["one", "two"])
     agent = create_agent(model, middleware=[LangCacheMiddleware(cache)])
     answers = [agent.invoke({"messages": [("user", QUESTION)]})["messages"][-1] for _ in range(2)]
     assert [each.content for each in answers] == ["one", "one"]
@@ -363,6 +410,171 @@ def test_an_agent_is_given_the_context_of_its_run(cache):
         agent.invoke(asked, context={"user": user})["messages"][-1].content for user in ("ann", "bob", "ann")
     ]
     assert answers == ["one", "two", "one"]
+
+
+class Parrot(BaseChatModel):
+    """Answers with all that it is asked, and its settings."""
+
+    style: str = "plain"
+
+    @property
+    def _llm_type(self):
+        return "parrot"
+
+    def _generate(self, messages, stop=None, run_manager=None, **settings):
+        text = repr(([each.content for each in messages], self.style, sorted(settings.items())))
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(text))])
+
+
+class WithObject(Parrot):
+    client: Any = None
+
+
+class WithPrivate(Parrot):
+    _tone: str = PrivateAttr("calm")
+
+
+class Named(Parrot):
+    @property
+    def _identifying_params(self):
+        return {"style": self.style}
+
+
+class ParrotLLM(LLM):
+    style: str = "plain"
+
+    @property
+    def _llm_type(self):
+        return "parrot"
+
+    def _call(self, prompt, stop=None, run_manager=None, **settings):
+        return self.style
+
+
+def with_tone(tone):
+    model = WithPrivate()
+    model._tone = tone
+    return model
+
+
+@pytest.mark.parametrize("settings", [{}, {"temperature": 0.5}, {"stop": ["x"]}, {"strict": {1}.__class__}])
+@pytest.mark.parametrize("model", [Parrot, ParrotLLM])
+def test_models_that_do_not_name_their_settings_share_nothing(cache, model, settings):
+    adapter, seen = seen_by(cache)
+    answers = [model(style=s, cache=adapter).bind(**settings).invoke(QUESTION) for s in ("rude", "polite")]
+    assert [s in str(answer) for s, answer in zip(("rude", "polite"), answers, strict=True)] == [True] * 2
+    assert {each.status.value for each in seen} == {"bypass"}
+    assert seen[0].reason in ("unknown settings", "schema class")
+
+
+def test_models_that_name_their_settings_are_answered_by_them(cache):
+    adapter, seen = seen_by(cache)
+    for style in ("rude", "polite", "rude"):
+        assert style in Named(style=style, cache=adapter).invoke(QUESTION).content
+    assert [each.status.value for each in seen] == ["miss", "miss", "hit"]
+
+
+@pytest.mark.parametrize(
+    ("models", "found"),
+    [
+        ([Parrot(style="a"), Parrot(style="b"), Parrot(style="a", tags=["x"])], ["miss", "miss", "hit"]),
+        ([Parrot(), WithObject(), WithObject()], ["miss", "miss", "hit"]),
+        ([WithObject(client=object()), WithObject(client=object())], ["bypass", "bypass"]),
+        ([with_tone("a"), with_tone("b"), with_tone("a")], ["miss", "miss", "hit"]),
+    ],
+    ids=["fields", "classes", "objects", "private"],
+)
+def test_agents_whose_models_do_not_name_their_settings_are_told_apart_by_the_fields(cache, models, found):
+    seen = []
+    for model in models:
+        agent = create_agent(model, middleware=[LangCacheMiddleware(cache, on_lookup=seen.append)])
+        agent.invoke({"messages": [("user", QUESTION)]})
+    assert [each.status.value for each in seen] == found
+
+
+class Wraps(AgentMiddleware):
+    """Changes the request by the context of the run."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.change = change
+
+    def wrap_model_call(self, request, handler):
+        return handler(request.override(**self.change(request, request.runtime.context["user"])))
+
+    async def awrap_model_call(self, request, handler):
+        return await handler(request.override(**self.change(request, request.runtime.context["user"])))
+
+
+class Renamed(Wraps):
+    """One whose handler bears the name of the handler that it wraps, around the middleware of the cache."""
+
+    def __init__(self, change, middleware):
+        super().__init__(change)
+        self.middleware = middleware
+
+    def wrap_model_call(self, request, handler):
+        inner = functools.wraps(handler)(lambda given: super(Renamed, self).wrap_model_call(given, handler))
+        return self.middleware.wrap_model_call(request, inner)
+
+    async def awrap_model_call(self, request, handler):
+        inner = functools.wraps(handler)(lambda given: super(Renamed, self).awrap_model_call(given, handler))
+        return await self.middleware.awrap_model_call(request, inner)
+
+
+CHANGES = {
+    "system message": lambda request, user: {"system_message": SystemMessage(f"The user is {user}")},
+    "messages": lambda request, user: {"messages": [HumanMessage(f"I am {user}"), *request.messages]},
+    "question": lambda request, user: {"messages": [HumanMessage(f"{user}: {QUESTION}")]},
+    "model": lambda request, user: {"model": Parrot(style=user)},
+    "settings": lambda request, user: {"model_settings": {"user": user}},
+}
+
+
+def asked_by(agent, user, is_async):
+    asked = {"messages": [("user", QUESTION)]}
+    if is_async:
+        return asyncio.run(agent.ainvoke(asked, context={"user": user}))["messages"][-1].content
+    return agent.invoke(asked, context={"user": user})["messages"][-1].content
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("order", ["cache first", "cache between", "cache last", "renamed"])
+@pytest.mark.parametrize("changed", CHANGES)
+def test_what_other_middleware_changes_is_never_answered_for_another(cache, caplog, changed, order, is_async):
+    seen = []
+    change = CHANGES[changed]
+    ours, other = LangCacheMiddleware(cache, on_lookup=seen.append), Wraps(change)
+    orders = {
+        "cache first": [ours, other],
+        "cache between": [ModelRetryMiddleware(), ours, other],
+        "cache last": [other, ours],
+        "renamed": [Renamed(change, ours)],
+    }
+    agent = create_agent(Parrot(), middleware=orders[order], context_schema=dict)
+    users = ("ann", "bob", "ann")
+    answers = [asked_by(agent, user, is_async) for user in users]
+    assert [user in answer for user, answer in zip(users, answers, strict=True)] == [True] * 3
+    assert [
+        any(other in answers[at] for other in {"ann", "bob"} - {user}) for at, user in enumerate(users)
+    ] == [False] * 3
+    if order == "cache last":
+        assert [each.status.value for each in seen] == ["miss", "miss", "hit"]
+    else:
+        assert {each.reason for each in seen} == {"not the last middleware"}
+        assert cache.stats().stores == 0
+        [warning] = [each for each in caplog.messages if "not used" in each]  # once, for three calls
+        assert "make it the last of create_agent(middleware=[...])" in warning
+
+
+def test_a_dynamic_prompt_is_not_answered_for_another_user(cache):
+    @dynamic_prompt
+    def prompt(request):
+        return f"The user is {request.runtime.context['user']}"
+
+    for middleware in ([LangCacheMiddleware(cache), prompt], [prompt, LangCacheMiddleware(cache)]):
+        agent = create_agent(Parrot(), middleware=middleware, context_schema=dict)
+        assert all(user in asked_by(agent, user, False) for user in ("ann", "bob"))
 
 
 def test_an_agent_with_a_response_format_does_not_use_the_cache(cache, chat, provider):

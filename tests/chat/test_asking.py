@@ -11,6 +11,14 @@ from langcache.aside import Usage
 from langcache.chat.adapters.asking import Asking, Reply
 from langcache.service import LocalServer
 
+
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 QUESTION = [{"role": "user", "content": "How do I reset my password?"}]
 
 
@@ -74,6 +82,19 @@ BYPASSED = {
     "several answers": ({}, "several answers"),
     "no text": ({"text": lambda text: None}, {}),
 }
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [float("inf"), float("nan"), nested(200), nested(100_000), object(), b"1", {1: 2, object(): 3}, "\ud800"],
+    ids=["inf", "nan", "deep", "very deep", "object", "bytes", "keys", "surrogate"],
+)
+def test_no_setting_of_a_model_is_an_error(blocking, setting):
+    for at in (setting, {"inner": [setting]}):
+        asked = Asking("test", blocking, None, {}).look_up_blocking(None, QUESTION, {"settings": at})
+        assert (asked.status.value, asked.reason) in (("bypass", "not JSON"), ("miss", None))
+    if setting != setting or setting == float("inf"):
+        assert asked.reason == "not JSON"
 
 
 @pytest.mark.parametrize("reason", BYPASSED)

@@ -175,7 +175,7 @@ class Asking:
             return Key(None, reason="when")
         try:
             key = chat_key(**self._rules, adapter=self.adapter, **others)
-        except TypeError:  # a setting of the model that is an object
+        except (TypeError, ValueError, RecursionError):  # an object, infinity, nested too deep
             return Key(None, reason="not JSON")
         return key(messages)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .asking import AdapterOptions, AnyCache, Asking, Reply, missing
 
 try:
+    from langchain.agents import factory
     from langchain.agents.middleware import AgentMiddleware, ModelResponse
     from langchain_core.caches import BaseCache
     from langchain_core.outputs import Generation
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LangCacheCache", "LangCacheMiddleware"]
 
+_LOGGER = logging.getLogger("langcache")
 _MAX_OPEN = 1024  # lookups whose answer is awaited; a call that fails leaves its own behind
 
 
@@ -119,6 +122,11 @@ class LangCacheCache(BaseCache):
 class LangCacheMiddleware(AgentMiddleware):  # of which releases differ in how many types they take
     """Middleware for ``create_agent`` that answers the first question of a conversation from a cache.
 
+    **It must be the last of ``middleware=[...]``**, of those that wrap the calls of the model. One that comes
+    after it, such as a ``@dynamic_prompt`` with the name of the user, changes the request once the cache has
+    answered; so anywhere else it asks nothing and stores nothing (reason ``"not the last middleware"``), and
+    logs one warning.
+
     Agents with a ``response_format`` don't use it, and answers that call tools are not stored.
 
     Args:
@@ -134,10 +142,11 @@ class LangCacheMiddleware(AgentMiddleware):  # of which releases differ in how m
     ) -> None:
         super().__init__()
         self._asking = Asking("langchain", cache, blocking, options)
+        self._has_warned = False
 
     def wrap_model_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
         """The model's response, or one from the cache."""
-        asked = self._asking.look_up_blocking(request, *convert.question_of_agent(request))
+        asked = self._asking.look_up_blocking(request, *self._question(request, handler))
         if asked.hit:
             return ModelResponse(result=[convert.message(asked)])
         response = handler(request)
@@ -148,7 +157,7 @@ class LangCacheMiddleware(AgentMiddleware):  # of which releases differ in how m
 
     async def awrap_model_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
         """The model's response, or one from the cache."""
-        asked = await self._asking.look_up(request, *convert.question_of_agent(request))
+        asked = await self._asking.look_up(request, *self._question(request, handler))
         if asked.hit:
             return ModelResponse(result=[convert.message(asked)])
         response = await handler(request)
@@ -156,6 +165,27 @@ class LangCacheMiddleware(AgentMiddleware):  # of which releases differ in how m
         if reply is not None:
             await self._asking.store(asked, reply)
         return response
+
+    def _question(self, request: Any, handler: Any) -> convert.Asked:
+        if _calls_the_model(handler):
+            return convert.question_of_agent(request)
+        if not self._has_warned:
+            self._has_warned = True
+            _LOGGER.warning(
+                "LangCacheMiddleware is not used, since what comes after it may change the request: make it "
+                "the last of create_agent(middleware=[...])"
+            )
+        return [], "not the last middleware"
+
+
+def _calls_the_model(handler: Any) -> bool:
+    """Whether a handler is the one with which ``create_agent`` calls the model, with nothing in between.
+
+    The code is looked at, since a function that wraps another one may bear its name. If a release names it
+    otherwise, nothing is asked.
+    """
+    is_of_agent = getattr(handler, "__globals__", None) is vars(factory)
+    return is_of_agent and handler.__code__.co_name in ("_execute_model_sync", "_execute_model_async")
 
 
 def _digest(prompt: str, llm_string: str) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import json
 import re
 import uuid
@@ -31,6 +33,13 @@ _KEPT = ("model_name", "model", "model_provider", *_ENDINGS)
 _NOT_STORED = ("tool_calls", "function_call", "refusal", "audio", "parsed")
 _THOUGHTS = ("reasoning", "thinking", "redacted_thinking", "reasoning_content")
 
+_OF_THE_CALL = {
+    *("_type", "stop", "stream", "tools", "tool_choice", "parallel_tool_calls", "strict"),
+    *("functions", "function_call", "response_format", "ls_structured_output_format", "metadata", "user"),
+    *("temperature", "top_p", "max_tokens", "seed"),
+}
+_OF_ALL_MODELS = set(BaseChatModel.model_fields) - {"output_version"}
+
 Asked = tuple[list[dict[str, Any]], "dict[str, Any] | str"]
 
 
@@ -45,6 +54,8 @@ def question(prompt: str, llm_string: str) -> Asked:
     messages = [{"role": "user", "content": prompt}] if dumped is None else _plain(dumped)
     if messages is None:
         return [], "unknown message"
+    if _names_no_settings(llm_string):
+        return [], "unknown settings"
     return messages, _not_asked_for(llm_string) or {"llm": llm_string, "chat": dumped is not None}
 
 
@@ -61,11 +72,41 @@ def question_of_agent(request: Any) -> Asked:
     llm = request.model._get_llm_string(**request.model_settings)
     tools = [each if isinstance(each, dict) else convert_to_openai_tool(each) for each in request.tools]
     others = {"llm": llm, "agent_tools": tools, "tool_choice": request.tool_choice}
+    if _names_no_settings(llm):
+        others["model"] = _fields_of(request.model)
     return messages, _not_asked_for(llm) or others
 
 
 def _not_asked_for(llm_string: str) -> str | None:
     return next((reason for reason, shown in _NOT_ASKED_FOR if shown.search(llm_string)), None)
+
+
+def _names_no_settings(llm_string: str) -> bool:
+    """Whether a model and its settings are written with no setting that is of the model.
+
+    Of a class that doesn't define ``_identifying_params``, LangChain writes the ``_type`` and what is given
+    with the call: two models with other settings look alike.
+    """
+    if not llm_string.startswith("[("):
+        return False  # the JSON of a model that LangChain can write whole
+    try:
+        names = {pair[0] for pair in ast.literal_eval(llm_string)}
+    except (ValueError, SyntaxError, TypeError, IndexError, RecursionError, MemoryError):  # an object's repr
+        names = set(re.findall(r"\('(\w+)', ", llm_string))
+    return "_type" in names and names <= _OF_THE_CALL
+
+
+def _fields_of(model: BaseChatModel) -> dict[str, Any]:
+    """The settings of a model by its fields, without those that all models have; not all may be JSON."""
+    cls = type(model)
+    fields = {name: value for name, value in vars(model).items() if name not in _OF_ALL_MODELS}
+    fields = {name: value for name, value in fields.items() if not _is_computed(getattr(cls, name, None))}
+    inner = [model.__pydantic_extra__ or {}, model.__pydantic_private__ or {}]
+    return {"class": f"{cls.__module__}.{cls.__qualname__}", "fields": fields, "inner": inner}
+
+
+def _is_computed(attribute: Any) -> bool:
+    return isinstance(attribute, functools.cached_property)
 
 
 def _dumped(prompt: str) -> list[Any] | None:
@@ -85,14 +126,17 @@ def _plain(dumped: list[Any]) -> list[dict[str, Any]] | None:
     """The messages as dicts with ``role`` and ``content``; None if one of them can't be read."""
     messages: list[dict[str, Any]] = []
     for each in dumped:
-        fields = each.get("kwargs")
-        if each.get("type") != "constructor" or not isinstance(fields, dict) or "type" not in fields:
+        fields = each.get("kwargs") if isinstance(each, dict) and each.get("type") == "constructor" else None
+        if not isinstance(fields, dict):
             return None
-        kind = fields.pop("type")
-        own = {"role": fields.pop("role", kind) if kind == "chat" else kind}
+        kind = fields.pop("type", None)
+        role = fields.pop("role", kind) if kind == "chat" else kind
+        if not isinstance(role, str):
+            return None
         for name in ("id", "usage_metadata", "response_metadata"):  # of one request
             fields.pop(name, None)
-        messages.append({**{name: value for name, value in fields.items() if value not in ([], {})}, **own})
+        kept = {name: value for name, value in fields.items() if value not in ([], {})}
+        messages.append({**kept, "role": role})
     return messages
 
 
