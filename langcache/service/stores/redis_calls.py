@@ -29,10 +29,10 @@ class Call:
     __slots__ = ("again", "commands", "replies", "size")
 
     def __init__(self, commands: Sequence[Command], again: bool, size: int) -> None:
-        self.commands = commands
-        self.again = again
+        self.commands: Sequence[Command] = commands
+        self.again: bool = again
         """Whether making it twice does what making it once does."""
-        self.size = size
+        self.size: int = size
         self.replies: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
 
 

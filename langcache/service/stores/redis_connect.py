@@ -22,8 +22,8 @@ try:
     from redis.backoff import NoBackoff
     from redis.credentials import CredentialProvider
     from redis.exceptions import NoScriptError
-except ModuleNotFoundError as error:
-    raise missing_extra(error.name or "redis", "redis") from error
+except ModuleNotFoundError as _error:
+    raise missing_extra(_error.name or "redis", "redis") from _error
 
 __all__ = ["Connection", "NoScriptError", "checked_reply", "reason_of"]
 

@@ -78,12 +78,12 @@ class Keys:
     """The names of the keys of a cache. All are in one slot of a cluster: they have the same ``{...}``."""
 
     def __init__(self, prefix: str, cache_id: str, embedder: str, dimensions: int) -> None:
-        self.base = f"{prefix}:{{{cache_id}}}"
-        self.meta = f"{self.base}:meta"
+        self.base: str = f"{prefix}:{{{cache_id}}}"
+        self.meta: str = f"{self.base}:meta"
         # Vectors of different embedders are under different names, so that none are ever compared.
         fingerprint = _digest("made with", str(SCHEMA), embedder, str(dimensions))[:16]
         self._own = f"{self.base}:{fingerprint}"
-        self.entries = f"{self._own}:e:"
+        self.entries: str = f"{self._own}:e:"
 
     def index(self, kind: IndexKind) -> str:
         """The name of an index."""
