@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from langcache import AsyncLangCache, LangCache
@@ -9,13 +11,16 @@ from langcache.aside import AsideConfig
 
 from .provider import Provider
 
+HERE = Path(__file__).parent
+
 PATIENT = AsideConfig(lookup_timeout=60)
 """For what must succeed, however busy the machine is."""
 
 
 def pytest_collection_modifyitems(items):
-    for item in items:
-        item.add_marker(pytest.mark.langcache(attributes=("fingerprint", "user", "function")))
+    for item in items:  # all that are collected, those of other folders too
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.langcache(attributes=("fingerprint", "user", "function")))
 
 
 @pytest.fixture

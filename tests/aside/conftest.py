@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from pathlib import Path
 
 import pytest
 from broken_services import Broken
 
 from langcache import AsyncLangCache, LangCache
 from langcache.aside import AsideConfig
+
+HERE = Path(__file__).parent
 
 PATIENT = AsideConfig(lookup_timeout=60)
 """For what must succeed, however busy the machine is."""
@@ -19,8 +22,8 @@ NAMES = ("tenant", "model", "user", "language", "plan", "sources", "stored_at")
 
 
 def pytest_collection_modifyitems(items):
-    for item in items:
-        if item.get_closest_marker("langcache") is None:
+    for item in items:  # all that are collected, those of other folders too
+        if HERE in item.path.parents and item.get_closest_marker("langcache") is None:
             item.add_marker(pytest.mark.langcache(attributes=NAMES))
 
 
