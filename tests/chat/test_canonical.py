@@ -20,7 +20,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langcache.chat.canonical import NotJsonError, canonical, fingerprint
-from langcache.chat.keys import request_key
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
 JSON = st.recursive(
@@ -306,28 +305,3 @@ def test_it_is_decided_in_a_bounded_time():
         with pytest.raises(NotJsonError):
             fingerprint(value)
     assert time.process_time() - started < 10
-
-
-def test_it_costs_little_more_than_plain_json_and_a_hash():
-    import hashlib
-
-    body = {
-        "model": "gpt",
-        "temperature": 0.2,
-        "messages": [
-            {"role": "system", "content": "You are a helpful assistant. " * 146},
-            {"role": "user", "content": "How do I pay?"},
-        ],
-    }
-
-    def seconds(function):
-        best = float("inf")
-        for _ in range(5):
-            started = time.process_time()
-            for _ in range(200):
-                function()
-            best = min(best, time.process_time() - started)
-        return best
-
-    plain = seconds(lambda: hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest())
-    assert seconds(lambda: request_key(body, api="openai.chat", place="x")) < 8 * plain  # 3 times is usual
