@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from .._call import protocol
 from .._call.caller import Caller
+from .._call.loops import running_loop
 from ..limits import LimitError, Limits
 from ..telemetry import Telemetry
 from .accounts import Accounts
@@ -366,6 +367,7 @@ class Aside:
 
     async def drain(self) -> None:
         """Wait for what goes on in the background of this event loop, each at most ``close_timeout``."""
+        running_loop()  # says what to do where there is none
         timeout = self.state.config.close_timeout
         await asyncio.gather(self.state.renewing.drain(timeout), self.state.measuring.drain(timeout))
         await self.stores.drain()  # of renewed answers too

@@ -78,17 +78,26 @@ async def answer_with_problems(
         return await handler(request)
     except web.HTTPException as error:  # of aiohttp: no such route or method, or a body that is too large
         allow = {name: value for name, value in error.headers.items() if name == "Allow"}
-        error.__traceback__ = None  # it leads to the request, which holds the error: only a collection of
-        return _reply(
-            request, Problem(error.status), allow
-        )  # garbage would free the two, and all behind them
+        _forget_frames(error)
+        return _reply(request, Problem(error.status), allow)
     except Exception as error:
         problem = _problem(error)
         client_left = isinstance(error, ConnectionError) and request.transport is None
         if problem.status == 500 and not client_left:  # a client that leaves early is no failure of ours
             _log.exception("the local service failed at %s %s", request.method, request.path)
-        error.__traceback__ = None  # it leads to this frame, which holds the error
+        _forget_frames(error)
         return _reply(request, problem, _UNDERSTOOD if problem.status == 415 else None)
+
+
+def _forget_frames(error: BaseException) -> None:
+    """Forget where an error, and those behind it, came from: frames that hold the request.
+
+    The request holds the error in turn, so that only a collection of garbage would free the two.
+    """
+    behind: BaseException | None = error
+    while behind is not None and behind.__traceback__ is not None:
+        behind.__traceback__ = None
+        behind = behind.__cause__ or behind.__context__
 
 
 def _reply(request: web.Request, problem: Problem, headers: Mapping[str, str] | None = None) -> web.Response:
