@@ -202,7 +202,8 @@ class Connection(web.RequestHandler):
 
     def begin_body(self, body: StreamReader) -> None:
         """From now on the body of a request is awaited."""
-        self._body = body
+        if self.transport is not None:  # else the end was before, and nothing would let go of the body again
+            self._body = body
         self._wait(BODY_SECONDS)
         self._read_at_once(self._body_bytes)
 
