@@ -8,6 +8,7 @@ import pytest
 
 from langcache import AsyncLangCache, LangCache
 from langcache.aside import AsideConfig
+from langcache.service import LocalServer
 
 from .provider import Provider
 
@@ -27,6 +28,13 @@ def pytest_collection_modifyitems(items):
 def provider():
     with Provider() as provider:
         yield provider
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A service that the tests of a module share."""
+    with LocalServer(attributes=("fingerprint", "user")) as server:
+        yield server
 
 
 @pytest.fixture

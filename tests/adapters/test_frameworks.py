@@ -10,25 +10,12 @@ from importlib.util import find_spec
 import pytest
 
 from langcache import AsyncLangCache, LangCache
-from langcache.service import LocalServer
 
 from .frameworks import FRAMEWORKS
 from .provider import Provider, Reply
 
 QUESTION = "How do I reset my password?"
 ALIKE = "I forgot my password, what now?"
-
-
-@pytest.fixture(scope="module")
-def server():
-    with LocalServer(attributes=("fingerprint", "user")) as server:
-        yield server
-
-
-@pytest.fixture
-def provider():
-    with Provider() as provider:
-        yield provider
 
 
 @pytest.fixture

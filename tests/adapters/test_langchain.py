@@ -34,25 +34,12 @@ from langcache.aside import Key
 from langcache.chat.adapters import langchain_messages as convert
 from langcache.chat.adapters.asking import Asking
 from langcache.chat.adapters.langchain import LangCacheCache, LangCacheMiddleware
-from langcache.service import LocalServer
 
 from .frameworks import tool_named
-from .provider import Provider, Reply
+from .provider import Reply
 
 QUESTION = "How do I reset my password?"
 NEVER_SENT = Asking("langchain", LangCache("http://localhost:1", "key", "cache"), None, {})
-
-
-@pytest.fixture(scope="module")
-def server():
-    with LocalServer(attributes=("fingerprint", "user")) as server:
-        yield server
-
-
-@pytest.fixture
-def provider():
-    with Provider() as provider:
-        yield provider
 
 
 @pytest.fixture

@@ -23,25 +23,12 @@ from pydantic import BaseModel
 
 from langcache import AsyncLangCache
 from langcache.chat.adapters.openai_agents import LangCacheModel, LangCacheModelProvider
-from langcache.service import LocalServer
 
 from .frameworks import OpenAiAgents
-from .provider import Provider, Reply
+from .provider import Reply
 
 QUESTION = "How do I reset my password?"
 KEPT_NOWHERE = ModelSettings(store=False)
-
-
-@pytest.fixture(scope="module")
-def server():
-    with LocalServer(attributes=("fingerprint", "user")) as server:
-        yield server
-
-
-@pytest.fixture
-def provider():
-    with Provider() as provider:
-        yield provider
 
 
 @pytest.fixture

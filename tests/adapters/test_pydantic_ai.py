@@ -27,24 +27,11 @@ from pydantic_ai.models.test import TestModel
 
 from langcache import AsyncLangCache
 from langcache.chat.adapters.pydantic_ai import LangCacheCapability
-from langcache.service import LocalServer
 
 from .frameworks import PydanticAi, PydanticAiResponses
-from .provider import Provider, Reply
+from .provider import Reply
 
 QUESTION = "How do I reset my password?"
-
-
-@pytest.fixture(scope="module")
-def server():
-    with LocalServer(attributes=("fingerprint", "user")) as server:
-        yield server
-
-
-@pytest.fixture
-def provider():
-    with Provider() as provider:
-        yield provider
 
 
 @pytest.fixture
