@@ -18,7 +18,16 @@ import msgspec
 from .features import ALIGNED, COSINE, LEXICAL, Reading
 from .guard import difference
 
-__all__ = ["FEATURES", "REPEATED", "STRICT", "is_repeated", "is_verifiable", "likelihood", "similarity_of"]
+__all__ = [
+    "FEATURES",
+    "REPEATED",
+    "STRICT",
+    "is_repeated",
+    "is_verifiable",
+    "likelihood",
+    "most_likely",
+    "similarity_of",
+]
 
 FEATURES = {
     "texts": tuple(LEXICAL),
@@ -52,8 +61,14 @@ def likelihood(kind: str, values: Sequence[float]) -> float:
     Of "cosine" and "words" it is on the low side: the fit counts a wrong hit 1.4 times.
     """
     intercept, weights = _weights(kind)
-    total = intercept + sum(map(mul, weights, values))
-    return 1 / (1 + math.exp(-max(total, -700)))
+    return _logistic(intercept + sum(map(mul, weights, values)))
+
+
+def most_likely(kind: str, values: Sequence[float]) -> float:
+    """The highest likelihood that the first of the values leave possible; the others are from -1 to 1."""
+    intercept, weights = _weights(kind)
+    others = sum(map(abs, weights[len(values) :]))
+    return _logistic(intercept + sum(map(mul, weights, values)) + others)
 
 
 def similarity_of(likelihood: float) -> float:
@@ -76,6 +91,10 @@ def is_verifiable(one: Reading, other: Reading) -> bool:
 def is_repeated(one: Reading, other: Reading) -> bool:
     """Whether two texts have the same words, once politeness and slips of the keyboard are set aside."""
     return bool(one.words) and one.words == other.words and difference(one.text, other.text) is None
+
+
+def _logistic(total: float) -> float:
+    return 1 / (1 + math.exp(-max(total, -700)))
 
 
 @cache

@@ -80,7 +80,7 @@ class Cache:
         threshold = self._config.threshold if threshold is None else threshold
         limit = 1 if max_results is None else max_results
         for strategy in strategies or _DEFAULT_STRATEGIES:
-            found = await self._find(strategy, prompt, attributes, limit)
+            found = await self._find(strategy, prompt, attributes, limit, threshold)
             entries = [
                 CacheEntry(
                     id=entry.id,
@@ -110,7 +110,12 @@ class Cache:
         await self._store.clear()
 
     async def _find(
-        self, strategy: SearchStrategy, prompt: str, attributes: Mapping[str, str], limit: int
+        self,
+        strategy: SearchStrategy,
+        prompt: str,
+        attributes: Mapping[str, str],
+        limit: int,
+        threshold: float,
     ) -> Found:
         if strategy is SearchStrategy.EXACT:
             return await self._store.same(prompt, attributes, limit)
@@ -119,7 +124,7 @@ class Cache:
             return []
         found = await self._store.nearest(vector, attributes, limit)
         candidates = [(similarity, entry.prompt) for similarity, entry in found]
-        similarities = await self._scorer.similarities(prompt, candidates)
+        similarities = await self._scorer.similarities(prompt, candidates, threshold)
         scored = zip(similarities, (entry for _, entry in found), strict=True)
         return sorted(scored, key=lambda each: -each[0])  # stable: equals stay nearest first
 

@@ -7,7 +7,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 from ..matching.features import compared, lexical
-from ..matching.score import REPEATED, is_repeated, is_verifiable, likelihood, similarity_of
+from ..matching.score import (
+    REPEATED,
+    is_repeated,
+    is_verifiable,
+    likelihood,
+    most_likely,
+    similarity_of,
+)
 from ..matching.verifier import are_equal, differ_in_layout
 from .alignment import Words, aligned, words_of
 from .embedders import Embedder, WordVectors
@@ -38,8 +45,14 @@ class Scorer:
         self._turn = asyncio.Lock()
         self._waiting = 0
 
-    async def similarities(self, prompt: str, candidates: Sequence[tuple[float, str]]) -> list[float]:
-        """The similarity of each candidate, given (1 + cos) / 2 and its prompt. Raises `EmbedderError`."""
+    async def similarities(
+        self, prompt: str, candidates: Sequence[tuple[float, str]], threshold: float = 0.0
+    ) -> list[float]:
+        """The similarity of each candidate, given (1 + cos) / 2 and its prompt. Raises `EmbedderError`.
+
+        Of one that can't reach the threshold, the words are not embedded, and the result is the highest
+        similarity that they could have given it, which is below the threshold as well.
+        """
         if not self._compares_texts:
             return [similarity for similarity, _ in candidates]
         ours: Words | None = None
@@ -53,9 +66,14 @@ class Scorer:
             values: list[float] = [*said, cosine, cosine**2]
             kind = "cosine"
             if self._word_vectors is not None:
-                if ours is None:
-                    ours = words_of((await self._word_vectors([prompt]))[0])
-                theirs = words_of((await self._word_vectors([stored]))[0])
+                possible = max(most_likely("words", values), likelihood("cosine", values))
+                highest = round(similarity_of(possible), _DECIMALS)
+                if highest < threshold:
+                    similarities.append(highest)
+                    continue
+                texts = [stored, prompt] if ours is None else [stored]
+                theirs, *first = map(words_of, await self._word_vectors(texts))
+                ours = first[0] if ours is None else ours
                 if ours.stems and theirs.stems:
                     values += aligned(ours, theirs)
                     kind = "words"

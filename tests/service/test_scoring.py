@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from langcache import LangCache
-from langcache.service import LocalServer
+from langcache.service import LocalServer, MiniLMEmbedder
 from langcache.service.alignment import Words, aligned
+from langcache.service.scoring import Scorer
 
 STORED = "How do I enable two-factor authentication?"
 
@@ -64,3 +65,62 @@ def test_alignment_is_the_same_in_either_order():
     one, other = Words(["a", "b", "c"], rows[:3]), Words(["b", "d", "e", "f"], rows[3:])
     assert aligned(one, other) == pytest.approx(aligned(other, one), abs=1e-6)
     assert aligned(one, Words([], rows[:0])) == [0.0] * 3
+
+
+class CountedWords:
+    """MiniLM, with the number of texts whose words were asked for."""
+
+    def __init__(self) -> None:
+        self._minilm = MiniLMEmbedder()
+        self.asked = 0
+
+    async def start(self):
+        await self._minilm.start()
+
+    async def embed(self, texts):
+        return await self._minilm.embed(texts)
+
+    async def word_vectors(self, texts):
+        self.asked += len(texts)
+        return await self._minilm.word_vectors(texts)
+
+
+QUESTIONS = (
+    STORED,
+    "Where can I turn on two-factor authentication?",
+    "How do I disable two-factor authentication?",
+    "How do I enable dark mode?",
+    "Can I pay by invoice?",
+    "May I pay with an invoice?",
+    "Which wine goes with fish?",
+    "What is the capital of Peru?",
+)
+
+
+async def test_a_threshold_changes_no_similarity_that_reaches_it_and_lets_none_reach_it():
+    embedder = CountedWords()
+    await embedder.start()
+    scorer = Scorer(embedder)
+    vectors = await embedder.embed(QUESTIONS)
+    skipped = 0
+    for prompt, vector in zip(QUESTIONS, vectors, strict=True):
+        cosines = (vectors @ vector).tolist()
+        candidates = [((1 + cosine) / 2, text) for cosine, text in zip(cosines, QUESTIONS, strict=True)]
+        every = await scorer.similarities(prompt, candidates)
+        for threshold in (0.5, 0.7, 0.85, 0.9, 1.0):
+            before = embedder.asked
+            some = await scorer.similarities(prompt, candidates, threshold)
+            skipped += embedder.asked - before < len(QUESTIONS)
+            for one, other in zip(every, some, strict=True):
+                assert one == other or one <= other < threshold
+    assert skipped > len(QUESTIONS)
+
+
+async def test_the_words_of_a_candidate_that_is_no_hit_whatever_they_say_are_not_embedded():
+    embedder = CountedWords()
+    await embedder.start()
+    prompt, candidate = STORED, "Which wine goes with fish?"
+    one, other = await embedder.embed([prompt, candidate])
+    candidates = [((1 + float(one @ other)) / 2, candidate)]
+    await Scorer(embedder).similarities(prompt, candidates, 0.85)
+    assert embedder.asked == 0

@@ -62,10 +62,10 @@ class MiniLMEmbedder:
         return await self._model.batches.embed([folded(text) for text in several(texts)])
 
     async def word_vectors(self, texts: Sequence[str]) -> list[WordVectors]:
-        """The words of each text, with a vector for each of them in its text.
+        """The words of each text that have a meaning of their own, each with its vector in that text.
 
-        It takes no time for the last 1,000 texts of up to 46 pieces that were embedded, and as long as
-        `embed` for other short texts. A longer text has no words.
+        It takes no time for the last 10,000 or so short texts that were embedded (48 MB are kept, in each
+        process), and as long as `embed` for others. A text of more than 46 pieces has no words.
         """
         if self._model is None:
             raise EmbedderError("the embedder was not started")

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ...matching.features import is_content
 from . import packages
 from .base import EmbedderError, Vectors, WordVectors, unit_rows
 
@@ -26,8 +27,13 @@ _PROBES = ("hello", "reset my password", "a b c d e f")
 """Texts of several lengths which may share a run."""
 
 _MOST_PIECES_KEPT = 48
-_MOST_TEXTS_KEPT = 1000
-"""The words of this many short texts are kept: at most 25 MB, about 8 MB with questions of ten words."""
+"""The words of a longer text are not kept: their weights say nothing of it."""
+
+_MOST_BYTES_KEPT = 48 * 2**20
+"""The memory for the words of texts: enough for some 10,000 questions of ten words."""
+
+_BYTES_BESIDE = 600
+"""About what a text and its words take, beside the rows."""
 
 _NO_WORDS = WordVectors((), np.empty((0, 0), np.float16))
 
@@ -96,6 +102,7 @@ class Transformer:
         self._mean = pooling == "mean"
         self._keep_words = keep_words
         self._kept: OrderedDict[str, WordVectors] = OrderedDict()
+        self._kept_bytes = 0
         unknown = self._types.keys() - _INPUTS
         if unknown:
             raise EmbedderError(
@@ -114,12 +121,15 @@ class Transformer:
     def words(self, texts: Sequence[str]) -> list[WordVectors]:
         """The vectors of the words of each text: the mean of the vectors of a word's pieces, in that text.
 
-        Those of the last texts that were embedded are at hand; others are embedded for it. A long text has
-        none. Call it in the thread that calls `embed`.
+        Words without a meaning of their own are left out, unless there are no others. The words of the last
+        texts that were embedded or asked for are at hand; others are embedded for it. A long text has none.
+        Call it in the thread that calls `embed`.
         """
         found: list[WordVectors] = []
         for text in texts:
-            if text not in self._kept:
+            if text in self._kept:
+                self._kept.move_to_end(text)
+            else:
                 self.embed([text])
             found.append(self._kept.get(text, _NO_WORDS))
         return found
@@ -137,10 +147,15 @@ class Transformer:
             return
         sums = np.add.reduceat(pieces[:at], starts)
         counts = np.diff([*starts, at])[:, None]
-        self._kept[text] = WordVectors(words, (sums / counts).astype(np.float16))
-        self._kept.move_to_end(text)
-        while len(self._kept) > _MOST_TEXTS_KEPT:
-            self._kept.popitem(last=False)
+        chosen = [number for number, word in enumerate(words) if is_content(word)] or list(range(len(words)))
+        rows = (sums / counts).astype(np.float16)[chosen]
+        earlier = self._kept.pop(text, None)
+        if earlier is not None:
+            self._kept_bytes -= _bytes_of(earlier)
+        self._kept[text] = WordVectors([words[number] for number in chosen], rows)
+        self._kept_bytes += _bytes_of(self._kept[text])
+        while self._kept_bytes > _MOST_BYTES_KEPT:
+            self._kept_bytes -= _bytes_of(self._kept.popitem(last=False)[1])
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """A vector of length 1 for each text. The same text has the same vector, whatever is beside it."""
@@ -194,6 +209,10 @@ class Transformer:
         if not self._mean:
             return list(output[:, 0])
         return [output[index, : len(row)] for index, row in enumerate(rows)]
+
+
+def _bytes_of(words: WordVectors) -> int:
+    return words.rows.nbytes + _BYTES_BESIDE
 
 
 def _integers(onnx_type: str) -> type:
