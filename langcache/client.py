@@ -14,6 +14,7 @@ from ._call.caller import ApiKey, Caller
 from ._call.debug import Logger, check_logger
 from ._call.disabled import DisabledClient
 from ._call.transport import Transport
+from ._checks import check_instance
 from ._copies import Uncopied, shallow_copy
 from ._established.mistakes import explain_arguments, explain_operation, missing_attribute, name_after
 from .aside.core import Aside
@@ -23,7 +24,7 @@ from .aside.methods import AsyncAsideMethods
 from .aside.options import AsideConfig
 from .aside.scope import AttributeValue, Scope
 from .httpclient import ClientSource
-from .limits import Limits, check_instance
+from .limits import Limits
 from .many import AsyncManyMethods
 from .models import (
     CacheEntry,

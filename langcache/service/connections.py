@@ -171,9 +171,29 @@ class Connection(web.RequestHandler):
         self._connections.closed(self)
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
+        if self._task_handler is not None and not self._request_in_progress:
+            self._task_handler.cancel()  # it may have been told of a request, which it can't answer any more
         super().connection_lost(exc)
         self._messages.clear()  # each holds this connection, which only a collection of garbage would free
         self._body = None
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:
+        """Close, once the request that is under way is answered, or is cancelled after ``timeout`` seconds.
+
+        aiohttp's own method fails where a request ends in the very turn of the event loop in which this time
+        is over: the request then sets the result of a future that is cancelled.
+        """
+        self._force_close = True  # so that no other request is begun
+        if self._waiter is not None:
+            self._waiter.cancel()
+        handler = self._task_handler
+        try:
+            if handler is not None and not handler.done():
+                await asyncio.wait([handler], timeout=timeout)
+                handler.cancel()
+                await asyncio.wait([handler], timeout=timeout)
+        finally:
+            self.force_close()
 
     def data_received(self, data: bytes) -> None:
         self.received += len(data)

@@ -36,6 +36,7 @@ FROM_THE_TOP = [
     "httpclient",
     "retries",
     "limits",
+    "_checks",
     "errors",
     "models",
     "_wire",
