@@ -153,7 +153,7 @@ def _millis(text: str) -> int:
 
 def _demo(options: argparse.Namespace) -> int:
     try:
-        from ..service.demo import demo
+        from .demo import demo
 
         demo()
     except ImportError as error:
