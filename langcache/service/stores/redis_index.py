@@ -123,7 +123,7 @@ class CacheIndex:
             index = self._keys.index(state.made.index)
             # The metadata last: they change before the index does.
             *replies, metadata = await self._call(
-                *commands(index), ("HMGET", self._keys.meta, "made", "last")
+                *commands(index), last=("HMGET", self._keys.meta, "made", "last")
             )
             made, last = checked_reply(metadata)
             if made != state.encoded or any(_is_missing(reply) for reply in replies):

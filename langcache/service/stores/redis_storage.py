@@ -19,7 +19,7 @@ from .store import Entry, Found, StoreError, now_millis
 
 __all__ = ["RedisStorage", "RedisStore"]
 
-_SPARE = 3
+_SPARE = 2
 """How many more entries than needed are asked for: some may have expired, or match as well as the last."""
 
 _WIDER = 8
@@ -227,19 +227,18 @@ class RedisStore:
 
     def _alive(self, hits: Sequence[Hit]) -> list[Hit]:
         now = self._clock()
-        return [hit for hit in hits if hit.alive(now)]
+        return [hit for hit in hits if hit.expires_at > now]
 
     async def _whole(self, scored: Sequence[tuple[float, Hit]]) -> Found | None:
         """The entries of hits, with their similarity. None if one has gone since they were found."""
-        missing = [hit.key for _, hit in scored if b"entry" not in hit.fields]
-        replies = await self._call(*(("HGET", key, "entry") for key in missing)) if missing else []
-        values = dict(zip(missing, map(checked_reply, replies), strict=True))
-        if None in values.values():
-            return None
-        return [
-            (similarity, read_entry(values.get(hit.key) or hit.fields[b"entry"]))
-            for similarity, hit in scored
-        ]
+        values = {hit.key: hit.entry for _, hit in scored}
+        missing = [key for key, value in values.items() if value is None]
+        if missing:
+            replies = await self._call(*(("HGET", key, "entry") for key in missing))
+            values.update(zip(missing, map(checked_reply, replies), strict=True))
+            if None in values.values():
+                return None
+        return [(similarity, read_entry(values[hit.key])) for similarity, hit in scored]
 
 
 def _widths(limit: int) -> Iterator[int]:
