@@ -113,8 +113,12 @@ def soak(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def compat(session: nox.Session) -> None:
-    """Run programs written for the established client, redisvl and langchain-redis, on this package."""
-    session.install(".[local]", *group("test"), *group("compat"))
+    """Run programs for the established client, redisvl, langchain-redis; `-- --store=redis` on a Redis."""
+    on_redis = "--store=redis" in session.posargs
+    session.install(
+        ".[local,redis]" if on_redis else ".[local]",
+        *(*group("test"), *group("compat"), *(group("redis") if on_redis else ())),
+    )
     established = {
         version: install_apart(session, f"established-{version}", f"langcache=={version}")
         for version in ESTABLISHED
@@ -129,7 +133,10 @@ def compat(session: nox.Session) -> None:
 
 @nox.session(python=[PYTHONS[0], PYTHONS[-2]])  # the newest has no wheels of the servers
 def redis(session: nox.Session) -> None:
-    """Run the tests of the store in Redis, of the engine and of the application against real servers."""
+    """Run the tests of the store in Redis, of the engine and of the application against real servers.
+
+    `-- --store=redis tests/client tests/aside` runs other tests with their services on a Redis.
+    """
     session.install(".[local,redis]", *group("test"), *group("redis"))
     session.run("pytest", *(session.posargs or [*SIDE_BY_SIDE, *ON_REDIS]))
 

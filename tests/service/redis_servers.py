@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import shutil
 import signal
@@ -10,19 +11,20 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     import redis
 
-__all__ = ["STORES", "Cluster", "Sentinel", "Server", "needs"]
+__all__ = ["STORES", "Cluster", "Sentinel", "Server", "keep_in_redis", "needs"]
 
 STORES = ("memory", "sqlite", "redis")
 """The stores that the engine and the application are tested with."""
@@ -173,6 +175,28 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@cache
+def shared_server() -> Server:
+    """One server for this process."""
+    server = Server().start()
+    atexit.register(server.__exit__)
+    return server
+
+
+def keep_in_redis() -> None:
+    """From now on, let a `LocalServer` that is told no place keep its entries in Redis, each apart."""
+    from langcache.service import LocalServer
+
+    construct = LocalServer.__init__
+
+    def in_redis(self: LocalServer, *args: Any, **kwargs: Any) -> None:
+        if kwargs.get("db") is None and kwargs.get("store") is None:
+            kwargs["store"] = f"{shared_server().url}?prefix={uuid.uuid4().hex}"
+        construct(self, *args, **kwargs)
+
+    LocalServer.__init__ = in_redis  # type: ignore[method-assign]
 
 
 class Sentinel(Server):
