@@ -206,18 +206,24 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure the clients against rivals, each in an environment of its own; fail if a target is missed."""
+    """Measure the clients against rivals, each in an environment of its own; fail if a target is missed.
+
+    `-- service` compares the stores of a service instead, and writes the table of docs/scale.md.
+    """
     session.install(".")
-    pythons = {
-        "langcache": f"{session.bin}/python",
-        "local": install_apart(session, "local", ".[local]"),
-        "uvloop": install_apart(session, "uvloop", ".[speed]"),
-        "established": install_apart(session, "established", f"langcache=={ESTABLISHED[-1]}"),
-        "aiohttp": install_apart(session, "aiohttp", "aiohttp", "msgspec"),
-        "httpx": install_apart(session, "httpx", "httpx", "msgspec"),
-    }
+    pythons = {"langcache": f"{session.bin}/python"}
+    if session.posargs == ["service"]:
+        pythons["service"] = install_apart(session, "service", ".[local,redis]", *group("redis"))
+    else:
+        pythons |= {
+            "local": install_apart(session, "local", ".[local]"),
+            "uvloop": install_apart(session, "uvloop", ".[speed]"),
+            "established": install_apart(session, "established", f"langcache=={ESTABLISHED[-1]}"),
+            "aiohttp": install_apart(session, "aiohttp", "aiohttp", "msgspec"),
+            "httpx": install_apart(session, "httpx", "httpx", "msgspec"),
+        }
     environments = [f"--python={name}={python}" for name, python in pythons.items()]
-    kept = ("--json=docs/data/benchmark.json", "--chart=docs/benchmark.svg")
+    kept = ("--json=docs/data/benchmark.json", "--chart=docs/benchmark.svg", "--page=docs/scale.md")
     session.run("python", "tests/benchmarks", *environments, *kept, *session.posargs)
 
 

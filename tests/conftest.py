@@ -28,7 +28,7 @@ def pytest_addoption(parser):
         "--store",
         choices=["memory", "redis"],
         default="memory",
-        help="where services keep entries for which a test names no place (default memory); redis is a server "
+        help="where services keep entries if a test names no place (default memory); redis is a server "
         "of the dependency group redis",
     )
 

@@ -216,12 +216,13 @@ async def _exchanged(client: Any, calls: Sequence[Call]) -> list[list[Any]]:
     connection = await client.connection_pool.get_connection()
     try:
         await connection.send_packed_command(b"".join(commands))
-        return [[await _reply(connection) for _ in call.commands] for call in calls]
+        replies = iter([await _reply(connection) for _ in commands])
     except BaseException:
         await connection.disconnect(nowait=True)  # replies that nobody has read may still come
         raise
     finally:
         await client.connection_pool.release(connection)
+    return [[next(replies) for _ in call.commands] for call in calls]
 
 
 async def _reply(connection: Any) -> Any:
