@@ -15,7 +15,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import cache
 from itertools import cycle
@@ -39,15 +39,15 @@ _AT_ONCE = 64
 _RESPONSE = "Customers ask again in the morning. " * 28  # 1 KB
 
 
-def make_vectors(folder: Path, entries: int) -> None:
-    """The files of `service_given`."""
+def make_vectors(folder: Path, sizes: Sequence[int]) -> None:
+    """The files of `service_given`: entries, and queries that are each near one of the first."""
     rng = np.random.default_rng(1)
     centres = rng.standard_normal((_CLUSTERS, _DIMENSIONS)).astype(np.float32)
-    rows = centres[rng.integers(0, _CLUSTERS, entries)]
+    rows = centres[rng.integers(0, _CLUSTERS, max(sizes))]
     rows += rng.standard_normal(rows.shape).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     np.save(folder / "entries.npy", rows)
-    np.save(folder / "queries.npy", _near(rows[:: max(1, entries // _QUERIES)][:_QUERIES], rng))
+    np.save(folder / "queries.npy", _near(rows[np.arange(_QUERIES) % min(sizes)], rng))
 
 
 def _near(rows: Any, rng: Any) -> Any:
@@ -187,7 +187,7 @@ def main() -> None:
     for kind in given.stores:
         with tempfile.TemporaryDirectory() as named, ExitStack() as stack:
             folder = Path(named)
-            make_vectors(folder, max(given.sizes))
+            make_vectors(folder, given.sizes)
             place = Place(kind, folder, stack)
             have = 0
             for want in given.sizes:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
+from hashlib import sha1
 from typing import Any, cast
 
 from .. import missing_extra
@@ -30,7 +31,7 @@ try:
 except ModuleNotFoundError as _error:
     raise missing_extra(_error.name or "redis", "redis") from _error
 
-__all__ = ["Connection", "NoScriptError", "checked_reply", "reason_of"]
+__all__ = ["Connection", "checked_reply", "reason_of", "scripted"]
 
 _CONNECT_SECONDS = 2.0
 """How long a connection may take to be made, if the deadline of a call is not shorter."""
@@ -70,6 +71,19 @@ def checked_reply(reply: Any) -> Any:
     if isinstance(reply, Exception):
         raise reason_of(reply) from reply
     return reply
+
+
+async def scripted(call: Calls, script: str, *given: Any, again: bool = True, size: int = 0) -> int:
+    """What a script returns. ``given`` are the number of its keys, its keys and its arguments."""
+    (reply,) = await call(("EVALSHA", _digest(script), *given), again=again, size=size)
+    if isinstance(reply, NoScriptError):  # Redis has forgotten it, and has done nothing
+        (reply,) = await call(("EVAL", script, *given), again=again, size=size)
+    return int(checked_reply(reply))
+
+
+@cache
+def _digest(script: str) -> str:
+    return sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 
 class _Credentials(CredentialProvider):
