@@ -30,7 +30,7 @@ ADAPTERS = {
 
 ON_REDIS = (
     "tests/unit/test_redis_url.py",
-    *(f"tests/service/test_redis_{what}.py" for what in ("calls", "store", "cli", "faults", "failover")),
+    *(f"{path}" for path in sorted(Path("tests/service").glob("test_redis_*.py"))),
     *("tests/service/test_engine.py", "tests/service/test_app.py"),
 )
 """Tests that use servers of the dependency group ``redis``. Elsewhere those that need one are skipped."""
