@@ -144,6 +144,11 @@ class Server:
 
         until(has_all)
 
+    def announce(self, port: int) -> None:
+        """Before its start: let it name this port, at which there is a front, to clients of its cluster."""
+        bus = ("--cluster-announce-bus-port", str(self.port + 10_000))
+        self._command += ["--cluster-announce-port", str(port), *bus]
+
     def freeze(self) -> None:
         """Let it answer nothing until `thaw`."""
         self._signal(signal.SIGSTOP)
@@ -201,14 +206,17 @@ def keep_in_redis() -> None:
 
 
 class Sentinel(Server):
-    """A sentinel that watches a server under the name ``main``, and needs no other to agree with it."""
+    """A sentinel that watches a server under the name ``main``, and needs no other to agree with it.
 
-    def __init__(self, master: Server) -> None:
+    ``port`` is the one at which the server is reached, if it is not its own.
+    """
+
+    def __init__(self, master: Server, port: int | None = None) -> None:
         super().__init__(search=False)
         file = self.folder / "sentinel.conf"
         file.write_text(
             f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\n"
-            f"sentinel monitor main 127.0.0.1 {master.port} 1\n"
+            f"sentinel monitor main 127.0.0.1 {port or master.port} 1\n"
             "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 5000\n"
         )
         self._command = [self._command[0], str(file), "--sentinel"]
