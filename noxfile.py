@@ -30,7 +30,7 @@ ADAPTERS = {
 
 ON_REDIS = (
     "tests/unit/test_redis_url.py",
-    *(f"tests/service/test_redis_{what}.py" for what in ("calls", "store", "cli", "faults", "failover")),
+    *(f"{path}" for path in sorted(Path("tests/service").glob("test_redis_*.py"))),
     *("tests/service/test_engine.py", "tests/service/test_app.py"),
 )
 """Tests that use servers of the dependency group ``redis``. Elsewhere those that need one are skipped."""
@@ -113,8 +113,12 @@ def soak(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def compat(session: nox.Session) -> None:
-    """Run programs written for the established client, redisvl and langchain-redis, on this package."""
-    session.install(".[local]", *group("test"), *group("compat"))
+    """Run programs for the established client, redisvl, langchain-redis; `-- --store=redis` on a Redis."""
+    on_redis = "--store=redis" in session.posargs
+    session.install(
+        ".[local,redis]" if on_redis else ".[local]",
+        *(*group("test"), *group("compat"), *(group("redis") if on_redis else ())),
+    )
     established = {
         version: install_apart(session, f"established-{version}", f"langcache=={version}")
         for version in ESTABLISHED
@@ -129,7 +133,10 @@ def compat(session: nox.Session) -> None:
 
 @nox.session(python=[PYTHONS[0], PYTHONS[-2]])  # the newest has no wheels of the servers
 def redis(session: nox.Session) -> None:
-    """Run the tests of the store in Redis, of the engine and of the application against real servers."""
+    """Run the tests of the store in Redis, of the engine and of the application against real servers.
+
+    `-- --store=redis tests/client tests/aside` runs other tests with their services on a Redis.
+    """
     session.install(".[local,redis]", *group("test"), *group("redis"))
     session.run("pytest", *(session.posargs or [*SIDE_BY_SIDE, *ON_REDIS]))
 
@@ -199,18 +206,24 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure the clients against rivals, each in an environment of its own; fail if a target is missed."""
+    """Measure the clients against rivals, each in an environment of its own; fail if a target is missed.
+
+    `-- service` compares the stores of a service instead, and writes the table of docs/scale.md.
+    """
     session.install(".")
-    pythons = {
-        "langcache": f"{session.bin}/python",
-        "local": install_apart(session, "local", ".[local]"),
-        "uvloop": install_apart(session, "uvloop", ".[speed]"),
-        "established": install_apart(session, "established", f"langcache=={ESTABLISHED[-1]}"),
-        "aiohttp": install_apart(session, "aiohttp", "aiohttp", "msgspec"),
-        "httpx": install_apart(session, "httpx", "httpx", "msgspec"),
-    }
+    pythons = {"langcache": f"{session.bin}/python"}
+    if session.posargs == ["service"]:
+        pythons["service"] = install_apart(session, "service", ".[local,redis]", *group("redis"))
+    else:
+        pythons |= {
+            "local": install_apart(session, "local", ".[local]"),
+            "uvloop": install_apart(session, "uvloop", ".[speed]"),
+            "established": install_apart(session, "established", f"langcache=={ESTABLISHED[-1]}"),
+            "aiohttp": install_apart(session, "aiohttp", "aiohttp", "msgspec"),
+            "httpx": install_apart(session, "httpx", "httpx", "msgspec"),
+        }
     environments = [f"--python={name}={python}" for name, python in pythons.items()]
-    kept = ("--json=docs/data/benchmark.json", "--chart=docs/benchmark.svg")
+    kept = ("--json=docs/data/benchmark.json", "--chart=docs/benchmark.svg", "--page=docs/scale.md")
     session.run("python", "tests/benchmarks", *environments, *kept, *session.posargs)
 
 

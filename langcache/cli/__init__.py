@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
 from .messages import failed
+from .reembed import add_reembed
 from .tune import add_tune
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     recover.add_argument("file", type=Path, metavar="FILE", help="the file; it is moved aside, not deleted")
     recover.set_defaults(run=_recover, parser=recover)
 
+    add_reembed(commands, _embedder, _store)
     add_tune(commands, _embedder)
     return parser
 

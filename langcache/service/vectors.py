@@ -21,6 +21,16 @@ async def embed(embedder: Embedder, texts: Sequence[str]) -> Vectors:
 
 def checked_row(vector: object, dimensions: int) -> Vectors:
     """A vector as float32. Raises `EmbedderError` unless it follows the rule and has so many dimensions."""
+    if (
+        type(vector) is np.ndarray
+        and vector.dtype == np.float32
+        and vector.shape == (dimensions,)
+        and vector.flags.c_contiguous
+    ):
+        with np.errstate(all="ignore"):
+            square = float(vector.dot(vector))
+        if abs(square - 1) <= _TOLERANCE:  # of a square, which is half of what is allowed
+            return vector  # the usual case, in a fifth of the time
     return checked(vector, (dimensions,))
 
 

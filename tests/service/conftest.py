@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import numpy as np
 import pytest
-from redis_servers import Server
+from redis_servers import Server, shared_server
 
 from langcache.service import LocalServer
 from langcache.service.embedders import Vectors
@@ -110,10 +110,9 @@ def server(embedder: AngleEmbedder, kept: dict[str, Any]) -> Iterator[LocalServe
 
 
 @pytest.fixture(scope="session")
-def redis_server() -> Iterator[Server]:
+def redis_server() -> Server:
     """A Redis for all tests of this process, each of which has a prefix of its own: see `redis_at`."""
-    with Server() as server:
-        yield server
+    return shared_server()
 
 
 @pytest.fixture

@@ -62,6 +62,8 @@ class Database:
         self._pending: list[_Change] = []
         self._committing = False
         self._closed = False
+        self.embedded_anew: int = 0
+        """How many prompts of the file `open` has embedded, since another embedder had made their vectors."""
         self._next_expiry: int = NEVER
         self._expired_by = 0
         """The time for which memory has left out expired entries that the file may still have."""
@@ -210,6 +212,7 @@ class Database:
                     *(self._file.path, "that it no longer names" if before is None else before.name),
                     *(count, self._embedder.name),
                 )
+            self.embedded_anew = count
             last = 0
             while rows := await self._run(self._file.next_rows, last, _EMBEDDED_AT_ONCE):
                 last = rows[-1].number
@@ -283,6 +286,10 @@ class SqliteStore:
             True,
         )
         await self._database.give_back()
+
+    async def check(self) -> None:
+        await self.read()
+        await self._database.change(lambda _: None)  # reads the file, and writes nothing
 
     def forget(self, entry_ids: Sequence[str]) -> None:
         """Remove entries from memory that the file no longer has."""
