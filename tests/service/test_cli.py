@@ -19,7 +19,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from langcache import __version__
-from langcache.cli import _millis, main
+from langcache.cli import main
+from langcache.cli.serve import _millis
 from langcache.service import MiniLMEmbedder
 from langcache.service import server as service
 
