@@ -80,6 +80,9 @@ class MemoryStore:
         with enough_memory():
             self.index.clear()
 
+    async def check(self) -> None:
+        """Do nothing: memory is always there."""
+
     def remove(self, entry_ids: Sequence[str]) -> int:
         """Delete entries. Returns the number of those that existed."""
         with enough_memory():

@@ -195,6 +195,13 @@ class RedisStore:
     async def clear(self) -> None:
         await self._delete_all(())
 
+    async def check(self) -> None:
+        def none(index: str) -> list[Command]:
+            return [by_tags(index, (prompt_tag(""),), 1, False, self._millis)]
+
+        (reply,), _, _ = await self._index.search(none)
+        read(reply, 1)
+
     async def _delete_all(self, all_of: Sequence[str]) -> int:
         """Delete what has all of some tags, and was there when this began. Returns the number."""
         deleted = 0

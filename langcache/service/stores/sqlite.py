@@ -284,6 +284,10 @@ class SqliteStore:
         )
         await self._database.give_back()
 
+    async def check(self) -> None:
+        await self.read()
+        await self._database.change(lambda _: None)  # reads the file, and writes nothing
+
     def forget(self, entry_ids: Sequence[str]) -> None:
         """Remove entries from memory that the file no longer has."""
         self._follow(lambda memory: memory.remove(entry_ids))
