@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .._version import __version__
+from .embedder import embedder_of
 from .messages import failed
-from .serve import add_serve, embedder_of
+from .serve import add_serve
 from .tune import add_tune
 
 __all__ = ["main"]
@@ -49,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     recover.add_argument("file", type=Path, metavar="FILE", help="the file; it is moved aside, not deleted")
     recover.set_defaults(run=_recover, parser=recover)
 
-    add_tune(commands, embedder_of)
+    add_tune(commands, lambda options: embedder_of(options.embedder, options.embedder_model))
     return parser
 
 

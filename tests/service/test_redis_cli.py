@@ -11,7 +11,7 @@ from redis_servers import Server, needs
 
 from langcache import LangCache
 from langcache.cli import main
-from langcache.cli.serve import STORE_VARIABLE
+from langcache.cli.serve_settings import STORE_VARIABLE
 from langcache.service import LocalServer
 
 SECRET = "hunter2"
