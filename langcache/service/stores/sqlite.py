@@ -263,7 +263,7 @@ class SqliteStore:
     async def add(self, entry: Entry, vector: Vectors) -> None:
         memory = await self.read()
         vector = checked_row(vector, memory.index.dimensions)
-        oldest = self._surplus(memory, 1)
+        oldest = self._surplus(memory, self._adding + 1)
 
         def change(file: SqliteFile) -> None:
             file.insert(self._cache_id, entry, vector)
@@ -284,6 +284,7 @@ class SqliteStore:
         changed = self._database.change(change, lambda _: self._follow(follow))
         changed.add_done_callback(over)
         await changed
+        await self.evict()  # if more were added at once than there may be
 
     async def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
         return await (await self.read()).same(prompt, attributes, limit)
@@ -314,9 +315,14 @@ class SqliteStore:
 
     async def evict(self) -> None:
         """Delete the oldest entries if there are more than there may be."""
+        if self._most is None:
+            return
         surplus = self._surplus(await self.read(), 0)
         if surplus:
-            await self._delete(surplus)
+            self._evicting.update(surplus)
+            deleted = self._delete(surplus)
+            deleted.add_done_callback(lambda _: self._evicting.difference_update(surplus))
+            await deleted
 
     def forget(self, entry_ids: Sequence[str]) -> None:
         """Remove entries from memory that the file no longer has."""
@@ -344,12 +350,12 @@ class SqliteStore:
             return []
         with enough_memory():
             going = len(self._evicting)
-            count = len(memory.index) + self._adding + more - going - self._most
+            count = len(memory.index) + more - going - self._most
             oldest = memory.index.oldest(count + going) if count > 0 else []
         return [entry_id for entry_id in oldest if entry_id not in self._evicting][:count]
 
-    async def _delete(self, entry_ids: Sequence[str]) -> int:
-        return await self._database.change(
+    def _delete(self, entry_ids: Sequence[str]) -> asyncio.Future[int]:
+        return self._database.change(
             lambda file: file.delete(self._cache_id, entry_ids), lambda _: self.forget(entry_ids), True
         )
 
