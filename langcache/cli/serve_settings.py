@@ -145,6 +145,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
 
 def _plan(settings: Settings) -> Plan:
     from ..service import CacheConfig, ServerConfig
+    from ..service.tls import Certificate
 
     if settings.config is not None and _holds_secrets(settings):
         warn_if_shared(settings.config)
@@ -175,6 +176,8 @@ def _plan(settings: Settings) -> Plan:
         metrics=bool(settings.metrics),
         **_given(server),
     )
+    if config.tls_cert is not None:
+        Certificate(config.tls_cert, config.tls_key)
     return Plan(config, embedder, key_from, _workers(settings), _drain(settings), _logs(settings))
 
 

@@ -79,10 +79,14 @@ class Running:
         the time at most new connections are answered as well, until no request is under way.
         """
         self._readiness.draining = self._traffic.closing = True
-        for step in (self._connections.finish, self._traffic.cut):
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._traffic.idle(), seconds / 2)
-            step()
+        try:
+            for step in (self._connections.finish, self._traffic.cut):
+                with suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._traffic.idle(), seconds / 2)
+                step()
+        except asyncio.CancelledError:
+            self._traffic.cut()
+            raise
 
     def reload(self) -> None:
         """Read the certificate again, if there is one. If it can't be used, the former one stays."""
