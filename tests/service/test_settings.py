@@ -178,7 +178,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(name, near, file, monkeypat
 
 
 def test_a_name_that_is_near_to_none(file):
-    with pytest.raises(ValueError, match="zzzzzz: there is no such setting$"):
+    with pytest.raises(ValueError, match=r"zzzzzz: there is no such setting$"):
         chosen("--config", file("zzzzzz = 1\n"))
     with pytest.raises(ValueError, match="serve: there is no such setting"):
         chosen("--config", file("[serve]\nport = 1\n"))
@@ -296,7 +296,7 @@ def test_what_is_not_possible_is_named_as_it_was_given(file, monkeypatch):
     with pytest.raises(ValueError, match=r"settings\.toml: threshold: must be from 0\.5 to 1"):
         plan("--config", str(file("threshold = 2\n")))
     monkeypatch.setenv(f"{PREFIX}RATE_LIMIT", "lots")
-    with pytest.raises(ValueError, match="^LANGCACHE_SERVE_RATE_LIMIT: must be requests"):
+    with pytest.raises(ValueError, match=r"^LANGCACHE_SERVE_RATE_LIMIT: must be requests"):
         plan()
 
 
