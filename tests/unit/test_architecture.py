@@ -46,6 +46,8 @@ FROM_THE_TOP = [
 ]
 """The rooms in the order in which a call passes them. None knows those above it."""
 
+OF_NEWER_PYTHONS = {"annotationlib", "tomllib"}
+
 PURE = FROM_THE_TOP[FROM_THE_TOP.index("retries") :]
 PURE_MAY_IMPORT = {
     *("collections", "contextlib", "copy", "datetime", "email", "enum", "functools", "http", "inspect"),
@@ -199,7 +201,7 @@ def test_what_is_pure_does_no_io(name):
 
 @pytest.mark.parametrize("name", FROM_THE_TOP)
 def test_other_packages_are_known_only_where_they_may_be(name):
-    others = outer(name) - sys.stdlib_module_names - {"msgspec", "annotationlib"}  # the last is 3.14's
+    others = outer(name) - sys.stdlib_module_names - {"msgspec", *OF_NEWER_PYTHONS}
     assert all(name in ONLY_IN[other] for other in others), others
 
 
