@@ -46,7 +46,10 @@ class Listener:
     """
 
     def __init__(
-        self, protocol: Callable[[], asyncio.BaseProtocol], most: int, tls: ssl.SSLContext | None = None
+        self,
+        protocol: Callable[[], asyncio.BaseProtocol],
+        most: int = 1000,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._protocol = protocol
