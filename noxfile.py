@@ -31,7 +31,7 @@ ADAPTERS = {
 ON_REDIS = (
     "tests/unit/test_redis_url.py",
     *(f"{path}" for path in sorted(Path("tests/service").glob("test_redis_*.py"))),
-    *("tests/service/test_engine.py", "tests/service/test_app.py"),
+    *(f"tests/service/test_{what}.py" for what in ("engine", "app", "eviction", "workers")),
 )
 """Tests that use servers of the dependency group ``redis``. Elsewhere those that need one are skipped."""
 
@@ -70,7 +70,9 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check types with mypy, pyright and pylint, and that users see a type for all that is public."""
     frameworks = "langchain,openai-agents,pydantic-ai"  # whose classes the adapters derive from
-    session.install(f".[local,wordllama,otel,redis,speed,{frameworks}]", *group("types"), *group("test"))
+    session.install(
+        f".[local,wordllama,otel,redis,speed,metrics,{frameworks}]", *group("types"), *group("test")
+    )
     session.run("mypy")
     session.run("mypy", "--strict", "tests/typing")  # uses that must check, and misuses that must not
     session.run("pyright")

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .embedder import EMBEDDER_HELP, embedder_of
 from .messages import failed
+from .serve_settings import place_of
 
 if TYPE_CHECKING:
     from ..service.embedders import Embedder
@@ -24,12 +25,8 @@ anew all or none; `langcache serve` does the same when it is started with anothe
 """
 
 
-def add_reembed(
-    commands: Any,
-    embedder: Callable[[argparse.Namespace], Embedder],
-    store: Callable[[argparse.Namespace], str | None],
-) -> None:
-    """Add the command. ``embedder`` makes the one that the options name, ``store`` tells the URL of Redis."""
+def add_reembed(commands: Any) -> None:
+    """Add the command."""
     reembed: argparse.ArgumentParser = commands.add_parser(
         "reembed",
         help="embed the entries of a Redis or a --db file with another embedder",
@@ -37,8 +34,8 @@ def add_reembed(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     reembed.add_argument("--store", metavar="URL", help="the Redis, as in `langcache serve`")
-    reembed.add_argument("--store-file", type=Path, metavar="FILE", help="a file with the URL of that Redis")
-    reembed.add_argument("--db", type=Path, metavar="FILE", help="or the SQLite file")
+    reembed.add_argument("--store-file", metavar="FILE", help="a file with the URL of that Redis")
+    reembed.add_argument("--db", metavar="FILE", help="or the SQLite file")
     reembed.add_argument(
         "--cache-id", metavar="ID", default="local", help="which cache of the Redis (default %(default)s)"
     )
@@ -46,25 +43,25 @@ def add_reembed(
         "--embedder",
         required=True,
         metavar="minilm|wordllama|onnx:FOLDER|openai:URL",
-        help="the new embedder, as in `langcache serve`",
+        help=f"the new one, {EMBEDDER_HELP.removesuffix(' (default minilm)')}",
     )
     reembed.add_argument("--embedder-model", metavar="MODEL", help="the model to ask an openai: endpoint for")
-    reembed.set_defaults(run=_run, parser=reembed, embedder_of=embedder, store_of=store)
+    reembed.set_defaults(run=_run, parser=reembed)
 
 
 def _run(options: argparse.Namespace) -> int:
     try:
         from ..service import CacheConfig, EmbedderError, StoreError
 
-        embedder: Embedder = options.embedder_of(options)
-        store: str | None = options.store_of(options)
+        embedder = embedder_of(options.embedder, options.embedder_model)
+        store, db = place_of(options)
         CacheConfig(cache_id=options.cache_id)
-        if store is None and (options.db is None or not options.db.is_file()):
+        if store is None and (db is None or not db.is_file()):
             raise ValueError("--store: name the Redis, or a file that there is with --db FILE")
     except (ImportError, ValueError) as error:
         return failed(error)
     try:
-        count = asyncio.run(_reembed(embedder, store, options))
+        count = asyncio.run(_reembed(embedder, store or db, options.cache_id))
     except (ImportError, EmbedderError, StoreError) as error:
         return failed(error)
     said = (
@@ -76,19 +73,19 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _reembed(embedder: Embedder, store: str | None, options: argparse.Namespace) -> int:
+async def _reembed(embedder: Embedder, place: str | Path | None, cache_id: str) -> int:
     await embedder.start()
     try:
-        if store is None:
+        if isinstance(place, Path):
             from ..service.stores.sqlite import Database
 
-            database = Database(options.db, embedder)
+            database = Database(place, embedder)
             await database.open()
             await database.close()
             return database.embedded_anew
         from ..service.stores.redis_reembed import reembed  # needs the extra redis
         from ..service.stores.redis_url import redis_url
 
-        return await reembed(redis_url(store), options.cache_id, embedder)
+        return await reembed(redis_url(place), cache_id, embedder)
     finally:
         await embedder.close()

@@ -24,6 +24,7 @@ from .operations import (
     decode_set,
 )
 from .problems import NotFound, Problem, answer_with_problems
+from .traffic import FOUND
 
 __all__ = ["MAX_BODY_BYTES", "application"]
 
@@ -56,7 +57,7 @@ def application(caches: Iterable[tuple[CacheConfig, Cache]], allowed: AllowedHos
         web.post(f"{base}/flush", api.flush),
         web.post(f"{base}/conversations/search", api.conversational_search, expect_handler=leave_for_later),
         web.get(f"{base}/health", api.health),
-        *(web.get(path, api.alive) for path in ("/health", "/health/liveness", "/health/readiness")),
+        *(web.get(path, api.alive) for path in ("/health", "/health/liveness")),
     ]
     app.add_routes(routes)
     return app
@@ -123,6 +124,7 @@ class _Api:
         return _json(HealthResponse())
 
     async def _found(self, request: web.Request, reply: Model, found: Sequence[CacheEntry]) -> web.Response:
+        FOUND.set(len(found))
         return await self._bodies.reply(request, sum(map(chars_of, found)), _json, reply)
 
     def _cache(self, request: web.Request) -> Cache:
