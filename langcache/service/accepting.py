@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 __all__ = ["Listener"]
@@ -25,6 +27,10 @@ _RETRY_SECONDS = 1.0
 """How long nothing is accepted after the system had no file or memory for another connection."""
 
 
+_HANDSHAKE_SECONDS = 10.0
+"""How long a client may take for TLS before its first request."""
+
+
 class Listener:
     """Sockets that accept connections.
 
@@ -34,21 +40,34 @@ class Listener:
 
     Args:
         protocol: makes the protocol of a connection.
+        most: how many connections may be begun and have no protocol yet, which takes time with TLS alone. One
+            more ends the oldest.
+        tls: makes connections speak TLS.
     """
 
-    def __init__(self, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+    def __init__(
+        self, protocol: Callable[[], asyncio.BaseProtocol], most: int, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._protocol = protocol
+        self._most = most
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self._listening: list[socket.socket] = []
         self._waiting: deque[socket.socket] = deque()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], socket.socket] = {}
 
-    async def listen(self, host: str, port: int) -> tuple[str, int]:
-        """Accept connections from now on. Returns the first address, with the port that was free for 0."""
-        # asyncio binds the sockets, and does not listen at them.
-        self._server = await self._loop.create_server(self._protocol, host, port, start_serving=False)
-        for bound in self._server.sockets:
+    async def listen(
+        self, host: str, port: int, bound_before: Sequence[socket.socket] = ()
+    ) -> tuple[str, int]:
+        """Accept connections from now on. Returns the first address, with the port that was free for 0.
+
+        ``bound_before`` are sockets to listen at in place of ``host`` and ``port``.
+        """
+        if not bound_before:
+            # asyncio binds the sockets, and does not listen at them.
+            self._server = await self._loop.create_server(self._protocol, host, port, start_serving=False)
+        for bound in bound_before or self._server_sockets():
             listening = socket.fromfd(bound.fileno(), bound.family, bound.type, bound.proto)
             listening.setblocking(False)
             listening.listen(_WAITING_IN_SYSTEM)
@@ -60,22 +79,37 @@ class Listener:
     @property
     def sockets(self) -> list[Any]:
         """The sockets that listen, and those of connections that wait."""
-        bound: list[Any] = [] if self._server is None else [*self._server.sockets]
-        return [*bound, *self._listening, *self._waiting]
+        return [*self._server_sockets(), *self._listening, *self._waiting, *self._tasks.values()]
+
+    def finish(self) -> None:
+        """Accept what waits in the system at this moment, and nothing that comes later."""
+        for listening in self._listening:
+            self._loop.remove_reader(listening)
+            with suppress(OSError):  # none waits any more, or no file is left
+                while True:
+                    self._accept_one(listening)
+        self._stop_listening()
+        self._begin_some(None)
 
     def close(self) -> None:
         """Accept no more connections, and close those that wait."""
+        self._stop_listening()
+        for client in self._waiting:
+            client.close()
+        self._waiting.clear()
+        for task in self._tasks:
+            task.cancel()
+
+    def _server_sockets(self) -> list[Any]:
+        return [] if self._server is None else [*self._server.sockets]
+
+    def _stop_listening(self) -> None:
         for listening in self._listening:
             self._loop.remove_reader(listening)
             listening.close()
         self._listening.clear()
         if self._server is not None:
             self._server.close()
-        for client in self._waiting:
-            client.close()
-        self._waiting.clear()
-        for task in self._tasks:
-            task.cancel()
 
     def _resume(self, listening: socket.socket) -> None:
         if listening in self._listening:  # which is empty after `close`
@@ -85,7 +119,7 @@ class Listener:
         self._loop.remove_reader(listening)
         for _ in range(_ACCEPTED_AT_ONCE):
             try:
-                client, _ = listening.accept()
+                self._accept_one(listening)
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 break
             except OSError as error:  # no file or no memory is left
@@ -95,9 +129,12 @@ class Listener:
                 )
                 self._begin_some(None)
                 return
-            client.setblocking(False)
-            self._waiting.append(client)
         self._begin_some(listening)
+
+    def _accept_one(self, listening: socket.socket) -> None:
+        client, _ = listening.accept()
+        client.setblocking(False)
+        self._waiting.append(client)
 
     def _begin_some(self, listening: socket.socket | None) -> None:
         """Begin connections, and when none is left, accept again at this socket, if one is given."""
@@ -107,9 +144,12 @@ class Listener:
             if len(self._waiting) >= _BEGUN_AT_ONCE and _is_given_up(client):
                 client.close()
                 continue
+            if len(self._tasks) >= self._most:
+                with suppress(OSError):  # the client has just gone
+                    next(iter(self._tasks.values())).shutdown(socket.SHUT_RDWR)
             task = self._loop.create_task(self._begin(client))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[task] = client
+            task.add_done_callback(self._tasks.pop)
             begun += 1
         if self._waiting:
             self._loop.call_soon(self._begin_some, listening)
@@ -118,7 +158,12 @@ class Listener:
 
     async def _begin(self, client: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(self._protocol, client)
+            await self._loop.connect_accepted_socket(
+                self._protocol,
+                client,
+                ssl=self._tls,
+                ssl_handshake_timeout=None if self._tls is None else _HANDSHAKE_SECONDS,
+            )
         except OSError:  # the client has just gone
             client.close()
         except BaseException:

@@ -28,6 +28,7 @@ from .connections import Connection
 from .engine import Cache
 from .hosts import AllowedHosts
 from .problems import NotFound, Problem, answer_with_problems
+from .traffic import FOUND
 
 __all__ = ["MAX_BODY_BYTES", "MAX_RESULTS", "MAX_SEMANTIC_RESULTS", "application"]
 
@@ -122,7 +123,7 @@ def application(caches: Iterable[tuple[CacheConfig, Cache]], allowed: AllowedHos
         web.post(f"{base}/flush", api.flush),
         web.post(f"{base}/conversations/search", api.conversational_search, expect_handler=leave_for_later),
         web.get(f"{base}/health", api.health),
-        *(web.get(path, api.alive) for path in ("/health", "/health/liveness", "/health/readiness")),
+        *(web.get(path, api.alive) for path in ("/health", "/health/liveness")),
     ]
     app.add_routes(routes)
     return app
@@ -231,6 +232,7 @@ class _Api:
         return found
 
     async def _found(self, request: web.Request, reply: Model, found: Sequence[CacheEntry]) -> web.Response:
+        FOUND.set(len(found))
         return await self._bodies.reply(request, sum(map(_chars, found)), _json, reply)
 
     def _cache(self, request: web.Request) -> Cache:

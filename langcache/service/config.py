@@ -12,6 +12,7 @@ from .._call.head import authorization
 from ..limits import LimitError, Limits, check_int, check_number, check_path_segment
 from .connections import MAX_CONNECTIONS
 from .hosts import check_host_names, is_loopback
+from .rate import RateLimit
 from .stores.redis_url import redis_url
 
 __all__ = ["DEFAULT_API_KEY", "DEFAULT_CACHE_ID", "DEFAULT_THRESHOLD", "CacheConfig", "ServerConfig"]
@@ -54,6 +55,9 @@ class CacheConfig(msgspec.Struct, frozen=True, kw_only=True):
     ttl_millis: int | None = None
     """How long an entry lives, in milliseconds, if `set` gives no time. None: for ever."""
 
+    max_entries: int | None = None
+    """How many entries there may be, at least 1. One more takes the place of the oldest. None: any number."""
+
     def __repr__(self) -> str:  # without the key
         shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name != "api_key")
         return f"CacheConfig({', '.join(shown)})"
@@ -68,6 +72,9 @@ class CacheConfig(msgspec.Struct, frozen=True, kw_only=True):
         threshold = float(check_number("threshold", self.threshold, minimum=0.5, maximum=1))
         msgspec.structs.force_setattr(self, "threshold", threshold)
         msgspec.structs.force_setattr(self, "ttl_millis", _LIMITS.ttl(self.ttl_millis))
+        if self.max_entries is not None:
+            most = check_int("max_entries", self.max_entries, minimum=1)
+            msgspec.structs.force_setattr(self, "max_entries", most)
 
 
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,8 +109,24 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How many connections there may be at once: at least 1. Half of the files that the process may have open
     is the most. A new connection beyond that closes the one that has been idle for longest."""
 
-    def __repr__(self) -> str:  # without the password of the store
-        values = {name: getattr(self, name) for name in self.__struct_fields__}
+    rate_limit: str | None = None
+    """How many requests each key may make, such as ``100/s``, ``600/m`` or ``5000/h``: so many at once, and
+    in each such time. What goes beyond gets a 429 with ``Retry-After``. None: any number."""
+
+    tls_cert: Path | None = None
+    """A file in PEM format with the certificate and its chain. None: without TLS."""
+
+    tls_key: Path | None = None
+    """The file with the certificate's key. None: it is in ``tls_cert`` too."""
+
+    metrics: bool = False
+    """Whether ``/metrics`` has figures for Prometheus (extra ``metrics``)."""
+
+    metrics_key: str | None = None
+    """The key that a request for ``/metrics`` must have. None: whoever reaches the service may read it."""
+
+    def __repr__(self) -> str:  # without the password of the store and without keys
+        values = {name: getattr(self, name) for name in self.__struct_fields__ if name != "metrics_key"}
         if self.store is not None:
             values["store"] = redis_url(self.store).shown
         return f"ServerConfig({', '.join(f'{name}={value!r}' for name, value in values.items())})"
@@ -119,6 +142,14 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         msgspec.structs.force_setattr(self, "allowed_hosts", check_host_names(self.allowed_hosts))
         most = check_int("max_connections", self.max_connections, minimum=1)
         msgspec.structs.force_setattr(self, "max_connections", most)
+        if self.rate_limit is not None:
+            RateLimit(self.rate_limit)
+        if self.tls_key is not None and self.tls_cert is None:
+            raise ValueError("tls_key: is of no use without a certificate; give tls_cert as well")
+        if self.metrics_key is not None:
+            _check_key("metrics_key", self.metrics_key)
+            if self.metrics_key in [cache.api_key for cache in self.caches]:
+                raise ValueError("metrics_key: must be another key than those of the caches")
         ids = [cache.cache_id for cache in self.caches]
         if not ids or len(set(ids)) < len(ids):
             raise ValueError(
@@ -131,6 +162,14 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
                 f"api_key: {self.host!r} can be reached by others, who know the default key; "
                 "give a key of your own, or keep to host 127.0.0.1"
             )
+
+
+def _check_key(name: str, key: object) -> None:
+    """Check a key that clients send. Raises `TypeError` or `ValueError`, without the key."""
+    try:
+        authorization(key)
+    except (TypeError, ValueError) as error:
+        raise type(error)(str(error).replace("api_key", name)) from None
 
 
 def _cache_configs(caches: object) -> tuple[CacheConfig, ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import ssl
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from math import inf
 from typing import Any, cast
@@ -67,23 +68,32 @@ class Connections:
     Args:
         server: makes replies to requests.
         most: how many connections there may be, at most half of the files that this process may open.
+        tls: makes connections speak TLS.
         options: more options of aiohttp's `RequestHandler`.
     """
 
-    def __init__(self, server: web.Server, most: int, **options: Any) -> None:
+    def __init__(
+        self, server: web.Server, most: int, tls: ssl.SSLContext | None = None, **options: Any
+    ) -> None:
         self._server = server
         self._most = min(most, _half_of_the_files())
         self._options = {**_HANDLER_OPTIONS, **options}
         self._loop = asyncio.get_running_loop()
         self._open: set[Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
-        self._listener: Listener = Listener(self._connection)
+        self._listener: Listener = Listener(self._connection, self._most, tls)
 
-    async def listen(self, host: str, port: int) -> tuple[str, int]:
-        """Accept connections from now on. Returns the first address, with the port that was free for 0."""
-        address = await self._listener.listen(host, port)
+    async def listen(
+        self, host: str, port: int, bound_before: Sequence[socket.socket] = ()
+    ) -> tuple[str, int]:
+        """Accept connections from now on: see `Listener.listen`."""
+        address = await self._listener.listen(host, port, bound_before)
         _of_this_process.add(self)
         return address
+
+    def finish(self) -> None:
+        """Accept the connections that wait in the system at this moment, and none that comes later."""
+        self._listener.finish()
 
     async def close(self) -> None:
         """Accept no more connections. Those that there are stay."""

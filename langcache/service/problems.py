@@ -30,6 +30,7 @@ _TYPES = {
     404: "/errors/resource/not-found",
     413: "/errors/payload-too-large",
     424: "/errors/database/resource-database-unavailable",
+    429: "/errors/too-many-requests",
     500: "/errors/unexpected-error",
 }
 """The types in the published description of the API. To clients made from it another type is no 404 or 424 at
@@ -49,12 +50,17 @@ _WRONG_FIELD = re.compile(r"(.*) - at `\$\.(\w+)")
 
 
 class Problem(Exception):
-    """A failure, with the status and the text that the client gets."""
+    """A failure, with the status, the text and the headers that the client gets."""
 
     def __init__(
-        self, status: int, detail: str | None = None, fields: list[FieldError] | None = None
+        self,
+        status: int,
+        detail: str | None = None,
+        fields: list[FieldError] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(status, detail)
+        self.headers = headers
         self.status = status
         self.detail = detail
         self.fields = fields
@@ -86,7 +92,7 @@ async def answer_with_problems(
         if problem.status == 500 and not client_left:  # a client that leaves early is no failure of ours
             _log.exception("the local service failed at %s %s", request.method, request.path)
         _forget_frames(error)
-        return _reply(request, problem, _UNDERSTOOD if problem.status == 415 else None)
+        return _reply(request, problem, _UNDERSTOOD if problem.status == 415 else problem.headers)
 
 
 def _forget_frames(error: BaseException) -> None:

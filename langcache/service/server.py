@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 import threading
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from concurrent.futures import Future
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -23,13 +24,21 @@ from .embedders import Embedder, MiniLMEmbedder, WordLlamaEmbedder
 from .engine import Cache
 from .grouped import Grouped
 from .hosts import AllowedHosts
+from .limiting import RateLimiter
+from .rate import RateLimit, Usage
 from .readable import ReadableOnly
+from .readiness import Readiness, Remembered
 from .stores.memory import Memory
 from .stores.redis_url import redis_url
 from .stores.sqlite import Database
 from .stores.store import Storage
+from .tls import Certificate
+from .traffic import Traffic
 
-__all__ = ["LocalServer", "serving"]
+if TYPE_CHECKING:
+    from .metrics import Metrics
+
+__all__ = ["LocalServer", "Running", "serving", "url_of"]
 
 _SHUTDOWN_SECONDS = 2.0
 """How long a server that stops waits for requests to finish."""
@@ -46,33 +55,111 @@ _log = logging.getLogger(__name__)
 _log.addFilter(_is_no_parse_error)
 
 
+class Running:
+    """A service that answers requests."""
+
+    def __init__(
+        self,
+        url: str,
+        connections: Connections,
+        traffic: Traffic,
+        readiness: Readiness,
+        tls: Certificate | None,
+    ) -> None:
+        self.url = url
+        self._connections = connections
+        self._traffic = traffic
+        self._readiness = readiness
+        self._tls = tls
+
+    async def drain(self, seconds: float) -> None:
+        """Finish the requests that there are, for at most so many seconds; then end those that are left.
+
+        Meanwhile ``/health/readiness`` answers 503, and each connection ends with its next reply. For half of
+        the time at most new connections are answered as well, until no request is under way.
+        """
+        self._readiness.draining = self._traffic.closing = True
+        for step in (self._connections.finish, self._traffic.cut):
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._traffic.idle(), seconds / 2)
+            step()
+
+    def reload(self) -> None:
+        """Read the certificate again, if there is one. If it can't be used, the former one stays."""
+        if self._tls is not None:
+            try:
+                self._tls.reload()
+            except ValueError as error:
+                _log.error("the certificate stays as it was: %s", error)
+            else:
+                _log.info("the certificate was read again")
+
+
 @asynccontextmanager
-async def serving(config: ServerConfig, embedder: Embedder) -> AsyncGenerator[str, None]:
-    """Run the service in this event loop. Gives its URL once it answers requests.
+async def serving(
+    config: ServerConfig, embedder: Embedder, bound: Sequence[socket.socket] = (), usage: Usage | None = None
+) -> AsyncGenerator[Running, None]:
+    """Run the service in this event loop. Gives it once it answers requests.
+
+    ``bound`` are sockets to listen at, if not at the address of ``config``; ``usage`` is what other processes
+    count with, for its limit of requests.
 
     Raises `OSError` if it can't listen at the address, `StoreError` if the database or Redis can't be used,
-    `ImportError` where the extra ``redis`` is missing, and whatever `Embedder.start` raises.
+    `ValueError` if the certificate can't, `ImportError` where the extra ``redis`` or ``metrics`` is missing,
+    and whatever `Embedder.start` raises.
     """
+    figures = _figures(config)
+    tls = None if config.tls_cert is None else Certificate(config.tls_cert, config.tls_key)
     in_loop = isinstance(embedder, WordLlamaEmbedder)
     embedder = ReadableOnly(embedder)
     if in_loop:
         embedder = Grouped(embedder)
+    embedder = Remembered(embedder)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(embedder.close)
         await embedder.start()
         storage = _storage(config, embedder)
         await storage.open()
         stack.push_async_callback(storage.close)
-        caches = [(cache, Cache(cache, await storage.store(cache), embedder)) for cache in config.caches]
-        allowed = AllowedHosts(config.host, config.allowed_hosts)
-        runner = web.AppRunner(application(caches, allowed), shutdown_timeout=_SHUTDOWN_SECONDS)
+        stores = [await storage.store(cache) for cache in config.caches]
+        caches = [
+            (cache, Cache(cache, store, embedder)) for cache, store in zip(config.caches, stores, strict=True)
+        ]
+        readiness = Readiness(lambda: stores, embedder)
+        traffic = Traffic(figures)
+        app = application(caches, AllowedHosts(config.host, config.allowed_hosts))
+        app.middlewares.insert(0, traffic.watch)
+        app.add_routes([web.get("/health/readiness", readiness.readiness)])
+        if figures is not None:
+            app.add_routes([web.get("/metrics", figures.metrics)])
+        if config.rate_limit is not None:
+            if usage is None:
+                usage = Usage(RateLimit(config.rate_limit))
+                stack.callback(usage.close)
+            app.middlewares.append(RateLimiter(usage).limit)
+        runner = web.AppRunner(app, shutdown_timeout=_SHUTDOWN_SECONDS)
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
         assert runner.server is not None
-        connections = Connections(runner.server, config.max_connections, logger=_log)
+        context = None if tls is None else tls.context
+        connections = Connections(runner.server, config.max_connections, context, logger=_log)
         stack.push_async_callback(connections.close)
-        host, port = await connections.listen(config.host, config.port)
-        yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        address = await connections.listen(config.host, config.port, bound)
+        yield Running(url_of(config, *address), connections, traffic, readiness, tls)
+
+
+def url_of(config: ServerConfig, host: str, port: int) -> str:
+    """The URL of a service that listens at an address."""
+    scheme = "http" if config.tls_cert is None else "https"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def _figures(config: ServerConfig) -> Metrics | None:
+    if not config.metrics and config.metrics_key is None:
+        return None
+    from .metrics import Metrics  # needs the extra metrics
+
+    return Metrics(config.metrics_key)
 
 
 def _storage(config: ServerConfig, embedder: Embedder) -> Storage:
@@ -248,6 +335,6 @@ class _ServerThread(threading.Thread):
         self.ended.set_result(None)
 
     async def _serve(self) -> None:
-        async with serving(self._config, self._embedder) as url:
-            self.url.set_result(url)
+        async with serving(self._config, self._embedder) as running:
+            self.url.set_result(running.url)
             await asyncio.wrap_future(self.stop)

@@ -65,6 +65,13 @@ async def test_an_entry_is_found_with_all_that_was_stored(make):
     assert entry.similarity == pytest.approx(0.933, abs=0.001)
 
 
+async def test_a_store_that_can_be_searched_passes_its_check(make):
+    cache = await make()
+    await cache.set("a", "b")
+    await cache._store.check()
+    assert await found(cache, "a") == ["b"]
+
+
 async def test_ids_are_32_hex_digits(make):
     assert int(entry_id := await (await make()).set("a", "b"), 16) >= 0
     assert len(entry_id) == 32

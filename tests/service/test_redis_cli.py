@@ -10,7 +10,8 @@ import pytest
 from redis_servers import Server, needs
 
 from langcache import LangCache
-from langcache.cli import STORE_VARIABLE, main
+from langcache.cli import main
+from langcache.cli.serve_settings import STORE_VARIABLE
 from langcache.service import LocalServer
 
 SECRET = "hunter2"

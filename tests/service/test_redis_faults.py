@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 from redis_servers import Server, needs
 
-from langcache.service import LocalServer
+from langcache.service import CacheConfig, LocalServer, StoreError
+from langcache.service.stores.redis_url import redis_url
 
 RIGHTS = (
     "-@all +ping +hello +client|setinfo +evalsha +eval +time +hset +hget +hmget +hsetnx +pexpire +unlink "
@@ -186,6 +187,39 @@ async def test_a_fault_of_redis_is_a_424_and_leaves_no_trace(fault, start, embed
     assert "hunter2" not in caplog.text
 
 
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+async def test_a_check_fails_while_searches_do(fault, start, embedder):
+    from langcache.service.stores.redis_storage import RedisStorage
+
+    server = start(*fault.options)
+    storage = RedisStorage(redis_url(url(server)), embedder)
+    await storage.open()
+    try:
+        store = await storage.store(CacheConfig())
+        await store.check()
+        await asyncio.to_thread(fault.begin, server)
+        if fault.search_status == 424:
+            with pytest.raises(StoreError):
+                await asyncio.wait_for(store.check(), PATIENCE)
+        else:  # if only at the second time, once the loss of a connection has been noticed
+            await passes(store)
+        await asyncio.to_thread(fault.end, server)
+        await passes(store)
+    finally:
+        await storage.close()
+
+
+async def passes(store: Any) -> None:
+    """Wait until a store passes its check."""
+    overdue = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return await asyncio.wait_for(store.check(), PATIENCE)
+        except StoreError:
+            assert time.monotonic() < overdue
+        await asyncio.sleep(0.05)
+
+
 async def test_entries_that_a_service_acknowledged_outlive_kills_of_a_durable_redis(start, embedder, api_of):
     server = start(*DURABLE)
     stored: dict[str, str] = {}
@@ -229,8 +263,6 @@ async def test_entries_that_a_service_acknowledged_outlive_kills_of_a_durable_re
 @pytest.mark.parametrize("search", [True, False])
 def test_a_redis_that_can_t_be_used_is_an_error_at_the_start(search, embedder, start):
     needs()
-    from langcache.service import StoreError
-
     with Server(search=search) as server:
         wrong = f"redis://service:wrong@127.0.0.1:{server.port}" if search else server.url
         reason = "refuses the user or the password" if search else "has no search.*Redis 8"

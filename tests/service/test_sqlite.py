@@ -161,6 +161,15 @@ async def test_a_file_in_use_is_refused(open_database):
         await open_database()
 
 
+async def test_a_store_whose_file_is_closed_fails_its_check(reopen):
+    async def use(store):
+        await store.check()
+        return store
+
+    with pytest.raises(StoreError, match="is closed"):
+        await (await reopen(use)).check()
+
+
 class OtherEmbedder:
     """Puts every prompt on the axis that its length names."""
 

@@ -76,6 +76,8 @@ ONLY_IN = {
     "pydantic_ai": {"chat.adapters"},
     "pydantic_core": {"chat.adapters"},
     "redis": {"service"},
+    "prometheus_client": {"service"},
+    "tomli": {"cli"},
 }
 """Other people's packages, and the rooms that may know them. Every room may know msgspec."""
 

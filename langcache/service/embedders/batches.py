@@ -28,16 +28,20 @@ class Batches:
         self._embed = embed
         self._waiting: deque[tuple[Sequence[str], Future[Vectors]]] = deque()
         self._thread = ThreadPoolExecutor(1, "langcache-embedder")
+        self.begun: bool = False
+        """Whether there may be a thread, which a forked child would not have."""
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """The rows for these texts. Raises what the function raises."""
         future: Future[Vectors] = Future()
+        self.begun = True
         self._waiting.append((texts, future))
         self._thread.submit(self._embed_waiting)
         return await asyncio.wrap_future(future)
 
     async def run(self, function: Callable[[Sequence[str]], T], texts: Sequence[str]) -> T:
         """Call another function on the same thread, after the calls that wait."""
+        self.begun = True
         return await asyncio.wrap_future(self._thread.submit(function, texts))
 
     def close(self) -> None:

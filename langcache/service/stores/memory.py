@@ -32,7 +32,8 @@ class Memory:
 
     async def store(self, cache: CacheConfig) -> MemoryStore:
         """A new, empty store."""
-        return MemoryStore(Index(self._embedder.dimensions), self._unrelated, self._threads)
+        index = Index(self._embedder.dimensions)
+        return MemoryStore(index, self._unrelated, self._threads, cache.max_entries)
 
     async def close(self) -> None:
         """Wait for searches that have begun."""
@@ -46,10 +47,18 @@ class MemoryStore:
         index: the entries.
         unrelated: the cosine of unrelated prompts, from which similarity counts.
         threads: runs long searches. Default: a thread of its own.
+        most: how many entries there may be. One more takes the place of the oldest. None: any number.
     """
 
-    def __init__(self, index: Index, unrelated: float = 0.0, threads: Executor | None = None) -> None:
+    def __init__(
+        self,
+        index: Index,
+        unrelated: float = 0.0,
+        threads: Executor | None = None,
+        most: int | None = None,
+    ) -> None:
         self.index = index
+        self._most = most
         self._unrelated = unrelated
         self._searches = Searches(index, threads or ThreadPoolExecutor(1, "langcache-search"))
 
@@ -57,6 +66,8 @@ class MemoryStore:
         vector = checked_row(vector, self.index.dimensions)
         with enough_memory():
             self.index.add([entry], vector[None])
+            if self._most is not None and len(self.index) > self._most:
+                self.remove(self.index.oldest(len(self.index) - self._most))
 
     async def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
         with enough_memory():
@@ -79,6 +90,9 @@ class MemoryStore:
     async def clear(self) -> None:
         with enough_memory():
             self.index.clear()
+
+    async def check(self) -> None:
+        """Do nothing: memory is always there."""
 
     def remove(self, entry_ids: Sequence[str]) -> int:
         """Delete entries. Returns the number of those that existed."""

@@ -20,6 +20,7 @@ __all__ = [
     "in_millionths",
     "is_complete",
     "nearest",
+    "oldest",
     "page",
     "read",
 ]
@@ -94,6 +95,14 @@ def page(index: str, all_of: Sequence[str], last: int | None, limit: int, millis
     query = _having(all_of) if all_of or not numbered else ""
     return (
         *("FT.SEARCH", index, f"{query}{numbered}".strip(), "LIMIT", 0, limit),
+        *(*_returned(), "TIMEOUT", millis, "DIALECT", 2),
+    )
+
+
+def oldest(index: str, limit: int, millis: int) -> Command:
+    """The entries that were added first, without what is in them."""
+    return (
+        *("FT.SEARCH", index, "*", "SORTBY", "number", "ASC", "LIMIT", 0, limit),
         *(*_returned(), "TIMEOUT", millis, "DIALECT", 2),
     )
 

@@ -11,6 +11,7 @@ from ..embedders import Embedder, Vectors
 from ..vectors import checked_row
 from .redis_calls import Command
 from .redis_connect import Connection, NoScriptError, checked_reply
+from .redis_eviction import Eviction
 from .redis_index import CacheIndex
 from .redis_model import ADD, Keys, fields, prompt_tag, read_entry, tags, vector_tag
 from .redis_queries import MOST, Hit, by_tags, in_millionths, nearest, page, read
@@ -73,7 +74,9 @@ class RedisStorage:
         self._indexes.append(index)
         await index.suggest()
         index.switch()
-        return RedisStore(self._connection, keys, index, made_by[1], self._url.seconds, self._clock)
+        store = RedisStore(self._connection, keys, index, made_by[1], self._url.seconds, self._clock)
+        await store.keep_at_most(cache.max_entries)
+        return store
 
     async def close(self) -> None:
         """Finish the calls that there are, and close the connections."""
@@ -111,6 +114,13 @@ class RedisStore:
         self._millis = max(1, int(seconds * 1000))
         self._clock = clock
         self._added = 0
+        self._eviction: Eviction | None = None
+
+    async def keep_at_most(self, entries: int | None) -> None:
+        """Keep at about so many entries from now on, the newest."""
+        if entries is not None:
+            self._eviction = Eviction(entries, self._index, self._call, self._millis)
+            await self._eviction.evict()
 
     async def add(self, entry: Entry, vector: Vectors) -> None:
         vector = checked_row(vector, self._dimensions)
@@ -135,6 +145,8 @@ class RedisStore:
         self._added += 1
         if self._added % _PAGE == 0:
             await self._index.suggest()
+        if self._eviction is not None:
+            await self._eviction.added()
 
     async def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
         all_of = (prompt_tag(prompt), *tags(attributes))
@@ -194,6 +206,13 @@ class RedisStore:
 
     async def clear(self) -> None:
         await self._delete_all(())
+
+    async def check(self) -> None:
+        def none(index: str) -> list[Command]:
+            return [by_tags(index, (prompt_tag(""),), 1, False, self._millis)]
+
+        (reply,), _, _ = await self._index.search(none)
+        read(reply, 1)
 
     async def _delete_all(self, all_of: Sequence[str]) -> int:
         """Delete what has all of some tags, and was there when this began. Returns the number."""

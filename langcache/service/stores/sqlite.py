@@ -88,8 +88,9 @@ class Database:
 
     async def store(self, cache: CacheConfig) -> SqliteStore:
         """The store of one cache, with its entries from the file."""
-        store = self._stores.setdefault(cache.cache_id, SqliteStore(self, cache.cache_id))
+        store = self._stores.setdefault(cache.cache_id, SqliteStore(self, cache.cache_id, cache.max_entries))
         await store.read()
+        await store.evict()
         return store
 
     def change(
@@ -245,21 +246,45 @@ class SqliteStore:
 
     If memory can't follow a change, say for want of room, the next call reads the entries from the file
     again. While that fails too, calls raise `StoreError`, except for `delete` and `clear`.
+
+    There may be ``most`` entries. The change that adds one more deletes the oldest.
     """
 
-    def __init__(self, database: Database, cache_id: str) -> None:
+    def __init__(self, database: Database, cache_id: str, most: int | None = None) -> None:
         self._database = database
         self._cache_id = cache_id
+        self._most = most
+        self._adding = 0
+        self._evicting: set[str] = set()
+        """The entries that changes under way delete to make room."""
         self._memory: MemoryStore | None = None
         self._reading: asyncio.Future[Index] | None = None
 
     async def add(self, entry: Entry, vector: Vectors) -> None:
         memory = await self.read()
         vector = checked_row(vector, memory.index.dimensions)
-        await self._database.change(
-            lambda file: file.insert(self._cache_id, entry, vector),
-            lambda _: self._follow(lambda memory: memory.index.add([entry], vector[None])),
-        )
+        oldest = self._surplus(memory, self._adding + 1)
+
+        def change(file: SqliteFile) -> None:
+            file.insert(self._cache_id, entry, vector)
+            if oldest:
+                file.delete(self._cache_id, oldest)
+
+        def follow(memory: MemoryStore) -> None:
+            memory.index.add([entry], vector[None])
+            if oldest:
+                memory.remove(oldest)
+
+        def over(_: object) -> None:
+            self._adding -= 1
+            self._evicting.difference_update(oldest)
+
+        self._adding += 1
+        self._evicting.update(oldest)
+        changed = self._database.change(change, lambda _: self._follow(follow))
+        changed.add_done_callback(over)
+        await changed
+        await self.evict()  # if more were added at once than there may be
 
     async def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
         return await (await self.read()).same(prompt, attributes, limit)
@@ -284,6 +309,21 @@ class SqliteStore:
         )
         await self._database.give_back()
 
+    async def check(self) -> None:
+        await self.read()
+        await self._database.change(lambda _: None)  # reads the file, and writes nothing
+
+    async def evict(self) -> None:
+        """Delete the oldest entries if there are more than there may be."""
+        if self._most is None:
+            return
+        surplus = self._surplus(await self.read(), 0)
+        if surplus:
+            self._evicting.update(surplus)
+            deleted = self._delete(surplus)
+            deleted.add_done_callback(lambda _: self._evicting.difference_update(surplus))
+            await deleted
+
     def forget(self, entry_ids: Sequence[str]) -> None:
         """Remove entries from memory that the file no longer has."""
         self._follow(lambda memory: memory.remove(entry_ids))
@@ -304,8 +344,18 @@ class SqliteStore:
     def _install(self, index: Index) -> None:
         self._memory = self._database.new_store(index)
 
-    async def _delete(self, entry_ids: Sequence[str]) -> int:
-        return await self._database.change(
+    def _surplus(self, memory: MemoryStore, more: int) -> list[str]:
+        """The oldest entries, which have to go so that there is room for so many more."""
+        if self._most is None:
+            return []
+        with enough_memory():
+            going = len(self._evicting)
+            count = len(memory.index) + more - going - self._most
+            oldest = memory.index.oldest(count + going) if count > 0 else []
+        return [entry_id for entry_id in oldest if entry_id not in self._evicting][:count]
+
+    def _delete(self, entry_ids: Sequence[str]) -> asyncio.Future[int]:
+        return self._database.change(
             lambda file: file.delete(self._cache_id, entry_ids), lambda _: self.forget(entry_ids), True
         )
 

@@ -78,6 +78,13 @@ class Store(Protocol):
         """Delete every entry of this cache."""
         ...
 
+    async def check(self) -> None:
+        """Ask the place of the entries whether they can be searched now. Raises `StoreError` if not.
+
+        A store that can be searched and takes no changes, say for want of room, passes.
+        """
+        ...
+
 
 class Storage(Protocol):
     """The place that keeps the entries of all caches of a server. It has a `Store` for each cache.

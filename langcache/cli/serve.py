@@ -1,0 +1,189 @@
+"""``langcache serve``: a LangCache service."""
+# ruff: noqa: T201 (a command line prints)
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+from collections.abc import Callable
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+from .messages import failed
+from .serve_settings import SETTINGS, Plan, plan_of
+from .settings import add_settings
+
+if TYPE_CHECKING:
+    from ..service.rate import Usage
+    from ..service.workers import Worker
+
+__all__ = ["add_serve"]
+
+_EPILOG = """\
+Every option may also be given in a TOML file, which --config names, and in a variable LANGCACHE_SERVE_NAME.
+An option goes before the variable, the variable before the file.
+"""
+
+
+def add_serve(commands: Any) -> None:
+    """Add the command."""
+    serve: argparse.ArgumentParser = commands.add_parser(
+        "serve", help="run a LangCache service on this machine", epilog=_EPILOG
+    )
+    add_settings(serve, SETTINGS)
+    serve.set_defaults(run=_serve, parser=serve)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    try:
+        plan = plan_of(options)
+        if plan.logs is not None:
+            from ..service.logs import set_up
+
+            set_up(*plan.logs)
+        status = _serve_here(plan) if plan.workers == 1 else _serve_with_workers(plan)
+    except (ImportError, ValueError) as error:
+        return failed(error)
+    if status == 0:
+        print("Stopped.")
+    return status
+
+
+def _serve_here(plan: Plan) -> int:
+    return _status(plan, lambda: asyncio.run(_until_stopped(plan)))
+
+
+def _serve_with_workers(plan: Plan) -> int:
+    from ..service.rate import RateLimit, Usage
+    from ..service.server import url_of
+    from ..service.workers import Supervisor, bind, counting_together, preload
+
+    limit = plan.config.rate_limit
+    usage = None if limit is None else Usage(RateLimit(limit), shared=True)
+
+    def work(worker: Worker) -> int:
+        return _status(plan, lambda: asyncio.run(_until_told(plan, worker, usage)))
+
+    def serve() -> int:
+        preload(plan.embedder)
+        with bind(plan.config.host, plan.config.port, plan.workers) as listeners:
+            url = url_of(plan.config, *listeners.address)
+            with counting_together(plan.config) as ended:
+                supervisor = Supervisor(work, listeners, plan.drain, ended, plan.config.tls_cert is None)
+                return supervisor.run(lambda: print(_instructions(url, plan), flush=True))
+
+    try:
+        return _status(plan, serve)
+    finally:
+        if usage is not None:
+            usage.close()
+
+
+def _status(plan: Plan, run: Callable[[], int]) -> int:
+    """The exit status of what serves; what prevents it is said in one line."""
+    from ..service import EmbedderError, StoreError
+
+    try:
+        return run()
+    except (ImportError, ValueError, EmbedderError, StoreError) as error:
+        return failed(error)
+    except OSError as error:
+        return failed(_not_listening(plan, error))
+
+
+async def _until_stopped(plan: Plan) -> int:
+    """Serve until a signal comes, and finish what has been accepted; a second signal ends all at once."""
+    from ..service.server import serving
+
+    this = asyncio.current_task()
+    assert this is not None
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    started = False
+
+    def on_signal() -> None:
+        if started and not stop.is_set():
+            stop.set()
+        else:
+            this.cancel()
+
+    with contextlib.suppress(NotImplementedError):  # Windows; there Ctrl-C raises KeyboardInterrupt
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, on_signal)
+    with contextlib.suppress(asyncio.CancelledError):  # a signal may also come during the start
+        async with serving(plan.config, plan.embedder) as running:
+            if plan.config.tls_cert is not None and hasattr(signal, "SIGHUP"):
+                loop.add_signal_handler(signal.SIGHUP, running.reload)
+            started = True
+            print(_instructions(running.url, plan), flush=True)
+            await stop.wait()
+            await running.drain(plan.drain)
+    return 0
+
+
+async def _until_told(plan: Plan, worker: Worker, usage: Usage | None) -> int:
+    """Serve as one of several processes, until the first of them says so or has gone."""
+    from ..service.server import serving
+
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_reader(worker.end_of_parent, stop.set)
+    async with serving(plan.config, plan.embedder, worker.sockets, usage) as running:
+        loop.add_signal_handler(signal.SIGHUP, running.reload)
+        worker.ready()
+        await stop.wait()
+        loop.remove_reader(worker.end_of_parent)
+        await running.drain(plan.drain)
+    return 0
+
+
+def _not_listening(plan: Plan, error: OSError) -> str:
+    what = f"can't listen at {plan.config.host!r}, port {plan.config.port}: {error.strerror or error}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{what}; --port 0 takes one that is free"
+    if error.errno == errno.EACCES:
+        return f"{what}; choose a --port above 1023, or --port 0 for one that is free"
+    if error.errno in (errno.EADDRNOTAVAIL, None) or isinstance(
+        error, socket.gaierror
+    ):  # None: asyncio's own
+        return f"{what}; --host must be an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all"
+    return what
+
+
+def _instructions(url: str, plan: Plan) -> str:
+    from ..service.config import DEFAULT_API_KEY
+    from ..service.stores.redis_url import redis_url
+
+    config = plan.config
+    cache = config.caches[0]
+    # Any other key is a secret, and this output may end up in a log.
+    key = quote(cache.api_key) if cache.api_key == DEFAULT_API_KEY else quote(f"<the key of {plan.key_from}>")
+    attributes = f", attributes {', '.join(cache.attributes)}" if cache.attributes else ""
+    entries = "in memory" if config.db is None else f"in {config.db}"
+    if config.store is not None:
+        entries = f"in {redis_url(config.store).shown}"
+    embedder = plan.embedder.name
+    processes = f", {plan.workers} processes" if plan.workers > 1 else ""
+    return f"""\
+LangCache at {url}, entries {entries}{attributes}, embedded with {embedder}{processes}. Ctrl-C ends it.
+
+For the shell that your program runs in:
+
+export LANGCACHE_SERVER_URL={quote(url)}
+export LANGCACHE_API_KEY={key}
+export LANGCACHE_CACHE_ID={quote(cache.cache_id)}
+
+There, save an answer and ask for it in other words:
+
+curl -s "$LANGCACHE_SERVER_URL/v1/caches/$LANGCACHE_CACHE_ID/entries" \\
+  -H "Authorization: Bearer $LANGCACHE_API_KEY" \\
+  -d '{{"prompt": "How long does shipping to Canada take?", "response": "Five days."}}'
+curl -s "$LANGCACHE_SERVER_URL/v1/caches/$LANGCACHE_CACHE_ID/entries/search" \\
+  -H "Authorization: Bearer $LANGCACHE_API_KEY" \\
+  -d '{{"prompt": "To Canada, how many days is shipping?"}}'
+"""
