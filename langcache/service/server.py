@@ -18,10 +18,10 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from .app import application
+from .catalogue import Catalogue
 from .config import DEFAULT_API_KEY, DEFAULT_CACHE_ID, DEFAULT_THRESHOLD, CacheConfig, ServerConfig
 from .connections import MAX_CONNECTIONS, Connections
 from .embedders import Embedder, MiniLMEmbedder, WordLlamaEmbedder
-from .engine import Cache
 from .grouped import Grouped
 from .hosts import AllowedHosts
 from .limiting import RateLimiter
@@ -121,13 +121,12 @@ async def serving(
         storage = _storage(config, embedder)
         await storage.open()
         stack.push_async_callback(storage.close)
-        stores = [await storage.store(cache) for cache in config.caches]
-        caches = [
-            (cache, Cache(cache, store, embedder)) for cache, store in zip(config.caches, stores, strict=True)
-        ]
-        readiness = Readiness(lambda: stores, embedder)
+        catalogue = Catalogue(config.caches, storage, embedder, config.admin_key)
+        stack.push_async_callback(catalogue.close)
+        await catalogue.open()
+        readiness = Readiness(catalogue.stores, embedder)
         traffic = Traffic(figures)
-        app = application(caches, AllowedHosts(config.host, config.allowed_hosts))
+        app = application(catalogue, AllowedHosts(config.host, config.allowed_hosts))
         app.middlewares.insert(0, traffic.watch)
         app.add_routes([web.get("/health/readiness", readiness.readiness)])
         if figures is not None:
@@ -189,7 +188,8 @@ class LocalServer:
     with neither they end with the server. ``embedder`` is a `MiniLMEmbedder` by default; an
     embedder works for one server at a time. ``caches`` sets up several caches, in place of ``attributes``,
     ``cache_id``, ``api_key``, ``threshold`` and ``ttl_millis``; the server's ``api_key`` and ``cache_id``
-    are then those of the first cache. ``allowed_hosts`` and ``max_connections`` are as in `ServerConfig`.
+    are then those of the first cache. ``allowed_hosts``, ``max_connections`` and ``admin_key`` are as in
+    `ServerConfig`.
 
     The constructor raises `ValueError` or `TypeError` for settings that are not possible. Entering raises
     `OSError` if it can't listen at the address, `StoreError` if the database can't be used, `EmbedderError`
@@ -213,6 +213,7 @@ class LocalServer:
         caches: Iterable[CacheConfig] | None = None,
         allowed_hosts: Iterable[str] = (),
         max_connections: int = MAX_CONNECTIONS,
+        admin_key: str | None = None,
     ) -> None:
         if caches is None:
             caches = [
@@ -232,6 +233,7 @@ class LocalServer:
             store=store,
             allowed_hosts=cast("tuple[str, ...]", allowed_hosts),
             max_connections=max_connections,
+            admin_key=admin_key,
         )
         self._embedder = MiniLMEmbedder() if embedder is None else embedder
         self._thread: _ServerThread | None = None

@@ -244,7 +244,7 @@ async def test_another_schema_is_refused(open_database, reopen, tmp_path, versio
     with sqlite3.connect(tmp_path / "cache.db") as connection:
         connection.execute(f"PRAGMA user_version = {version}")
     connection.close()
-    with pytest.raises(StoreError, match=f"has schema version {version}, and this langcache reads 2"):
+    with pytest.raises(StoreError, match=f"has schema version {version}, and this langcache reads 3"):
         await open_database()
 
 
