@@ -46,7 +46,7 @@ MAX_CACHES = 1000
 """The most caches that are made at run time."""
 
 MAX_GRANTS = 5000
-"""The most grants that all keys have together. Each key has at least one. A client takes the list of so many."""
+"""The most grants that all keys have together. Each key has one or more. A client reads so many."""
 
 _UNAVAILABLE = "the entries can't be used at the moment; the log of the service says why"
 

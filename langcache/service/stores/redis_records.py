@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha1
-from typing import Any
+from typing import Any, cast
 
 from .records import Contents
 from .redis_connect import Connection, NoScriptError, checked_reply
@@ -47,7 +47,11 @@ class RedisRecords:
         if version == known:
             return None
         (found,) = await self._call(("HGETALL", self._key))
-        fields = found if isinstance(found, dict) else dict(zip(found[::2], found[1::2], strict=True))
+        fields: dict[bytes, bytes] = (
+            cast("dict[bytes, bytes]", found)
+            if isinstance(found, dict)
+            else dict(zip(found[::2], found[1::2], strict=True))
+        )
         try:
             records = {name.decode(): value for name, value in fields.items() if name != _VERSION}
         except (AttributeError, UnicodeDecodeError):
