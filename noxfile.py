@@ -31,7 +31,7 @@ ADAPTERS = {
 ON_REDIS = (
     "tests/unit/test_redis_url.py",
     *(f"tests/service/test_redis_{what}.py" for what in ("calls", "store", "cli", "faults", "failover")),
-    *("tests/service/test_engine.py", "tests/service/test_app.py"),
+    *(f"tests/service/test_{what}.py" for what in ("engine", "app", "admin", "admin_redis")),
 )
 """Tests that use servers of the dependency group ``redis``. Elsewhere those that need one are skipped."""
 
