@@ -31,7 +31,10 @@ ADAPTERS = {
 ON_REDIS = (
     "tests/unit/test_redis_url.py",
     *(f"{path}" for path in sorted(Path("tests/service").glob("test_redis_*.py"))),
-    *(f"tests/service/test_{what}.py" for what in ("engine", "app", "eviction", "workers")),
+    *(
+        f"tests/service/test_{what}.py"
+        for what in ("admin", "admin_redis", "app", "engine", "eviction", "workers")
+    ),
 )
 """Tests that use servers of the dependency group ``redis``. Elsewhere those that need one are skipped."""
 

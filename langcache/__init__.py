@@ -14,6 +14,8 @@ TYPE_CHECKING = False  # type checkers treat it as true; importing typing would 
 if TYPE_CHECKING:
     from . import errors, httpclient, models, sdk, types, utils
     from ._call.head import USER_AGENT
+    from .admin import AsyncLangCacheAdmin
+    from .admin_sync import LangCacheAdmin
     from .client import AsyncLangCache
     from .errors import LangCacheError
     from .httpclient import AsyncHttpClient, HttpClient
@@ -31,11 +33,13 @@ __all__ = [
     "VERSION",
     "AsyncHttpClient",
     "AsyncLangCache",
+    "AsyncLangCacheAdmin",
     "BackoffStrategy",
     "BaseModel",
     "CacheEntry",
     "HttpClient",
     "LangCache",
+    "LangCacheAdmin",
     "LangCacheError",
     "LimitError",
     "Limits",
@@ -63,11 +67,13 @@ _MODULE_OF = {
     "USER_AGENT": "_call.head",
     "AsyncHttpClient": "httpclient",
     "AsyncLangCache": "client",
+    "AsyncLangCacheAdmin": "admin",
     "BackoffStrategy": "retries",
     "BaseModel": "types",
     "CacheEntry": "models",
     "HttpClient": "httpclient",
     "LangCache": "sync",
+    "LangCacheAdmin": "admin_sync",
     "LangCacheError": "errors",
     "LimitError": "limits",
     "Limits": "limits",
@@ -82,8 +88,8 @@ _MODULE_OF = {
 }
 
 _MODULES = {
-    *("aside", "chat", "client", "errors", "http", "httpclient", "limits", "models", "retries", "sdk"),
-    *("service", "sync", "telemetry", "tuning", "types", "utils"),
+    *("admin", "admin_sync", "aside", "caches", "chat", "client", "errors", "http", "httpclient", "limits"),
+    *("models", "retries", "sdk", "service", "sync", "telemetry", "tuning", "types", "utils"),
 }
 """The public modules: ``langcache.errors``, for example, works without an import of its own."""
 

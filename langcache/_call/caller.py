@@ -28,7 +28,7 @@ from .received import Received
 from .retrying import with_retries
 from .transport import Transport
 
-__all__ = ["ApiKey", "Caller"]
+__all__ = ["ApiKey", "Caller", "given_or_env"]
 
 ModelT = TypeVar("ModelT")
 
@@ -59,11 +59,46 @@ class Caller(Uncopied):
         *,
         users_own: bool,
     ) -> None:
+        url, key, cache = given_or_env(server_url=server_url, api_key=api_key, cache_id=cache_id)
+        cache_id = check_path_segment("cache_id", cache)
+        base_url = head.base_url(url, cache_id)
+        self._set_up(
+            transport, base_url, cache_id, key, retry_config, timeout_ms, telemetry, users_own=users_own
+        )
+
+    @classmethod
+    def of_root(
+        cls,
+        transport: Transport,
+        root_url: str,
+        api_key: ApiKey,
+        retry_config: RetryConfig | UnsetType | None,
+        timeout_ms: float | None,
+        *,
+        users_own: bool,
+    ) -> Caller:
+        """A caller for operations of a whole service: their paths begin behind ``root_url`` and ``/v1/``."""
+        caller = cls.__new__(cls)
+        base_url = f"{root_url}/v1/"
+        caller._set_up(transport, base_url, "", api_key, retry_config, timeout_ms, None, users_own=users_own)
+        return caller
+
+    def _set_up(
+        self,
+        transport: Transport,
+        base_url: str,
+        cache_id: str,
+        key: ApiKey,
+        retry_config: RetryConfig | UnsetType | None,
+        timeout_ms: float | None,
+        telemetry: Telemetry | None,
+        *,
+        users_own: bool,
+    ) -> None:
         self._transport = transport
         self._telemetry = telemetry
-        url, key, cache = _given_or_env(server_url=server_url, api_key=api_key, cache_id=cache_id)
-        self.cache_id: str = check_path_segment("cache_id", cache)
-        self.base_url: str = head.base_url(url, self.cache_id)
+        self.cache_id: str = cache_id
+        self.base_url: str = base_url
         self._key_source = key if callable(key) else None
         self._authorization = None if callable(key) else head.authorization(key)
         self._last_authorization = ""
@@ -198,7 +233,7 @@ class Caller(Uncopied):
         return head.authorization(key)
 
 
-def _given_or_env(**given: Any) -> list[Any]:
+def given_or_env(**given: Any) -> list[Any]:
     """The settings, those that are None from the environment. Raises an error that names all missing ones."""
     settings: list[Any] = []
     missing: list[str] = []

@@ -15,7 +15,7 @@ from .._version import __version__
 from .._wire.exchange import Request
 from .masking import Secret
 
-__all__ = ["USER_AGENT", "authorization", "base_url", "headers"]
+__all__ = ["USER_AGENT", "authorization", "base_url", "headers", "root_url"]
 
 USER_AGENT = f"langcache-python/{__version__}"
 
@@ -39,38 +39,43 @@ def base_url(server_url: object, cache_id: str) -> str:
     A host without a scheme gets ``https://``. Raises `TypeError` or `ValueError` if it can't be the URL of a
     service. No message shows the URL: it may have a password, or be a key that was given by mistake.
     """
-    url = check_text("server_url", server_url).strip()
+    return f"{root_url('server_url', server_url)}/v1/caches/{cache_id}/"
+
+
+def root_url(argument: str, given: object) -> str:
+    """The URL of a service, without a slash at its end. ``argument`` is what errors name. See `base_url`."""
+    url = check_text(argument, given).strip()
     if "://" not in url:
         url = f"https://{url}"
     if "@" in url:  # anywhere: a slash in a password would end the host
-        raise ValueError("server_url: must not carry a user or password, or any @; the key goes in api_key")
+        raise ValueError(f"{argument}: must not carry a user or password, or any @; the key goes in api_key")
     if "?" in url or "#" in url:
-        raise ValueError("server_url: must end before any ? or #; the key goes in api_key")
+        raise ValueError(f"{argument}: must end before any ? or #; the key goes in api_key")
     if not url.lower().startswith(("https://", "http://")):
-        raise ValueError("server_url: must begin with https:// or http://")
+        raise ValueError(f"{argument}: must begin with https:// or http://")
     if not url.isascii():
         # There are several ways to convert such a host to ASCII, and the key could go to a wrong one.
-        raise ValueError("server_url: must be in ASCII, with a host in its xn-- form perhaps")
+        raise ValueError(f"{argument}: must be in ASCII, with a host in its xn-- form perhaps")
     if not _URL_CHARS.fullmatch(url):
-        raise ValueError("server_url: has a space, a backslash or another character that no URL has")
+        raise ValueError(f"{argument}: has a space, a backslash or another character that no URL has")
     parts = _parts(url)
     if parts is None:  # raised outside of `_parts`, so that the parser's error is not its context
         raise ValueError(
-            "server_url: must be a URL such as https://host[:port]; its host or port can't be one"
+            f"{argument}: must be a URL such as https://host[:port]; its host or port can't be one"
         )
     path = parts.path.rstrip("/")
     if _OPERATIONS_PATH.search(path):
         raise ValueError(
-            "server_url: must end before the /v1 at its end, since the client itself appends /v1/caches/ and "
-            "what follows; the cache's id goes in cache_id"
+            f"{argument}: must end before the /v1 at its end, since the client itself appends /v1/caches/ "
+            "and what follows; the cache's id goes in cache_id"
         )
     if parts.hostname in _WEBSITES or _PAGE_PATH.search(path):
         raise ValueError(
-            "server_url: is the address of a page for people, not of a service; the URL of a LangCache "
+            f"{argument}: is the address of a page for people, not of a service; the URL of a LangCache "
             "service is shown with its key and its cache's id, and python -m langcache serve prints that of "
             "one on this machine"
         )
-    return f"{parts.scheme}://{parts.netloc}{path}/v1/caches/{cache_id}/"
+    return f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def _parts(url: str) -> SplitResult | None:

@@ -80,7 +80,7 @@ def _read_conversational_search_with_nulls(content: bytes) -> ConversationalSear
 _skip_json = msgspec.json.Decoder(msgspec.Raw).decode
 
 
-def _read_nothing(content: bytes) -> None:
+def read_nothing(content: bytes) -> None:
     # The service answers with nothing or with JSON. A page comes from something in between, such as a proxy
     # that asks to sign in, and then nothing was deleted. Whatever JSON it is, it is not built.
     if content and not content.isspace():
@@ -105,14 +105,14 @@ _SEARCH = Operation(
 _SET = Operation(
     name="set", method="POST", path="entries", read=msgspec.json.Decoder(SetResponse).decode, repeatable=False
 )
-_DELETE_BY_ID = Operation(name="delete_by_id", method="DELETE", path="entries/", read=_read_nothing)
+_DELETE_BY_ID = Operation(name="delete_by_id", method="DELETE", path="entries/", read=read_nothing)
 _DELETE_QUERY = Operation(
     name="delete_query",
     method="DELETE",
     path="entries",
     read=msgspec.json.Decoder(DeleteQueryResponse).decode,
 )
-_FLUSH = Operation(name="flush", method="POST", path="flush", read=_read_nothing)
+_FLUSH = Operation(name="flush", method="POST", path="flush", read=read_nothing)
 _CONVERSATIONAL_SEARCH = Operation(
     name="conversational_search",
     method="POST",
@@ -269,8 +269,9 @@ def _read_with_nulls(operation: Operation[ModelT], received: Received, error: Ex
     ):
         with suppress(*UNREADABLE):
             return read(received.content)
+    shown = received.shown()
+    if operation.tells_secret:
+        shown = msgspec.structs.replace(shown, content=b"")
     raise ResponseValidationError(
-        f"{operation.name}: a {received.status_code} whose body is not what the service sends",
-        received.shown(),
-        error,
+        f"{operation.name}: a {received.status_code} whose body is not what the service sends", shown, error
     )

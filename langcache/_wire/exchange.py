@@ -46,6 +46,9 @@ class Operation(msgspec.Struct, Generic[ModelT], frozen=True, kw_only=True):
     repeatable: bool = True
     """Whether sending it twice has the same effect as sending it once."""
 
+    tells_secret: bool = False
+    """Whether the body of a 2xx reply holds a secret, so that no error may have it."""
+
 
 class Request(msgspec.Struct, Generic[ModelT], frozen=True, gc=False):  # never part of a reference cycle
     """One call, ready to be sent."""

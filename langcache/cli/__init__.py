@@ -1,4 +1,4 @@
-"""The command line: ``serve``, ``demo``, ``recover``, ``reembed`` and ``tune``."""
+"""The command line: ``serve``, ``caches``, ``keys``, ``demo``, ``recover``, ``reembed`` and ``tune``."""
 # ruff: noqa: T201 (a command line prints)
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .._version import __version__
+from .caches import add_caches
 from .embedder import embedder_of
+from .keys import add_keys
 from .messages import failed
 from .reembed import add_reembed
 from .serve import add_serve
@@ -43,6 +45,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
 
     add_serve(commands)
+    add_caches(commands)
+    add_keys(commands)
 
     demo = commands.add_parser("demo", help="see a LangCache at work, from start to end, in a second")
     demo.set_defaults(run=_demo, parser=demo)

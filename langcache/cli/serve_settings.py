@@ -37,6 +37,14 @@ SETTINGS = (
     ),
     Setting("api_key_file", "path", "a file with the key that clients must send", "FILE"),
     Setting(
+        "admin_key",
+        "text",
+        "the key that makes and changes caches and keys while the service runs, at least 16 characters; see "
+        "--api-key (default: nobody can)",
+        "KEY",
+    ),
+    Setting("admin_key_file", "path", "a file with that key", "FILE"),
+    Setting(
         "allowed_hosts",
         "texts",
         "another name under which the service is reached, say behind a proxy; give it once for each, or all "
@@ -115,7 +123,8 @@ SETTINGS = (
     ),
 )
 
-_ALTERNATIVES = (("api_key", "api_key_file"), ("store", "store_file"), ("metrics_key", "metrics_key_file"))
+_KEYS = ("api_key", "admin_key", "metrics_key")
+_ALTERNATIVES = (*((name, f"{name}_file") for name in _KEYS), ("store", "store_file"))
 _MOST_WORKERS = 1024
 
 
@@ -160,6 +169,7 @@ def _plan(settings: Settings) -> Plan:
     embedder = embedder_of(settings.embedder, settings.embedder_model)
     key, key_from = _key(settings, "api_key")
     metrics_key, _ = _key(settings, "metrics_key")
+    admin_key, _ = _key(settings, "admin_key")
     cache: dict[str, Any] = {
         "cache_id": settings.cache_id,
         "api_key": key,
@@ -175,6 +185,7 @@ def _plan(settings: Settings) -> Plan:
         "tls_cert": settings.tls_cert,
         "tls_key": settings.tls_key,
         "metrics_key": metrics_key,
+        "admin_key": admin_key,
     }
     config = ServerConfig(
         caches=(CacheConfig(attributes=tuple(settings.attributes), **_given(cache)),),
@@ -195,7 +206,7 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 
 def _holds_secrets(settings: Settings) -> bool:
     file = f"{settings.config}: "
-    return any((settings.where(name) or "").startswith(file) for name in ("api_key", "metrics_key", "store"))
+    return any((settings.where(name) or "").startswith(file) for name in (*_KEYS, "store"))
 
 
 def _key(settings: Settings, name: str) -> tuple[str | None, str]:

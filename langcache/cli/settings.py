@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
-__all__ = ["Setting", "Settings", "add_settings", "read_settings"]
+__all__ = ["Setting", "Settings", "add_settings", "millis_of", "read_settings"]
 
 Kind = Literal["text", "whole", "number", "time", "path", "yes_or_no", "texts"]
 
@@ -197,7 +197,7 @@ def _from_text(setting: Setting, where: str, given: Any) -> Any:
         if setting.kind == "number":
             return float(given)
         if setting.kind == "time":
-            return _millis(given)
+            return millis_of(given)
         if setting.kind == "yes_or_no":
             return _YES_OR_NO[given.lower()]
     except (ValueError, KeyError):
@@ -234,7 +234,7 @@ def _wrong(setting: Setting, where: str, given: object) -> ValueError:
     return ValueError(f"{where}: {_EXPECTED[setting.kind]}, but is {shown}")
 
 
-def _millis(text: str) -> int:
+def millis_of(text: str) -> int:
     """Milliseconds from a time such as 250, 500ms, 90s, 15m, 24h or 7d."""
     match = _TIME.fullmatch(text)
     if match is None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
 import msgspec
 from aiohttp import web
 
 from ..models import CacheEntry, HealthResponse, Model
+from .access import Action, digest_given, is_admin
+from .admin import Admin
 from .bodies import Bodies, leave_for_later
-from .config import CacheConfig
+from .catalogue import Catalogue
 from .connections import Connection
 from .engine import Cache
 from .hosts import AllowedHosts
@@ -40,12 +41,12 @@ MAX_CONVERSATION_BYTES = 1024 * 1024
 _encode = msgspec.json.Encoder().encode
 
 
-def application(caches: Iterable[tuple[CacheConfig, Cache]], allowed: AllowedHosts) -> web.Application:
-    """The application that serves these caches: each has its own path and its own key.
+def application(catalogue: Catalogue, allowed: AllowedHosts) -> web.Application:
+    """The application that serves the caches of a catalogue: each has its own path and its own keys.
 
     It runs in connections of the kind `Connection`.
     """
-    api = _Api(caches, allowed)
+    api = _Api(catalogue, allowed)
     # aiohttp's own limit of a body is not used: bodies are read by `Bodies`.
     app = web.Application(middlewares=[answer_with_problems, api.admit])
     base = "/v1/caches/{cache_id}"
@@ -59,20 +60,17 @@ def application(caches: Iterable[tuple[CacheConfig, Cache]], allowed: AllowedHos
         web.get(f"{base}/health", api.health),
         *(web.get(path, api.alive) for path in ("/health", "/health/liveness")),
     ]
-    app.add_routes(routes)
+    app.add_routes([*routes, *api.admin.routes()])
     return app
 
 
 class _Api:
-    def __init__(self, caches: Iterable[tuple[CacheConfig, Cache]], allowed: AllowedHosts) -> None:
+    def __init__(self, catalogue: Catalogue, allowed: AllowedHosts) -> None:
         self._hosts = allowed
         self._bodies = Bodies()
         self._operations = Operations()
-        self._caches: dict[str, Cache] = {}
-        self._ids_by_key: dict[bytes, set[str]] = {}
-        for config, cache in caches:
-            self._caches[config.cache_id] = cache
-            self._ids_by_key.setdefault(config.api_key.encode(), set()).add(config.cache_id)
+        self._catalogue = catalogue
+        self.admin = Admin(catalogue, self._bodies)
 
     @web.middleware
     async def admit(
@@ -86,37 +84,40 @@ class _Api:
         return await handler(request)
 
     async def search(self, request: web.Request) -> web.Response:
-        cache = self._cache(request)
+        cache = await self._cache(request, "read")
         body = await self._bodies.read(request, MAX_SEARCH_BYTES, decode_search)
         reply = await self._operations.search(cache, body)
         return await self._found(request, reply, reply.data)
 
     async def conversational_search(self, request: web.Request) -> web.Response:
-        cache = self._cache(request)
+        cache = await self._cache(request, "read")
         body = await self._bodies.read(request, MAX_CONVERSATION_BYTES, decode_conversation)
         reply = await self._operations.conversational_search(cache, body)
         return await self._found(request, reply, reply.data)
 
     async def set_entry(self, request: web.Request) -> web.Response:
-        cache = self._cache(request)
+        cache = await self._cache(request, "write")
         body = await self._bodies.read(request, MAX_BODY_BYTES, decode_set)
         return _json(await self._operations.set(cache, body), status=201)
 
     async def delete_by_id(self, request: web.Request) -> web.Response:
-        await self._operations.delete_by_id(self._cache(request), request.match_info["entry_id"])
+        cache = await self._cache(request, "write")
+        await self._operations.delete_by_id(cache, request.match_info["entry_id"])
         return web.Response(status=204)
 
     async def delete_query(self, request: web.Request) -> web.Response:
-        cache = self._cache(request)
+        if is_admin(self._catalogue.admin, digest_given(request)):
+            return await self.admin.flush_cache(request)
+        cache = await self._cache(request, "write")
         attributes = await self._bodies.read(request, MAX_SEARCH_BYTES, decode_attributes_to_delete)
         return _json(await self._operations.delete_query(cache, attributes))
 
     async def flush(self, request: web.Request) -> web.Response:
-        await self._operations.flush(self._cache(request))
+        await self._operations.flush(await self._cache(request, "write"))
         return web.Response(status=204)
 
     async def health(self, request: web.Request) -> web.Response:
-        self._cache(request)
+        await self._cache(request)
         return _json(HealthResponse())
 
     async def alive(self, request: web.Request) -> web.Response:
@@ -127,28 +128,23 @@ class _Api:
         FOUND.set(len(found))
         return await self._bodies.reply(request, sum(map(chars_of, found)), _json, reply)
 
-    def _cache(self, request: web.Request) -> Cache:
-        """The cache that the request names. Raises `Problem` unless the request has its key."""
-        allowed = self._allowed(request.headers.get("Authorization", ""))
-        cache_id = request.match_info["cache_id"]
-        if cache_id not in self._caches:
-            raise NotFound("cache", f"there is no cache {cache_id!r}")
-        if cache_id not in allowed:
-            raise Problem(403, "the API key is for another cache")
-        return self._caches[cache_id]
+    async def _cache(self, request: web.Request, action: Action | None = None) -> Cache:
+        """The cache that the request names.
 
-    def _allowed(self, authorization: str) -> set[str]:
-        scheme, _, key = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not key:
-            raise Problem(401, "the API key is missing: send it as Authorization: Bearer <key>")
-        given = key.strip().encode("utf-8", "surrogateescape")
-        allowed: set[str] = set()
-        for known, cache_ids in self._ids_by_key.items():  # every key, so that the time tells nothing of it
-            if hmac.compare_digest(known, given):
-                allowed = cache_ids
-        if not allowed:
+        Raises `Problem` unless the request has a key that may do this there; None stands for anything.
+        """
+        access = await self._catalogue.access(digest_given(request))
+        if access is None:
             raise Problem(401, "the API key is not known here")
-        return allowed
+        cache_id = request.match_info["cache_id"]
+        if not await self._catalogue.has(cache_id):
+            raise NotFound("cache", f"there is no cache {cache_id!r}")
+        actions = access.get(cache_id)
+        if not actions:
+            raise Problem(403, "the API key is for another cache")
+        if action is not None and action not in actions:
+            raise Problem(403, f"the API key has no right to {action} in this cache")
+        return await self._catalogue.cache(cache_id)
 
 
 def _json(model: Model, status: int = 200) -> web.Response:

@@ -11,18 +11,28 @@ import msgspec
 from .._call.head import authorization
 from .._checks import check_int, check_number, check_path_segment
 from ..limits import LimitError, Limits
+from ..models import SearchStrategy
 from .connections import MAX_CONNECTIONS
 from .hosts import check_host_names, is_loopback
 from .rate import RateLimit
 from .stores.redis_url import redis_url
 
-__all__ = ["DEFAULT_API_KEY", "DEFAULT_CACHE_ID", "DEFAULT_THRESHOLD", "CacheConfig", "ServerConfig"]
+__all__ = [
+    "DEFAULT_API_KEY",
+    "DEFAULT_CACHE_ID",
+    "DEFAULT_THRESHOLD",
+    "CacheConfig",
+    "CacheSettings",
+    "ServerConfig",
+]
 
 DEFAULT_CACHE_ID = "local"
 DEFAULT_API_KEY = "langcache-local-key"
 """Everybody knows this key, so a server with it listens at a loopback address only."""
 
 DEFAULT_THRESHOLD = 0.85
+
+_LEAST_ADMIN_CHARS = 16
 
 _LIMITS = Limits()
 
@@ -38,26 +48,36 @@ def _attribute_names(names: object) -> tuple[str, ...]:
     return attributes
 
 
-class CacheConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings of one cache. Raises `ValueError` or `TypeError` for settings that are not possible."""
+class CacheSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cache does for all who use it, whatever key they have."""
 
     cache_id: str = DEFAULT_CACHE_ID
     """The id that clients send."""
-
-    api_key: str = DEFAULT_API_KEY
-    """The key that clients must send. Everybody knows the default."""
 
     attributes: tuple[str, ...] = ()
     """The names of the attributes that entries may have. By default entries can have none."""
 
     threshold: float = DEFAULT_THRESHOLD
-    """The similarity threshold of a search that gives none: 0.5 to 1.0."""
+    """The similarity threshold of a search that gives none."""
 
     ttl_millis: int | None = None
     """How long an entry lives, in milliseconds, if `set` gives no time. None: for ever."""
 
     max_entries: int | None = None
     """How many entries there may be, at least 1. One more takes the place of the oldest. None: any number."""
+
+    strategies: tuple[SearchStrategy, ...] = (SearchStrategy.SEMANTIC,)
+    """The strategies of a search that names none, in order of priority."""
+
+
+class CacheConfig(CacheSettings, frozen=True, kw_only=True):
+    """The settings of one cache. Raises `ValueError` or `TypeError` for settings that are not possible.
+
+    ``threshold`` is 0.5 to 1.0.
+    """
+
+    api_key: str = DEFAULT_API_KEY
+    """The key that clients must send. Everybody knows the default."""
 
     def __repr__(self) -> str:  # without the key
         shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name != "api_key")
@@ -76,6 +96,8 @@ class CacheConfig(msgspec.Struct, frozen=True, kw_only=True):
         if self.max_entries is not None:
             most = check_int("max_entries", self.max_entries, minimum=1)
             msgspec.structs.force_setattr(self, "max_entries", most)
+        strategies = _LIMITS.search_strategies(self.strategies) or ()
+        msgspec.structs.force_setattr(self, "strategies", tuple(strategies))
 
 
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,8 +148,16 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     metrics_key: str | None = None
     """The key that a request for ``/metrics`` must have. None: whoever reaches the service may read it."""
 
+    admin_key: str | None = None
+    """The key that creates, changes and deletes caches and keys while the service runs: at least 16
+    characters. None: nobody can."""
+
     def __repr__(self) -> str:  # without the password of the store and without keys
-        values = {name: getattr(self, name) for name in self.__struct_fields__ if name != "metrics_key"}
+        values = {
+            name: getattr(self, name)
+            for name in self.__struct_fields__
+            if name not in ("metrics_key", "admin_key")
+        }
         if self.store is not None:
             values["store"] = redis_url(self.store).shown
         return f"ServerConfig({', '.join(f'{name}={value!r}' for name, value in values.items())})"
@@ -151,6 +181,12 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
             _check_key("metrics_key", self.metrics_key)
             if self.metrics_key in [cache.api_key for cache in self.caches]:
                 raise ValueError("metrics_key: must be another key than those of the caches")
+        if self.admin_key is not None:
+            _check_key("admin_key", self.admin_key)
+            if len(self.admin_key) < _LEAST_ADMIN_CHARS:
+                raise ValueError(f"admin_key: must have at least {_LEAST_ADMIN_CHARS} characters")
+            if self.admin_key in (self.metrics_key, *(cache.api_key for cache in self.caches)):
+                raise ValueError("admin_key: must be another key than those of the caches and of /metrics")
         ids = [cache.cache_id for cache in self.caches]
         if not ids or len(set(ids)) < len(ids):
             raise ValueError(

@@ -7,15 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..limits import LimitError
 from ..models import CacheEntry, SearchStrategy
-from .config import CacheConfig
+from .config import CacheSettings
 from .embedders import Embedder
 from .scoring import Scorer
-from .stores.store import Entry, Found, Store, now_millis
+from .stores.store import Entry, Found, Store, StoreError, now_millis
 from .vectors import embed
 
 __all__ = ["Cache"]
-
-_DEFAULT_STRATEGIES = (SearchStrategy.SEMANTIC,)
 
 
 class Cache:
@@ -26,13 +24,27 @@ class Cache:
     """
 
     def __init__(
-        self, config: CacheConfig, store: Store, embedder: Embedder, clock: Callable[[], int] = now_millis
+        self, config: CacheSettings, store: Store, embedder: Embedder, clock: Callable[[], int] = now_millis
     ) -> None:
         self._config = config
         self._store = store
         self._embedder = embedder
         self._scorer = Scorer(embedder)
         self._clock = clock
+        self._retired = False
+
+    @property
+    def store(self) -> Store:
+        """Where the entries are."""
+        return self._store
+
+    def configure(self, config: CacheSettings) -> None:
+        """Change the settings. What is under way may still go by the former ones."""
+        self._config = config
+
+    def retire(self) -> None:
+        """Take no more entries: the cache was deleted."""
+        self._retired = True
 
     async def set(
         self,
@@ -56,6 +68,8 @@ class Cache:
             expires_at=None if ttl_millis is None else self._clock() + ttl_millis,
         )
         (vector,) = await embed(self._embedder, [prompt])
+        if self._retired:
+            raise StoreError("the cache was deleted meanwhile")
         await self._store.add(entry, vector)
         return entry.id
 
@@ -79,7 +93,7 @@ class Cache:
         attributes = self._configured(attributes)
         threshold = self._config.threshold if threshold is None else threshold
         limit = 1 if max_results is None else max_results
-        for strategy in strategies or _DEFAULT_STRATEGIES:
+        for strategy in strategies or self._config.strategies:
             found = await self._find(strategy, prompt, attributes, limit, threshold)
             entries = [
                 CacheEntry(

@@ -43,6 +43,12 @@ _NEWER_TYPES = {404: "/errors/resource-not-found", 424: "/errors/resource-unavai
 _KNOWS_NEWER_TYPES = re.compile(r"langcache-python/|speakeasy-sdk/python (?:0\.(?:1[2-9]|[2-9]\d)|[1-9])")
 """The clients, by their User-Agent, that get the newer types. No type would do for all."""
 
+_NOT_FOUND = {
+    "cache": "/errors/cache/not-found",
+    "entry": "/errors/cache/entry/not-found",
+    "key": "/errors/token/not-found",
+}
+
 _UNDERSTOOD = {"Accept-Encoding": "gzip, deflate"}
 
 _MISSING_FIELD = re.compile(r"missing required field `(\w+)`")
@@ -68,11 +74,11 @@ class Problem(Exception):
 
 
 class NotFound(Problem):
-    """There is no such cache or entry."""
+    """There is no such cache, entry or key."""
 
-    def __init__(self, what: Literal["cache", "entry"], detail: str) -> None:
+    def __init__(self, what: Literal["cache", "entry", "key"], detail: str) -> None:
         super().__init__(404, detail)
-        self.type = "/errors/cache/not-found" if what == "cache" else "/errors/cache/entry/not-found"
+        self.type = _NOT_FOUND[what]
 
 
 @web.middleware

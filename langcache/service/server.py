@@ -18,10 +18,10 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from .app import application
+from .catalogue import Catalogue
 from .config import DEFAULT_API_KEY, DEFAULT_CACHE_ID, DEFAULT_THRESHOLD, CacheConfig, ServerConfig
 from .connections import MAX_CONNECTIONS, Connections
 from .embedders import Embedder, MiniLMEmbedder, WordLlamaEmbedder
-from .engine import Cache
 from .grouped import Grouped
 from .hosts import AllowedHosts
 from .limiting import RateLimiter
@@ -125,13 +125,12 @@ async def serving(
         storage = _storage(config, embedder)
         await storage.open()
         stack.push_async_callback(storage.close)
-        stores = [await storage.store(cache) for cache in config.caches]
-        caches = [
-            (cache, Cache(cache, store, embedder)) for cache, store in zip(config.caches, stores, strict=True)
-        ]
-        readiness = Readiness(lambda: stores, embedder)
+        catalogue = Catalogue(config.caches, storage, embedder, config.admin_key)
+        stack.push_async_callback(catalogue.close)
+        await catalogue.open()
+        readiness = Readiness(catalogue.stores, embedder)
         traffic = Traffic(figures)
-        app = application(caches, AllowedHosts(config.host, config.allowed_hosts))
+        app = application(catalogue, AllowedHosts(config.host, config.allowed_hosts))
         app.middlewares.insert(0, traffic.watch)
         app.add_routes([web.get("/health/readiness", readiness.readiness)])
         if figures is not None:
@@ -194,8 +193,8 @@ class LocalServer:
     ``redis``); with neither they end with the server. ``embedder`` is a `MiniLMEmbedder` by default; an
     embedder works for one server at a time. ``caches`` sets up several caches, in place of ``attributes``,
     ``cache_id``, ``api_key``, ``threshold``, ``ttl_millis`` and ``max_entries``; the server's ``api_key`` and
-    ``cache_id`` are then those of the first cache. ``allowed_hosts``, ``max_connections`` and ``rate_limit``
-    are as in `ServerConfig`.
+    ``cache_id`` are then those of the first cache. ``allowed_hosts``, ``max_connections``, ``rate_limit`` and
+    ``admin_key`` are as in `ServerConfig`.
 
     The constructor raises `ValueError` or `TypeError` for settings that are not possible. Entering raises
     `OSError` if it can't listen at the address, `StoreError` if the database can't be used, `EmbedderError`
@@ -221,6 +220,7 @@ class LocalServer:
         max_connections: int = MAX_CONNECTIONS,
         max_entries: int | None = None,
         rate_limit: str | None = None,
+        admin_key: str | None = None,
     ) -> None:
         if caches is None:
             caches = [
@@ -242,6 +242,7 @@ class LocalServer:
             allowed_hosts=cast("tuple[str, ...]", allowed_hosts),
             max_connections=max_connections,
             rate_limit=rate_limit,
+            admin_key=admin_key,
         )
         self._embedder = MiniLMEmbedder() if embedder is None else embedder
         self._thread: _ServerThread | None = None

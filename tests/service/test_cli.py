@@ -20,7 +20,7 @@ import pytest
 
 from langcache import __version__
 from langcache.cli import main
-from langcache.cli.settings import _millis
+from langcache.cli.settings import millis_of
 from langcache.service import MiniLMEmbedder
 from langcache.service import server as service
 
@@ -448,7 +448,7 @@ def test_a_missing_package_ends_the_demo_in_one_line(monkeypatch, capsys):
     ],
 )
 def test_times_are_read(text, millis):
-    assert _millis(text) == millis
+    assert millis_of(text) == millis
 
 
 @pytest.mark.parametrize("text", ["", "h", "1.5h", "-1", "1y", "1 h"])

@@ -8,10 +8,11 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 
 from ..calibration import calibrated, unrelated_cosine
-from ..config import CacheConfig
+from ..config import CacheSettings
 from ..embedders import Embedder, Vectors
 from ..vectors import checked_row
 from .index import Index
+from .records import MemoryRecords
 from .searches import Searches
 from .store import Entry, Found, StoreError
 
@@ -21,19 +22,25 @@ __all__ = ["Memory", "MemoryStore", "enough_memory"]
 class Memory:
     """A `Storage` in memory: its entries end with the server."""
 
+    name = "memory"
+
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
         self._threads = ThreadPoolExecutor(1, "langcache-search")
         self._unrelated = 0.0
+        self.records: MemoryRecords = MemoryRecords()
 
     async def open(self) -> None:
         """Calibrate the embedder."""
         self._unrelated = await unrelated_cosine(self._embedder)
 
-    async def store(self, cache: CacheConfig) -> MemoryStore:
+    async def store(self, cache: CacheSettings) -> MemoryStore:
         """A new, empty store."""
         index = Index(self._embedder.dimensions)
         return MemoryStore(index, self._unrelated, self._threads, cache.max_entries)
+
+    async def drop(self, cache: CacheSettings, flush: bool) -> None:
+        """Do nothing: a store that nobody has is gone."""
 
     async def close(self) -> None:
         """Wait for searches that have begun."""

@@ -14,6 +14,7 @@ import msgspec
 
 from .sqlite_errors import SQLITE_ERRORS, DamagedError, beside, connect, reason_of
 from .sqlite_file import PAGE_BYTES, SqliteFile
+from .sqlite_records import copy_records
 from .sqlite_rows import SELECT, EmbeddedWith, Row, read_embedder, read_id, read_row
 from .store import StoreError
 from .wal import wal_state
@@ -128,6 +129,7 @@ def _copy_rows(path: Path, connection: sqlite3.Connection, renewed: SqliteFile) 
     with contextlib.suppress(*SQLITE_ERRORS):
         if embedder := read_embedder(connection, file_id):
             renewed.set_embedder(embedder)
+    copy_records(connection, file_id, renewed)
     renewed.end("COMMIT")
     try:
         (before,) = connection.execute("SELECT count(*) FROM entries INDEXED BY entries_by_id").fetchone()

@@ -164,6 +164,14 @@ class CacheIndex:
         if tasks:
             await asyncio.wait(tasks)
 
+    async def remove(self) -> None:
+        """Remove the indexes and the metadata, and not the entries."""
+        commands = [("FT.DROPINDEX", self._keys.index(kind)) for kind in ("flat", "hnsw")]
+        for reply in await self._call(("UNLINK", self._keys.meta), *commands, again=False):
+            if not is_missing(reply):
+                checked_reply(reply)
+        self._state = self._known = None
+
     async def _prepare(self) -> State:
         """Make what is missing, and wait until the index is complete."""
         made, encoded, new = await self._metadata()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from ..calibration import calibrated, unrelated_cosine
-from ..config import CacheConfig
+from ..config import CacheSettings
 from ..embedders import Embedder, Vectors
 from ..vectors import checked_row
 from .redis_calls import Command
@@ -14,6 +14,7 @@ from .redis_eviction import Eviction
 from .redis_index import CacheIndex
 from .redis_model import ADD, DELETE, Keys, fields, prompt_tag, read_entry, tags, vector_tag
 from .redis_queries import MOST, Hit, by_tags, in_millionths, nearest, page, read
+from .redis_records import RedisRecords
 from .redis_url import RedisUrl
 from .store import Entry, Found, StoreError, now_millis
 
@@ -49,35 +50,48 @@ class RedisStorage:
         clock: gives the time in milliseconds since the epoch.
     """
 
+    name = "redis"
+
     def __init__(self, url: RedisUrl, embedder: Embedder, clock: Callable[[], int] = now_millis) -> None:
         self._url = url
         self._embedder = embedder
         self._clock = clock
         self._connection = Connection(url)
-        self._indexes: list[CacheIndex] = []
+        self._indexes: dict[str, CacheIndex] = {}
+        self.records: RedisRecords = RedisRecords(self._connection, url.prefix)
         self._unrelated: float | None = None
 
     async def open(self) -> None:
         """Connect. Raises `StoreError` if Redis can't be used."""
         await self._connection.open()
 
-    async def store(self, cache: CacheConfig) -> RedisStore:
+    async def store(self, cache: CacheSettings) -> RedisStore:
         """The store of a cache. Raises `StoreError`, also if another embedder made its entries."""
         made_by = (self._embedder.name, self._embedder.dimensions)
         keys = Keys(self._url.prefix, cache.cache_id, *made_by)
         index = CacheIndex(
             self._connection, keys, made_by, self._unrelated_cosine, self._url.index, self._url.seconds
         )
-        self._indexes.append(index)
+        if former := self._indexes.get(cache.cache_id):
+            await former.close()
+        self._indexes[cache.cache_id] = index
         await index.suggest()
         index.switch()
         store = RedisStore(self._connection, keys, index, made_by[1], self._url.seconds, self._clock)
         await store.keep_at_most(cache.max_entries)
         return store
 
+    async def drop(self, cache: CacheSettings, flush: bool) -> None:
+        """See `Storage.drop`. Indexes are removed with the entries."""
+        if flush:
+            await (await self.store(cache)).clear()
+            await self._indexes[cache.cache_id].remove()
+        if index := self._indexes.pop(cache.cache_id, None):
+            await index.close()
+
     async def close(self) -> None:
         """Finish the calls that there are, and close the connections."""
-        for index in self._indexes:
+        for index in self._indexes.values():
             await index.close()
         await self._connection.close()
 

@@ -12,13 +12,14 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..calibration import unrelated_cosine
-from ..config import CacheConfig
+from ..config import CacheSettings
 from ..embedders import Embedder, Vectors
 from ..vectors import checked_row, embed
 from .index import Index
 from .memory import MemoryStore, enough_memory
 from .sqlite_errors import reason_of
 from .sqlite_file import Commit, SqliteFile, Step
+from .sqlite_records import SqliteRecords
 from .sqlite_rows import EmbeddedWith
 from .store import NEVER, Entry, Found, StoreError, now_millis
 
@@ -52,12 +53,15 @@ class Database:
     epoch) is deleted from both, so it does not come back if the clock is set back.
     """
 
+    name = "sqlite"
+
     def __init__(self, path: Path, embedder: Embedder, clock: Callable[[], int] = now_millis) -> None:
         self._file = SqliteFile(path)
         self._embedder = embedder
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, "langcache-sqlite")  # one: a connection belongs to a thread
         self._stores: dict[str, SqliteStore] = {}
+        self.records: SqliteRecords = SqliteRecords(self)
         self._search_threads = ThreadPoolExecutor(1, "langcache-search")
         self._pending: list[_Change] = []
         self._committing = False
@@ -88,12 +92,18 @@ class Database:
             await self.close()
             raise
 
-    async def store(self, cache: CacheConfig) -> SqliteStore:
+    async def store(self, cache: CacheSettings) -> SqliteStore:
         """The store of one cache, with its entries from the file."""
         store = self._stores.setdefault(cache.cache_id, SqliteStore(self, cache.cache_id, cache.max_entries))
         await store.read()
         await store.evict()
         return store
+
+    async def drop(self, cache: CacheSettings, flush: bool) -> None:
+        """See `Storage.drop`."""
+        store = self._stores.pop(cache.cache_id, None) or SqliteStore(self, cache.cache_id)
+        if flush:
+            await store.clear()
 
     def change(
         self,

@@ -37,7 +37,7 @@ __all__ = ["PAGE_BYTES", "Commit", "SqliteFile", "Step"]
 _log = logging.getLogger(__name__)
 
 _APPLICATION_ID = 0x4C43_4C31  # "LCL1"
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 _SCHEMA = (
     "CREATE TABLE file (id BLOB NOT NULL DEFAULT x'{0}')",
     "CREATE TABLE embedder (name TEXT NOT NULL, dimensions INTEGER NOT NULL, unrelated_cosine REAL, "
@@ -47,6 +47,7 @@ _SCHEMA = (
     "vector BLOB NOT NULL, checksum INTEGER NOT NULL)",
     "CREATE UNIQUE INDEX entries_by_id ON entries (cache_id, id)",
     "CREATE INDEX entries_by_expiry ON entries (expires_at) WHERE expires_at IS NOT NULL",
+    "CREATE TABLE records (name TEXT PRIMARY KEY, value BLOB NOT NULL, checksum INTEGER NOT NULL)",
 )
 PAGE_BYTES = 4096
 _RESERVE_BYTES = 1024 * 1024
@@ -132,6 +133,16 @@ class SqliteFile:
     def close(self) -> None:
         """Close the file, with all of the log in it."""
         self._connection.close()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """For what else is in the file."""
+        return self._connection
+
+    @property
+    def file_id(self) -> int:
+        """The number from which checksums begin."""
+        return self._id
 
     def embedded_with(self) -> EmbeddedWith | None:
         """The embedder that made the vectors. None if the file does not say so."""

@@ -8,8 +8,9 @@ from typing import Protocol
 
 import msgspec
 
-from ..config import CacheConfig
+from ..config import CacheSettings
 from ..embedders import Vectors
+from .records import Records
 
 __all__ = ["NEVER", "Entry", "Found", "Storage", "Store", "StoreError", "now_millis"]
 
@@ -93,12 +94,29 @@ class Storage(Protocol):
     different embedders are never compared: the storage embeds the prompts again, or refuses the entries.
     """
 
+    @property
+    def name(self) -> str:
+        """What keeps the entries, in a word."""
+        ...
+
+    @property
+    def records(self) -> Records:
+        """What is kept beside the entries."""
+        ...
+
     async def open(self) -> None:
         """Get ready. Raises `StoreError`, and `EmbedderError` if prompts can't be embedded again."""
         ...
 
-    async def store(self, cache: CacheConfig) -> Store:
+    async def store(self, cache: CacheSettings) -> Store:
         """The store of a cache. ``cache`` has its id and the names of its attributes."""
+        ...
+
+    async def drop(self, cache: CacheSettings, flush: bool) -> None:
+        """Forget a cache that nobody uses any longer; with ``flush`` its entries too. Raises `StoreError`.
+
+        Without ``flush`` they stay where they are on disk, or in Redis.
+        """
         ...
 
     async def close(self) -> None:

@@ -1,0 +1,160 @@
+"""``langcache caches``: the caches of a service, by its control plane."""
+# ruff: noqa: T201 (a command line prints)
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from .admin import add_command, add_group, print_json, print_table
+from .settings import millis_of
+
+if TYPE_CHECKING:
+    from ..admin_sync import LangCacheAdmin
+    from ..caches import CacheInfo
+
+__all__ = ["add_caches"]
+
+_FOR_EVER = -1
+_STRATEGIES = ("exact", "semantic")
+
+
+def add_caches(commands: Any) -> None:
+    """Add the command."""
+    group = add_group(commands, "caches", "create, list, show, change, delete and empty caches of a service")
+
+    create = add_command(group, "create", "create a cache, and print its id", _create)
+    create.add_argument("name", help="1 to 64 characters")
+    create.add_argument(
+        "--attribute",
+        metavar="NAME",
+        action="append",
+        dest="attributes",
+        default=[],
+        help="an attribute that entries may have, which can't be changed later; give it once for each",
+    )
+    create.add_argument(
+        "--database-id", metavar="ID", default="default", help="a database of the vendor's service"
+    )
+    _add_settings(create)
+
+    add_command(group, "list", "list all caches", _list)
+    for name, help_, work in (
+        ("show", "show one cache", _show),
+        ("flush", "delete all entries of a cache, and not the cache", _flush),
+    ):
+        add_command(group, name, help_, work).add_argument("cache_id", metavar="ID")
+
+    change = add_command(group, "change", "change what a cache does by default", _change)
+    change.add_argument("cache_id", metavar="ID")
+    _add_settings(change)
+
+    delete = add_command(group, "delete", "delete a cache, with its entries", _delete)
+    delete.add_argument("cache_id", metavar="ID")
+    delete.add_argument("--keep-entries", action="store_true", help="leave the entries in the database")
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--threshold", type=float, metavar="NUMBER", help="similarity asked for by default, 0 to 1"
+    )
+    command.add_argument(
+        "--ttl",
+        type=_ttl,
+        metavar="TIME",
+        help="how long entries live by default, in milliseconds or as 500ms, 90s, 15m, 24h, 7d, or 'never'",
+    )
+    command.add_argument(
+        "--strategy",
+        action="append",
+        dest="strategies",
+        choices=_STRATEGIES,
+        help="how to search by default; give it twice for both, in order",
+    )
+
+
+def _ttl(text: str) -> int:
+    if text == "never":
+        return _FOR_EVER
+    try:
+        return millis_of(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time: give milliseconds, or 500ms, 90s, 15m, 24h, 7d, or never"
+        ) from None
+
+
+def _create(admin: LangCacheAdmin, options: argparse.Namespace) -> None:
+    settings: dict[str, Any] = {}
+    if options.threshold is not None:
+        settings["default_search_threshold"] = options.threshold
+    created = admin.create_cache(
+        options.name,
+        attributes=options.attributes,
+        default_ttl_millis=options.ttl,
+        search_strategies=options.strategies,
+        database_id=options.database_id,
+        **settings,
+    )
+    if options.json:
+        print_json(created)
+    else:
+        print(created.cache_id)
+
+
+def _list(admin: LangCacheAdmin, options: argparse.Namespace) -> None:
+    caches = admin.list_caches()
+    if options.json:
+        print_json(caches)
+        return
+    rows = [(cache.cache_id, cache.name, cache.status.value, *_shown(cache)) for cache in caches]
+    print_table([("ID", "NAME", "STATUS", "THRESHOLD", "TTL", "ATTRIBUTES"), *rows])
+
+
+def _show(admin: LangCacheAdmin, options: argparse.Namespace) -> None:
+    cache = admin.get_cache(options.cache_id)
+    if options.json:
+        print_json(cache)
+        return
+    for name, value in cache.model_dump(mode="json", exclude_none=True).items():
+        print(f"{name.replace('_', ' ')}: {_line(value)}")
+
+
+def _line(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else f"{value}"
+
+
+def _change(admin: LangCacheAdmin, options: argparse.Namespace) -> None:
+    if options.threshold is None and options.ttl is None and options.strategies is None:
+        raise ValueError("change: give --threshold, --ttl or --strategy")
+    admin.update_cache(
+        options.cache_id,
+        default_search_threshold=options.threshold,
+        default_ttl_millis=options.ttl,
+        search_strategies=options.strategies,
+    )
+    _done(options, "changed")
+
+
+def _delete(admin: LangCacheAdmin, options: argparse.Namespace) -> None:
+    admin.delete_cache(options.cache_id, flush=not options.keep_entries)
+    _done(options, "deleted")
+
+
+def _flush(admin: LangCacheAdmin, options: argparse.Namespace) -> None:
+    admin.flush_cache(options.cache_id)
+    _done(options, "emptied")
+
+
+def _done(options: argparse.Namespace, what: str) -> None:
+    if not options.json:
+        print(f"The cache {options.cache_id} is {what}.")
+
+
+def _shown(cache: CacheInfo) -> tuple[str, str, str]:
+    threshold, ttl = cache.default_search_threshold, cache.default_ttl_millis
+    return (
+        "" if threshold is None else f"{threshold:g}",
+        f"{ttl} ms" if ttl is not None and ttl > 0 else "never",
+        ",".join(cache.attributes or ()),
+    )

@@ -1,0 +1,135 @@
+"""What requests to the control plane ask for, checked."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Container, Sequence
+
+import msgspec
+
+from .._checks import check_int, check_number, check_text
+from ..caches import CreateCacheRequest, CreateKeyRequest, KeyGrant, UpdateCacheRequest
+from ..limits import LimitError, Limits
+from ..models import SearchStrategy
+from .access import ACTIONS
+from .config import DEFAULT_THRESHOLD
+from .made import CacheRecord, Grant
+from .stores.store import now_millis
+
+__all__ = ["DEFAULT_DATABASE", "changed_cache", "checked_grants", "checked_name", "new_cache"]
+
+DEFAULT_DATABASE = "default"
+"""The database of a cache for which none is named. All entries are in the one place that the service has."""
+
+_NAME_CHARS = 64
+_MOST_GRANTS = 100
+_DATABASE = re.compile(r"[A-Za-z0-9-]{1,32}")
+_DEFAULT_STRATEGIES = (SearchStrategy.SEMANTIC,)
+
+_LIMITS = Limits()
+
+
+def new_cache(body: CreateCacheRequest) -> CacheRecord:
+    """The cache that a body asks for, with a new id. Raises `LimitError`."""
+    database = DEFAULT_DATABASE if body.database_id is None else body.database_id
+    if not _DATABASE.fullmatch(database):
+        raise LimitError("database_id", "pattern", "must be 1 to 32 of a-z A-Z 0-9 -")
+    threshold = body.default_search_threshold
+    return CacheRecord(
+        cache_id=secrets.token_hex(16),
+        name=checked_name(body.name),
+        database_id=database,
+        attributes=_attributes(body.attributes),
+        threshold=DEFAULT_THRESHOLD if threshold is None else _threshold(threshold),
+        ttl_millis=_ttl(body.default_ttl_millis),
+        strategies=_strategies(body.search_strategies) or _DEFAULT_STRATEGIES,
+        created_at=now_millis(),
+    )
+
+
+def changed_cache(body: UpdateCacheRequest) -> Callable[[CacheRecord], CacheRecord]:
+    """The change that a body asks for. Raises `LimitError`."""
+    changes: dict[str, object] = {}
+    if body.default_search_threshold is not None:
+        changes["threshold"] = _threshold(body.default_search_threshold)
+    if body.default_ttl_millis is not None:
+        changes["ttl_millis"] = _ttl(body.default_ttl_millis)
+    if strategies := _strategies(body.search_strategies):
+        changes["strategies"] = strategies
+    if not changes:
+        raise LimitError(
+            "body",
+            "required",
+            "must have at least one of defaultSearchThreshold, defaultTtlMillis and searchStrategies",
+        )
+    return lambda record: msgspec.structs.replace(record, **changes)
+
+
+def checked_name(name: str) -> str:
+    """The name of a cache or a key: 1 to 64 characters, all of which can be seen. Raises `LimitError`."""
+    text = check_text("name", name)
+    if not 1 <= len(text) <= _NAME_CHARS:
+        rule = "max" if text else "min"
+        raise LimitError("name", rule, f"must have 1 to {_NAME_CHARS} characters, but has {len(text)}")
+    if not text.isprintable():
+        raise LimitError("name", "pattern", "must have no line end, nor another character that can't be seen")
+    return text
+
+
+def checked_grants(body: CreateKeyRequest, caches: Container[str]) -> tuple[Grant, ...]:
+    """The grants that a body asks for. Raises `LimitError`, also for a cache that is not among these."""
+    if not 1 <= len(body.grants) <= _MOST_GRANTS:
+        rule = "max" if body.grants else "min"
+        raise LimitError("grants", rule, f"must have 1 to {_MOST_GRANTS}, but has {len(body.grants)}")
+    grants = tuple(_grant(grant, caches) for grant in body.grants)
+    if len({grant.cache_id for grant in grants}) < len(grants):
+        raise LimitError("grants", "unique", "must be for different caches, but two are for one")
+    return grants
+
+
+def _grant(grant: KeyGrant, caches: Container[str]) -> Grant:
+    if (grant.product, grant.resource_type) != ("langcache", "lc-cache"):
+        raise LimitError(
+            "grants", "oneof", "must have the product 'langcache' and the resourceType 'lc-cache'"
+        )
+    if grant.resource_id not in caches:
+        raise LimitError("grants", "oneof", "must have the id of a cache as resourceId, but one has another")
+    actions = tuple(action for action in ACTIONS if action in grant.actions)
+    if not actions or len(actions) < len(grant.actions):
+        raise LimitError("grants", "oneof", "must have 'read', 'write' or both as actions, each once")
+    return Grant(grant.resource_id, actions)
+
+
+def _threshold(threshold: float) -> float:
+    number = check_number("default_search_threshold", threshold, minimum=0, maximum=1, error=LimitError)
+    return float(number)
+
+
+def _ttl(millis: int | None) -> int | None:
+    if millis is None:
+        return None
+    check_int("default_ttl_millis", millis, minimum=-1, error=LimitError)
+    if millis <= 0:
+        return None
+    most = _LIMITS.ttl_millis
+    if most is not None and millis > most:
+        raise LimitError("default_ttl_millis", "max", f"must be at most {most} (a year), but is {millis}")
+    return millis
+
+
+def _attributes(names: Sequence[str] | None) -> tuple[str, ...]:
+    attributes = tuple(names or ())
+    if len(set(attributes)) < len(attributes):
+        raise LimitError("attributes", "unique", "must have different names, but has one twice")
+    _LIMITS.attribute_map(dict.fromkeys(attributes, "any"))
+    return attributes
+
+
+def _strategies(strategies: Sequence[SearchStrategy] | None) -> tuple[SearchStrategy, ...]:
+    if strategies is None:
+        return ()
+    chosen = tuple(_LIMITS.search_strategies(strategies) or ())
+    if len(set(chosen)) < len(chosen):
+        raise LimitError("search_strategies", "unique", "must be different ones, but has one twice")
+    return chosen

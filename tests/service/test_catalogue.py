@@ -1,0 +1,50 @@
+"""What the catalogue asks the records of the storage for, and how often."""
+
+from __future__ import annotations
+
+import asyncio
+
+from conftest import AngleEmbedder
+
+from langcache.service import CacheConfig
+from langcache.service.catalogue import Catalogue
+from langcache.service.made import read_records
+from langcache.service.stores.memory import Memory
+from langcache.service.stores.records import MemoryRecords
+
+
+class Shared(MemoryRecords):
+    """Records that others may change, and that count how often they are read."""
+
+    shared = True
+
+    def __init__(self):
+        super().__init__()
+        self.reads = 0
+
+    async def read(self, known):
+        self.reads += 1
+        await asyncio.sleep(0)
+        return await super().read(known)
+
+
+async def test_who_tries_keys_does_not_keep_the_store_busy():
+    embedder = AngleEmbedder()
+    storage = Memory(embedder)
+    storage.records = Shared()
+    await storage.open()
+    catalogue = Catalogue([CacheConfig()], storage, embedder)
+    await catalogue.open()
+    try:
+        before = storage.records.reads
+        tried = [catalogue.access(b"%d" % number) for number in range(500)]
+        assert set(await asyncio.gather(*tried)) == {None}
+        assert storage.records.reads - before <= 2
+    finally:
+        await catalogue.close()
+        await storage.close()
+
+
+def test_what_can_t_be_read_is_left_out(caplog):
+    assert read_records({"cache/x": b"{", "key/y": b"{}", "later/z": b"?"}) == ({}, {})
+    assert len(caplog.records) == 2
