@@ -15,7 +15,7 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import AngleEmbedder
+from angle_embedder import AngleEmbedder
 from measured_service import Measured as Measuring
 
 from langcache import AsyncLangCache, LangCache
