@@ -21,7 +21,7 @@ from ._wire.exchange import Reply
 from .aside.options import AsideConfig
 from .errors import ConnectError
 from .limits import Limits
-from .models import HealthResponse, Model
+from .models import HealthResponse, Model, SetResponse
 from .telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ ClientT = TypeVar("ClientT", bound="Embeddable")
 
 SERVER_URL = "https://embedded.invalid"
 """What a client of an embedded cache has as the URL of its service. Nothing is sent to it."""
+
+_NO_KEY = "an-embedded-cache-needs-no-key"  # masked in messages, so it is no word of any
 
 _JSON = {"Content-Type": "application/json"}
 
@@ -101,7 +103,7 @@ class Embeddable:
         return cls._around(
             engine,
             server_url=SERVER_URL,
-            api_key="embedded",
+            api_key=_NO_KEY,
             cache_id=cache_id,
             timeout_ms=timeout_ms,
             debug_logger=debug_logger,
@@ -130,8 +132,7 @@ class Engine:
     """Where the cache lives. It ends with the portal; a portal of its own ends with the last user of this."""
 
     def __init__(self, db: str | os.PathLike[str] | None, embedder: Embedder | None, **settings: Any) -> None:
-        from .service.config import CacheConfig
-        from .service.embedders import MiniLMEmbedder
+        from .service import CacheConfig, MiniLMEmbedder  # which say what is missing
 
         config = CacheConfig(**settings)
         path = None if db is None else Path(db)
@@ -192,7 +193,7 @@ class _Home:
             return _failure(error, method, path)
         if model is None:
             return Reply(204, {}, b"")
-        return Reply(200, _JSON, _encode(model))
+        return Reply(201 if type(model) is SetResponse else 200, _JSON, _encode(model))
 
     async def _called(self, cache: Cache, method: str, path: str, content: bytes) -> Model | None:
         from .service import operations as service

@@ -82,6 +82,7 @@ ONLY_IN = {
     "openai": {"chat.adapters"},
     "pydantic_ai": {"chat.adapters"},
     "pydantic_core": {"chat.adapters"},
+    "hiredis": {"service"},
     "redis": {"service"},
     "prometheus_client": {"service"},
     "tomli": {"cli"},

@@ -143,8 +143,9 @@ class Database:
         """Finish what was begun and close the file."""
         await asyncio.to_thread(self._search_threads.shutdown)
         try:
-            # Changes are made in order, so this is the last.
-            await asyncio.wait([self.change(lambda _: None)])
+            last = self.change(lambda _: None)  # changes are made in order
+            await asyncio.wait([last])
+            last.exception()  # at the interpreter's exit there is no thread left for it
         finally:
             self._closed = True
             try:
