@@ -105,10 +105,14 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Keep both clients busy on a bad network: `nox -s soak -- --seconds 300 --seed 7`."""
-    session.install(".[local]", *group("test"))
+    """Keep both clients busy on a bad network: `nox -s soak -- --seconds 300 --seed 7`.
+
+    `-- --redis` keeps two services busy instead, on a Redis that is killed and started again.
+    """
+    on_redis = "--redis" in session.posargs
+    session.install(".[local,redis]", *group("test"), *(group("redis") if on_redis else ()))
     session.chdir("tests")
-    session.run("python", "-m", "soak", *session.posargs)
+    session.run("python", "-m", "soak.on_redis" if on_redis else "soak", *session.posargs)
 
 
 @nox.session(python=PYTHONS)
