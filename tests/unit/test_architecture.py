@@ -75,6 +75,7 @@ ONLY_IN = {
     "openai": {"chat.adapters"},
     "pydantic_ai": {"chat.adapters"},
     "pydantic_core": {"chat.adapters"},
+    "hiredis": {"service"},
     "redis": {"service"},
 }
 """Other people's packages, and the rooms that may know them. Every room may know msgspec."""
