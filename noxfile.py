@@ -110,10 +110,11 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Keep both clients busy on a bad network: `nox -s soak -- --seconds 300 --seed 7`."""
-    session.install(".[local]", *group("test"))
+    """Keep both clients busy on a bad network; with `-- --redis`, two services on a Redis that is killed."""
+    on_redis = "--redis" in session.posargs
+    session.install(".[local,redis]", *group("test"), *(group("redis") if on_redis else ()))
     session.chdir("tests")
-    session.run("python", "-m", "soak", *session.posargs)
+    session.run("python", "-m", "soak.on_redis" if on_redis else "soak", *session.posargs)
 
 
 @nox.session(python=PYTHONS)
@@ -138,10 +139,7 @@ def compat(session: nox.Session) -> None:
 
 @nox.session(python=[PYTHONS[0], PYTHONS[-2]])  # the newest has no wheels of the servers
 def redis(session: nox.Session) -> None:
-    """Run the tests of the store in Redis, of the engine and of the application against real servers.
-
-    `-- --store=redis tests/client tests/aside` runs other tests with their services on a Redis.
-    """
+    """Run the tests of the store in Redis, of the engine and of the application against real servers."""
     session.install(".[local,redis]", *group("test"), *group("redis"))
     session.run("pytest", *(session.posargs or [*SIDE_BY_SIDE, *ON_REDIS]))
 
@@ -211,10 +209,7 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure the clients against rivals, each in an environment of its own; fail if a target is missed.
-
-    `-- service` compares the stores of a service instead, and writes the table of docs/scale.md.
-    """
+    """Measure the clients against rivals and fail if a target is missed; with `-- service`, the stores."""
     session.install(".")
     pythons = {"langcache": f"{session.bin}/python"}
     if session.posargs == ["service"]:

@@ -1,4 +1,4 @@
-"""TLS for servers that have none: a front takes TLS and plain connections at one port, and passes them on."""
+"""TLS before servers that have none: a front takes connections with TLS and without, and passes them on."""
 
 from __future__ import annotations
 
