@@ -195,5 +195,8 @@ class NewKey(ReplyModel, kw_only=True):
     def __repr__(self) -> str:
         return f"NewKey(key_id={self.key_id!r}, token='***', created_at={self.created_at!r})"
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> NewKey:
+        return self.__copy__()
+
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("a NewKey can't be pickled: the pickle would hold the key")

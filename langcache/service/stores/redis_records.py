@@ -41,7 +41,7 @@ class RedisRecords:
         """See `Records.read`."""
         (version,) = await self._call("HGET", self._key, _VERSION)
         if version is None:
-            version = b""
+            return Contents(b"", {})  # by any user of Redis that may use entries
         if version == known:
             return None
         (found,) = await self._call("HGETALL", self._key)
