@@ -171,9 +171,9 @@ class SharedStream(Flight, Generic[C]):
             await self._asked.wait()
 
     def _notify(self) -> None:
-        """Wake all who wait for a change now."""
+        """Wake all who wait for a change now, or, before Python 3.12, have a task that is to begin to wait."""
         self._changed.set()
-        self._changed.clear()
+        self._changed = asyncio.Event()
 
 
 async def _begun(source: Callable[[], Any]) -> Any:
