@@ -16,7 +16,6 @@ import msgspec
 
 from ._call.deadlines import time_limit
 from ._call.debug import Logger
-from ._portal.portal import Portal
 from ._wire.exchange import Reply
 from .aside.options import AsideConfig
 from .errors import ConnectError
@@ -25,6 +24,7 @@ from .models import HealthResponse, Model, SetResponse
 from .telemetry import Telemetry
 
 if TYPE_CHECKING:
+    from ._portal.portal import Portal
     from .service.config import CacheConfig
     from .service.embedders import Embedder
     from .service.engine import Cache
@@ -141,6 +141,8 @@ class Engine:
 
     def live_on_own_portal(self) -> None:
         """Have an event loop on a thread of its own."""
+        from ._portal.portal import Portal  # which few async programs need
+
         self.portal = Portal(None)
         weakref.finalize(self, self.portal.discard).atexit = False
 
