@@ -179,7 +179,7 @@ def _found(body: bytes) -> int | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3, help="how long each search is measured")
+    parser.add_argument("--seconds", type=float, default=2, help="how long each search is measured")
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES)
     parser.add_argument("--stores", nargs="*", default=STORES)
     given = parser.parse_args()

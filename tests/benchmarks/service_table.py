@@ -61,16 +61,20 @@ def _line(size: str, kind: str, figure: dict[str, Any]) -> str:
     cells = [
         size,
         kind,
-        f"{figure['p50_ms']:.2g} / {figure['p99_ms']:.2g} ms",
+        f"{_short(figure['p50_ms'])} / {_short(figure['p99_ms'])} ms",
         f"{figure['searches_per_second_1']:,}",
         f"{figure['searches_per_second_2']:,}" if "searches_per_second_2" in figure else "",
         cpu,
         f"{figure['stores_per_second']:,}",
-        f"{figure['store_p99_ms']:.2g} ms",
+        f"{_short(figure['store_p99_ms'])} ms",
         f"{memory:,}" + (f", on disk {disk:,}" if disk else ""),
         f"{figure['recall']:.3f}",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _short(millis: float) -> str:
+    return f"{millis:.0f}" if millis >= 10 else f"{millis:.1f}"
 
 
 def write(figures: dict[str, Any], page: Path) -> None:
