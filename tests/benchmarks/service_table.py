@@ -60,8 +60,8 @@ def table(figures: dict[str, Any]) -> str:
     head = f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}\n"
     one, two = (figures[WITH_MODEL][f"searches_per_second_{count}"] for count in (1, 2))
     with_model = (
-        "With WordLlama in place of given vectors and with the comparison of texts, 64 at once, 10,000 entries\n"
-        f"with HNSW: {one:,} searches/s of one service, {two:,} of two.\n"
+        "With WordLlama in place of given vectors and with the comparison of texts, 64 at once, 10,000\n"
+        f"entries with HNSW: {one:,} searches/s of one service, {two:,} of two.\n"
     )
     return head + "".join(f"{line}\n" for line in lines) + "\n" + with_model
 
