@@ -213,7 +213,7 @@ def bench(session: nox.Session) -> None:
     session.install(".")
     pythons = {"langcache": f"{session.bin}/python"}
     if session.posargs == ["service"]:
-        pythons["service"] = install_apart(session, "service", ".[local,redis]", *group("redis"))
+        pythons["service"] = install_apart(session, "service", ".[local,redis,wordllama]", *group("redis"))
     else:
         pythons |= {
             "local": install_apart(session, "local", ".[local]"),

@@ -1,8 +1,9 @@
 """Stores compared: memory, SQLite, and Redis with each kind of index, for one service and for two.
 
 ``python service_stores.py`` prints its figures as JSON; ``nox -s bench -- service`` makes the table of
-docs/scale.md from them. It needs the extras local and redis, and the dependency group redis. Vectors are
-given, 256 numbers in 2,000 clusters; a search asks for what is near one entry, with a cosine of about .96.
+docs/scale.md from them. It needs the extras local, redis and wordllama, and the dependency group redis.
+Vectors are given, 256 numbers in 2,000 clusters; a search asks for what is near one entry, with a cosine of
+about .96. In the end two services with WordLlama are measured, as users have them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import local_service
 import numpy as np
+from service_table import WITH_MODEL
 from service_wire import percentile, request, run
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "service"))
@@ -167,6 +170,30 @@ def measure_at(place: Place, folder: Path, have: int, want: int, seconds: float)
     return {**figures, "bytes": place.bytes_per_entry(want)}
 
 
+def measure_with_model(entries: int, seconds: float) -> dict[str, int]:
+    """Searches in a second of one service and of two on an HNSW index, with WordLlama and its texts."""
+    with Server() as redis, ExitStack() as stack:
+        options = ("--embedder", "wordllama", "--store", f"{redis.url}?index=hnsw&timeout=60")
+        services = [local_service.serve({"local": sys.executable}, *options) for _ in range(2)]
+        urls = [stack.enter_context(service).settings[0] for service in services]
+
+        def stores() -> Iterator[tuple[int, bytes]]:
+            for number in range(entries):
+                body = {"prompt": local_service.question(number), "response": _RESPONSE}
+                yield number, request("entries", body)
+
+        prompts = (f"Please tell me: {local_service.question(number)}" for number in range(0, entries, 7))
+        searches = [(0, request("entries/search", {"prompt": prompt})) for prompt in prompts]
+        asyncio.run(run(urls, stores(), _AT_ONCE))
+        asyncio.run(run(urls, iter(searches[:500]), _AT_ONCE))  # to warm up
+        return {
+            f"searches_per_second_{count}": round(
+                asyncio.run(run(urls[:count], cycle(searches), _AT_ONCE, seconds)).per_second
+            )
+            for count in (1, 2)
+        }
+
+
 def _each(before: tuple[float, float], after: tuple[float, float], count: int) -> list[int]:
     """Microseconds of services and of Redis for each of so many calls."""
     return [round(1e6 * (now - then) / count) for then, now in zip(before, after, strict=True)]
@@ -179,9 +206,12 @@ def _found(body: bytes) -> int | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3, help="how long each search is measured")
+    parser.add_argument("--seconds", type=float, default=2, help="how long each search is measured")
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES)
     parser.add_argument("--stores", nargs="*", default=STORES)
+    parser.add_argument(
+        "--without-model", action="store_true", help="leave out what is measured with WordLlama"
+    )
     given = parser.parse_args()
     figures: dict[str, Any] = {}
     for kind in given.stores:
@@ -194,6 +224,8 @@ def main() -> None:
                 figures[f"{kind}, {want:,}"] = measure_at(place, folder, have, want, given.seconds)
                 print(f"{kind}, {want:,}: {figures[f'{kind}, {want:,}']}", file=sys.stderr, flush=True)
                 have = want
+    if not given.without_model:
+        figures[WITH_MODEL] = measure_with_model(10_000, 2 * given.seconds)
     print(json.dumps(figures))
 
 
