@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 from conftest import AngleEmbedder
@@ -154,3 +156,27 @@ async def test_a_cache_of_another_embedder_is_unavailable_and_the_rest_works(ser
             "the entries can't be used at the moment; the log of the service says why",
         )
         assert await service.use("others", server.api_key) == 1
+
+
+@pytest.mark.parametrize("more", ["", "+hgetall +hdel"], ids=["entries", "all"])
+async def test_the_rights_on_the_page_about_redis_suffice(redis_server, redis_at, more):
+    """Those for entries alone too, as long as nothing is made at run time."""
+    page = (Path(__file__).parents[2] / "docs" / "redis.md").read_text("utf-8")
+    rights = " ".join(re.search(r"ACL SETUSER .*? (-@all.*?)\n\n", page, re.DOTALL)[1].split())
+    redis_server.do("ACL", "SETUSER", "limited", "on", ">pw", "~*", *rights.split(), *more.split())
+    url = redis_at.replace("redis://", "redis://limited:pw@")
+    try:
+        async with (
+            LocalServer(embedder=AngleEmbedder(), store=url, admin_key=ADMIN_KEY) as server,
+            AsyncLangCacheAdmin(server.url, ADMIN_KEY) as admin,
+        ):
+            service = Service(server, admin)
+            assert await service.use(server.cache_id, server.api_key) == 1
+            if more:
+                cache_id = (await admin.create_cache("n")).cache_id
+                key = await admin.create_key("k", {cache_id: BOTH})
+                assert await service.use(cache_id, key.token) == 1
+                await admin.revoke_key(key.key_id)
+                await admin.delete_cache(cache_id)
+    finally:
+        redis_server.do("ACL", "DELUSER", "limited")
