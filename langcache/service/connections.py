@@ -33,6 +33,10 @@ REPLY_SECONDS = 30.0
 IDLE_SECONDS = 60.0
 """How long a connection is kept for another request."""
 
+_FIRST_REQUEST_SECONDS = 0.5
+"""How long the last connections that a service accepts before its end may take to send a request."""
+
+_LOOK_SECONDS = 0.01
 _SWEEP_SECONDS = 1.0
 _UNREAD_SECONDS = 2.0
 """How long the rest of a body that nobody reads is thrown away, so that the client reads the reply."""
@@ -91,9 +95,17 @@ class Connections:
         _of_this_process.add(self)
         return address
 
-    def finish(self) -> None:
-        """Accept the connections that wait in the system at this moment, and none that comes later."""
+    async def finish(self) -> None:
+        """Accept the connections that wait in the system at this moment, and none that comes later.
+
+        Returns when each has had its first request, or the time for that is over.
+        """
         self._listener.finish()
+        overdue = self._loop.time() + _FIRST_REQUEST_SECONDS
+        while self._loop.time() < overdue and (  # noqa: ASYNC110 (many things end it)
+            self._listener.beginning or any(each.is_new for each in self._open)
+        ):
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def close(self) -> None:
         """Accept no more connections. Those that there are stay."""
@@ -163,6 +175,11 @@ class Connection(web.RequestHandler):
         """When it is to be closed, unless something happens before."""
         self.received: int = 0
         """The number of bytes that have come in, heads and all."""
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it waits for its first request."""
+        return not (self._idle or self.busy)
 
     @property
     def socket(self) -> socket.socket | None:

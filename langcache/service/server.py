@@ -80,13 +80,17 @@ class Running:
         """
         self._readiness.draining = self._traffic.closing = True
         try:
-            for step in (self._connections.finish, self._traffic.cut):
-                with suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._traffic.idle(), seconds / 2)
-                step()
+            await self._idle(seconds / 2)
+            await self._connections.finish()
+            await self._idle(seconds / 2)
+            self._traffic.cut()
         except asyncio.CancelledError:
             self._traffic.cut()
             raise
+
+    async def _idle(self, seconds: float) -> None:
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._traffic.idle(), seconds)
 
     def reload(self) -> None:
         """Read the certificate again, if there is one. If it can't be used, the former one stays."""

@@ -175,7 +175,7 @@ async def test_what_waits_in_the_system_is_accepted_before_the_end(embedder):
         host, port = running.url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as client:
             client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            running._connections.finish()
+            await running.drain(10)
             reply = await asyncio.to_thread(client.recv, 4096)
     assert reply.startswith(b"HTTP/1.1 200 OK")
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -149,6 +150,32 @@ def test_a_signal_ends_all(number):
         assert all(map(is_gone, pids))
         with pytest.raises(urllib.error.URLError):
             ask(url, "/health")
+
+
+def test_nobody_who_connects_while_all_end_is_cut_off():
+    outcomes = set()
+
+    def go_on_asking(url):
+        while True:
+            try:
+                outcomes.add(ask(url, "/v1/caches/local/health")[0])
+            except urllib.error.URLError as error:
+                outcomes.add(type(error.reason))
+                return
+            except OSError as error:
+                outcomes.add(type(error))
+                return
+
+    with supervised() as (process, url):
+        clients = [threading.Thread(target=go_on_asking, args=[url]) for _ in range(8)]
+        for client in clients:
+            client.start()
+        until(lambda: 200 in outcomes)
+        status, _, errors = end(process)
+        for client in clients:
+            client.join(SECONDS)
+    assert (status, errors) == (0, "")
+    assert outcomes == {200, ConnectionRefusedError}
 
 
 def test_the_others_end_when_the_one_that_watches_is_killed():
