@@ -105,8 +105,14 @@ class _Reembedding:
         former = Keys(self._url.prefix, self._cache_id, before.embedder, before.dimensions)
         made_by = (before.embedder, before.dimensions)
         index = CacheIndex(self._connection, former, made_by, _unknown, None, self._url.seconds)
-        unrelated = await unrelated_cosine(self._embedder)
-        await self._make_index(before)
+        try:
+            unrelated = await unrelated_cosine(self._embedder)
+            await self._make_index(before)
+            await self._copy_and_flip(index, former, unrelated)
+        finally:
+            await index.close()
+
+    async def _copy_and_flip(self, index: CacheIndex, former: Keys, unrelated: float) -> None:
         while True:
             state = await _complete(index)
             begun = (1, former.meta, state.encoded, self._keys.entries, former.entries)
