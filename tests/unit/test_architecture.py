@@ -25,6 +25,7 @@ FROM_THE_TOP = [
     "http",
     "sync",
     "client",
+    "_operations",
     "embedded",
     "service",
     "many",
