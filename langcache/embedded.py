@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from .service.config import CacheConfig
     from .service.embedders import Embedder
     from .service.engine import Cache
-else:  # the service is loaded when it is used, and has no part in what the hints of types are at run time
-    Embedder = Any
+else:  # they are loaded when they are used
+    Embedder = Portal = Any
 
 __all__ = ["Embeddable", "Engine"]
 

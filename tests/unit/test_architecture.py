@@ -27,6 +27,7 @@ FROM_THE_TOP = [
     "admin_sync",
     "admin",
     "client",
+    "_operations",
     "embedded",
     "service",
     "many",
