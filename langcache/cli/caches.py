@@ -120,8 +120,8 @@ def _show(admin: LangCacheAdmin, options: argparse.Namespace) -> None:
         print(f"{name.replace('_', ' ')}: {_line(value)}")
 
 
-def _line(value: Any) -> str:
-    return ", ".join(map(str, cast("list[Any]", value))) if isinstance(value, list) else f"{value}"
+def _line(value: object) -> str:
+    return ", ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else f"{value}"
 
 
 def _change(admin: LangCacheAdmin, options: argparse.Namespace) -> None:
