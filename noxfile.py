@@ -30,8 +30,11 @@ ADAPTERS = {
 
 ON_REDIS = (
     "tests/unit/test_redis_url.py",
-    *(f"tests/service/test_redis_{what}.py" for what in ("calls", "store", "cli", "faults", "failover")),
-    *(f"tests/service/test_{what}.py" for what in ("engine", "app", "admin", "admin_redis")),
+    *(f"{path}" for path in sorted(Path("tests/service").glob("test_redis_*.py"))),
+    *(
+        f"tests/service/test_{what}.py"
+        for what in ("admin", "admin_redis", "app", "engine", "eviction", "workers")
+    ),
 )
 """Tests that use servers of the dependency group ``redis``. Elsewhere those that need one are skipped."""
 
@@ -70,7 +73,9 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check types with mypy, pyright and pylint, and that users see a type for all that is public."""
     frameworks = "langchain,openai-agents,pydantic-ai"  # whose classes the adapters derive from
-    session.install(f".[local,wordllama,otel,redis,speed,{frameworks}]", *group("types"), *group("test"))
+    session.install(
+        f".[local,wordllama,otel,redis,speed,metrics,{frameworks}]", *group("types"), *group("test")
+    )
     session.run("mypy")
     session.run("mypy", "--strict", "tests/typing")  # uses that must check, and misuses that must not
     session.run("pyright")
@@ -105,16 +110,21 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Keep both clients busy on a bad network: `nox -s soak -- --seconds 300 --seed 7`."""
-    session.install(".[local]", *group("test"))
+    """Keep both clients busy on a bad network; with `-- --redis`, two services on a Redis that is killed."""
+    on_redis = "--redis" in session.posargs
+    session.install(".[local,redis]", *group("test"), *(group("redis") if on_redis else ()))
     session.chdir("tests")
-    session.run("python", "-m", "soak", *session.posargs)
+    session.run("python", "-m", "soak.on_redis" if on_redis else "soak", *session.posargs)
 
 
 @nox.session(python=PYTHONS)
 def compat(session: nox.Session) -> None:
-    """Run programs written for the established client, redisvl and langchain-redis, on this package."""
-    session.install(".[local]", *group("test"), *group("compat"))
+    """Run programs for the established client, redisvl, langchain-redis; `-- --store=redis` on a Redis."""
+    on_redis = "--store=redis" in session.posargs
+    session.install(
+        ".[local,redis]" if on_redis else ".[local]",
+        *(*group("test"), *group("compat"), *(group("redis") if on_redis else ())),
+    )
     established = {
         version: install_apart(session, f"established-{version}", f"langcache=={version}")
         for version in ESTABLISHED
@@ -199,18 +209,21 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure the clients against rivals, each in an environment of its own; fail if a target is missed."""
+    """Measure the clients against rivals and fail if a target is missed; with `-- service`, the stores."""
     session.install(".")
-    pythons = {
-        "langcache": f"{session.bin}/python",
-        "local": install_apart(session, "local", ".[local]"),
-        "uvloop": install_apart(session, "uvloop", ".[speed]"),
-        "established": install_apart(session, "established", f"langcache=={ESTABLISHED[-1]}"),
-        "aiohttp": install_apart(session, "aiohttp", "aiohttp", "msgspec"),
-        "httpx": install_apart(session, "httpx", "httpx", "msgspec"),
-    }
+    pythons = {"langcache": f"{session.bin}/python"}
+    if session.posargs == ["service"]:
+        pythons["service"] = install_apart(session, "service", ".[local,redis,wordllama]", *group("redis"))
+    else:
+        pythons |= {
+            "local": install_apart(session, "local", ".[local]"),
+            "uvloop": install_apart(session, "uvloop", ".[speed]"),
+            "established": install_apart(session, "established", f"langcache=={ESTABLISHED[-1]}"),
+            "aiohttp": install_apart(session, "aiohttp", "aiohttp", "msgspec"),
+            "httpx": install_apart(session, "httpx", "httpx", "msgspec"),
+        }
     environments = [f"--python={name}={python}" for name, python in pythons.items()]
-    kept = ("--json=docs/data/benchmark.json", "--chart=docs/benchmark.svg")
+    kept = ("--json=docs/data/benchmark.json", "--chart=docs/benchmark.svg", "--page=docs/scale.md")
     session.run("python", "tests/benchmarks", *environments, *kept, *session.posargs)
 
 

@@ -14,6 +14,7 @@ from ._call.caller import ApiKey, Caller
 from ._call.debug import Logger, check_logger
 from ._call.disabled import DisabledClient
 from ._call.transport import Transport
+from ._checks import check_instance
 from ._copies import Uncopied, shallow_copy
 from ._established.mistakes import explain_arguments, explain_operation, missing_attribute, name_after
 from .aside.core import Aside
@@ -22,8 +23,9 @@ from .aside.key import MessagesKey
 from .aside.methods import AsyncAsideMethods
 from .aside.options import AsideConfig
 from .aside.scope import AttributeValue, Scope
+from .embedded import Embeddable, Engine
 from .httpclient import ClientSource
-from .limits import Limits, check_instance
+from .limits import Limits
 from .many import AsyncManyMethods
 from .models import (
     CacheEntry,
@@ -43,7 +45,7 @@ __all__ = ["ApiKey", "AsyncLangCache"]
 ClientT = TypeVar("ClientT", bound="AsyncLangCache")
 
 
-class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods, Uncopied):
+class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods, Embeddable, Uncopied):
     """A client for one cache of a LangCache service, for asyncio programs.
 
     Use it under ``async with``, or call `aclose` at the end; a client that is merely dropped is closed by its
@@ -118,6 +120,7 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods, Uncopied):
                 DisabledClient(),
             )
         self._scope: Scope | None = None
+        self._engine: Engine | None = None
         aside = check_instance("aside", aside, AsideConfig, "langcache.aside.AsideConfig")
         telemetry = check_instance("telemetry", telemetry, Telemetry, "langcache.telemetry.Telemetry")
         self._limits = check_instance("limits", limits, Limits, "langcache.Limits") or Limits()
@@ -363,11 +366,15 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods, Uncopied):
         if self._scope is None:
             await self._aside.drain()
             await self._transport.aclose()
+            if self._engine is not None:
+                await self._engine.aclose()
 
     def discard(self) -> None:
         """Close without waiting, from any thread. Each event loop closes its connections in its next turn."""
         if self._scope is None:
             self._transport.discard()
+            if self._engine is not None:
+                self._engine.portal.discard()
 
     async def __aenter__(self: ClientT) -> ClientT:
         return self
@@ -382,6 +389,13 @@ class AsyncLangCache(AsyncAsideMethods, AsyncManyMethods, Uncopied):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._caller.base_url}>"
+
+    @classmethod
+    def _around(cls: type[ClientT], engine: Engine, **settings: Any) -> ClientT:
+        client = cls(client=engine, **settings)
+        engine.live_on_own_portal()
+        client._engine = engine
+        return client
 
     def _make_aside(
         self, execution: Execution, config: AsideConfig | None, telemetry: Telemetry | None, enabled: bool

@@ -23,10 +23,10 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import msgspec
 
 from ._call.loops import running_loop
+from ._checks import check_int
 from ._established.mistakes import explain_arguments
 from ._portal.native import Queue, new_queue
 from ._portal.tasks import ResultOrExit, result_or_exit
-from .limits import check_int
 from .models import SearchResponse, SearchStrategy, SetResponse
 
 __all__ = ["AsyncManyMethods", "Batch", "Progress", "Result"]

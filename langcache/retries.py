@@ -9,7 +9,7 @@ from typing import SupportsIndex, cast
 
 import msgspec
 
-from .limits import check_instance, check_int, check_number, short, wrong_type
+from ._checks import check_instance, check_int, check_number, short, wrong_type
 
 __all__ = ["BackoffStrategy", "RetryConfig", "check_retries"]
 

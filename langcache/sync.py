@@ -24,6 +24,7 @@ from .aside.execution import InThread
 from .aside.options import AsideConfig
 from .aside.scope import AttributeValue, Scope
 from .client import AsyncLangCache
+from .embedded import Embeddable, Engine
 from .errors import ClosedError
 from .httpclient import ClientSource
 from .limits import Limits
@@ -105,7 +106,7 @@ def _replaced_by(made: F) -> Callable[[Callable[..., Any]], F]:
     return lambda stub: made
 
 
-class LangCache(BlockingAsideMethods, Uncopied):
+class LangCache(BlockingAsideMethods, Embeddable, Uncopied):
     """A client for one cache of a LangCache service, for scripts and threaded programs.
 
     Any number of threads may share one. The first blocking call starts an event loop on a thread of the
@@ -268,6 +269,12 @@ class LangCache(BlockingAsideMethods, Uncopied):
         if self._parent is None:
             await self._async_client.aclose()
             await asyncio.get_running_loop().run_in_executor(None, self._close_portal)
+
+    @classmethod
+    def _around(cls: type[ClientT], engine: Engine, **settings: Any) -> ClientT:
+        client = cls(client=engine, async_client=engine, **settings)
+        engine.portal = client._portal  # so that blocking calls are passed on once
+        return client
 
     def _close_portal(self) -> None:
         try:

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,10 +23,25 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 WORDLLAMA_LACKS = "it needs wordllama, which has no wheels for this Python"
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--store",
+        choices=["memory", "redis"],
+        default="memory",
+        help="where services keep entries if a test names no place (default memory); redis is a server "
+        "of the dependency group redis",
+    )
+
+
 def pytest_configure(config):
     config.addinivalue_line(
         "markers", "wordllama: skipped where wordllama has no wheels and is not installed"
     )
+    if config.getoption("--store") == "redis":
+        sys.path.insert(0, str(Path(__file__).parent / "service"))
+        from redis_servers import keep_in_redis
+
+        keep_in_redis()
 
 
 def wordllama_can_not_be_had():

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import msgspec
 
+from .._checks import check_int, check_number, check_path_segment, check_text, check_texts, wrong_type
 from .._wire.base import camel_case
 from .._wire.exchange import Operation, Request
 from ..caches import (
@@ -21,16 +22,7 @@ from ..caches import (
     NewKey,
     UpdateCacheRequest,
 )
-from ..limits import (
-    LimitError,
-    Limits,
-    check_int,
-    check_number,
-    check_path_segment,
-    check_text,
-    check_texts,
-    wrong_type,
-)
+from ..limits import LimitError, Limits
 from ..models import SearchStrategy
 from .protocol import read_nothing
 

@@ -14,10 +14,10 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from .._checks import check_duration, check_path_segment
 from .._copies import Uncopied, shallow_copy
 from .._wire.exchange import Request
 from ..errors import TimeoutException
-from ..limits import check_duration, check_path_segment
 from ..retries import RetryConfig, check_retries
 from ..telemetry import Telemetry
 from . import head, protocol

@@ -8,8 +8,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
+from .._checks import wrong_type
 from .._wire.exchange import ERROR_BODY_BYTES, Request
-from ..limits import wrong_type
 from .masking import Secrets
 from .received import Received
 

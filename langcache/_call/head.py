@@ -10,9 +10,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from .._checks import check_text, wrong_type
 from .._version import __version__
 from .._wire.exchange import Request
-from ..limits import check_text, wrong_type
 from .masking import Secret
 
 __all__ = ["USER_AGENT", "authorization", "base_url", "headers", "root_url"]

@@ -7,10 +7,11 @@ from typing import TypeVar
 
 import msgspec
 
+from .._checks import check_path_segment, check_text
 from .._wire.base import camel_case
 from .._wire.exchange import UNREADABLE, Operation, Request
 from ..errors import LangCacheError, ResponseValidationError, error_from_reply
-from ..limits import Limits, check_path_segment, check_text
+from ..limits import Limits
 from ..models import (
     CacheEntry,
     ConversationalSearchRequest,

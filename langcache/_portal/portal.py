@@ -13,7 +13,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import closing, suppress
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from .._call.deadlines import time_until
 from .._call.forks import leave_to_parent
@@ -106,6 +106,26 @@ class Portal:
         self._running_thread().submit(call)
         return call
 
+    async def run(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine function on the portal's loop, and await its result in the running one.
+
+        On the portal's own loop it is awaited at once. A task that is cancelled meanwhile cancels the call.
+        Raises as `call` does.
+        """
+        if self._thread is not None and self._thread.is_current:
+            return await function()
+        awaited = _Awaited()
+        call = Call(function, cast("OutcomeQueue", awaited))
+        self._running_thread().submit(call)
+        try:
+            result: T = await awaited.future
+            return result
+        except BaseException:
+            call.abandon()
+            raise
+        finally:
+            del call, awaited  # breaks a reference cycle: the error, its traceback, this frame, the call
+
     def _check_thread(self, name: str, advice: str) -> None:
         if self._thread is not None and self._thread.is_current:
             raise RuntimeError(
@@ -141,6 +161,28 @@ class Portal:
                 else:
                     thread.stop()  # a call from a signal handler has started another
             return self._thread
+
+
+class _Awaited:
+    """Receives the outcome of a call, as a queue would, for the event loop that this is made in."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Any] = self._loop.create_future()
+
+    def put(self, outcome: tuple[Call[Any], Any, BaseException | None]) -> None:
+        """On any thread: pass the outcome on."""
+        _, result, error = outcome
+        with suppress(RuntimeError):  # the loop is closed, and nobody waits any longer
+            self._loop.call_soon_threadsafe(self._settle, result, error)
+
+    def _settle(self, result: Any, error: BaseException | None) -> None:
+        if self.future.done():
+            return
+        if error is None:
+            self.future.set_result(result)
+        else:
+            self.future.set_exception(error)
 
 
 def _start_thread(thread: LoopThread) -> LoopThread:

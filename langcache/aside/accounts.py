@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, cast
 
-from ..limits import check_instance, check_number
+from .._checks import check_instance, check_number
 from ..telemetry import Telemetry
 from .computing import close_coroutine
 from .question import Question

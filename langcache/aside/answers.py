@@ -16,9 +16,12 @@ from .usage import NOTHING, Usage
 __all__ = [
     "Answer",
     "AsyncAnswer",
+    "AsyncVerdicts",
     "BlockingAnswer",
+    "BlockingVerdicts",
     "CacheStatus",
     "Lookup",
+    "OfClient",
     "TakesVerdict",
     "shared_answer",
     "with_origin",
@@ -99,42 +102,33 @@ class Lookup(_Obtained, frozen=True, kw_only=True):
     """The answer of a hit, else None."""
 
 
-class Answer(_Obtained, Generic[T], frozen=True, kw_only=True, dict=True):
-    """An answer and how it was obtained: an `AsyncAnswer`, or a `BlockingAnswer` of a `LangCache`."""
+class OfClient:
+    """Knows where an answer came from. No field says it, so ==, hash, repr and pickle have no part of it."""
 
-    # Where it came from is no field, so that it is no part of ==, hash, repr, pickle and copies.
+    __slots__ = ()
 
-    value: T
-    """The answer itself."""
-
-    shared: bool = False
-    """Whether a concurrent call obtained it, and both share it. Their values are then the same object."""
-
-    usage: Usage | None = None
-    """What this call took: the usage of an answer that it computed; zero for a hit, and for an answer that
-    another call computed. None if it is unknown, or without the option ``usage``."""
-
-    saved: Usage | None = None
-    """What this call saved: for a hit what its answer took when it was computed, for an answer that another
-    call computed what that took; zero if this call computed it. None as for ``usage``."""
+    def _known(self, name: str) -> Any:
+        known = vars(self)
+        if name not in known:
+            raise RuntimeError(
+                "this is a copy or was unpickled, and has no client; use what the client returned"
+            )
+        return known[name]
 
     @property
     def _origin(self) -> TakesVerdict:
-        origin: TakesVerdict | None = self.__dict__.get("origin")
-        if origin is None:
-            raise RuntimeError(
-                "this answer is a copy or was unpickled, and has no client; give the verdict on the answer "
-                "that the client returned"
-            )
+        origin: TakesVerdict = self._known("origin")
         return origin
 
 
-class AsyncAnswer(Answer[T], Generic[T], frozen=True, kw_only=True):
-    """An answer of an `AsyncLangCache`, on which a verdict can be given.
+class AsyncVerdicts(OfClient):
+    """The verdict on an answer of an `AsyncLangCache`.
 
     Verdicts are counted in ``stats()``, and written to the file ``AsideConfig(labels=)`` if there is one. The
     same verdict given twice on one answer, by calls that share it too, counts once; another one counts anew.
     """
+
+    __slots__ = ()
 
     async def wrong(self, *, delete: bool = False) -> None:
         """Say that this answer is wrong for this question.
@@ -164,8 +158,10 @@ class AsyncAnswer(Answer[T], Generic[T], frozen=True, kw_only=True):
         await self._origin.give(right=True)
 
 
-class BlockingAnswer(Answer[T], Generic[T], frozen=True, kw_only=True):
-    """An answer of a `LangCache`, on which a verdict can be given as on an `AsyncAnswer`."""
+class BlockingVerdicts(OfClient):
+    """The verdict on an answer of a `LangCache`, as on one of an `AsyncLangCache`."""
+
+    __slots__ = ()
 
     def wrong(self, *, delete: bool = False) -> None:
         """See `AsyncAnswer.wrong`."""
@@ -174,6 +170,32 @@ class BlockingAnswer(Answer[T], Generic[T], frozen=True, kw_only=True):
     def right(self) -> None:
         """See `AsyncAnswer.right`."""
         run_to_end(self._origin.give(right=True))
+
+
+class Answer(_Obtained, OfClient, Generic[T], frozen=True, kw_only=True, dict=True):
+    """An answer and how it was obtained: an `AsyncAnswer`, or a `BlockingAnswer` of a `LangCache`."""
+
+    value: T
+    """The answer itself."""
+
+    shared: bool = False
+    """Whether a concurrent call obtained it, and both share it. Their values are then the same object."""
+
+    usage: Usage | None = None
+    """What this call took: the usage of an answer that it computed; zero for a hit, and for an answer that
+    another call computed. None if it is unknown, or without the option ``usage``."""
+
+    saved: Usage | None = None
+    """What this call saved: for a hit what its answer took when it was computed, for an answer that another
+    call computed what that took; zero if this call computed it. None as for ``usage``."""
+
+
+class AsyncAnswer(AsyncVerdicts, Answer[T], Generic[T], frozen=True, kw_only=True):
+    """An answer of an `AsyncLangCache`, on which a verdict can be given."""
+
+
+class BlockingAnswer(BlockingVerdicts, Answer[T], Generic[T], frozen=True, kw_only=True):
+    """An answer of a `LangCache`, on which a verdict can be given as on an `AsyncAnswer`."""
 
 
 def with_origin(answer: AnswerT, origin: TakesVerdict) -> AnswerT:

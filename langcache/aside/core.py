@@ -41,6 +41,10 @@ T = TypeVar("T")
 _HIT = CacheStatus.HIT  # looked up once: up to Python 3.11, getting a member of an enum is slow
 
 
+async def _nothing() -> None:
+    """Computes no answer, for a call that gets it in another way."""
+
+
 class Aside:
     """Cache-aside for one client and its scopes.
 
@@ -192,6 +196,15 @@ class Aside:
                 stale=answer.stale,
             )
             return answer
+
+    def bypassed(self, method: str, reason: str) -> Coroutine[Any, Any, Any]:
+        """Count a call that is answered past the cache, for this reason. Its answer is None.
+
+        Nothing is counted of its usage, which is not seen here.
+        """
+        question = Question[Any](method, "", None, TEXT, Options.DEFAULT, None, None, False, 0.0)
+        question.outcome = BYPASS.get(reason) or Lookup(status=CacheStatus.BYPASS, reason=reason)
+        return self.answer(question, _nothing)
 
     async def store(self, question: Question[T], lookup: Lookup, value: T) -> Exception | None:
         """Store a computed answer after a miss, or in place of a stale one.

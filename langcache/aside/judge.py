@@ -11,8 +11,8 @@ from typing import Any, Literal, TypeAlias, cast
 
 import msgspec
 
+from .._checks import check_duration, check_number
 from .._portal.tasks import ResultOrExit, result_or_exit
-from ..limits import check_duration, check_number
 from ..models import CacheEntry
 from .computing import is_async
 from .workers import run_in_thread

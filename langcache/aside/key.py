@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeGuard
 
 import msgspec
 
-from ..limits import check_text
+from .._checks import check_text
 from .computing import close_coroutine
 from .scope import AttributeValue, encode_attributes
 

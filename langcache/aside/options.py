@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Literal, TypeAlias, TypedDict, cast
 
 import msgspec
 
+from .._checks import check_duration, check_instance, check_int, check_text
 from .._established.mistakes import unexpected_arguments
-from ..limits import LimitError, Limits, check_duration, check_instance, check_int, check_text
+from ..limits import LimitError, Limits
 from ..models import CacheEntry, SearchStrategy
 from .shadow import Shadow
 from .sources import Sources, check_sources

@@ -22,7 +22,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 from urllib.parse import unquote
 
-from ..limits import LimitError, check_text
+from .._checks import check_text
+from ..limits import LimitError
 from ..models import CacheEntry
 
 __all__ = ["AttributeSource", "AttributeValue", "Scope", "encode_attributes", "restore_attributes"]

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from ..limits import check_int, check_number
+from .._checks import check_int, check_number
 from .texts import folded
 
 __all__ = ["Compare", "Shadow"]

@@ -13,7 +13,8 @@ from typing import Any, TypeAlias, cast
 
 import msgspec
 
-from ..limits import LimitError, check_text, short, wrong_type
+from .._checks import check_text, short, wrong_type
+from ..limits import LimitError
 from ..models import CacheEntry
 from .scope import encode_attributes
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from .answers import Lookup, TakesVerdict
+from .answers import AsyncVerdicts, BlockingVerdicts, Lookup, OfClient
 from .codecs import Codec
 from .computing import run_to_end
 from .core import Aside
@@ -25,10 +25,8 @@ _FUNCTION = "look_up"
 """The default of the option ``function``: all code between two steps counts as one function."""
 
 
-class _Step(Lookup, Generic[T], frozen=True, kw_only=True, dict=True):
+class _Step(Lookup, OfClient, Generic[T], frozen=True, kw_only=True, dict=True):
     """The outcome of a lookup, after which an answer can be stored."""
-
-    # What the second step needs is no field, so that it is no part of ==, hash, repr, pickle and copies.
 
     value: T | None = None
     """The answer of a hit, else None."""
@@ -40,20 +38,8 @@ class _Step(Lookup, Generic[T], frozen=True, kw_only=True, dict=True):
         store: Callable[[T], Coroutine[Any, Any, Exception | None]] = self._known("second_step")
         return store(value)
 
-    @property
-    def _origin(self) -> TakesVerdict:
-        origin: TakesVerdict = self._known("origin")
-        return origin
 
-    def _known(self, name: str) -> Any:
-        if name not in self.__dict__:
-            raise RuntimeError(
-                "this is a copy or was unpickled, and has no client; use what the client's look_up returned"
-            )
-        return self.__dict__[name]
-
-
-class AsyncLookup(_Step[T], Generic[T], frozen=True, kw_only=True):
+class AsyncLookup(AsyncVerdicts, _Step[T], Generic[T], frozen=True, kw_only=True):
     """What `AsyncLangCache.look_up` returns: the outcome, and the second step."""
 
     async def store(self, value: T) -> Exception | None:
@@ -74,29 +60,13 @@ class AsyncLookup(_Step[T], Generic[T], frozen=True, kw_only=True):
         """
         return await self._store(value)
 
-    async def wrong(self, *, delete: bool = False) -> None:
-        """Say that the answer is wrong for this question, as `AsyncAnswer.wrong` does."""
-        await self._origin.give(right=False, delete=delete)
 
-    async def right(self) -> None:
-        """Say that the answer is right for this question, as `AsyncAnswer.right` does."""
-        await self._origin.give(right=True)
-
-
-class BlockingLookup(_Step[T], Generic[T], frozen=True, kw_only=True):
+class BlockingLookup(BlockingVerdicts, _Step[T], Generic[T], frozen=True, kw_only=True):
     """What `LangCache.look_up` returns: the outcome, and the second step."""
 
     def store(self, value: T) -> Exception | None:
         """See `AsyncLookup.store`."""
         return run_to_end(self._store(value))
-
-    def wrong(self, *, delete: bool = False) -> None:
-        """See `AsyncAnswer.wrong`."""
-        run_to_end(self._origin.give(right=False, delete=delete))
-
-    def right(self) -> None:
-        """See `AsyncAnswer.right`."""
-        run_to_end(self._origin.give(right=True))
 
 
 async def look_up_first(

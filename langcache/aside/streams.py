@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable
-from functools import partial
-from inspect import isawaitable
 from typing import Any, Generic, TypeVar
 
-from .._portal.tasks import ResultOrExit, result_or_exit
 from ..errors import TimeoutException
 from .accounts import Figures
 from .answers import CacheStatus, Lookup
 from .core import Aside
-from .flight import CannotFollow, Flight, LeaderLeft
-from .lookups import DRY_RUN
+from .flight import CannotFollow, LeaderLeft
 from .question import Question
+from .shared_stream import SharedStream
 from .usage import Usage
 from .verdicts import Origin, origin_of
 
-__all__ = ["AnswerStream", "StreamStatus"]
+__all__ = ["AnswerStream", "StreamStatus", "read_ahead"]
 
 C = TypeVar("C")
 
@@ -77,9 +74,11 @@ class AnswerStream(AsyncIterator[C], StreamStatus, Generic[C]):
     def __init__(self, aside: Aside, question: Question[list[C]], source: Callable[[], Any]) -> None:
         self._aside = aside
         self._question = question
-        self._figures = figures = Figures()
-        self._read = partial(_read, aside, question, source, figures)
+        self._figures = Figures()
+        self._source = source
+        self._ahead = 0
         self._items: AsyncGenerator[Any, None] | None = None
+        self._ready: deque[C] = deque()
         self._chunk_yielded = False
         self._closed = False
 
@@ -97,11 +96,27 @@ class AnswerStream(AsyncIterator[C], StreamStatus, Generic[C]):
         return self._lookup
 
     async def __anext__(self) -> C:
+        if not self._ready:
+            self._ready.extend(await self._next())
+        return self._ready.popleft()
+
+    async def next_chunks(self) -> list[C]:
+        """The next chunk, and those after it that are there already.
+
+        Raises `StopAsyncIteration` at the end.
+        """
+        if not self._ready:
+            return await self._next()
+        chunks = [*self._ready]
+        self._ready.clear()
+        return chunks
+
+    async def _next(self) -> list[C]:
         if self._closed:
             raise StopAsyncIteration
         items = self._items or await self._begin()
         try:
-            chunk: C = await anext(items)
+            chunks: list[C] = await anext(items)
         except StopAsyncIteration:
             raise
         except BaseException:
@@ -109,11 +124,11 @@ class AnswerStream(AsyncIterator[C], StreamStatus, Generic[C]):
                 self._items = None  # so that it begins anew, and does not seem to be empty
             raise
         self._chunk_yielded = True
-        return chunk
+        return chunks
 
     async def _begin(self) -> AsyncGenerator[Any, None]:
         """Start to read. If it is interrupted, or the lookup raises an error, it can be started again."""
-        items = self._read()
+        items = _read(self._aside, self._question, self._source, self._figures, self._ahead)
         lookup: Lookup = await anext(items)
         self._lookup, self._items = lookup, items
         return items
@@ -133,6 +148,7 @@ class AnswerStream(AsyncIterator[C], StreamStatus, Generic[C]):
     async def aclose(self) -> None:
         """Stop reading. If no reader is left, the source is closed and an incomplete answer is not stored."""
         self._closed = True
+        self._ready.clear()
         if self._items is not None:
             await self._items.aclose()
 
@@ -143,12 +159,21 @@ class AnswerStream(AsyncIterator[C], StreamStatus, Generic[C]):
         await self.aclose()
 
 
+def read_ahead(stream: AnswerStream[Any], chunks: int) -> None:
+    """Let the source of a stream that is not read yet be read ahead of its readers, by so many chunks.
+
+    Chunks that are there already then cost no turn of the event loop. The answer is stored when a reader asks
+    for what comes after the last chunk, as it is otherwise.
+    """
+    stream._ahead = chunks
+
+
 # No async generator here may iterate over another one: when both are garbage, the event loop closes each in a
 # separate task, and the outer one fails because the inner one is already running.
 async def _read(
-    aside: Aside, question: Question[list[C]], source: Callable[[], Any], figures: Figures
+    aside: Aside, question: Question[list[C]], source: Callable[[], Any], figures: Figures, ahead: int
 ) -> AsyncGenerator[Any, None]:
-    """Yield, for one reader, the outcome of the lookup, then the chunks."""
+    """Yield, for one reader, the outcome of the lookup, then lists of the chunks that are there."""
     state = aside.state
     domain = state.execution.flight_domain()
     lookup = question.outcome
@@ -158,7 +183,7 @@ async def _read(
     lookup_yielded = chunk_yielded = counted = False
     while True:
         # No await until `add_participant`, or the stream might end in between.
-        stream, follows = _join(aside, question, source, domain, authorization, lookup)
+        stream, follows = _join(aside, question, source, ahead, domain, authorization, lookup)
         outer = stream.add_participant()
         timeout = state.config.flight_timeout if follows else None
         try:
@@ -176,8 +201,9 @@ async def _read(
                         figures.count(aside.accounts, question, stream.usage, computed=False)
                 if more:
                     chunk_yielded = True
-                    yield stream.chunks[index]
-                    index += 1
+                    chunks = stream.chunks[index:]
+                    index += len(chunks)
+                    yield chunks
             if not lookup.hit:
                 figures.count(aside.accounts, question, stream.usage, computed=not follows)
             return
@@ -203,182 +229,17 @@ def _join(
     aside: Aside,
     question: Question[list[C]],
     source: Callable[[], Any],
+    ahead: int,
     domain: Hashable,
     authorization: str | None,
     lookup: Lookup | None,
-) -> tuple[_SharedStream[C], bool]:
+) -> tuple[SharedStream[C], bool]:
     """The stream to read, and whether another reader began it. With a lookup outcome it is not shared."""
     streams = aside.state.streams
     stream_key = object() if lookup else question.flight_key(domain, authorization)
-    stream: _SharedStream[C] | None = streams.get(stream_key)
+    stream: SharedStream[C] | None = streams.get(stream_key)
     if stream is not None and stream.is_joinable and not stream.would_deadlock():
         return stream, True
-    stream = _SharedStream(aside, question, source, authorization, lookup)
+    stream = SharedStream(aside, question, source, ahead, authorization, lookup)
     stream.begin(stream_key)
     return stream, False
-
-
-class _SharedStream(Flight, Generic[C]):
-    """One source, read once for all readers, no further than the fastest reader has read."""
-
-    def __init__(
-        self,
-        aside: Aside,
-        question: Question[list[C]],
-        source: Callable[[], Any],
-        authorization: str | None,
-        lookup: Lookup | None,
-    ) -> None:
-        super().__init__()
-        self.lookup: Lookup | None = None
-        self.chunks: list[C] = []
-        self.usage: Usage | None = None
-        self._aside = aside
-        self._hidden_hit: Lookup | None = None
-        if lookup is not None:
-            self._set_lookup(lookup)
-        self._question = question
-        self._source = source
-        self._authorization = authorization
-        self._chunk_wanted = asyncio.Event()
-        self._changed = asyncio.Event()
-        self._producer: asyncio.Task[ResultOrExit[None]]
-
-    @property
-    def is_joinable(self) -> bool:
-        """Whether another reader may join."""
-        return self.participants > 0 and not self._producer.done()
-
-    def begin(self, stream_key: object) -> None:
-        """Start the task that produces the stream, and make the stream known to other readers."""
-        streams = self._aside.state.streams
-        streams[stream_key] = self
-
-        def ended(task: asyncio.Task[ResultOrExit[None]]) -> None:
-            self._changed.set()
-            if streams.get(stream_key) is self:
-                del streams[stream_key]
-            if not task.cancelled():
-                task.exception()  # marks it as retrieved: the readers raise it, if there are any left
-
-        self._producer = asyncio.get_running_loop().create_task(result_or_exit(self._produce))
-        self._producer.add_done_callback(ended)
-
-    async def wait_for_lookup(self, timeout: float | None) -> Lookup:
-        """Wait for the outcome of the lookup. Raises `CannotFollow` after ``timeout`` seconds."""
-        while self.lookup is None:
-            await self._wait_for_change(timeout)
-        return self.lookup
-
-    async def has_chunk(self, index: int, timeout: float | None) -> bool:
-        """Whether there is a chunk at this index, at most one past the last; waits for it if it is the next.
-
-        Raises `CannotFollow` if none comes within ``timeout`` seconds.
-        """
-        while index >= len(self.chunks):
-            if self._producer.done():
-                self._raise_failure()
-                return False
-            self._chunk_wanted.set()
-            await self._wait_for_change(timeout)
-        return True
-
-    async def leave(self, outer: Flight | None) -> None:
-        """Remove a reader; the last one closes the source."""
-        self.remove_participant(outer)
-        if not self.participants:
-            self._producer.cancel()
-            await asyncio.wait([self._producer])
-
-    async def _wait_for_change(self, timeout: float | None) -> None:
-        if self._producer.done():
-            self._raise_failure()
-        try:
-            await asyncio.wait_for(self._changed.wait(), timeout)
-        except (asyncio.TimeoutError, TimeoutError) as error:
-            raise CannotFollow(timed_out=True) from error
-
-    def _raise_failure(self) -> None:
-        """Raise the error of the source or the lookup, or `LeaderLeft`; do nothing if they succeeded."""
-        if self._producer.cancelled() or (not self._producer.exception() and self._producer.result().is_exit):
-            raise LeaderLeft
-        self._producer.result()
-
-    def interruption(self) -> BaseException:
-        """The cancellation, SystemExit or KeyboardInterrupt of the source, for the reader that began it."""
-        try:
-            self._producer.result().get()
-        except BaseException as error:
-            return error
-        return asyncio.CancelledError()
-
-    async def _produce(self) -> None:
-        self.enter()
-        if self.lookup is None:
-            self._set_lookup(await self._aside.lookups.look_up(self._question, self._authorization))
-            self._notify()
-        assert self.lookup is not None
-        await self._chunk_wanted.wait()
-        aside, question, shadowing = self._aside, self._question, self._aside.shadowing
-        if self.lookup.status is CacheStatus.HIT:
-            self.usage = aside.accounts.usage_of(question, self.lookup.value)
-            if self.lookup.stale or shadowing is not None:
-                compute = partial(_collected, self._source)
-                await aside.after_hit(question, self.lookup, compute, self._authorization)
-            for chunk in self.lookup.value:
-                await self._publish(chunk)
-            return
-        chunks = await _begun(self._source)
-        try:
-            async for chunk in chunks:
-                await self._publish(chunk)
-        finally:
-            await _close(chunks)
-        self.usage = aside.accounts.spent(question, list(self.chunks))
-        if shadowing is not None and self._hidden_hit is not None:
-            await shadowing.after_dry_run(question, self._hidden_hit, list(self.chunks))
-        elif self.lookup.status is CacheStatus.MISS:
-            await aside.stores.store(question, list(self.chunks))
-
-    def _set_lookup(self, lookup: Lookup) -> None:
-        if lookup.hit and self._aside.is_dry_run:
-            self._hidden_hit, lookup = lookup, DRY_RUN
-        self.lookup = lookup
-
-    async def _publish(self, chunk: C) -> None:
-        if not self.participants:
-            raise asyncio.CancelledError  # the source caught the one that told it to stop
-        self.chunks.append(chunk)
-        self._chunk_wanted.clear()
-        self._notify()
-        await self._chunk_wanted.wait()
-
-    def _notify(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-
-async def _begun(source: Callable[[], Any]) -> Any:
-    """The async iterable of chunks that the source gives."""
-    begun = source()
-    chunks = await begun if isawaitable(begun) else begun
-    if not hasattr(chunks, "__aiter__"):
-        raise TypeError(f"make: must give an async iterable of chunks, but gave {type(chunks).__name__}")
-    return chunks
-
-
-async def _collected(source: Callable[[], Any]) -> list[Any]:
-    """All chunks of a source."""
-    chunks = await _begun(source)
-    try:
-        return [chunk async for chunk in chunks]
-    finally:
-        await _close(chunks)
-
-
-async def _close(chunks: object) -> None:
-    # Otherwise a generator that is not read to its end is closed only when it is collected.
-    close = getattr(chunks, "aclose", None) or getattr(chunks, "close", None)
-    closing = close() if close is not None else None
-    if isawaitable(closing):
-        await closing

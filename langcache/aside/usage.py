@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from ..limits import check_int, wrong_type
+from .._checks import check_int, wrong_type
 
 __all__ = ["NOTHING", "Price", "Usage", "UsageOf"]
 

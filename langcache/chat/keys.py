@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .._checks import check_text
 from ..aside.key import Key
-from ..limits import check_text
 from .canonical import NotJsonError, fingerprint
 from .messages import Conversation, NotAskedError, Text, Turns, content_parts, read_messages
 from .requests import Api, read_request, tools_without_marks

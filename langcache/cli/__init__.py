@@ -1,4 +1,4 @@
-"""The command line: ``serve``, ``caches``, ``keys``, ``demo``, ``recover`` and ``tune``."""
+"""The command line: ``serve``, ``caches``, ``keys``, ``demo``, ``recover``, ``reembed`` and ``tune``."""
 # ruff: noqa: T201 (a command line prints)
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from .caches import add_caches
 from .embedder import embedder_of
 from .keys import add_keys
 from .messages import failed
+from .reembed import add_reembed
 from .serve import add_serve
 from .tune import add_tune
 
@@ -54,13 +55,14 @@ def _parser() -> argparse.ArgumentParser:
     recover.add_argument("file", type=Path, metavar="FILE", help="the file; it is moved aside, not deleted")
     recover.set_defaults(run=_recover, parser=recover)
 
+    add_reembed(commands)
     add_tune(commands, lambda options: embedder_of(options.embedder, options.embedder_model))
     return parser
 
 
 def _demo(options: argparse.Namespace) -> int:
     try:
-        from ..service.demo import demo
+        from .demo import demo
 
         demo()
     except ImportError as error:

@@ -91,6 +91,8 @@ def _status(plan: Plan, run: Callable[[], int]) -> int:
         return run()
     except (ImportError, ValueError, EmbedderError, StoreError) as error:
         return failed(error)
+    except BrokenPipeError:  # the reader of the output has ended
+        raise
     except OSError as error:
         return failed(_not_listening(plan, error))
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..service.embedders import Embedder
     from ..service.logs import LogFormat
 
-__all__ = ["PREFIX", "SETTINGS", "STORE_VARIABLE", "Plan", "plan_of"]
+__all__ = ["PREFIX", "SETTINGS", "STORE_VARIABLE", "Plan", "place_of", "plan_of"]
 
 PREFIX = "LANGCACHE_SERVE_"
 """What the variables begin with. `LANGCACHE_API_KEY` and the like are those that clients read."""
@@ -152,8 +152,17 @@ def plan_of(options: argparse.Namespace) -> Plan:
         raise ValueError(f"{where}: {reason}" if where else f"{error}") from error
 
 
+def place_of(options: argparse.Namespace) -> tuple[str | None, Path | None]:
+    """The URL of Redis, or the SQLite file, that options or variables name. Raises `ValueError`."""
+    names = ("store", "store_file", "db")
+    given = {setting.name: None for setting in SETTINGS} | {name: getattr(options, name) for name in names}
+    settings = read_settings(SETTINGS, argparse.Namespace(**given), PREFIX, _ALTERNATIVES)
+    return _store(settings), settings.db
+
+
 def _plan(settings: Settings) -> Plan:
     from ..service import CacheConfig, ServerConfig
+    from ..service.tls import Certificate
 
     if settings.config is not None and _holds_secrets(settings):
         warn_if_shared(settings.config)
@@ -186,6 +195,8 @@ def _plan(settings: Settings) -> Plan:
         metrics=bool(settings.metrics),
         **_given(server),
     )
+    if config.tls_cert is not None:
+        Certificate(config.tls_cert, config.tls_key)
     return Plan(config, embedder, key_from, _workers(settings), _drain(settings), _logs(settings))
 
 

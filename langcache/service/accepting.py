@@ -46,13 +46,17 @@ class Listener:
     """
 
     def __init__(
-        self, protocol: Callable[[], asyncio.BaseProtocol], most: int, tls: ssl.SSLContext | None = None
+        self,
+        protocol: Callable[[], asyncio.BaseProtocol],
+        most: int = 1000,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._protocol = protocol
         self._most = most
         self._tls = tls
         self._server: asyncio.Server | None = None
+        self._bound: Sequence[socket.socket] = ()
         self._listening: list[socket.socket] = []
         self._waiting: deque[socket.socket] = deque()
         self._tasks: dict[asyncio.Task[Any], socket.socket] = {}
@@ -62,8 +66,9 @@ class Listener:
     ) -> tuple[str, int]:
         """Accept connections from now on. Returns the first address, with the port that was free for 0.
 
-        ``bound_before`` are sockets to listen at in place of ``host`` and ``port``.
+        ``bound_before`` are sockets to listen at in place of ``host`` and ``port``, closed at the end.
         """
+        self._bound = bound_before
         if not bound_before:
             # asyncio binds the sockets, and does not listen at them.
             self._server = await self._loop.create_server(self._protocol, host, port, start_serving=False)
@@ -79,7 +84,18 @@ class Listener:
     @property
     def sockets(self) -> list[Any]:
         """The sockets that listen, and those of connections that wait."""
-        return [*self._server_sockets(), *self._listening, *self._waiting, *self._tasks.values()]
+        return [
+            *self._server_sockets(),
+            *self._bound,
+            *self._listening,
+            *self._waiting,
+            *self._tasks.values(),
+        ]
+
+    @property
+    def beginning(self) -> bool:
+        """Whether there are connections that have been accepted and not begun."""
+        return bool(self._waiting or self._tasks)
 
     def finish(self) -> None:
         """Accept what waits in the system at this moment, and nothing that comes later."""
@@ -108,6 +124,8 @@ class Listener:
             self._loop.remove_reader(listening)
             listening.close()
         self._listening.clear()
+        for bound in self._bound:
+            bound.close()
         if self._server is not None:
             self._server.close()
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Container, Sequence
 
 import msgspec
 
+from .._checks import check_int, check_number, check_text
 from ..caches import CreateCacheRequest, CreateKeyRequest, KeyGrant, UpdateCacheRequest
-from ..limits import LimitError, Limits, check_int, check_number, check_text
+from ..limits import LimitError, Limits
 from ..models import SearchStrategy
 from .access import ACTIONS
 from .config import DEFAULT_THRESHOLD

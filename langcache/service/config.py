@@ -9,7 +9,8 @@ from typing import cast
 import msgspec
 
 from .._call.head import authorization
-from ..limits import LimitError, Limits, check_int, check_number, check_path_segment
+from .._checks import check_int, check_number, check_path_segment
+from ..limits import LimitError, Limits
 from ..models import SearchStrategy
 from .connections import MAX_CONNECTIONS
 from .hosts import check_host_names, is_loopback

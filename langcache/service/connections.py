@@ -33,6 +33,10 @@ REPLY_SECONDS = 30.0
 IDLE_SECONDS = 60.0
 """How long a connection is kept for another request."""
 
+_FIRST_REQUEST_SECONDS = 0.5
+"""How long the last connections that a service accepts before its end may take to send a request."""
+
+_LOOK_SECONDS = 0.01
 _SWEEP_SECONDS = 1.0
 _UNREAD_SECONDS = 2.0
 """How long the rest of a body that nobody reads is thrown away, so that the client reads the reply."""
@@ -91,9 +95,17 @@ class Connections:
         _of_this_process.add(self)
         return address
 
-    def finish(self) -> None:
-        """Accept the connections that wait in the system at this moment, and none that comes later."""
+    async def finish(self) -> None:
+        """Accept the connections that wait in the system at this moment, and none that comes later.
+
+        Returns when each has had its first request, or the time for that is over.
+        """
         self._listener.finish()
+        overdue = self._loop.time() + _FIRST_REQUEST_SECONDS
+        while self._loop.time() < overdue and (  # noqa: ASYNC110 (many things end it)
+            self._listener.beginning or any(each.is_new for each in self._open)
+        ):
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def close(self) -> None:
         """Accept no more connections. Those that there are stay."""
@@ -165,6 +177,11 @@ class Connection(web.RequestHandler):
         """The number of bytes that have come in, heads and all."""
 
     @property
+    def is_new(self) -> bool:
+        """Whether it waits for its first request."""
+        return not (self._idle or self.busy)
+
+    @property
     def socket(self) -> socket.socket | None:
         """Its socket."""
         return None if self._transport is None else self._transport.get_extra_info("socket")
@@ -181,9 +198,29 @@ class Connection(web.RequestHandler):
         self._connections.closed(self)
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
+        if self._task_handler is not None and not self._request_in_progress:
+            self._task_handler.cancel()  # it may have been told of a request, which it can't answer any more
         super().connection_lost(exc)
         self._messages.clear()  # each holds this connection, which only a collection of garbage would free
         self._body = None
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:
+        """Close, once the request that is under way is answered, or is cancelled after ``timeout`` seconds.
+
+        aiohttp's own method fails where a request ends in the very turn of the event loop in which this time
+        is over: the request then sets the result of a future that is cancelled.
+        """
+        self._force_close = True  # so that no other request is begun
+        if self._waiter is not None:
+            self._waiter.cancel()
+        handler = self._task_handler
+        try:
+            if handler is not None and not handler.done():
+                await asyncio.wait([handler], timeout=timeout)
+                handler.cancel()
+                await asyncio.wait([handler], timeout=timeout)
+        finally:
+            self.force_close()
 
     def data_received(self, data: bytes) -> None:
         self.received += len(data)

@@ -9,12 +9,13 @@ import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import datetime, timezone
+from itertools import count
+from secrets import token_hex
 from typing import Any, Literal
-from uuid import uuid4
 
 from aiohttp import web
 
-__all__ = ["LOG_FORMATS", "LOG_LEVELS", "LogFormat", "log_request", "request_id", "set_up"]
+__all__ = ["LOG_FORMATS", "LOG_LEVELS", "LogFormat", "RequestIds", "log_request", "logs_requests", "set_up"]
 
 LogFormat = Literal["text", "json"]
 LOG_FORMATS: tuple[LogFormat, ...] = ("text", "json")
@@ -30,23 +31,38 @@ _FIELDS = "request"
 _current: ContextVar[str | None] = ContextVar("langcache_request_id", default=None)
 
 
-def request_id(request: web.BaseRequest) -> str:
-    """The id of a request, which all that is logged from now on has: the client's if it is well-formed.
+class RequestIds:
+    """Gives requests their ids."""
 
-    That is one header ``X-Request-ID`` of 1 to 128 letters, digits and ``._:+/=@-``, the first of which is a
-    letter or a digit. Any other request gets a new id.
-    """
-    given = request.headers.getall("X-Request-ID", ())
-    found = given[0] if len(given) == 1 and _ID.fullmatch(given[0]) else uuid4().hex
-    _current.set(found)
-    return found
+    def __init__(self) -> None:
+        # Random for each process, and counted within it, which takes a tenth of the time.
+        self._begin = token_hex(8)
+        self._numbers = count(1)
+
+    def of(self, request: web.BaseRequest) -> str:
+        """The id of a request, which all that is logged from now on has: the client's if it is well-formed.
+
+        That is one header ``X-Request-ID`` of 1 to 128 letters, digits and ``._:+/=@-``, the first of which
+        is a letter or a digit. Any other request gets a new id.
+        """
+        given = request.headers.getall("X-Request-ID", ())
+        if len(given) == 1 and _ID.fullmatch(given[0]):
+            found = given[0]
+        else:
+            found = f"{self._begin}{next(self._numbers):016x}"
+        _current.set(found)
+        return found
+
+
+def logs_requests() -> bool:
+    """Whether `log_request` logs."""
+    return _requests.isEnabledFor(logging.INFO)
 
 
 def log_request(fields: Mapping[str, Any]) -> None:
     """Log a request that has been answered, at the level INFO."""
-    if _requests.isEnabledFor(logging.INFO):
-        text = " ".join(f"{name}={value}" for name, value in fields.items())
-        _requests.info("request %s", text, extra={_FIELDS: dict(fields)})
+    text = " ".join(f"{name}={value}" for name, value in fields.items())
+    _requests.info("request %s", text, extra={_FIELDS: dict(fields)})
 
 
 def set_up(form: LogFormat, level: str) -> None:

@@ -18,7 +18,7 @@ from ..models import FieldError, ProblemDetails
 from .embedders import EmbedderError
 from .stores.store import StoreError
 
-__all__ = ["NotFound", "Problem", "answer_with_problems"]
+__all__ = ["NotFound", "Problem", "answer_with_problems", "body_of", "log_failure", "problem_of"]
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -93,12 +93,17 @@ async def answer_with_problems(
         _forget_frames(error)
         return _reply(request, Problem(error.status), allow)
     except Exception as error:
-        problem = _problem(error)
+        problem = problem_of(error)
         client_left = isinstance(error, ConnectionError) and request.transport is None
         if problem.status == 500 and not client_left:  # a client that leaves early is no failure of ours
-            _log.exception("the local service failed at %s %s", request.method, request.path)
+            log_failure(request.method, request.path)
         _forget_frames(error)
         return _reply(request, problem, _UNDERSTOOD if problem.status == 415 else problem.headers)
+
+
+def log_failure(method: str, path: str) -> None:
+    """Log the exception that is being handled, and at what it came."""
+    _log.exception("the local service failed at %s %s", method, path)
 
 
 def _forget_frames(error: BaseException) -> None:
@@ -116,19 +121,25 @@ def _reply(request: web.Request, problem: Problem, headers: Mapping[str, str] | 
     kind = problem.type
     if problem.status in _NEWER_TYPES and _KNOWS_NEWER_TYPES.match(request.headers.get("User-Agent", "")):
         kind = _NEWER_TYPES[problem.status]
+    return web.Response(
+        status=problem.status, body=body_of(problem, kind), content_type="application/json", headers=headers
+    )
+
+
+def body_of(problem: Problem, kind: str | None = None) -> bytes:
+    """The body of the reply. ``kind`` is what it has as ``type``; by default, that of the problem."""
     body = ProblemDetails(
         title=HTTPStatus(problem.status).phrase,
-        type=kind,
+        type=problem.type if kind is None else kind,
         status=problem.status,
         detail=problem.detail,
         fields=problem.fields,
     )
-    return web.Response(
-        status=problem.status, body=_encode(body), content_type="application/json", headers=headers
-    )
+    return _encode(body)
 
 
-def _problem(error: Exception) -> Problem:
+def problem_of(error: Exception) -> Problem:
+    """What a client is told of an exception of an operation: a 500, unless the exception has a meaning."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, LimitError):

@@ -79,10 +79,18 @@ class Running:
         the time at most new connections are answered as well, until no request is under way.
         """
         self._readiness.draining = self._traffic.closing = True
-        for step in (self._connections.finish, self._traffic.cut):
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._traffic.idle(), seconds / 2)
-            step()
+        try:
+            await self._idle(seconds / 2)
+            await self._connections.finish()
+            await self._idle(seconds / 2)
+            self._traffic.cut()
+        except asyncio.CancelledError:
+            self._traffic.cut()
+            raise
+
+    async def _idle(self, seconds: float) -> None:
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._traffic.idle(), seconds)
 
     def reload(self) -> None:
         """Read the certificate again, if there is one. If it can't be used, the former one stays."""
@@ -183,13 +191,14 @@ class LocalServer:
     ``attributes`` are the names of the attributes that entries may have (default: none). ``host`` and
     ``port`` say where to listen; port 0, the default, is any free port. ``threshold`` (0.5 to 1.0, default
     0.85) is the similarity threshold of a search that gives none. ``ttl_millis`` is how long an entry lives,
-    in milliseconds, if `set` gives no time (default None: for ever). ``db`` is the SQLite file that keeps
-    the entries, ``store`` the URL of a Redis that does, such as ``redis://localhost:6379`` (extra ``redis``);
-    with neither they end with the server. ``embedder`` is a `MiniLMEmbedder` by default; an
+    in milliseconds, if `set` gives no time (default None: for ever). ``max_entries`` is how many entries
+    there may be: one more takes the place of the oldest (default None: any number). ``db`` is the SQLite file
+    that keeps the entries, ``store`` the URL of a Redis that does, such as ``redis://localhost:6379`` (extra
+    ``redis``); with neither they end with the server. ``embedder`` is a `MiniLMEmbedder` by default; an
     embedder works for one server at a time. ``caches`` sets up several caches, in place of ``attributes``,
-    ``cache_id``, ``api_key``, ``threshold`` and ``ttl_millis``; the server's ``api_key`` and ``cache_id``
-    are then those of the first cache. ``allowed_hosts``, ``max_connections`` and ``admin_key`` are as in
-    `ServerConfig`.
+    ``cache_id``, ``api_key``, ``threshold``, ``ttl_millis`` and ``max_entries``; the server's ``api_key`` and
+    ``cache_id`` are then those of the first cache. ``allowed_hosts``, ``max_connections``, ``rate_limit`` and
+    ``admin_key`` are as in `ServerConfig`.
 
     The constructor raises `ValueError` or `TypeError` for settings that are not possible. Entering raises
     `OSError` if it can't listen at the address, `StoreError` if the database can't be used, `EmbedderError`
@@ -213,6 +222,8 @@ class LocalServer:
         caches: Iterable[CacheConfig] | None = None,
         allowed_hosts: Iterable[str] = (),
         max_connections: int = MAX_CONNECTIONS,
+        max_entries: int | None = None,
+        rate_limit: str | None = None,
         admin_key: str | None = None,
     ) -> None:
         if caches is None:
@@ -223,6 +234,7 @@ class LocalServer:
                     attributes=cast("tuple[str, ...]", attributes),  # which makes a tuple of any iterable
                     threshold=threshold,
                     ttl_millis=ttl_millis,
+                    max_entries=max_entries,
                 )
             ]
         self._config = ServerConfig(
@@ -233,6 +245,7 @@ class LocalServer:
             store=store,
             allowed_hosts=cast("tuple[str, ...]", allowed_hosts),
             max_connections=max_connections,
+            rate_limit=rate_limit,
             admin_key=admin_key,
         )
         self._embedder = MiniLMEmbedder() if embedder is None else embedder

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from time import monotonic
 from typing import Any, Protocol
 
 from aiohttp import web
 
-from .logs import log_request, request_id
+from .logs import RequestIds, log_request, logs_requests
 
 __all__ = ["FOUND", "Figures", "Traffic"]
 
 FOUND: ContextVar[int | None] = ContextVar("langcache_found", default=None)
-"""How many entries the search of a request has found."""
+"""How many entries the search of a request has found. Each request has a context of its own."""
 
 _OF_A_CACHE = (400, 424)
 """Statuses, apart from success, of requests that are for a cache that there is."""
@@ -41,15 +42,17 @@ class Traffic:
 
     def __init__(self, figures: Figures | None = None) -> None:
         self._figures = figures
+        self._ids = RequestIds()
         self._under_way: set[asyncio.Task[Any] | None] = set()
-        self._none = asyncio.Event()
-        self._none.set()
+        self._idle: asyncio.Event | None = None
         self.closing: bool = False
         """Whether each connection is to end with its next reply."""
 
     async def idle(self) -> None:
         """Wait until no request is under way."""
-        await self._none.wait()
+        if self._under_way:
+            self._idle = asyncio.Event()
+            await self._idle.wait()
 
     def cut(self) -> None:
         """End the requests that are under way. Their connections end without a reply."""
@@ -62,11 +65,13 @@ class Traffic:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         """Give the reply its id. Has to be the first middleware: the others make replies of errors."""
-        this = request_id(request)
-        FOUND.set(None)
-        time = asyncio.get_running_loop().time
-        began = time()
-        self._begin()
+        this = self._ids.of(request)
+        told = self._figures is not None or logs_requests()
+        began = monotonic() if told else 0.0
+        if self._figures is not None:
+            self._figures.began()
+        task = asyncio.current_task()
+        self._under_way.add(task)
         status = 499  # the client has gone, or the service ends
         try:
             reply = await handler(request)
@@ -76,31 +81,32 @@ class Traffic:
                 reply.force_close()
             return reply
         finally:
-            self._end(request, this, status, time() - began)
+            self._under_way.discard(task)
+            if self._idle is not None and not self._under_way:
+                self._idle.set()
+            if told:
+                self._tell(request, this, status, monotonic() - began)
 
-    def _begin(self) -> None:
-        self._under_way.add(asyncio.current_task())
-        self._none.clear()
-        if self._figures is not None:
-            self._figures.began()
-
-    def _end(self, request: web.Request, this: str, status: int, seconds: float) -> None:
-        self._under_way.discard(asyncio.current_task())
-        if not self._under_way:
-            self._none.set()
+    def _tell(self, request: web.Request, this: str, status: int, seconds: float) -> None:
         operation = _operation(request)
-        fields: dict[str, Any] = {"operation": operation, "status": status, "ms": round(seconds * 1000, 2)}
         cache_id = request.match_info.get("cache_id")
         found = FOUND.get()
-        if cache_id is not None and (status < 300 or status in _OF_A_CACHE):
-            fields["cache"] = cache_id
-        if found is not None:
-            fields["found"] = found
         if self._figures is not None:
             self._figures.ended(operation, status, seconds)
             if found is not None and cache_id is not None:
                 self._figures.searched(cache_id, found > 0)
-        log_request({**fields, "request_id": this})
+        if logs_requests():
+            of_cache = cache_id is not None and (status < 300 or status in _OF_A_CACHE)
+            log_request(
+                {
+                    "operation": operation,
+                    "status": status,
+                    "ms": round(seconds * 1000, 2),
+                    **({"cache": cache_id} if of_cache else {}),
+                    **({} if found is None else {"found": found}),
+                    "request_id": this,
+                }
+            )
 
 
 def _operation(request: web.Request) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from os import PathLike
 from typing import TYPE_CHECKING, TypeAlias, cast
 
-from ..limits import check_int, check_number, wrong_type
+from .._checks import check_int, check_number, wrong_type
 from ..many import Progress
 from ..models import CacheEntry, SearchStrategy
 from ..sync import LangCache

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from ..limits import check_number, check_text, short, wrong_type
+from .._checks import check_number, check_text, short, wrong_type
 
 __all__ = ["Pair", "checked_pairs", "read_pairs"]
 

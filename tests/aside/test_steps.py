@@ -282,7 +282,7 @@ async def test_a_copy_knows_no_client(steps):
     asked = await steps.look_up()
     for twin in (pickle.loads(pickle.dumps(asked)), copy.copy(asked), copy.deepcopy(asked)):
         assert twin == asked
-        with pytest.raises(RuntimeError, match="use what the client's look_up returned"):
+        with pytest.raises(RuntimeError, match="use what the client returned"):
             await steps.store(twin, "Nothing.")
     assert repr(asked).startswith(type(asked).__name__)
 

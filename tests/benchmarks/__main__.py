@@ -20,10 +20,12 @@ import chart
 import local_service
 import measuring
 import memory
+import service_table
 import startup
 from targets import HEATS, Heat, Result
 
 _PARTS = (*HEATS, "startup", "memory", "local")
+_ON_REQUEST = ("service",)  # which takes as long as all the others
 _PACKAGES = ("aiohttp", "anyio", "httpx", "langcache", "msgspec", "uvloop", "yarl")
 
 
@@ -33,7 +35,9 @@ def main() -> int:
     parser.add_argument("--python", action="append", default=[], metavar="ENVIRONMENT=PATH", required=True)
     parser.add_argument("--json", type=Path, help="keep the figures here, beside those of parts not measured")
     parser.add_argument("--chart", type=Path, help="draw them here, as SVG")
-    parser.add_argument("parts", nargs="*", help=f"only these, of: {', '.join(_PARTS)}")
+    parser.add_argument("--page", type=Path, help="the page with the table of the part service")
+    named = ", ".join((*_PARTS, *_ON_REQUEST))
+    parser.add_argument("parts", nargs="*", help=f"only these, of {named}; by default all but the last")
     arguments = parser.parse_args()
     interpreters = dict(pair.split("=", 1) for pair in arguments.python)
 
@@ -49,6 +53,8 @@ def main() -> int:
             print_table(found)
             kept["machine"] = machine(interpreters)
             kept[part] = {"figures": figures, "results": [as_json(result) for result in found]}
+            if part == "service" and arguments.page:
+                service_table.write(figures, arguments.page)
             if arguments.json:
                 arguments.json.parent.mkdir(parents=True, exist_ok=True)
                 arguments.json.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
@@ -67,6 +73,8 @@ def measure(part: str, interpreters: measuring.Interpreters, url: str) -> tuple[
         return startup.measure(interpreters)
     if part == "memory":
         return memory.measure(interpreters, url)
+    if part == "service":
+        return service_table.measure(interpreters)
     if part == "local":
         return local_service.measure(interpreters)
     return run_heat(interpreters, url, HEATS[part])

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from langcache import LangCache
+from langcache.cli.demo import _SAVED, demo
 from langcache.service import LocalServer, MiniLMEmbedder
 from langcache.service.calibration import calibrated
-from langcache.service.demo import _SAVED, demo
 
 ROOT = Path(__file__).parents[2]
 

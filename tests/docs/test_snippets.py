@@ -69,7 +69,8 @@ def attributes(page):
 
 
 @pytest.fixture
-def _service(monkeypatch, page):
+def _service(monkeypatch, page, tmp_path):
+    monkeypatch.chdir(tmp_path)  # some pages write files
     with LocalServer(attributes=attributes(page)) as server:
         monkeypatch.setenv("LANGCACHE_SERVER_URL", server.url)
         monkeypatch.setenv("LANGCACHE_API_KEY", server.api_key)

@@ -14,41 +14,11 @@ from typing import Any
 import aiohttp
 import numpy as np
 import pytest
-from redis_servers import Server
+from angle_embedder import AngleEmbedder
+from redis_servers import Server, shared_server
 
 from langcache.service import LocalServer
-from langcache.service.embedders import Vectors
 from langcache.service.quality import questions
-
-
-class AngleEmbedder:
-    compare_texts = False  # the vectors are made up
-    """Puts a prompt at the angle that it ends with: "hello @60" at 60 degrees, and at 0 without one.
-
-    Two prompts have the similarity (1 + cos(difference)) / 2: .933 at 30 degrees, .75 at 60, .5 at 90.
-    """
-
-    name = "angle"
-    dimensions = 2
-    unrelated_cosine = 0.0
-
-    def __init__(self) -> None:
-        self.started = 0
-        self.closed = 0
-        self.failure: Exception | None = None
-
-    async def start(self) -> None:
-        self.started += 1
-
-    async def embed(self, texts: Sequence[str]) -> Vectors:
-        if self.failure is not None:
-            raise self.failure
-        angles = [float(found[1]) if (found := re.search(r"@(\d+)$", text)) else 0.0 for text in texts]
-        radians = np.radians(angles)
-        return np.stack([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
-
-    async def close(self) -> None:
-        self.closed += 1
 
 
 class Api:
@@ -110,10 +80,9 @@ def server(embedder: AngleEmbedder, kept: dict[str, Any]) -> Iterator[LocalServe
 
 
 @pytest.fixture(scope="session")
-def redis_server() -> Iterator[Server]:
+def redis_server() -> Server:
     """A Redis for all tests of this process, each of which has a prefix of its own: see `redis_at`."""
-    with Server() as server:
-        yield server
+    return shared_server()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import shutil
 import signal
@@ -10,19 +11,18 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import pytest
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import redis
 
-__all__ = ["STORES", "Cluster", "Sentinel", "Server", "needs"]
+__all__ = ["STORES", "Cluster", "Sentinel", "Server", "keep_in_redis", "needs"]
 
 STORES = ("memory", "sqlite", "redis")
 """The stores that the engine and the application are tested with."""
@@ -55,6 +55,8 @@ def _module() -> Path | None:
 
 def needs(engine: str = "redis") -> None:
     """Skip a test where there can be no server of this engine."""
+    import pytest  # which the benchmark does without
+
     if find_spec("redis") is None:
         pytest.skip("redis is not installed; it is in the extra redis")
     if not sys.platform.startswith("linux") or _program(engine) is None or _module() is None:
@@ -82,7 +84,8 @@ class Server:
     """
 
     def __init__(self, *arguments: str, engine: str = "redis", search: bool = True) -> None:
-        needs(engine)
+        if _program(engine) is None or _module() is None:
+            needs(engine)
         self.folder = Path(tempfile.mkdtemp(prefix="langcache-redis-"))
         self.port = _free_port()
         self._command = [
@@ -141,6 +144,11 @@ class Server:
 
         until(has_all)
 
+    def announce(self, port: int) -> None:
+        """Before its start: let it name this port, at which there is a front, to clients of its cluster."""
+        bus = ("--cluster-announce-bus-port", str(self.port + 10_000))
+        self._command += ["--cluster-announce-port", str(port), *bus]
+
     def freeze(self) -> None:
         """Let it answer nothing until `thaw`."""
         self._signal(signal.SIGSTOP)
@@ -175,15 +183,40 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class Sentinel(Server):
-    """A sentinel that watches a server under the name ``main``, and needs no other to agree with it."""
+@cache
+def shared_server() -> Server:
+    """One server for this process."""
+    server = Server().start()
+    atexit.register(server.__exit__)
+    return server
 
-    def __init__(self, master: Server) -> None:
+
+def keep_in_redis() -> None:
+    """From now on, let a `LocalServer` that is told no place keep its entries in Redis, each apart."""
+    from langcache.service import LocalServer
+
+    construct = LocalServer.__init__
+
+    def in_redis(self: LocalServer, *args: Any, **kwargs: Any) -> None:
+        if kwargs.get("db") is None and kwargs.get("store") is None:
+            kwargs["store"] = f"{shared_server().url}?prefix={uuid.uuid4().hex}"
+        construct(self, *args, **kwargs)
+
+    LocalServer.__init__ = in_redis  # type: ignore[method-assign]
+
+
+class Sentinel(Server):
+    """A sentinel that watches a server under the name ``main``, and needs no other to agree with it.
+
+    ``port`` is the one at which the server is reached, if it is not its own.
+    """
+
+    def __init__(self, master: Server, port: int | None = None) -> None:
         super().__init__(search=False)
         file = self.folder / "sentinel.conf"
         file.write_text(
             f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\n"
-            f"sentinel monitor main 127.0.0.1 {master.port} 1\n"
+            f"sentinel monitor main 127.0.0.1 {port or master.port} 1\n"
             "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 5000\n"
         )
         self._command = [self._command[0], str(file), "--sentinel"]

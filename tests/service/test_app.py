@@ -14,9 +14,10 @@ from redis_servers import STORES
 
 from langcache.aside import entries
 from langcache.models import CacheEntry, SearchResponse
-from langcache.service import CacheConfig, EmbedderError, LocalServer, StoreError, app
-from langcache.service.app import MAX_BODY_BYTES, MAX_REPLY_CHARS, MAX_RESULTS, MAX_SEMANTIC_RESULTS
+from langcache.service import CacheConfig, EmbedderError, LocalServer, StoreError, operations
+from langcache.service.app import MAX_BODY_BYTES
 from langcache.service.bodies import Bodies
+from langcache.service.operations import MAX_REPLY_CHARS, MAX_RESULTS, MAX_SEMANTIC_RESULTS, chars_of
 
 
 @pytest.fixture(params=STORES)
@@ -382,7 +383,7 @@ def test_all_texts_of_an_entry_count_in_a_reply():
     entry = CacheEntry(
         id="1", prompt="12", response="345", attributes={"a": "bc"}, similarity=1, search_strategy="exact"
     )
-    assert app._chars(entry) == entries._chars(entry) == 8
+    assert chars_of(entry) == entries._chars(entry) == 8
 
 
 def test_cache_aside_knows_how_much_a_reply_may_leave_out():
@@ -395,7 +396,7 @@ async def test_a_reply_is_bounded_whichever_text_of_its_entries_is_long(api):
     for _ in range(count):
         await api.set("p" * 1000, "r", attributes=long)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app, "MAX_REPLY_CHARS", 15_000)
+        patch.setattr(operations, "MAX_REPLY_CHARS", 15_000)
         found = await api.search("p" * 1000, maxResults=count, searchStrategies=["exact"])
     assert len(found) == 10
 

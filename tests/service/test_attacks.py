@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import itertools
 import json
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import zlib
 from pathlib import Path
@@ -24,17 +26,18 @@ MOST_WORK = 500.0
 """How long, in milliseconds of CPU time, the event loop may work for others before it answers a neighbour."""
 
 
-def python(*arguments):
+def python(*arguments, stderr=None):
     return subprocess.Popen(
-        [sys.executable, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True
     )
 
 
 class Service:
     """A service in a process of its own, with what attackers and neighbours do to it."""
 
-    def __init__(self, process):
+    def __init__(self, process, log):
         self.process = process
+        self.log = log
         self.port = urlsplit(process.stdout.readline().strip()).port
         self.neighbour = python(NEIGHBOUR, str(self.port), DEFAULT_API_KEY)
 
@@ -43,6 +46,14 @@ class Service:
         self.process.stdin.write("\n")
         self.process.stdin.flush()
         return tuple(map(float, self.process.stdout.readline().split()))
+
+    def check_log(self):
+        """Nothing that a client does is a failure of the service."""
+        self.log.seek(0)
+        log = self.log.read()
+        print(log)
+        for sign in ("Traceback", "Unhandled", "Error", "Exception", "never retrieved", "exception"):
+            assert sign not in log
 
     def connect(self):
         return socket.create_connection(("127.0.0.1", self.port), timeout=60)
@@ -63,21 +74,36 @@ class Service:
             return int(client.recv(4096).split()[1])
 
 
-@pytest.fixture(scope="module")
-def service():
-    with python(SERVICE) as process:
-        service = Service(process)
+@contextlib.contextmanager
+def running():
+    """A service, of which every line that it logs is known. It ends with the block, and must end well."""
+    with tempfile.TemporaryFile("w+") as log, python(SERVICE, stderr=log) as process:
+        service = Service(process, log)
         try:
-            for number in range(20):  # of many megabytes in all, so that a search can find a lot
-                body = json.dumps({"prompt": "large", "response": f"{number} " * 200_000}).encode()
-                assert service.status(*request("POST", "entries", body)) == 201
-            for number in range(100):
-                body = json.dumps({"prompt": f"What does question {number} mean?", "response": "r"}).encode()
-                assert service.status(*request("POST", "entries", body)) == 201
             yield service
         finally:
             for each in (process, service.neighbour):
                 each.communicate(timeout=60)
+        assert process.returncode == 0
+        service.check_log()
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    with running() as service:
+        for number in range(20):  # of many megabytes in all, so that a search can find a lot
+            body = json.dumps({"prompt": "large", "response": f"{number} " * 200_000}).encode()
+            assert service.status(*request("POST", "entries", body)) == 201
+        for number in range(100):
+            body = json.dumps({"prompt": f"What does question {number} mean?", "response": "r"}).encode()
+            assert service.status(*request("POST", "entries", body)) == 201
+        yield service
+
+
+@pytest.fixture
+def service(loaded):
+    yield loaded
+    loaded.check_log()
 
 
 def request(method, path, body=b"", *lines, key=DEFAULT_API_KEY):
@@ -259,3 +285,21 @@ def test_a_neighbour_is_answered_while_a_client_sends_thousands_of_requests_at_o
 def test_a_neighbour_is_answered_while_a_client_connects_over_and_over(service):
     with attacked(lambda: [client.close() for client in held(service, b"GET / HTTP/1.1\r\n\r\n", 100)]):
         check_neighbour(service)
+
+
+def test_a_service_ends_well_while_clients_do_their_worst():
+    attacks = itertools.cycle([REPEATED[name](key) for name, key in ATTACKS])
+
+    def attack():
+        with contextlib.suppress(IndexError):  # a connection that is closed without a reply
+            service.status(*next(attacks))
+
+    with contextlib.ExitStack() as stack, running() as service:
+        for head in HELD.values():
+            for number, client in enumerate(held(service, head, 20)):
+                stack.enter_context(client)
+                if number % 2:
+                    client.close()
+        stack.enter_context(attacked(attack))
+        for _ in range(3):
+            service.health()

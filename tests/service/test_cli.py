@@ -414,7 +414,7 @@ def test_ctrl_c_outside_of_the_server_ends_with_130(monkeypatch, capsys):
     def interrupted():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("langcache.service.demo.demo", interrupted)
+    monkeypatch.setattr("langcache.cli.demo.demo", interrupted)
     assert main(["demo"]) == 130
     assert capsys.readouterr() == ("", "Interrupted.\n")
 
@@ -422,7 +422,7 @@ def test_ctrl_c_outside_of_the_server_ends_with_130(monkeypatch, capsys):
 def test_a_reader_that_has_had_enough_ends_the_demo_quietly(monkeypatch, tmp_path):
     with (tmp_path / "output").open("w") as output:
         monkeypatch.setattr(sys, "stdout", output)
-        monkeypatch.setattr("langcache.service.demo.demo", lambda: (print("first"), _broken_pipe()))
+        monkeypatch.setattr("langcache.cli.demo.demo", lambda: (print("first"), _broken_pipe()))
         assert main(["demo"]) == 141
 
 
@@ -431,7 +431,7 @@ def _broken_pipe():
 
 
 def test_a_missing_package_ends_the_demo_in_one_line(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "langcache.service.demo", None)
+    monkeypatch.setitem(sys.modules, "langcache.cli.demo", None)
     assert main(["demo"]) == 1
     assert capsys.readouterr().err.startswith("langcache: ")
 

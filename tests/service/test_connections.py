@@ -8,16 +8,18 @@ import gc
 import gzip
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 import zlib
 
 import pytest
+from aiohttp import web
 
 from langcache.service import LocalServer
 from langcache.service.app import MAX_BODY_BYTES
-from langcache.service.connections import Connection
+from langcache.service.connections import Connection, Connections
 
 KEY = b"Authorization: Bearer langcache-local-key\r\n"
 HEAD = b"POST /v1/caches/local/entries HTTP/1.1\r\nHost: localhost\r\n" + KEY
@@ -390,10 +392,164 @@ async def test_a_connection_is_freed_with_its_end_and_waits_for_no_collection_of
                     client.writer.write(LEFT[name])
                     if name not in ("begun", "body to come"):
                         await client.reader.readuntil(b"\r\n")
+            async with Client(server) as last:  # it is begun after the others, so that none is to come
+                assert (await last.reply(HEALTH))[0] == 200
             deadline = time.monotonic() + 60
-            # One may be left whose end came in the very moment in which its request was begun.
-            while connections() > 10 and time.monotonic() < deadline:
+            while connections() and time.monotonic() < deadline:
                 await asyncio.to_thread(bool)  # the server's thread has its turn
-            assert connections() <= 10
+            assert connections() == 0
         finally:
             gc.enable()
+
+
+async def turns(count):
+    """Let the event loop do all that is due, so many times."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+class Failures:
+    """What a running event loop and a server have to say of failures."""
+
+    def __init__(self, caplog):
+        self._caplog = caplog
+        self._by_loop = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: self._by_loop.append(context))
+
+    async def none(self):
+        await turns(10)
+        gc.collect()  # a task tells at its end of an exception that nobody has seen
+        await asyncio.sleep(0)
+        return self._by_loop == [] and self._caplog.records == []
+
+
+@contextlib.asynccontextmanager
+async def bare_server(handler):
+    """A server in this event loop, and an open connection to it of both sides."""
+    server = web.Server(handler)
+    connections = Connections(server, 10)
+    host, port = await connections.listen("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(host, port)
+    while not connections._open:
+        await turns(1)
+    (connection,) = connections._open
+    try:
+        yield server, connection, reader, writer
+    finally:
+        writer.transport.abort()
+        await connections.close()
+        await server.shutdown(60)
+
+
+ENDS = {
+    "before the time is over": ("reply", "time"),
+    "after the time is over": ("time", "reply"),
+    "with an error": ("error", "time"),
+    "when its client has left": ("left", "reply", "time"),
+}
+
+
+@pytest.mark.parametrize("ends", ENDS)
+async def test_a_request_that_ends_with_the_time_of_a_shutdown_does_no_harm(ends, caplog):
+    failures = Failures(caplog)
+    begun, over = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    async def handler(request):
+        begun.set()
+        await over.wait()
+        if "error" in ENDS[ends]:
+            raise web.HTTPNotFound
+        return web.Response()
+
+    async with bare_server(handler) as (server, connection, reader, writer):
+        writer.write(HEALTH)
+        await begun.wait()
+        shutdown = None
+        for number, each in enumerate(ENDS[ends]):  # all in one turn, in this order
+            if each == "time":
+                shutdown = asyncio.ensure_future(server.shutdown(0.05 + number / 1000))
+            elif each == "left":
+                connection.abort()
+            else:
+                loop.call_later(0.05 + number / 1000, over.set)
+        await turns(5)
+        loop.call_soon(time.sleep, 0.2)  # so that all of them are due at once
+        await asyncio.wait_for(shutdown, 60)
+        assert await failures.none()
+        with contextlib.suppress(ConnectionError):
+            assert (await reader.read())[:12] in (b"", b"HTTP/1.1 200", b"HTTP/1.1 404")
+
+
+async def test_a_shutdown_ends_a_request_that_takes_too_long(caplog):
+    failures = Failures(caplog)
+    begun, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def handler(request):
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    async with bare_server(handler) as (server, _, reader, writer):
+        writer.write(HEALTH * 3)
+        await begun.wait()
+        await asyncio.wait_for(server.shutdown(0.01), 60)
+        assert cancelled.is_set()
+        assert await asyncio.wait_for(reader.read(), 60) == b""
+        assert await failures.none()
+
+
+LOST = {
+    "before anything comes": [],
+    "with a request": [HEALTH],
+    "with many requests": [HEALTH * 30],
+    "with a body to come": [HEAD + b"Content-Length: 10\r\n\r\n{"],
+    "with nonsense": [b"nonsense\r\n\r\n"],
+    "with an upgrade": [HEALTH[:-2] + b"Upgrade: websocket\r\nConnection: upgrade\r\n\r\nmore"],
+    "in a request": [HEALTH, None],
+    "in the first of many requests": [HEALTH * 30, None],
+    "between requests": [HEALTH, None, None, None, None, HEALTH],
+}
+
+
+@pytest.mark.parametrize("when", LOST)
+async def test_a_connection_that_ends_in_the_turn_in_which_something_comes_does_no_harm(when, caplog):
+    failures = Failures(caplog)
+
+    async def handler(request):
+        await asyncio.sleep(0)
+        return web.Response(text=await request.text())
+
+    async with bare_server(handler) as (_, connection, _, _):
+        for each in LOST[when]:
+            if each is None:
+                await turns(1)
+            else:
+                connection.data_received(each)
+        connection.connection_lost(None)  # some event loops tell of an end before what came is seen
+        assert await failures.none()
+
+
+async def test_a_connection_may_end_as_soon_as_it_is_made(caplog):
+    failures = Failures(caplog)
+
+    class ShortConnection(Connection):
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            self.connection_lost(None)
+            transport.abort()
+
+    async def handler(request):
+        return web.Response()
+
+    connections = Connections(web.Server(handler), 10)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(
+            lambda: ShortConnection(connections, connections._server, loop=loop), ours
+        )
+        assert await failures.none()
+    await connections.close()

@@ -11,8 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis_servers import STORES
 
+from langcache import LangCache
+from langcache.cli import main
 from langcache.limits import LimitError
-from langcache.service import CacheConfig
+from langcache.service import CacheConfig, LocalServer
+from langcache.service.stores.index import Index
 from langcache.service.stores.memory import Memory
 from langcache.service.stores.redis_url import redis_url
 from langcache.service.stores.sqlite import Database
@@ -170,8 +173,6 @@ def test_after_any_steps_the_newest_are_kept(steps, most, embedder):
 
 
 def test_the_oldest_of_many_are_found_without_looking_at_all_each_time(embedder, monkeypatch):
-    from langcache.service.stores.index import Index
-
     looked = []
     look = Index._look_for_oldest
     monkeypatch.setattr(
@@ -196,7 +197,15 @@ def test_a_number_that_can_not_be_is_refused(most):
 
 
 def test_the_command_takes_it(tmp_path: Path, capsys):
-    from langcache.cli import main
-
     assert main(["serve", "--max-entries", "0"]) == 1
     assert "--max-entries: must be at least 1" in capsys.readouterr().err
+
+
+def test_a_local_server_takes_it(embedder):
+    with (
+        LocalServer(embedder=embedder, max_entries=2, rate_limit="100/s") as server,
+        LangCache(server.url, server.api_key, server.cache_id) as cache,
+    ):
+        for number in range(3):
+            cache.set("p", f"{number}")
+        assert [each.response for each in cache.search("p", max_results=10)] == ["2", "1"]

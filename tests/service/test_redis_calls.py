@@ -22,13 +22,12 @@ class Redis:
         self.error: Exception | None = None
 
     async def send(self, calls):
-        commands = [command for call in calls for command in call.commands]
         self.asked.set()
-        self.batches.append(["".join(command) for command in commands])
+        self.batches.append(["".join(command) for call in calls for command in call.commands])
         await self.open.wait()
         if self.error:
             raise self.error
-        return commands
+        return [list(call.commands) for call in calls]
 
 
 def reason(error):
@@ -45,6 +44,18 @@ async def test_calls_of_one_turn_are_one_batch_and_each_gets_its_replies(redis):
     replies = await asyncio.gather(*(call((f"a{number}",), (f"b{number}",)) for number in range(40)))
     assert replies == [[(f"a{number}",), (f"b{number}",)] for number in range(40)]
     assert redis.batches == [[f"{letter}{number}" for number in range(40) for letter in "ab"]]
+
+
+async def test_calls_that_have_the_same_last_command_share_it_and_it_comes_after_all(redis):
+    call = Calls(redis.send, reason, 60)
+    lasts = ("x",), ("y",), None
+    replies = await asyncio.gather(
+        *(call((f"{number}",), last=lasts[number % 3]) for number in range(6)),
+        call(last=("x",)),
+    )
+    expected = [[(f"{number}",), *([lasts[number % 3]] if lasts[number % 3] else [])] for number in range(6)]
+    assert replies == [*expected, [("x",)]]
+    assert redis.batches == [["0", "1", "2", "3", "4", "5", "x", "y"]]
 
 
 async def test_a_batch_is_bounded_in_commands_and_bytes(redis, monkeypatch):
@@ -108,7 +119,7 @@ async def test_closing_finishes_what_was_begun(redis, monkeypatch):
 
 
 FIELDS = {b"number": b"7", b"distance": b"0.5", b"expires_at": b"100"}
-HIT = Hit(b"key", FIELDS)
+HIT = Hit(b"key", number=7, similarity=0.75, expires_at=100, entry=None)
 
 
 @pytest.mark.parametrize(
@@ -121,14 +132,12 @@ HIT = Hit(b"key", FIELDS)
 def test_each_shape_of_a_reply_says_the_same(reply):
     found = read(reply, 2)
     assert (list(found.hits), found.are_all) == ([HIT], True)
-    assert (found.hits[0].number, found.hits[0].similarity) == (7, 0.75)
-    assert [found.hits[0].alive(now) for now in (99, 100)] == [True, False]
     assert not read(reply, 1).are_all
 
 
 def test_an_entry_that_is_listed_without_content_is_not_there():
     for reply in ({b"results": [{b"id": b"key"}], b"total_results": 1}, [1, b"key", None]):
-        assert not read(reply, 9).hits[0].alive(0)
+        assert read(reply, 9).hits[0].expires_at == 0
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ PACKAGE = Path(langcache.__file__).parent
 FROM_THE_TOP = [
     "cli",
     "tuning",
-    "service",
     "chat.adapters",
     "__init__",
     "utils",
@@ -28,6 +27,8 @@ FROM_THE_TOP = [
     "admin_sync",
     "admin",
     "client",
+    "embedded",
+    "service",
     "many",
     "chat",
     "aside",
@@ -38,6 +39,7 @@ FROM_THE_TOP = [
     "httpclient",
     "retries",
     "limits",
+    "_checks",
     "errors",
     "caches",
     "models",
@@ -48,6 +50,8 @@ FROM_THE_TOP = [
     "_version",
 ]
 """The rooms in the order in which a call passes them. None knows those above it."""
+
+OF_NEWER_PYTHONS = {"annotationlib", "tomllib"}
 
 PURE = FROM_THE_TOP[FROM_THE_TOP.index("retries") :]
 PURE_MAY_IMPORT = {
@@ -78,6 +82,7 @@ ONLY_IN = {
     "openai": {"chat.adapters"},
     "pydantic_ai": {"chat.adapters"},
     "pydantic_core": {"chat.adapters"},
+    "hiredis": {"service"},
     "redis": {"service"},
     "prometheus_client": {"service"},
     "tomli": {"cli"},
@@ -202,12 +207,12 @@ def test_what_is_pure_does_no_io(name):
 
 @pytest.mark.parametrize("name", FROM_THE_TOP)
 def test_other_packages_are_known_only_where_they_may_be(name):
-    others = outer(name) - sys.stdlib_module_names - {"msgspec", "annotationlib"}  # the last is 3.14's
+    others = outer(name) - sys.stdlib_module_names - {"msgspec", *OF_NEWER_PYTHONS}
     assert all(name in ONLY_IN[other] for other in others), others
 
 
-def test_the_service_is_known_to_the_command_line_and_to_what_measures_it_alone():
-    assert [name for name in FROM_THE_TOP if "service" in inner(name)] == ["cli", "tuning"]
+def test_the_service_is_known_to_the_command_line_to_what_measures_it_and_to_what_embeds_it():
+    assert [name for name in FROM_THE_TOP if "service" in inner(name)] == ["cli", "tuning", "embedded"]
 
 
 def test_cache_aside_knows_what_makes_calls_and_no_client():

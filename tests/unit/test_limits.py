@@ -10,7 +10,7 @@ from fractions import Fraction
 import pytest
 
 from langcache import LimitError, Limits, SearchStrategy, errors
-from langcache.limits import check_path_segment, check_text
+from langcache._checks import check_path_segment, check_text
 
 LIMITS = Limits()
 YEAR = 31_556_952_000

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from langcache import AsyncLangCache, BackoffStrategy, LangCache, Limits
-from langcache.limits import check_duration, check_int, check_number
+from langcache._checks import check_duration, check_int, check_number
 
 try:
     import numpy as np

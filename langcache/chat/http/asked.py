@@ -66,11 +66,14 @@ def directive_of(module: Any, request: Any, options: Mapping[str, Any]) -> tuple
     name = ", ".join(given).strip().lower()
     if name not in _DIRECTIVES:
         raise ValueError(f"{HEADER}: must be bypass, refresh or no-store, but is {name!r}")
-    headers = [pair for pair in request.headers.raw if pair[0].lower() != HEADER.encode()]
     # Another request, since the HTTP client makes those that follow redirects of the first one.
     request = module.Request(
-        request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
+        *(request.method, request.url),
+        headers=request.headers,  # copied
+        stream=request.stream,
+        extensions=request.extensions,
     )
+    del request.headers[HEADER]
     return request, _DIRECTIVES["bypass" if is_again and name == "no-store" else name]
 
 

@@ -39,11 +39,6 @@ class Exchange:
         self._response: Any = None
         self._content: bytes | None = None
 
-    async def bypassed(self) -> Any:
-        """The provider's reply, untouched; the bypass is counted."""
-        answer = await self._run.bypass(self._ends.cache.get_or_set, self._asked.body, **self._options)
-        return marked(await self._sent(), answer)
-
     async def plain(self) -> Any:
         """The reply to a request that asks for no stream."""
         get_or_set = self._ends.cache.get_or_set

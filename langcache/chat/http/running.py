@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import suppress
 from typing import Any, TypeAlias
 
+from ..._call.deadlines import time_limit
 from ...aside.computing import run_to_end
+from ...aside.streams import read_ahead
 from .classes import Body, body_types
 
 __all__ = ["InLoop", "InThread", "Running"]
+
+_AHEAD = 64
+"""How many pieces of a reply are read before they are asked for, if they are there."""
+
+_AT_ONCE = 0.01
+"""Seconds that the end of a reply may take after its last event."""
 
 
 class InLoop:
@@ -32,17 +41,15 @@ class InLoop:
         """Close a reply or a stream of answers."""
         await closed.aclose()
 
-    async def bypass(self, get_or_set: Any, body: Any, **options: Any) -> Any:
-        """The cache's own, for an answer that is got in another way."""
-        return await get_or_set(body, None, **options)
-
     async def get_or_set(self, get_or_set: Any, body: Any, fetch: Any, **options: Any) -> Any:
         """The cache's own, with a coroutine function."""
         return await get_or_set(body, fetch, **options)
 
     def get_or_stream(self, get_or_stream: Any, body: Any, source: Any, **options: Any) -> Any:
         """The cache's own, with an async generator function."""
-        return get_or_stream(body, source, **options)
+        stream = get_or_stream(body, source, **options)
+        read_ahead(stream, _AHEAD)
+        return stream
 
     async def look_up(self, stream: Any) -> Any:
         """The lookup of a stream of answers."""
@@ -51,6 +58,19 @@ class InLoop:
     async def next(self, stream: Any) -> Any:
         """The next item of a stream of answers. Raises `StopAsyncIteration` at the end."""
         return await anext(stream)
+
+    async def next_items(self, stream: Any) -> list[Any]:
+        """The next item of a stream of answers, and those that are there already. Raises as `next` does."""
+        items: list[Any] = await stream.next_chunks()
+        return items
+
+    async def drain(self, chunks: AsyncIterator[bytes]) -> None:
+        """Read what is left of a reply that has said all, if it comes at once: with that its connection can
+        be used again. Raises nothing."""
+        with suppress(Exception):
+            async with time_limit(_AT_ONCE):
+                async for _ in chunks:
+                    pass
 
     def stream_of(self, module: Any, body: Body) -> Any:
         """The bytes as httpx takes them."""
@@ -72,9 +92,6 @@ class InThread:
 
     async def close(self, closed: Any) -> None:
         closed.close()
-
-    async def bypass(self, get_or_set: Any, body: Any, **options: Any) -> Any:
-        return get_or_set(body, None, **options)
 
     async def get_or_set(
         self, get_or_set: Any, body: Any, fetch: Callable[[Any], Coroutine[Any, Any, Any]], **options: Any
@@ -101,6 +118,12 @@ class InThread:
 
     async def next(self, stream: Any) -> Any:
         return await anext(_Chunks(stream))
+
+    async def next_items(self, stream: Any) -> list[Any]:
+        return [await self.next(stream)]
+
+    async def drain(self, chunks: AsyncIterator[bytes]) -> None:
+        """Reads nothing, since how long it would block is not known."""
 
     def stream_of(self, module: Any, body: Body) -> Any:
         return body_types(module)[1](body)

@@ -14,7 +14,7 @@ from ..replies import FORMATS
 from ..templates import set_strategies
 from .asked import Asked, asked_of, directive_of
 from .codec import OfReply, ReplyCodec, StoresAnswers
-from .ends import Ends
+from .ends import Ends, marked
 from .exchange import Exchange
 
 __all__ = ["Attributes", "Settings", "Transport", "When"]
@@ -54,10 +54,14 @@ class Transport:
         request, directive = directive_of(self._ends.module, request, self._settings.options)
         if asked is None:
             return await self._ends.run.send(self._ends.client, request)
-        key = self._key(asked)
         settings = self._settings
         options: dict[str, Any] = {**settings.options, **directive}
-        if settings.text is None and key.text is not None:
+        if options.get("bypass"):
+            return await self._bypassed(request, "asked")
+        key = self._key(asked)
+        if key.text is None:
+            return await self._bypassed(request, key.reason or "no question")
+        if settings.text is None:
             set_strategies(options, key.text)
         attributes = settings.attributes
         codec = ReplyCodec(asked.api, streamed=asked.is_streamed)
@@ -69,9 +73,12 @@ class Transport:
             options["sources"] = OfReply(codec, options["sources"])
         options["store_if"] = StoresAnswers(codec, options.get("store_if"))
         exchange = Exchange(self._ends, request, asked, options)
-        if key.text is None or options.get("bypass"):
-            return await exchange.bypassed()
         return await (exchange.streamed() if asked.is_streamed else exchange.plain())
+
+    async def _bypassed(self, request: Any, reason: str) -> Any:
+        """The provider's reply, untouched. Only the bypass is counted."""
+        answer = await self._ends.cache._aside.bypassed("cached_http", reason)  # which never suspends
+        return marked(await self._ends.run.send(self._ends.client, request), answer)
 
     def _key(self, asked: Asked) -> Key:
         settings = self._settings

@@ -6,7 +6,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...aside.usage import Usage
-from .format import REPEATED, Json, as_dict, as_list, count, event, is_empty, known, name_of, new_id, zeroed
+from .format import (
+    REPEATED,
+    Json,
+    as_dict,
+    as_list,
+    count,
+    event,
+    is_empty,
+    is_known,
+    known,
+    name_of,
+    new_id,
+    zeroed,
+)
 from .reading import object_of
 
 __all__ = ["AnthropicMessages"]
@@ -88,7 +101,7 @@ class _Events:
     def add(self, data: str) -> bool:
         made = object_of(data)
         kind = made.get("type")
-        self._is_understood &= known(made, _EVENT, REPEATED) is not None
+        self._is_understood &= is_known(made, _EVENT, REPEATED)
         if kind == "message_start":
             self._is_understood &= not self._message
             self._message = dict(as_dict(made.get("message")))
@@ -100,7 +113,7 @@ class _Events:
         elif kind == "message_delta":
             ending, reason = as_dict(made.get("delta")), self._message.get("stop_reason")
             self._is_understood &= (
-                known(ending, ("stop_reason", "stop_sequence")) is not None
+                is_known(ending, ("stop_reason", "stop_sequence"))
                 and reason in (None, ending.get("stop_reason", reason))  # two contradict each other
             )
             usage = {**as_dict(self._message.get("usage")), **as_dict(made.get("usage"))}
@@ -114,7 +127,7 @@ class _Events:
     def _add_delta(self, index: int, delta: Json) -> None:
         kind = self._blocks.get(index, {}).get("type")
         if kind == "text" and delta.get("type") == "text_delta":
-            self._is_understood &= known(delta, ("type", "text")) is not None
+            self._is_understood &= is_known(delta, ("type", "text"))
             self._texts.setdefault(index, []).append(str(delta.get("text", "")))
         elif kind not in _THOUGHTS:  # which are not kept
             self._is_understood = False

@@ -19,6 +19,7 @@ __all__ = [
     "count",
     "event",
     "is_empty",
+    "is_known",
     "known",
     "name_of",
     "new_id",
@@ -109,11 +110,25 @@ def as_list(value: object) -> list[Any]:
 
 def is_empty(values: Iterable[object]) -> bool:
     """Whether all of them are nothing: null, false, or a text, list or object without content."""
-    return not any(value is not None and value is not False and value not in ("", [], {}) for value in values)
+    return all(map(_is_nothing, values))
+
+
+def _is_nothing(value: object) -> bool:
+    return value is None or value is False or value in ("", [], {})
 
 
 def known(given: Json, kept: Collection[str], dropped: Collection[str] = ()) -> Json | None:
     """Those of the fields that are kept; None if others say something that is not understood.
+
+    Args: those of `is_known`.
+    """
+    if not is_known(given, kept, dropped):
+        return None
+    return {name: value for name, value in given.items() if name in kept}
+
+
+def is_known(given: Json, kept: Collection[str], dropped: Collection[str] = ()) -> bool:
+    """Whether no field says something that is not understood.
 
     Args:
         given: a part of a reply.
@@ -122,9 +137,9 @@ def known(given: Json, kept: Collection[str], dropped: Collection[str] = ()) -> 
             field must be empty.
     """
     for name, value in given.items():
-        if name not in kept and (_is_flagged(value) if name in dropped else not is_empty([value])):
-            return None
-    return {name: value for name, value in given.items() if name in kept}
+        if name not in kept and (_is_flagged(value) if name in dropped else not _is_nothing(value)):
+            return False
+    return True
 
 
 def _is_flagged(value: object) -> bool:

@@ -6,7 +6,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...aside.usage import Usage
-from .format import REPEATED, Json, as_dict, as_list, count, event, is_empty, known, name_of, new_id, zeroed
+from .format import (
+    REPEATED,
+    Json,
+    as_dict,
+    as_list,
+    count,
+    event,
+    is_empty,
+    is_known,
+    name_of,
+    new_id,
+    zeroed,
+)
 from .reading import object_of
 
 __all__ = ["Gemini"]
@@ -74,9 +86,9 @@ class Gemini:
 def _is_known(reply: Json) -> bool:
     """Whether a reply or a chunk has nothing that is not understood, apart from its parts."""
     candidates = [as_dict(candidate) for candidate in as_list(reply.get("candidates"))]
-    return known(reply, _REPLY, _BESIDES) is not None and all(
-        known(candidate, _CANDIDATE, _BESIDES_CANDIDATE) is not None
-        and known(as_dict(candidate.get("content")), ("parts", "role")) is not None
+    return is_known(reply, _REPLY, _BESIDES) and all(
+        is_known(candidate, _CANDIDATE, _BESIDES_CANDIDATE)
+        and is_known(as_dict(candidate.get("content")), ("parts", "role"))
         for candidate in candidates
     )
 

@@ -6,7 +6,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...aside.usage import Usage
-from .format import REPEATED, Json, as_dict, as_list, count, event, is_empty, known, name_of, new_id, zeroed
+from .format import (
+    REPEATED,
+    Json,
+    as_dict,
+    as_list,
+    count,
+    event,
+    is_empty,
+    is_known,
+    known,
+    name_of,
+    new_id,
+    zeroed,
+)
 from .reading import object_of
 
 __all__ = ["OpenAIChat"]
@@ -26,6 +39,9 @@ _BESIDES = (
 
 _CHOICE = ("index", "message", "finish_reason", "logprobs")
 """What is kept of a choice."""
+
+_CHUNK_CHOICE = (*_CHOICE[2:], "index", "delta")
+"""What is read of a choice in a chunk."""
 
 _BESIDES_CHOICE = (
     *("content_filter_results", "content_filter_offsets"),
@@ -130,7 +146,7 @@ class _Chunks:
             return True
         chunk = object_of(data)
         choices = as_list(chunk.get("choices"))
-        if "choices" not in chunk or len(choices) > 1 or known(chunk, _REPLY, _BESIDES) is None:
+        if "choices" not in chunk or len(choices) > 1 or not is_known(chunk, _REPLY, _BESIDES):
             self._is_understood = False
             return False
         for name in _COMMON:
@@ -143,7 +159,7 @@ class _Chunks:
             self._is_understood &= (
                 choice.get("index", 0) == 0
                 and is_empty([choice.get("logprobs")])
-                and known(choice, (*_CHOICE[2:], "index", "delta"), _BESIDES_CHOICE) is not None
+                and is_known(choice, _CHUNK_CHOICE, _BESIDES_CHOICE)
                 and self._reason in (None, reason)  # two reasons contradict each other
             )
             self._reason = reason

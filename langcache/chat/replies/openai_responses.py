@@ -6,7 +6,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...aside.usage import Usage
-from .format import REPEATED, Json, as_dict, as_list, count, event, is_empty, known, name_of, new_id, zeroed
+from .format import (
+    REPEATED,
+    Json,
+    as_dict,
+    as_list,
+    count,
+    event,
+    is_empty,
+    is_known,
+    known,
+    name_of,
+    new_id,
+    zeroed,
+)
 from .reading import object_of
 
 __all__ = ["OpenAIResponses"]
@@ -101,7 +114,7 @@ def _is_plain(item: Json) -> bool:
     """Whether an item of the output is a complete message of text alone."""
     parts = [as_dict(part) for part in as_list(item.get("content"))]
     return (
-        known(item, _ITEM) is not None
+        is_known(item, _ITEM)
         and item.get("type") == "message"
         and item.get("status") == "completed"
         and isinstance(item.get("content"), list)

@@ -26,13 +26,24 @@ _BYTES = 1024 * 1024
 class Call:
     """Some commands that go out together, in their order."""
 
-    __slots__ = ("again", "commands", "replies", "size")
+    __slots__ = ("again", "commands", "follows", "last", "replies", "size")
 
-    def __init__(self, commands: Sequence[Command], again: bool, size: int) -> None:
+    def __init__(
+        self,
+        commands: Sequence[Command],
+        *,
+        last: Command | None = None,
+        again: bool = True,
+        size: int = 0,
+        follows: bool = False,
+    ) -> None:
         self.commands: Sequence[Command] = commands
+        self.last: Command | None = last
         self.again: bool = again
         """Whether making it twice does what making it once does."""
         self.size: int = size
+        self.follows: bool = follows
+        """Whether it has to be made after all others of its batch, also if some of them are made again."""
         self.replies: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
 
 
@@ -40,15 +51,15 @@ class Calls:
     """Sends commands to one server. All methods are called in one event loop.
 
     Args:
-        send: sends calls that make one batch, and gives the replies to all of their commands in order, with
-            exceptions for commands that Redis refuses. What it raises fails every call of the batch.
+        send: sends calls that make one batch, and gives the replies to the commands of each, with exceptions
+            for commands that Redis refuses. What it raises fails every call of the batch.
         reason: the `StoreError` for what ``send`` raises.
         seconds: how long a call may take, with the time that it waits for others.
     """
 
     def __init__(
         self,
-        send: Callable[[Sequence[Call]], Awaitable[list[Any]]],
+        send: Callable[[Sequence[Call]], Awaitable[list[list[Any]]]],
         reason: Callable[[BaseException], StoreError],
         seconds: float,
     ) -> None:
@@ -60,15 +71,19 @@ class Calls:
         self._begins_soon = False
         self._closed = False
 
-    async def __call__(self, *commands: Command, again: bool = True, size: int = 0) -> list[Any]:
+    async def __call__(
+        self, *commands: Command, last: Command | None = None, again: bool = True, size: int = 0
+    ) -> list[Any]:
         """The replies to commands. One that Redis refuses has an exception of redis-py as its reply.
 
+        ``last`` is a command that is sent after them; calls that go out together and have the same one share
+        it. ``again`` says whether the commands may be sent twice. ``size`` is about how many bytes they have.
         Raises `StoreError` if there is no reply in time: then nobody knows whether the commands were carried
-        out. ``again`` says whether they may be sent twice. ``size`` is about how many bytes they have.
+        out.
         """
         if self._closed:
             raise StoreError("the connection to Redis is closed")
-        call = Call(commands, again, size)
+        call = Call(commands, last=last, again=again, size=size)
         self._waiting.append(call)
         self._begin_soon()
         try:
@@ -112,9 +127,11 @@ class Calls:
         return batch
 
     async def _run(self, batch: Sequence[Call]) -> None:
+        lasts = dict.fromkeys(call.last for call in batch if call.last is not None)
+        sent = [*batch, Call([*lasts], follows=True)] if lasts else batch
         try:
             # A moment longer than any call of it, so that the deadline of none is shortened.
-            replies = await asyncio.wait_for(self._send(batch), self._seconds + 1)
+            replies = await asyncio.wait_for(self._send(sent), self._seconds + 1)
         except BaseException as error:
             for call in batch:
                 if not call.replies.done():
@@ -122,9 +139,7 @@ class Calls:
             if not isinstance(error, Exception):
                 raise
             return
-        start = 0
-        for call in batch:
-            end = start + len(call.commands)
+        shared = dict(zip(lasts, replies[-1], strict=True)) if lasts else {}
+        for call, of_call in zip(batch, replies, strict=False):
             if not call.replies.done():
-                call.replies.set_result(replies[start:end])
-            start = end
+                call.replies.set_result(of_call if call.last is None else [*of_call, shared[call.last]])

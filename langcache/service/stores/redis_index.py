@@ -17,7 +17,7 @@ from .redis_queries import count, is_complete
 from .redis_url import IndexKind
 from .store import StoreError
 
-__all__ = ["CacheIndex", "IncompleteError", "State"]
+__all__ = ["CacheIndex", "IncompleteError", "State", "is_missing"]
 
 _log = logging.getLogger(__name__)
 
@@ -123,10 +123,10 @@ class CacheIndex:
             index = self._keys.index(state.made.index)
             # The metadata last: they change before the index does.
             *replies, metadata = await self._call(
-                *commands(index), ("HMGET", self._keys.meta, "made", "last")
+                *commands(index), last=("HMGET", self._keys.meta, "made", "last")
             )
             made, last = checked_reply(metadata)
-            if made != state.encoded or any(_is_missing(reply) for reply in replies):
+            if made != state.encoded or any(is_missing(reply) for reply in replies):
                 self.forget(state)
             elif state.connections == self._connection.made:
                 found = [checked_reply(reply) for reply in replies]
@@ -168,7 +168,7 @@ class CacheIndex:
         """Remove the indexes and the metadata, and not the entries."""
         commands = [("FT.DROPINDEX", self._keys.index(kind)) for kind in ("flat", "hnsw")]
         for reply in await self._call(("UNLINK", self._keys.meta), *commands, again=False):
-            if not _is_missing(reply):
+            if not is_missing(reply):
                 checked_reply(reply)
         self._state = self._known = None
 
@@ -225,7 +225,7 @@ class CacheIndex:
     async def _kind(self) -> IndexKind:
         """The kind of the index that there is: metadata may have been evicted. FLAT for a new cache."""
         (info,) = await self._call(("FT.INFO", self._keys.index("hnsw")))
-        if _is_missing(info):
+        if is_missing(info):
             return "flat"
         checked_reply(info)
         return "hnsw"
@@ -240,7 +240,7 @@ class CacheIndex:
     async def _is_complete(self, kind: IndexKind) -> bool | None:
         """Whether an index has all entries. None: there is no such index."""
         (info,) = await self._call(("FT.INFO", self._keys.index(kind)))
-        return None if _is_missing(info) else is_complete(checked_reply(info))
+        return None if is_missing(info) else is_complete(checked_reply(info))
 
     async def _create(self, kind: IndexKind, new: bool) -> None:
         (reply,) = await self._call(create_index(self._keys, kind, self._embedder[1], new))
@@ -260,7 +260,7 @@ class CacheIndex:
                 if complete:
                     await self._change(msgspec.structs.replace((await self.state()).made, index=self._wanted))
                     (reply,) = await self._call(("FT.DROPINDEX", self._keys.index(before)))  # not the entries
-                    if not _is_missing(reply):
+                    if not is_missing(reply):
                         checked_reply(reply)
                     _log.info("%s now uses its index of the kind %s", self._keys.base, self._wanted)
                     return
@@ -274,7 +274,7 @@ def _retrieve(preparing: asyncio.Task[State]) -> None:
         preparing.exception()  # all who waited may have left
 
 
-def _is_missing(reply: Any) -> bool:
+def is_missing(reply: Any) -> bool:
     """Whether a reply says that there is no such index. Each version has words of its own."""
     text = str(reply).lower() if isinstance(reply, Exception) else ""
     return "index" in text and any(words in text for words in ("no such", "unknown", "not found"))

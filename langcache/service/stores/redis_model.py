@@ -13,7 +13,18 @@ from .redis_calls import Command
 from .redis_url import IndexKind
 from .store import Entry, StoreError
 
-__all__ = ["ADD", "Keys", "Made", "create_index", "fields", "prompt_tag", "read_entry", "tags", "vector_tag"]
+__all__ = [
+    "ADD",
+    "DELETE",
+    "Keys",
+    "Made",
+    "create_index",
+    "fields",
+    "prompt_tag",
+    "read_entry",
+    "tags",
+    "vector_tag",
+]
 
 SCHEMA = 1
 """Change it with whatever makes entries of another version unreadable."""
@@ -39,6 +50,22 @@ return 1
 
 Keys: metadata, entry. Arguments: the expected metadata, the time to live in milliseconds or nothing, names
 and values of the entry's fields.
+"""
+
+
+# One command, so that nothing is deleted after the metadata name another embedder, and what is being embedded
+# anew loses what is deleted meanwhile.
+DELETE = """
+if redis.call('HGET', KEYS[1], 'made') ~= ARGV[1] then return -1 end
+local anew = redis.call('HGET', KEYS[1], 'anew')
+if anew then
+    for number = 2, #KEYS do redis.call('UNLINK', anew .. string.sub(KEYS[number], #ARGV[2] + 1)) end
+end
+return redis.call('UNLINK', unpack(KEYS, 2))
+"""
+"""Deletes entries, if the metadata are what is expected. Returns their number, or -1 if they are not.
+
+Keys: metadata, entries. Arguments: the expected metadata, what the entries' keys begin with.
 """
 
 

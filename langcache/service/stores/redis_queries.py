@@ -9,7 +9,7 @@ import msgspec
 
 from ..embedders import Vectors
 from .redis_calls import Command
-from .store import StoreError
+from .store import NEVER, StoreError
 
 __all__ = [
     "MOST",
@@ -35,22 +35,14 @@ class Hit(msgspec.Struct, frozen=True, gc=False):
     """An entry in a reply."""
 
     key: bytes
-    fields: dict[bytes, bytes]
-
-    @property
-    def number(self) -> int:
-        """Entries that were added later have higher numbers."""
-        return int(float(self.fields.get(b"number", b"0")))
-
-    @property
-    def similarity(self) -> float:
-        """(1 + cos) / 2, to 6 decimals."""
-        return in_millionths(1 - float(self.fields.get(b"distance", 1)) / 2)
-
-    def alive(self, now: int) -> bool:
-        """Whether the entry is there, at a time in milliseconds. Redis lists some for a moment longer."""
-        expires_at = self.fields.get(b"expires_at")
-        return b"number" in self.fields and (expires_at is None or int(expires_at) > now)
+    number: int
+    """Entries that were added later have higher numbers."""
+    similarity: float
+    """(1 + cos) / 2, to 6 decimals; 0.5 if no distance was asked for."""
+    expires_at: int
+    """In milliseconds since the epoch. 0 for an entry that has gone, `NEVER` for one that stays."""
+    entry: bytes | None
+    """What is in it, if that was asked for."""
 
 
 class Hits(msgspec.Struct, frozen=True):
@@ -121,11 +113,12 @@ def read(reply: Any, asked: int) -> Hits:
         if isinstance(reply, dict):
             named = _mapping(reply)
             warnings, total = named.get(b"warning"), int(named.get(b"total_results", 0))
-            hits = [_hit(_mapping(result)) for result in _sequence(named[b"results"])]
+            results = map(_mapping, _sequence(named[b"results"]))
+            hits = [_hit(result[b"id"], result.get(b"extra_attributes")) for result in results]
         else:  # of a module that does not know version 3 of the protocol
             warnings = None
             total, *pairs = _sequence(reply)
-            hits = [Hit(key, _mapping(found)) for key, found in zip(pairs[::2], pairs[1::2], strict=True)]
+            hits = [_hit(key, found) for key, found in zip(pairs[::2], pairs[1::2], strict=True)]
         are_all = max(total, len(hits)) < min(asked, MOST)
     except (KeyError, TypeError, ValueError):
         raise StoreError("Redis answered a search in a way that is not known here") from None
@@ -148,8 +141,14 @@ def count(info: Any) -> int:
     return int(float(_mapping(info).get(b"num_docs", 0)))
 
 
-def _hit(result: dict[bytes, Any]) -> Hit:
-    return Hit(result[b"id"], _mapping(result.get(b"extra_attributes")))
+def _hit(key: bytes, found: Any) -> Hit:
+    fields = _mapping(found)
+    number = fields.get(b"number")
+    if number is None:  # Redis lists some entries for a moment longer than it has them
+        return Hit(key, 0, 0.0, 0, None)
+    similarity = in_millionths(1 - float(fields.get(b"distance", 1)) / 2)
+    expires_at = int(fields.get(b"expires_at", NEVER))
+    return Hit(key, int(float(number)), similarity, expires_at, fields.get(b"entry"))
 
 
 def _mapping(value: Any) -> dict[bytes, Any]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from hashlib import sha1
 from typing import Any, cast
 
 from .records import Contents
-from .redis_connect import Connection, NoScriptError, checked_reply
+from .redis_connect import Connection, checked_reply, scripted
 from .store import StoreError
 
 __all__ = ["RedisRecords"]
@@ -27,7 +26,6 @@ local time = redis.call('TIME')
 redis.call('HSET', KEYS[1], 'version', count .. ':' .. time[1] .. '.' .. time[2])
 return 1
 """
-_DIGEST = sha1(_REPLACE.encode(), usedforsecurity=False).hexdigest()
 
 
 class RedisRecords:
@@ -41,12 +39,12 @@ class RedisRecords:
 
     async def read(self, known: bytes | None) -> Contents | None:
         """See `Records.read`."""
-        (version,) = await self._call(("HGET", self._key, _VERSION))
+        (version,) = await self._call("HGET", self._key, _VERSION)
         if version is None:
             return Contents(b"", {})  # by any user of Redis that may use entries
         if version == known:
             return None
-        (found,) = await self._call(("HGETALL", self._key))
+        (found,) = await self._call("HGETALL", self._key)
         fields: dict[bytes, bytes] = (
             cast("dict[bytes, bytes]", found)
             if isinstance(found, dict)
@@ -60,19 +58,9 @@ class RedisRecords:
 
     async def replace(self, name: str, before: bytes | None, after: bytes | None) -> bool:
         """See `Records.replace`."""
+        calls = self._connection.calls(self._key)
         given = (1, self._key, name, before or b"", after or b"")
-        try:
-            (done,) = await self._call(("EVALSHA", _DIGEST, *given), again=False)
-        except _ScriptMissing:
-            (done,) = await self._call(("EVAL", _REPLACE, *given), again=False)
-        return bool(done)
+        return bool(await scripted(calls, _REPLACE, *given, again=False))
 
-    async def _call(self, command: tuple[Any, ...], again: bool = True) -> list[Any]:
-        replies = await self._connection.calls(self._key)(command, again=again)
-        if any(isinstance(reply, NoScriptError) for reply in replies):
-            raise _ScriptMissing
-        return [checked_reply(reply) for reply in replies]
-
-
-class _ScriptMissing(Exception):
-    """Redis does not know the script yet."""
+    async def _call(self, *command: Any) -> list[Any]:
+        return [checked_reply(reply) for reply in await self._connection.calls(self._key)(command)]

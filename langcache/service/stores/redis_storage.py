@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from hashlib import sha1
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from ..calibration import calibrated, unrelated_cosine
 from ..config import CacheSettings
 from ..embedders import Embedder, Vectors
 from ..vectors import checked_row
 from .redis_calls import Command
-from .redis_connect import Connection, NoScriptError, checked_reply
+from .redis_connect import Connection, checked_reply, scripted
 from .redis_eviction import Eviction
 from .redis_index import CacheIndex
-from .redis_model import ADD, Keys, fields, prompt_tag, read_entry, tags, vector_tag
+from .redis_model import ADD, DELETE, Keys, fields, prompt_tag, read_entry, tags, vector_tag
 from .redis_queries import MOST, Hit, by_tags, in_millionths, nearest, page, read
 from .redis_records import RedisRecords
 from .redis_url import RedisUrl
@@ -21,7 +20,7 @@ from .store import Entry, Found, StoreError, now_millis
 
 __all__ = ["RedisStorage", "RedisStore"]
 
-_SPARE = 3
+_SPARE = 2
 """How many more entries than needed are asked for: some may have expired, or match as well as the last."""
 
 _WIDER = 8
@@ -35,8 +34,6 @@ _PAGE = 1000
 
 _LONGEST_MILLIS = 10**14
 """The longest time to live that Redis is told, 3,000 years."""
-
-_ADD_DIGEST = sha1(ADD.encode(), usedforsecurity=False).hexdigest()
 
 _TRIES = 4
 
@@ -148,10 +145,7 @@ class RedisStore:
             if millis != "" and int(millis) <= 0:
                 return  # it has expired already
             given = (2, self._keys.meta, self._keys.entry(entry.id), state.encoded, millis, *named)
-            (reply,) = await self._call(("EVALSHA", _ADD_DIGEST, *given), size=size)
-            if isinstance(reply, NoScriptError):
-                (reply,) = await self._call(("EVAL", ADD, *given), size=size)
-            if checked_reply(reply):
+            if await scripted(self._call, ADD, *given, size=size):
                 break
             self._index.forget(state)
         else:
@@ -210,10 +204,10 @@ class RedisStore:
 
     async def delete(self, entry_id: str) -> bool:
         key = self._keys.entry(entry_id)
-        expires_at, unlinked = await self._call(("HGET", key, "expires_at"), ("UNLINK", key), again=False)
+        (expires_at,) = await self._call(("HGET", key, "expires_at"))
         expires_at = checked_reply(expires_at)
         expired = expires_at is not None and int(expires_at) <= self._clock()
-        return checked_reply(unlinked) == 1 and not expired
+        return await self._unlink([key]) == 1 and not expired
 
     async def delete_matching(self, attributes: Mapping[str, str]) -> int:
         return await self._delete_all(tags(attributes))
@@ -247,25 +241,36 @@ class RedisStore:
             if keys == before:
                 raise StoreError("Redis lists entries that it does not have")
             alive = {hit.key for hit in self._alive(hits)}
-            commands = [("UNLINK", *group) for group in (alive, keys - alive) if group]
-            counts = [checked_reply(reply) for reply in await self._call(*commands, again=False)]
-            deleted += counts[0] if alive else 0
+            deleted += await self._unlink(alive)
+            await self._unlink(keys - alive)
+
+    async def _unlink(self, keys: Collection[bytes]) -> int:
+        """Delete entries by their keys. Returns the number of those that were there."""
+        if not keys:
+            return 0
+        for _ in range(_TRIES):
+            state = await self._index.state()
+            given = (1 + len(keys), self._keys.meta, *keys, state.encoded, self._keys.entries)
+            deleted = await scripted(self._call, DELETE, *given, again=False)
+            if deleted >= 0:
+                return deleted
+            self._index.forget(state)
+        raise StoreError("the metadata of the cache change all the time")
 
     def _alive(self, hits: Sequence[Hit]) -> list[Hit]:
         now = self._clock()
-        return [hit for hit in hits if hit.alive(now)]
+        return [hit for hit in hits if hit.expires_at > now]
 
     async def _whole(self, scored: Sequence[tuple[float, Hit]]) -> Found | None:
         """The entries of hits, with their similarity. None if one has gone since they were found."""
-        missing = [hit.key for _, hit in scored if b"entry" not in hit.fields]
-        replies = await self._call(*(("HGET", key, "entry") for key in missing)) if missing else []
-        values = dict(zip(missing, map(checked_reply, replies), strict=True))
-        if None in values.values():
-            return None
-        return [
-            (similarity, read_entry(values.get(hit.key) or hit.fields[b"entry"]))
-            for similarity, hit in scored
-        ]
+        values = {hit.key: hit.entry for _, hit in scored}
+        missing = [key for key, value in values.items() if value is None]
+        if missing:
+            replies = await self._call(*(("HGET", key, "entry") for key in missing))
+            values.update(zip(missing, map(checked_reply, replies), strict=True))
+            if None in values.values():
+                return None
+        return [(similarity, read_entry(values[hit.key])) for similarity, hit in scored]
 
 
 def _widths(limit: int) -> Iterator[int]:

@@ -66,6 +66,8 @@ class Database:
         self._pending: list[_Change] = []
         self._committing = False
         self._closed = False
+        self.embedded_anew: int = 0
+        """How many prompts of the file `open` has embedded, since another embedder had made their vectors."""
         self._next_expiry: int = NEVER
         self._expired_by = 0
         """The time for which memory has left out expired entries that the file may still have."""
@@ -141,8 +143,9 @@ class Database:
         """Finish what was begun and close the file."""
         await asyncio.to_thread(self._search_threads.shutdown)
         try:
-            # Changes are made in order, so this is the last.
-            await asyncio.wait([self.change(lambda _: None)])
+            last = self.change(lambda _: None)  # changes are made in order
+            await asyncio.wait([last])
+            last.exception()  # at the interpreter's exit there is no thread left for it
         finally:
             self._closed = True
             try:
@@ -221,6 +224,7 @@ class Database:
                     *(self._file.path, "that it no longer names" if before is None else before.name),
                     *(count, self._embedder.name),
                 )
+            self.embedded_anew = count
             last = 0
             while rows := await self._run(self._file.next_rows, last, _EMBEDDED_AT_ONCE):
                 last = rows[-1].number

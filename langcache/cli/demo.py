@@ -1,12 +1,11 @@
-"""What `python -m langcache demo` prints: a local service in use, step by step, with similarity and time."""
+"""What `python -m langcache demo` prints: a cache in use, step by step, with similarity and time."""
 # ruff: noqa: T201 (its output is its purpose)
 
 from __future__ import annotations
 
 import time
 
-from langcache import CacheEntry, LangCache, SearchResponse
-from langcache.service import LocalServer
+from .. import CacheEntry, LangCache, SearchResponse
 
 __all__ = ["demo"]
 
@@ -19,12 +18,12 @@ _PATIENT_SECONDS = 30.0  # so that a busy machine is no reason to ask the model
 
 
 def demo() -> None:
-    """Start a local service, use it through `LangCache`, and print what happens."""
+    """Use a cache in this process through `LangCache`, and print what happens."""
     began = time.perf_counter()
-    with LocalServer(attributes=("topic",)) as server:
-        _heading(f"A LangCache on this machine: {server.url}, up in {time.perf_counter() - began:.1f} s")
-        with LangCache(server.url, server.api_key, server.cache_id) as cache:
-            _show(cache)
+    with LangCache.embedded(attributes=("topic",)) as cache:
+        cache.health()
+        _heading(f"A LangCache in this process, ready in {time.perf_counter() - began:.1f} s")
+        _show(cache)
 
 
 def _show(cache: LangCache) -> None:
