@@ -129,7 +129,7 @@ class AsyncLangCacheAdmin(Uncopied):
                 package has one alone.
 
         Returns:
-            The id of the cache. No key opens it yet: see `create_key`.
+            The id of the cache, which no key opens yet (see `create_key`).
         """
         request = admin_protocol.create_cache(
             name,
@@ -233,7 +233,7 @@ class AsyncLangCacheAdmin(Uncopied):
                 `ForbiddenError`.
 
         Returns:
-            The key, in ``token``. It is not told again.
+            The key, in ``token``, which is not told again.
         """
         request = admin_protocol.create_key(name, caches)
         return await self._call(request, retries, timeout_ms, http_headers, self._identity)

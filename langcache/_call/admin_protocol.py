@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import msgspec
 
@@ -49,12 +49,14 @@ class _Keys(msgspec.Struct, rename=camel_case):
 
 _decode_caches = msgspec.json.Decoder(_Caches).decode
 _decode_providers = msgspec.json.Decoder(_Providers).decode
-_decode_keys = msgspec.json.Decoder(_Keys | list[KeyInfo]).decode
+_decode_keys: Callable[[bytes], _Keys | list[KeyInfo]] = msgspec.json.Decoder(
+    cast("Any", _Keys | list[KeyInfo])
+).decode
 
 
 def _read_keys(content: bytes) -> list[KeyInfo]:
     read = _decode_keys(content)  # the published pages do not show this reply
-    return read if isinstance(read, list) else read.api_keys
+    return read.api_keys if isinstance(read, _Keys) else read
 
 
 _LIST_CACHES = Operation(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .admin import add_command, add_group, print_json, print_table
 from .settings import millis_of
@@ -120,8 +120,8 @@ def _show(admin: LangCacheAdmin, options: argparse.Namespace) -> None:
         print(f"{name.replace('_', ' ')}: {_line(value)}")
 
 
-def _line(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else f"{value}"
+def _line(value: object) -> str:
+    return ", ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else f"{value}"
 
 
 def _change(admin: LangCacheAdmin, options: argparse.Namespace) -> None:

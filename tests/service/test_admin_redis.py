@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from conftest import AngleEmbedder
+from angle_embedder import AngleEmbedder
 from redis_servers import needs
 
 from langcache import AsyncLangCache, AsyncLangCacheAdmin, errors

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from conftest import AngleEmbedder
+from angle_embedder import AngleEmbedder
 
 from langcache.service import CacheConfig
 from langcache.service.catalogue import Catalogue
