@@ -33,7 +33,7 @@ REPLY_SECONDS = 30.0
 IDLE_SECONDS = 60.0
 """How long a connection is kept for another request."""
 
-_FIRST_REQUEST_SECONDS = 0.5
+_FIRST_REQUEST_SECONDS = 2.0
 """How long the last connections that a service accepts before its end may take to send a request."""
 
 _LOOK_SECONDS = 0.01
@@ -95,13 +95,13 @@ class Connections:
         _of_this_process.add(self)
         return address
 
-    async def finish(self) -> None:
+    async def finish(self, seconds: float) -> None:
         """Accept the connections that wait in the system at this moment, and none that comes later.
 
-        Returns when each has had its first request, or the time for that is over.
+        Returns when each has had its first request, or after so many seconds, or two.
         """
         self._listener.finish()
-        overdue = self._loop.time() + _FIRST_REQUEST_SECONDS
+        overdue = self._loop.time() + min(seconds, _FIRST_REQUEST_SECONDS)
         while self._loop.time() < overdue and (  # noqa: ASYNC110 (many things end it)
             self._listener.beginning or any(each.is_new for each in self._open)
         ):

@@ -81,7 +81,7 @@ class Running:
         self._readiness.draining = self._traffic.closing = True
         try:
             await self._idle(seconds / 2)
-            await self._connections.finish()
+            await self._connections.finish(seconds / 2)
             await self._idle(seconds / 2)
             self._traffic.cut()
         except asyncio.CancelledError:
