@@ -162,8 +162,6 @@ class Aside:
             (options.on_error or config.on_error) == "raise",
             options.lookup_timeout or config.lookup_timeout,
         )
-        if scope is not None:
-            question.scope = scope.attributes
         question.outcome = self._outcome_without_lookup(question, asked)
         claims = self.state.claims
         question.claimed = claims.is_checked(make, options.function, codec, question.attributes)

@@ -48,11 +48,11 @@ class Invalidation:
         self._entries = entries
         self._known: dict[tuple[str, str, frozenset[tuple[str, str]]], float] = {}
 
-    async def index(self, sources: Iterable[str], scope: Mapping[str, str]) -> str:
+    async def index(self, sources: Iterable[str], attributes: Mapping[str, str]) -> str:
         """Store the index entries of an answer, unless this client did lately. Returns its attribute."""
         value = attribute_of(sources)
-        now, in_scope = time.monotonic(), frozenset(scope.items())
-        keys = [(source, value, in_scope) for source in sources]
+        now, of_answer = time.monotonic(), frozenset(attributes.items())
+        keys = [(source, value, of_answer) for source in sources]
         new = [key for key in keys if now - self._known.get(key, now - _TRUSTED_SECONDS) >= _TRUSTED_SECONDS]
 
         async def store(source: str) -> None:
@@ -60,7 +60,7 @@ class Invalidation:
             await self._entries.add(
                 index_prompt(name),
                 index_response(source, value, int(time.time())),
-                {**scope, self._attribute: index_attribute(name)},
+                {**attributes, self._attribute: index_attribute(name)},
                 self._state.limits.ttl_millis or _TTL_MILLIS,
             )
 

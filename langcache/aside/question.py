@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Hashable
 from copy import copy
 from types import FunctionType
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -20,8 +20,6 @@ from .options import Options
 __all__ = ["Question"]
 
 T = TypeVar("T")
-
-NO_SCOPE: Final[dict[str, str]] = {}
 
 
 class Question(Generic[T]):
@@ -41,7 +39,7 @@ class Question(Generic[T]):
 
     __slots__ = (
         *("attributes", "claimed", "codec", "computation", "make", "method", "options", "outcome"),
-        *("raises_errors", "request", "scope", "stale", "started", "text", "timeout"),
+        *("raises_errors", "request", "stale", "started", "text", "timeout"),
     )
 
     def __init__(
@@ -73,8 +71,6 @@ class Question(Generic[T]):
         """The search; None if the cache must not be asked."""
         self.outcome: Lookup | None = None
         """The outcome, if the cache must not be asked; else None."""
-        self.scope: dict[str, str] = NO_SCOPE
-        """The encoded attributes of the client's scope."""
         self.stale: CacheEntry | None = None
         """The stale entry that the answer takes the place of, if it is computed anew in the background."""
 

@@ -171,7 +171,7 @@ class SharedStream(Flight, Generic[C]):
             await self._asked.wait()
 
     def _notify(self) -> None:
-        """Wake all who wait for a change now, or, before Python 3.12, have a task that is to begin to wait."""
+        """Wake all who wait for a change now; before Python 3.12 a task of theirs may not have begun to."""
         self._changed.set()
         self._changed = asyncio.Event()
 

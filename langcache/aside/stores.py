@@ -164,7 +164,8 @@ class Stores:
         try:
             if text is not None and sources:
                 assert config.source_attribute is not None
-                added[config.source_attribute] = await self._invalidation.index(sources, question.scope)
+                # By all attributes that the answer has, so that a narrower scope finds it too.
+                added[config.source_attribute] = await self._invalidation.index(sources, attributes or {})
             if config.time_attribute is not None:
                 added[config.time_attribute] = now_attribute()
             await self._entries.store(

@@ -42,6 +42,7 @@ def read_request(api: Api, body: Mapping[str, Any]) -> Request:
         raise NotAskedError("unknown request")
     given: Sequence[Any] = messages
     _check_tools(body.get("tools"))
+    _check_live(body)
     reader.check(body)
     settings = without(body, reader.left_out)
     del settings[reader.messages]
@@ -61,6 +62,35 @@ def read_request(api: Api, body: Mapping[str, Any]) -> Request:
 def tools_without_marks(tools: Any) -> Any:
     """Tools without the marks for the provider's own cache."""
     return [without(as_mapping(tool), LEFT_OUT) or tool for tool in tools] if as_list(tools) else tools
+
+
+_LIVE_TOOLS = ("web_search", "web_fetch", "x_search", "browser", "computer", "news_search")
+"""How types of tools begin whose results are of the moment."""
+
+_LIVE_FIELDS = frozenset(
+    name.replace("_", "")
+    for name in ("google_search", "google_search_retrieval", "google_maps", "url_context", "computer_use")
+)
+"""The same, of Gemini, in either way of writing."""
+
+_LIVE_PARAMETERS = ("web_search_options", "search_parameters", "web_search", "enable_search")
+"""What lets a model search, of one provider or another."""
+
+
+def _check_live(body: Mapping[str, Any]) -> None:
+    """Raise `NotAskedError` if the provider looks up what is so now: nobody knows for how long it is."""
+    model = str(body.get("model")).lower()
+    if (
+        any(body.get(name) not in (None, False) for name in _LIVE_PARAMETERS)
+        or any(as_mapping(plugin).get("id") == "web" for plugin in as_list(body.get("plugins")))
+        or "search-preview" in model
+        or model.endswith(":online")
+    ):
+        raise NotAskedError("live tool")
+    for tool in map(as_mapping, as_list(body.get("tools"))):
+        names = {str(name).lower().replace("_", "") for name, value in tool.items() if value is not None}
+        if str(tool.get("type")).startswith(_LIVE_TOOLS) or names & _LIVE_FIELDS:
+            raise NotAskedError("live tool")
 
 
 def _check_tools(tools: Any) -> None:

@@ -13,7 +13,7 @@ from aiohttp.test_utils import RawTestServer
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from langcache import AsyncLangCache
+from langcache import AsyncLangCache, LangCache
 from langcache.aside import AsideConfig, entries, invalidation, state
 from langcache.aside.sources import attribute_of, check_sources, index_attribute, index_prompt, name_of
 from langcache.errors import LangCacheError
@@ -471,3 +471,26 @@ async def test_a_disabled_cache_invalidates_nothing():
     async with AsyncLangCache(enabled=False, aside=AsideConfig(**SOURCED)) as cache:
         assert (await cache.get_or_set(QUESTION, "computed", sources=["doc:42"])).status == "bypass"
         assert await cache.invalidate("doc:42") == 0
+
+
+@pytest.mark.parametrize("wide_first", [True, False])
+async def test_the_attributes_of_an_answer_decide_whose_scope_it_is_in_however_they_were_given(
+    either, wide_first
+):
+    wide = either(**SOURCED)
+    narrow = wide.scoped(user="bob")
+    answer = (lambda prompt: "By link.") if isinstance(wide.client, LangCache) else _by_link
+    options = {"sources": ["doc:42@v7"]}
+    if wide_first:
+        await wide.get(QUESTION, answer, attributes={"user": "bob"}, **options)
+        assert await narrow.invalidate("doc:42") == 1
+    else:
+        await narrow.get(QUESTION, answer, **options)
+        assert await wide.invalidate("doc:42") == 1
+    await wide.get(QUESTION, answer, attributes={"user": "eve"}, **options)
+    assert await narrow.invalidate("doc:42") == 0
+    assert await wide.invalidate("doc:42") == 1
+
+
+async def _by_link(prompt):
+    return "By link."

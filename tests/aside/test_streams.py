@@ -11,6 +11,7 @@ import pytest
 
 from langcache import AsyncLangCache
 from langcache.aside import JsonCodec
+from langcache.aside.streams import read_ahead
 
 QUESTION = "Tell me a story"
 
@@ -219,3 +220,35 @@ async def test_a_coroutine_function_that_gives_a_stream_can_be_cached(cache):
     assert await all_of(await tell(QUESTION)) == ["Once ", "upon ", "a time"]
     assert await all_of(await tell(QUESTION)) == ["Once upon a time"]
     assert source.calls == 1
+
+
+@pytest.mark.parametrize("ahead", [0, 2, 64])
+async def test_a_source_that_may_be_read_ahead_is_read_so_far_and_stored_when_a_reader_wants_its_end(
+    cache, until, ahead
+):
+    source = Source(*"abcdef")
+    async with aclosing(cache.get_or_stream(QUESTION, source)) as stream:
+        read_ahead(stream, ahead)
+        assert await stream.__anext__() == "a"
+        await until(lambda: source.given >= min(1 + ahead, 6))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert source.given == min(1 + ahead, 6)
+        rest = []
+        while len(rest) < 5:
+            rest += await stream.next_chunks()
+        assert "".join(rest) == "bcdef"
+        assert cache.stats().stores == 0, "the answer is complete when its end is asked for"
+        with pytest.raises(StopAsyncIteration):
+            await stream.next_chunks()
+    assert (cache.stats().stores, source.closed) == (1, 1)
+
+
+async def test_what_was_read_ahead_comes_before_the_error_of_the_source(cache):
+    source = Source(*"abc", error=OSError("cut"))
+    stream = cache.get_or_stream(QUESTION, source)
+    read_ahead(stream, 64)
+    assert [await stream.__anext__() for _ in "abc"] == [*"abc"]
+    with pytest.raises(OSError, match="cut"):
+        await stream.__anext__()
+    assert not await cache.search(QUESTION)

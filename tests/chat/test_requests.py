@@ -434,3 +434,38 @@ def test_settings_of_chat_key_count_as_they_were_when_it_was_called(one, other):
     mutable.append(other)
     assert key("Hi?") == before
     assert key("Hi?") != chat_key(setting=mutable)("Hi?")
+
+
+LIVE = [
+    ("openai.chat", {"web_search_options": {}}),
+    ("openai.chat", {"model": "gpt-4o-search-preview"}),
+    ("openai.chat", {"model": "vendor/model:online"}),
+    ("openai.chat", {"plugins": [{"id": "web"}]}),
+    ("openai.chat", {"search_parameters": {"mode": "auto"}}),
+    ("openai.responses", {"tools": [{"type": "web_search"}], "store": False}),
+    ("openai.responses", {"tools": [{"type": "web_search_preview_2025_03_11"}], "store": False}),
+    ("anthropic.messages", {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}),
+    ("anthropic.messages", {"tools": [{"type": "web_fetch_20250910", "name": "web_fetch"}]}),
+    ("gemini", {"tools": [{"googleSearch": {}}]}),
+    ("gemini", {"tools": [{"google_search_retrieval": {"dynamic_retrieval_config": {}}}]}),
+    ("gemini", {"tools": [{"urlContext": {}}]}),
+    ("gemini", {"tools": [{"google_maps": {}}]}),
+]
+
+
+@pytest.mark.parametrize(("api", "fields"), LIVE, ids=[str(number) for number in range(len(LIVE))])
+def test_what_the_provider_looks_up_now_is_not_answered_from_before(api, fields):
+    question = {"role": "user", "content": "What is the weather?"}
+    asked = {
+        "openai.responses": {"input": "What is the weather?", "store": False},
+        "gemini": {"contents": [{"parts": [{"text": "What is the weather?"}]}]},
+    }.get(api, {"messages": [question]})
+    body = {"model": "m", **asked}
+    assert request_key(body, api=api, place="here").text == "What is the weather?"
+    assert request_key({**body, **fields}, api=api, place="here").reason == "live tool"
+
+
+def test_a_function_of_the_program_is_no_live_tool_whatever_its_name():
+    tools = [{"type": "function", "function": {"name": "web_search", "parameters": {}}}]
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "tools": tools}
+    assert request_key(body, api="openai.chat").text == "Hi"

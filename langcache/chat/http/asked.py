@@ -27,8 +27,37 @@ _APIS: tuple[tuple[str, Api], ...] = (
 )
 """The API by the end of the path."""
 
-_IN_PLACE = ("anthropic-beta", "openai-beta")
-"""Headers that may change what is answered."""
+_COUNTED = ("anthropic-beta", "openai-beta", "openai-organization", "openai-project")
+"""Headers that may change what is answered, or who answers."""
+
+_COUNTED_BEGIN = ("x-", "helicone-", "cf-aig-")
+"""How other such headers begin: those of gateways choose the model, the provider or a prompt. One that is not
+known counts."""
+
+_NOT_COUNTED = frozenset(
+    {
+        *(
+            HEADER,
+            "x-api-key",
+            "x-goog-api-key",
+            "x-portkey-api-key",
+            "helicone-auth",
+            "cf-aig-authorization",
+        ),
+        *("x-request-id", "x-client-request-id", "x-correlation-id", "x-trace-id", "helicone-request-id"),
+        *("x-amzn-trace-id", "x-cloud-trace-context", "x-real-ip", "x-server-timeout", "x-title"),
+        *("x-goog-api-client", "x-portkey-trace-id", "x-portkey-span-id", "x-portkey-request-timeout"),
+        *("helicone-user-id", "cf-aig-metadata", "cf-aig-collect-log", "cf-aig-event-id", "cf-aig-cache-key"),
+        *("cf-aig-cache-ttl", "cf-aig-skip-cache", "cf-aig-request-timeout", "cf-aig-max-attempts"),
+    }
+)
+"""Headers that say who asks, or how a request is traced, logged or kept, and change no answer."""
+
+_NOT_COUNTED_BEGIN = (
+    *("x-stainless-", "x-forwarded-", "x-b3-", "x-datadog-"),
+    *("helicone-session-", "helicone-property-", "helicone-cache-"),
+)
+"""How other such headers begin."""
 
 _NOT_IN_PLACE = ("alt", "$alt", "key")
 """Parameters that say how to answer, and who asks."""
@@ -103,5 +132,12 @@ def asked_of(module: Any, request: Any) -> Asked | None:
     port = url.port or _PORTS.get(url.scheme, "")
     place = f"{url.host}:{port}{path.replace(':streamGenerateContent', ':generateContent')}"
     counted = sorted(pair for pair in parameters if pair[0] not in _NOT_IN_PLACE)
-    counted += [(name, request.headers[name]) for name in _IN_PLACE if name in request.headers]
+    counted += sorted(pair for pair in request.headers.multi_items() if _is_counted(pair[0]))
     return Asked(api, body, is_streamed, f"{place}?{urlencode(counted)}" if counted else place)
+
+
+def _is_counted(header: str) -> bool:
+    """Whether a header, whose name is in lower case, is part of the place."""
+    if not header.startswith(_COUNTED_BEGIN):
+        return header in _COUNTED
+    return header not in _NOT_COUNTED and not header.startswith(_NOT_COUNTED_BEGIN)

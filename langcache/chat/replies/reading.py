@@ -39,8 +39,8 @@ class EventReader:
         Returns the bytes of all events that are complete now, and the data of each. What is no event is kept
         back until it is one, up to 16 MiB.
         """
-        end_of_event = _end_of_events(chunk)
-        if not self._rest and chunk.endswith(end_of_event):  # as nearly all send them
+        end_of_event = None if self._rest else _end_of_events(chunk)
+        if end_of_event is not None and chunk.endswith(end_of_event):  # as nearly all send them
             events = chunk[: -len(end_of_event)].split(end_of_event)
             return chunk, [data for event in events for data in _data(event)]
         searched = max(len(self._rest) - 3, 0)
@@ -63,12 +63,12 @@ class EventReader:
         return rest, _data(rest)
 
 
-def _end_of_events(chunk: bytes) -> bytes | tuple[()]:
-    """What each event ends with, if all lines end alike; else nothing, with which no bytes end."""
+def _end_of_events(chunk: bytes) -> bytes | None:
+    """What each event ends with, if all lines end alike; else None."""
     if b"\r" not in chunk:
         return b"\n\n"
     is_alike = chunk.count(b"\r\n") == chunk.count(b"\r") == chunk.count(b"\n")
-    return b"\r\n\r\n" if is_alike else ()
+    return b"\r\n\r\n" if is_alike else None
 
 
 def _data(event: bytes | bytearray) -> list[str]:
