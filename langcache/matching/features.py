@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from .asked import asked, asks_another, quantities_differ, roles_turned, times_differ
 from .guard import difference
 from .guard.opposites import stem
 from .guard.spelling import respell
@@ -34,6 +35,10 @@ LEXICAL = {
     "guard_opposites": -1,
     "guard_names": -1,
     "guard_direction": -1,
+    "guard_decides": -1,
+    "asked_otherwise": -1,
+    "asked_alike": 0,
+    "qualified": 0,
 }
 """The features that need no model, each with the sign that its weight may have: 1, -1, or 0 for either.
 
@@ -49,7 +54,7 @@ ALIGNED = {
 }
 """The features that vectors of words give (`langcache.service.alignment`)."""
 
-_GUARD = tuple(name.removeprefix("guard_") for name in LEXICAL if name.startswith("guard_"))
+_GUARD = ("numbers", "units", "negated", "opposites", "names", "direction")
 _TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*")
 _MORE_SMALL_WORDS = """
 about am any been being by from get getting got had has having here into i'm i've i'd i'll it's just let's me
@@ -73,12 +78,14 @@ class Reading:
         spelt = respell(text)
         tokens: list[str] = _TOKEN.findall(spelt)
         self.words: list[str] = [NUMBERS.get(word, word) for word in map(_plain, tokens)]
-        self.content: list[str] = list(dict.fromkeys(stem(word) for word in self.words if word not in _SMALL))
+        self.stems: list[str] = ["" if word in _SMALL else stem(word) for word in self.words]
+        self.content: list[str] = list(dict.fromkeys(word for word in self.stems if word))
         joined = f" {' '.join(self.words)} "
         self.trigrams: frozenset[str] = frozenset(joined[at : at + 3] for at in range(len(joined) - 2))
         self.numbers: frozenset[str] = frozenset(word for word in self.words if word[0].isdigit())
         capitals = () if spelt.isupper() else (_plain(token) for token in tokens[1:] if token[0].isupper())
         self.names: frozenset[str] = frozenset(stem(word) for word in capitals if word not in _SMALL)
+        self.asked = asked(self.words, spelt.lower())
         self.is_english: bool = text.isascii() or any(word in _SMALL for word in self.words)
 
 
@@ -109,6 +116,8 @@ def lexical(one: Reading, other: Reading) -> list[float]:
     names = one.names - set(other.content), other.names - set(one.content)
     reason = difference(one.text, other.text)
     kind = "" if reason is None else _kind(reason)
+    asks = one.asked, other.asked
+    otherwise = asks_another(*asks) + times_differ(*asks) + quantities_differ(*asks) + roles_turned(*asks)
     return [
         min(least, 4),
         min(most, 6),
@@ -125,7 +134,19 @@ def lexical(one: Reading, other: Reading) -> list[float]:
         min(max(len(one.words), len(other.words)), 30) / 10,
         float(reason is not None),
         *(float(kind == each) for each in _GUARD),
+        float(reason is not None and least + most <= 2),
+        min(otherwise, 2),
+        float(not one.asked.kinds.isdisjoint(other.asked.kinds)),
+        float(not least and (_qualified(ours, one, shared) or _qualified(theirs, other, shared))),
     ]
+
+
+def _qualified(alone: list[str], text: Reading, shared: set[str]) -> bool:
+    """Whether a word that only this text has stands right before one that both have."""
+    if not alone:
+        return False
+    stems = text.stems
+    return any(word in alone and after in shared for word, after in zip(stems, stems[1:], strict=False))
 
 
 def _plain(token: str) -> str:

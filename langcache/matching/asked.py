@@ -1,0 +1,176 @@
+"""What a question asks for, beside its subject: a time, a place, a reason; of what was or will be; of all or one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from .guard.opposites import stem
+from .lexicon import meaning
+
+__all__ = ["Asked", "asked", "asks_another", "quantities_differ", "roles_turned", "times_differ"]
+
+_IS = r"(?:'s| is| are| was| were| will be)?"
+_THE = r"(?: (?:the|my|your|his|her|their|our|its|a|an))?"
+_STARTS = r"(?:^|[.?!,;:] ?|\b(?:and|know|tell|ask|me|wonder|wondering|exactly|since|until|by|to|for|with|of) )"
+_AUX = r" (?:do|does|did|is|are|was|were|will|can|could|should|must|would|has|have)"
+_KINDS = {
+    "long": rf"how long|how (?:many|much) (?:time|hours|minutes|days|weeks|months|years)|what{_IS}{_THE} "
+    r"(?:\w+ )?(?:duration|wait|time (?:for|it takes|needed|required))|wait(?:ing)? time|processing time",
+    "when": rf"{_STARTS}when(?! (?:i|you|we|they|it|my|your|the|a|an) )|when{_AUX}|(?:what|which|at what|on what|on which|in which|in what) (?:time|day|date|year|month|hour)s?"
+    rf"|what{_IS}{_THE} (?:\w+ )?(?:deadline|(?:start|end|due|release|expiry|opening|closing)? ?(?:date|hours?|times?)"
+    r"\b(?! zone| limit))",
+    "where": rf"where|(?:what|which|in which|in what|at which|at what) (?:place|location)|what{_IS}{_THE} "
+    r"(?:\w+ )?(?:place|location|address|birthplace)",
+    "why": rf"why|how come|what (?:caused?s?|made|makes)|(?:for )?(?:what|which) reasons?|what{_IS}{_THE} (?:reasons?|cause)",
+    "who": rf"{_STARTS}(?:who|whom|whose)|(?:which|what) (?:person|people)|what{_IS}{_THE} name of",
+    "often": r"how (?:often|frequently|many times)|(?:at )?(?:what|which) intervals?|how many times",
+    "many": rf"how many|(?:what|which) number|what{_IS}{_THE} number of",
+    "much": rf"how much|how (?:expensive|costly)|what{_IS}{_THE} (?:\w+ )?"
+    r"(?:price|prices|cost|costs|fee|fees|charge|charges|amount)|what (?:does|do|will|would) [\w ]{1,40} cost",
+    "far": rf"how far|what{_IS}{_THE} distance",
+    "old": rf"how old|at what age|what{_IS}{_THE} (?:\w+ )?age",
+    "how": r"how (?:do|can|could|should|would|to|does|did|is|are|was|were|may|must|might|shall|will|has|have)"
+    rf"|(?:what|which){_IS}{_THE} (?:\w+ )?(?:way|ways|method|process|procedure|steps?)"
+    r"|what (?:do|should|must) i (?:need to |have to )?do to",
+}
+_KIND = re.compile("|".join(rf"(?:\b|(?=[.?!,;:]))(?P<{kind}>{rule})\b" for kind, rule in _KINDS.items()))
+_NEAR = {
+    frozenset(pair.split())
+    for pair in ("how where", "how who", "how when", "when long", "when often", "often long", "often many", "often much",
+                 "much many", "where who", "long many", "long far", "long much", "long old", "when old", "how long",
+                 "many old", "how much", "why how")
+}
+
+
+class Asked(NamedTuple):
+    """What is asked of a text's subject."""
+
+    kinds: frozenset[str]
+    is_past: bool
+    is_future: bool
+    is_going_on: bool
+    every: frozenset[str]
+    one: frozenset[str]
+    quantities: frozenset[str]
+    subject: str
+    verb: str
+    roles: frozenset[str]
+
+
+_PAST = frozenset("did was were had been used ago last yesterday".split())
+_FUTURE = frozenset("will won't shall i'll we'll it'll they'll he'll she'll gonna upcoming".split())
+_EVERY = frozenset("all every each everyone everybody everything everywhere both entire whole".split())
+_SOME = {
+    "some": "some", "someone": "some", "somebody": "some", "something": "some", "several": "some", "few": "some",
+    "sometimes": "sometimes", "none": "none", "nobody": "none", "nothing": "none", "never": "never", "single": "one",
+    "once": "one", "either": "one", "most": "most", "any": "any", "always": "always",
+}
+_BETWEEN = frozenset("of my the your our their his her its these those this".split())
+_DO = frozenset("do does did can could must should will would may might don't doesn't didn't can't couldn't".split())
+_BE = frozenset("is are am was were isn't aren't".split())
+_AFTER_BE = frozenset("allowed able obliged required supposed permitted entitled going".split())
+_PERSONS = {"i": "me", "me": "me", "us": "us", "we": "us"}
+_DETERMINERS = frozenset("a an the your his her its their this that these those all any some every each new".split())
+_AUXILIARY = _AFTER_BE | frozenset("have has had to be need needs not ever also still already".split())
+_NO_ROLES = frozenset("by or between and".split())
+
+
+_PERIODS = frozenset("second minute hour day week month quarter year time night morning evening weekend".split())
+
+
+def asked(words: Sequence[str], text: str) -> Asked:
+    """What is asked by a text in small letters, and its words."""
+    found = set(words)
+    subject, verb = _subject(words)
+    will = not _FUTURE.isdisjoint(found) or any(
+        word == "going" and after == "to" for word, after in zip(words, words[1:], strict=False)
+    )
+    every, one = frozenset(_counted(words, _EVERY)), frozenset(_counted(words, {"a", "an", "one", "single", "this"}))
+    return Asked(
+        kinds=frozenset(match.lastgroup or "" for match in _KIND.finditer(text)),
+        is_past=not _PAST.isdisjoint(found),
+        is_future=will,
+        is_going_on="being" in found,
+        every=every,
+        one=one,
+        quantities=frozenset(_SOME[word] for word in found if word in _SOME) | ({"every"} if every else set()),
+        subject=subject,
+        verb=verb,
+        roles=frozenset(_PERSONS.get(word, stem(word)) for word in words) if subject else frozenset(),
+    )
+
+
+def _counted(words: Sequence[str], counting: set[str] | frozenset[str]) -> Iterator[str]:
+    for at, word in enumerate(words):
+        if word in counting and words[at + 1 : at + 2] != [] and words[at + 1] not in _PERIODS:
+            yield next((stem(after) for after in words[at + 1 : at + 4] if after not in _BETWEEN), "")
+
+
+def _subject(words: Sequence[str]) -> tuple[str, str]:
+    """Who or what does something, and what it does, as stems; "" if that is not plain."""
+    if not _NO_ROLES.isdisjoint(words):
+        return "", ""
+    if words[:1] == ["who"] and len(words) > 2 and words[1] not in _DO and words[1] not in _BE:
+        return "who", stem(words[1])
+    for at, word in enumerate(words):
+        if word in _DO or (word in _BE and not _AFTER_BE.isdisjoint(words[at + 2 : at + 5])):
+            return _subject_after(words[at + 1 :])
+    return "", ""
+
+
+def _subject_after(words: Sequence[str]) -> tuple[str, str]:
+    at = 0
+    while at < len(words) - 1 and (words[at] in _DETERMINERS or words[at] == "my"):
+        at += 1
+    if at >= len(words):
+        return "", ""
+    subject = words[at]
+    rest = at + 1
+    while rest < len(words) and words[rest] in _AUXILIARY:
+        rest += 1
+    verb = stem(words[rest]) if rest < len(words) else ""
+    return _PERSONS.get(subject, stem(subject)), verb
+
+
+def asks_another(one: Asked, other: Asked) -> bool:
+    """Whether one asks for a time, say, and the other for a place."""
+    if not one.kinds or not other.kinds or one.kinds & other.kinds:
+        return False
+    return not any(frozenset((ours, theirs)) in _NEAR for ours in one.kinds for theirs in other.kinds)
+
+
+def times_differ(one: Asked, other: Asked) -> bool:
+    """Whether one is about what was, and the other about what will be."""
+    return (one.is_past and other.is_future and not other.is_past and not one.is_future) or (
+        other.is_past and one.is_future and not one.is_past and not other.is_future
+    )
+
+
+def quantities_differ(one: Asked, other: Asked) -> bool:
+    """Whether one is about all of something, and the other about one, some or none."""
+    return _all_against_some(one, other) or _all_against_some(other, one)
+
+
+def _all_against_some(one: Asked, other: Asked) -> bool:
+    if "always" in one.quantities and not other.quantities.isdisjoint(("sometimes", "never")):
+        return True
+    if "every" not in one.quantities or "every" in other.quantities:
+        return False
+    return not other.quantities.isdisjoint(("some", "none", "one", "most", "any")) or not one.every.isdisjoint(other.one)
+
+
+def roles_turned(one: Asked, other: Asked) -> bool:
+    """Whether two texts tell the same of two, and who does it to whom is exchanged."""
+    return (
+        bool(one.subject and other.subject)
+        and not meaning(one.subject, other.subject)
+        and _is_among(one.subject, other)
+        and _is_among(other.subject, one)
+        and meaning(one.verb, other.verb)
+    )
+
+
+def _is_among(word: str, text: Asked) -> bool:
+    return word in text.roles or any(meaning(word, role) for role in text.roles)
