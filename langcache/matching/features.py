@@ -10,6 +10,7 @@ from .guard.opposites import stem
 from .guard.spelling import respell
 from .guard.words import NUMBERS, SMALL_WORDS
 from .lexicon import contrasts, meaning
+from .wording import in_one_wording
 from .tidy import mended, without_politeness
 
 __all__ = ["ALIGNED", "COSINE", "LEXICAL", "Reading", "compared", "is_content", "lexical"]
@@ -75,6 +76,7 @@ class Reading:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self.is_reworded = False
         spelt = respell(text)
         tokens: list[str] = _TOKEN.findall(spelt)
         self.words: list[str] = [NUMBERS.get(word, word) for word in map(_plain, tokens)]
@@ -92,7 +94,11 @@ class Reading:
 def compared(one: str, other: str) -> tuple[Reading, Reading]:
     """Two texts without politeness, with the second's words where the first has a slip of the keyboard."""
     ours, theirs = without_politeness(one), without_politeness(other)
-    return Reading(mended(ours, theirs)), Reading(theirs)
+    repeated = mended(ours, theirs)
+    reworded = in_one_wording(repeated, theirs)
+    reading = Reading(reworded)
+    reading.is_reworded = reworded != repeated
+    return reading, Reading(theirs)
 
 
 def lexical(one: Reading, other: Reading) -> list[float]:
@@ -101,7 +107,6 @@ def lexical(one: Reading, other: Reading) -> list[float]:
     ours = [word for word in one.content if word not in shared]
     theirs = [word for word in other.content if word not in shared]
     exchanged = len(ours) == len(theirs) == 1
-    contrasting = sum(any(contrasts(word, another) for another in theirs) for word in ours)
     synonyms = 0
     for word in tuple(ours):
         same = next((another for another in theirs if meaning(word, another)), None)
@@ -109,6 +114,7 @@ def lexical(one: Reading, other: Reading) -> list[float]:
             ours.remove(word)
             theirs.remove(same)
             synonyms += 1
+    contrasting = sum(any(contrasts(word, another) for another in theirs) for word in ours)
     least, most = sorted((len(ours), len(theirs)))
     content = len(one.content) + len(other.content)
     trigrams = len(one.trigrams) + len(other.trigrams)

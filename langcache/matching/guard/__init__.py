@@ -40,7 +40,7 @@ def difference(question: str, prompt: str) -> str | None:
         return symbol
     if same:
         return None
-    if ours.negative != theirs.negative:
+    if (ours.denied and not theirs.negative) or (theirs.denied and not ours.negative):
         return "one is negated and the other is not"
     if found := opposites(ours.stems, theirs.stems, ours.denied or theirs.denied):
         return f"opposites: {found[0]} against {found[1]}"
@@ -99,10 +99,10 @@ class _Text:
     def _dates(self, tokens: list[str]) -> set[str]:
         dates: set[str] = set()
         for at, (token, word) in enumerate(zip(tokens, self.words, strict=True)):
-            singular = word.removesuffix("s")
-            if token in words.DATES or (singular in words.DATES):
+            singular = word.removesuffix("'s").removesuffix("s")
+            if token.removesuffix("'s") in words.DATES or singular in words.DATES:
                 dates.add(singular)
-            following = self.words[at + 1] if at + 1 < len(self.words) else ""
+            following = self.words[at + 1].removesuffix("'s") if at + 1 < len(self.words) else ""
             if word in words.RELATIVE and following in words.PERIODS:
                 dates.add(f"{words.RELATIVE[word]} {following}")
         return {date.lower() for date in dates}
@@ -114,6 +114,7 @@ class _Text:
             if token[0].isupper()
             and word not in words.SMALL_WORDS
             and word not in words.UNITS
+            and word not in words.NUMBERS
             and not _ROMAN.fullmatch(token)
             and not word.startswith("i'")
             and word.isalpha()
