@@ -36,10 +36,7 @@ LEXICAL = {
     "guard_opposites": -1,
     "guard_names": -1,
     "guard_direction": -1,
-    "guard_decides": -1,
     "asked_otherwise": -1,
-    "asked_alike": 0,
-    "qualified": 0,
 }
 """The features that need no model, each with the sign that its weight may have: 1, -1, or 0 for either.
 
@@ -80,8 +77,7 @@ class Reading:
         spelt = respell(text)
         tokens: list[str] = _TOKEN.findall(spelt)
         self.words: list[str] = [NUMBERS.get(word, word) for word in map(_plain, tokens)]
-        self.stems: list[str] = ["" if word in _SMALL else stem(word) for word in self.words]
-        self.content: list[str] = list(dict.fromkeys(word for word in self.stems if word))
+        self.content: list[str] = list(dict.fromkeys(stem(word) for word in self.words if word not in _SMALL))
         joined = f" {' '.join(self.words)} "
         self.trigrams: frozenset[str] = frozenset(joined[at : at + 3] for at in range(len(joined) - 2))
         self.numbers: frozenset[str] = frozenset(word for word in self.words if word[0].isdigit())
@@ -140,19 +136,8 @@ def lexical(one: Reading, other: Reading) -> list[float]:
         min(max(len(one.words), len(other.words)), 30) / 10,
         float(reason is not None),
         *(float(kind == each) for each in _GUARD),
-        float(reason is not None and least + most <= 2),
         min(otherwise, 2),
-        float(not one.asked.kinds.isdisjoint(other.asked.kinds)),
-        float(not least and (_qualified(ours, one, shared) or _qualified(theirs, other, shared))),
     ]
-
-
-def _qualified(alone: list[str], text: Reading, shared: set[str]) -> bool:
-    """Whether a word that only this text has stands right before one that both have."""
-    if not alone:
-        return False
-    stems = text.stems
-    return any(word in alone and after in shared for word, after in zip(stems, stems[1:], strict=False))
 
 
 def _plain(token: str) -> str:

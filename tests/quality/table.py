@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # for `import`, where this is not run as a program
-from fit import Fit, Table, fit, tables
+from fit import Fit, Table, fit, tables, without_held_out
 from measure import measured
-from sets import RELATED, TRAP, UNRELATED, Pair, labelled_sets
+from sets import HELD_OUT, RELATED, TRAP, UNRELATED, Pair, kinds_of, labelled_sets
 
 import langcache.matching.score as score
 from langcache.matching.features import LEXICAL, compared
@@ -36,7 +36,7 @@ def judged(
     """The similarity of each pair by weights that were fitted without it."""
     found: dict[str, Similarities] = {}
     for name, table in sets.items():
-        others = {other: rows for other, rows in sets.items() if other != name}
+        others = {other: rows for other, rows in without_held_out(sets).items() if other != name}
         found[name] = np.zeros(len(table.same))
         for judged_now, known in _parts(name, pairs[name]):
             halves = {name: Table(*(column[known] for column in table))} if known.any() else {}
@@ -116,7 +116,7 @@ def _main() -> None:
         swapped[name] = table._replace(rows=rows)
     wordllama_scored = {}
     for name, table in swapped.items():
-        likely = _likelihoods(fit("cosine", {n: t for n, t in sets.items() if n != name}), "cosine", table)
+        likely = _likelihoods(fit("cosine", {n: t for n, t in without_held_out(sets).items() if n != name}), "cosine", table)
         wordllama_scored[name] = np.array([score.similarity_of(float(each)) for each in likely])
         wordllama_scored[name][table.repeated] = score.REPEATED
     passed = {name: by_texts[name] >= score.similarity_of(0.5) for name in sets}
@@ -143,6 +143,13 @@ def _main() -> None:
         print(f"| {name} | {' | '.join(cells)} |")
     means = [np.mean(each, axis=0) for each in kept.values()]
     print(f"| mean | {' | '.join(f'{100 * same:.0f} / {100 * wrong:.0f}' for same, wrong in means)} |\n")
+    print("| held out, by what is changed | default |\n|---|---|")
+    kinds = np.array(kinds_of("judge"))
+    for kind in dict.fromkeys(kinds):
+        chosen = [pair for pair, each in zip(pairs[HELD_OUT], kinds, strict=True) if each == kind]
+        same, wrong = shares(by_words[HELD_OUT][kinds == kind], chosen, 0.85)
+        print(f"| {kind} | {100 * same:.0f} / {100 * (wrong or 0):.0f} |")
+    print()
     right = {name: table.same[by_words[name] >= 0.85].mean() for name, table in sets.items()}
     print(f"Right of 100 hits at the default: {', '.join(f'{n} {100 * r:.0f}' for n, r in right.items())}\n")
     unrelated = np.array([pair.kind == UNRELATED for pair in pairs["quality"]])
