@@ -31,6 +31,8 @@ _KINDS = {
     r"(?:price|prices|cost|costs|fee|fees|charge|charges|amount)|what (?:does|do|will|would) [\w ]{1,40} cost",
     "far": rf"how far|what{_IS}{_THE} distance",
     "old": rf"how old|at what age|what{_IS}{_THE} (?:\w+ )?age",
+    "whether": r"^(?:do|does|did|is|are|was|were|has|have|had|will)",
+    "which": r"which (?!one|of)\w+",
     "how": r"how (?:do|can|could|should|would|to|does|did|is|are|was|were|may|must|might|shall|will|has|have)"
     rf"|(?:what|which){_IS}{_THE} (?:\w+ )?(?:way|ways|method|process|procedure|steps?)"
     r"|what (?:do|should|must) i (?:need to |have to )?do to",
@@ -38,10 +40,13 @@ _KINDS = {
 _KIND = re.compile("|".join(rf"(?:\b|(?=[.?!,;:]))(?P<{kind}>{rule})\b" for kind, rule in _KINDS.items()))
 _NEAR = {
     frozenset(pair.split())
-    for pair in ("how where", "how who", "how when", "when long", "when often", "often long", "often many", "often much",
+    for pair in ("how where", "how who", "when long", "when often", "often long", "often many", "often much",
                  "much many", "where who", "long many", "long far", "long much", "long old", "when old", "how long",
-                 "many old", "how much", "why how")
+                 "many old", "how much", "whether how", "whether where")
 }
+
+
+_OF_EVENTS = frozenset(("why", "when"))
 
 
 class Asked(NamedTuple):
@@ -51,11 +56,12 @@ class Asked(NamedTuple):
     is_past: bool
     is_future: bool
     is_going_on: bool
+    is_done: bool
     every: frozenset[str]
     one: frozenset[str]
     quantities: frozenset[str]
     subject: str
-    verb: str
+    verbs: frozenset[str]
     roles: frozenset[str]
 
 
@@ -83,7 +89,7 @@ _PERIODS = frozenset("second minute hour day week month quarter year time night 
 def asked(words: Sequence[str], text: str) -> Asked:
     """What is asked by a text in small letters, and its words."""
     found = set(words)
-    subject, verb = _subject(words)
+    subject, verbs = _subject(words)
     will = not _FUTURE.isdisjoint(found) or any(
         word == "going" and after == "to" for word, after in zip(words, words[1:], strict=False)
     )
@@ -93,11 +99,12 @@ def asked(words: Sequence[str], text: str) -> Asked:
         is_past=not _PAST.isdisjoint(found),
         is_future=will,
         is_going_on="being" in found,
+        is_done="been" in found,
         every=every,
         one=one,
         quantities=frozenset(_SOME[word] for word in found if word in _SOME) | ({"every"} if every else set()),
         subject=subject,
-        verb=verb,
+        verbs=verbs,
         roles=frozenset(_PERSONS.get(word, stem(word)) for word in words) if subject else frozenset(),
     )
 
@@ -108,41 +115,48 @@ def _counted(words: Sequence[str], counting: set[str] | frozenset[str]) -> Itera
             yield next((stem(after) for after in words[at + 1 : at + 4] if after not in _BETWEEN), "")
 
 
-def _subject(words: Sequence[str]) -> tuple[str, str]:
-    """Who or what does something, and what it does, as stems; "" if that is not plain."""
+def _subject(words: Sequence[str]) -> tuple[str, frozenset[str]]:
+    """Who or what does something, and what it does, as stems; "" if that is not plain.
+
+    What it does is one of two words, since the first may belong to the subject: "Does the tax office owe me?"
+    """
     if not _NO_ROLES.isdisjoint(words):
-        return "", ""
+        return "", frozenset()
     if words[:1] == ["who"] and len(words) > 2 and words[1] not in _DO and words[1] not in _BE:
-        return "who", stem(words[1])
+        return "who", frozenset((stem(words[1]),))
     for at, word in enumerate(words):
         if word in _DO or (word in _BE and not _AFTER_BE.isdisjoint(words[at + 2 : at + 5])):
             return _subject_after(words[at + 1 :])
-    return "", ""
+    return "", frozenset()
 
 
-def _subject_after(words: Sequence[str]) -> tuple[str, str]:
+def _subject_after(words: Sequence[str]) -> tuple[str, frozenset[str]]:
     at = 0
     while at < len(words) - 1 and (words[at] in _DETERMINERS or words[at] == "my"):
         at += 1
     if at >= len(words):
-        return "", ""
+        return "", frozenset()
     subject = words[at]
     rest = at + 1
     while rest < len(words) and words[rest] in _AUXILIARY:
         rest += 1
-    verb = stem(words[rest]) if rest < len(words) else ""
-    return _PERSONS.get(subject, stem(subject)), verb
+    verbs = frozenset(stem(word) for word in words[rest : rest + 2] if word not in _DETERMINERS and word not in _PERSONS)
+    return _PERSONS.get(subject, stem(subject)), verbs
 
 
 def asks_another(one: Asked, other: Asked) -> bool:
     """Whether one asks for a time, say, and the other for a place."""
     if not one.kinds or not other.kinds or one.kinds & other.kinds:
         return False
+    if "which" in one.kinds | other.kinds:  # "Which gate?" may be "Where is the gate?"
+        return not _OF_EVENTS.isdisjoint(one.kinds | other.kinds)
     return not any(frozenset((ours, theirs)) in _NEAR for ours in one.kinds for theirs in other.kinds)
 
 
 def times_differ(one: Asked, other: Asked) -> bool:
-    """Whether one is about what was, and the other about what will be."""
+    """Whether one is about what was, or is done, and the other about what will be, or goes on."""
+    if one.is_going_on != other.is_going_on and one.is_done != other.is_done:
+        return True
     return (one.is_past and other.is_future and not other.is_past and not one.is_future) or (
         other.is_past and one.is_future and not one.is_past and not other.is_future
     )
@@ -168,7 +182,7 @@ def roles_turned(one: Asked, other: Asked) -> bool:
         and not meaning(one.subject, other.subject)
         and _is_among(one.subject, other)
         and _is_among(other.subject, one)
-        and meaning(one.verb, other.verb)
+        and any(meaning(ours, theirs) for ours in one.verbs for theirs in other.verbs)
     )
 
 

@@ -14,7 +14,6 @@ how to|how (?:do|can|could|should|would|must) {_I}|what(?:'s| is| are) the (?:be
 how come|why|what(?:'s| is) the reason|for what reason|what is the cause of|what causes
 what time|when|at what time|on (?:what|which) (?:day|date)|in (?:what|which) year|(?:what|which) (?:day|date)
 do i (?:have|need) to|must i|am i required to|is it (?:necessary|mandatory|required)(?: for me)? to|am i obliged to
-going to|will
 (?:is{_NOT}|not|stopped|do{_NOT}|does{_NOT}|wo{_NOT}) work(?:ing)?|doesn't work|don't work|broken|out of order|faulty|isn't functioning
 (?:can't|cannot|can not|don't|do not|no longer) (?:remember|recall)|(?:have |'ve )?forgot(?:ten)?
 (?:can't|cannot|can not|couldn't) find|(?:have |'ve )?(?:lost|misplaced)
