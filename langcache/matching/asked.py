@@ -13,18 +13,17 @@ __all__ = ["Asked", "asked", "asks_another", "quantities_differ", "roles_turned"
 
 _IS = r"(?:'s| is| are| was| were| will be)?"
 _THE = r"(?: (?:the|my|your|his|her|their|our|its|a|an))?"
-_STARTS = r"(?:^|[.?!,;:] ?|\b(?:and|know|tell|ask|me|wonder|wondering|exactly|since|until|by|to|for|with|of) )"
 _AUX = r" (?:do|does|did|is|are|was|were|will|can|could|should|must|would|has|have)"
 _KINDS = {
     "long": rf"how long|how (?:many|much) (?:time|hours|minutes|days|weeks|months|years)|what{_IS}{_THE} "
     r"(?:\w+ )?(?:duration|wait|time (?:for|it takes|needed|required))|wait(?:ing)? time|processing time",
-    "when": rf"{_STARTS}when(?! (?:i|you|we|they|it|my|your|the|a|an) )|when{_AUX}|(?:what|which|at what|on what|on which|in which|in what) (?:time|day|date|year|month|hour)s?"
+    "when": rf"when{_AUX}|(?P<bare_when>when(?! (?:i|you|we|they|it|my|your|the|a|an) ))|(?:what|which|at what|on what|on which|in which|in what) (?:time|day|date|year|month|hour)s?"
     rf"|what{_IS}{_THE} (?:\w+ )?(?:deadline|(?:start|end|due|release|expiry|opening|closing)? ?(?:date|hours?|times?)"
     r"\b(?! zone| limit))",
     "where": rf"where|(?:what|which|in which|in what|at which|at what) (?:place|location)|what{_IS}{_THE} "
     r"(?:\w+ )?(?:place|location|address|birthplace)",
     "why": rf"why|how come|what (?:caused?s?|made|makes)|(?:for )?(?:what|which) reasons?|what{_IS}{_THE} (?:reasons?|cause)",
-    "who": rf"{_STARTS}(?:who|whom|whose)|(?:which|what) (?:person|people)|what{_IS}{_THE} name of",
+    "who": rf"(?P<bare_who>who|whom|whose)|(?:which|what) (?:person|people)|what{_IS}{_THE} name of",
     "often": r"how (?:often|frequently|many times)|(?:at )?(?:what|which) intervals?|how many times",
     "many": rf"how many|(?:what|which) number|what{_IS}{_THE} number of",
     "much": rf"how much|how (?:expensive|costly)|what{_IS}{_THE} (?:\w+ )?"
@@ -37,7 +36,11 @@ _KINDS = {
     rf"|(?:what|which){_IS}{_THE} (?:\w+ )?(?:way|ways|method|process|procedure|steps?)"
     r"|what (?:do|should|must) i (?:need to |have to )?do to",
 }
-_KIND = re.compile("|".join(rf"(?:\b|(?=[.?!,;:]))(?P<{kind}>{rule})\b" for kind, rule in _KINDS.items()))
+_KIND = re.compile(rf"(?:{'|'.join(f'(?P<{kind}>{rule})' for kind, rule in _KINDS.items())})\b")
+_START = re.compile(r"(?<!\w)(?:wh|ho|at |in |on |for |wait|proc|^(?:do|did|is|are|was|were|ha[sdv]|will))")
+_BEFORE = re.compile(
+    r"(?:^|[.?!,;:] ?|\b(?:and|know|tell|ask|me|wonder|wondering|exactly|since|until|by|to|for|with|of) )\Z"
+)
 _NEAR = {
     frozenset(pair.split())
     for pair in ("how where", "how who", "when long", "when often", "often long", "often many", "often much",
@@ -95,7 +98,7 @@ def asked(words: Sequence[str], text: str) -> Asked:
     )
     every, one = frozenset(_counted(words, _EVERY)), frozenset(_counted(words, {"a", "an", "one", "single", "this"}))
     return Asked(
-        kinds=frozenset(match.lastgroup or "" for match in _KIND.finditer(text)),
+        kinds=frozenset(_kinds(text)),
         is_past=not _PAST.isdisjoint(found),
         is_future=will,
         is_going_on="being" in found,
@@ -107,6 +110,17 @@ def asked(words: Sequence[str], text: str) -> Asked:
         verbs=verbs,
         roles=frozenset(_PERSONS.get(word, stem(word)) for word in words) if subject else frozenset(),
     )
+
+
+def _kinds(text: str) -> Iterator[str]:
+    for start in _START.finditer(text):
+        at = start.start()
+        found = _KIND.match(text, at)
+        if found is None or found.lastgroup is None:
+            continue
+        is_bare = found["bare_when"] or found["bare_who"]  # which go on with a sentence as well
+        if not is_bare or _BEFORE.search(text, max(at - 12, 0), at):
+            yield found.lastgroup
 
 
 def _counted(words: Sequence[str], counting: set[str] | frozenset[str]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from .asked import asked, asks_another, quantities_differ, roles_turned, times_differ
 from .guard import difference
@@ -53,6 +54,7 @@ ALIGNED = {
 """The features that vectors of words give (`langcache.service.alignment`)."""
 
 _GUARD = ("numbers", "units", "negated", "opposites", "names", "direction")
+_SHORT = 400
 _TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*")
 _MORE_SMALL_WORDS = """
 about am any been being by from get getting got had has having here into i'm i've i'd i'll it's just let's me
@@ -92,9 +94,19 @@ def compared(one: str, other: str) -> tuple[Reading, Reading]:
     ours, theirs = without_politeness(one), without_politeness(other)
     repeated = mended(ours, theirs)
     reworded = in_one_wording(repeated, theirs)
+    if reworded == repeated:
+        return _read(repeated), _read(theirs)
     reading = Reading(reworded)
-    reading.is_reworded = reworded != repeated
-    return reading, Reading(theirs)
+    reading.is_reworded = True
+    return reading, _read(theirs)
+
+
+def _read(text: str) -> Reading:
+    return _kept(text) if len(text) <= _SHORT else Reading(text)
+
+
+_kept = lru_cache(maxsize=512)(Reading)
+"""An entry that is found is found again, mostly."""
 
 
 def lexical(one: Reading, other: Reading) -> list[float]:

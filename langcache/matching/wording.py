@@ -80,7 +80,7 @@ everyone|everybody|all people
 """.strip()
 """One meaning a line. Words of one are put for those of another only where both texts have one of a line."""
 _GROUPS = re.compile(
-    "|".join(rf"(?<![\w'])(?P<p{at}>{line})(?![\w'])" for at, line in enumerate(_SAME.splitlines())),
+    rf"(?<![\w'])(?:{'|'.join(f'(?P<p{at}>{line})' for at, line in enumerate(_SAME.splitlines()))})(?![\w'])",
     re.IGNORECASE,
 )
 _ACRONYM = re.compile(r"(?<![\w'])([A-Z]{2,5})s?(?![\w'])")

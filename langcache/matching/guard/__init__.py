@@ -8,6 +8,7 @@ model. It errs in both directions: docs/cache-aside.md has figures for how often
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ...models import CacheEntry
 from . import words
@@ -27,7 +28,7 @@ def difference(question: str, prompt: str) -> str | None:
     """What sets two questions apart, in a few words; None if the guard sees nothing that does."""
     if question == prompt:
         return None
-    ours, theirs = _Text(question), _Text(prompt)
+    ours, theirs = _read(question), _read(prompt)
     same = ours.words == theirs.words
     for what, here, there in (
         ("numbers", ours.numbers, theirs.numbers),
@@ -58,6 +59,7 @@ def difference(question: str, prompt: str) -> str | None:
 _WORD = re.compile(
     r"\d{4}-\d{2}-\d{2}|\$(?![A-Za-z_{])|[€£¥]|\d+(?:[.,]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*|%(?![A-Za-z])"
 )
+_SHORT = 400
 _ROMAN = re.compile("[IVX]{2,}")  # a number
 _ORDINAL_OR_UNIT = re.compile(r"(?<=\d)(?=[^\W\d_])")
 
@@ -134,6 +136,14 @@ class _Text:
                 if content is not None:
                     directions[word] = stem(content)
         return directions
+
+
+def _read(text: str) -> _Text:
+    return _kept(text) if len(text) <= _SHORT else _Text(text)
+
+
+_kept = lru_cache(maxsize=512)(_Text)
+"""An entry that is found is found again, mostly."""
 
 
 def _is_negative(word: str) -> bool:
