@@ -43,9 +43,27 @@ _BEFORE = re.compile(
 )
 _NEAR = {
     frozenset(pair.split())
-    for pair in ("how where", "how who", "when long", "when often", "often long", "often many", "often much",
-                 "much many", "where who", "long many", "long far", "long much", "long old", "when old", "how long",
-                 "many old", "how much", "whether how", "whether where")
+    for pair in (
+        "how where",
+        "how who",
+        "when long",
+        "when often",
+        "often long",
+        "often many",
+        "often much",
+        "much many",
+        "where who",
+        "long many",
+        "long far",
+        "long much",
+        "long old",
+        "when old",
+        "how long",
+        "many old",
+        "how much",
+        "whether how",
+        "whether where",
+    )
 }
 
 
@@ -68,25 +86,105 @@ class Asked(NamedTuple):
     roles: frozenset[str]
 
 
-_PAST = frozenset("did was were had been used ago last yesterday".split())
-_FUTURE = frozenset("will won't shall i'll we'll it'll they'll he'll she'll gonna upcoming".split())
-_EVERY = frozenset("all every each everyone everybody everything everywhere both entire whole".split())
+_PAST = frozenset(["did", "was", "were", "had", "been", "used", "ago", "last", "yesterday"])
+_FUTURE = frozenset(
+    ["will", "won't", "shall", "i'll", "we'll", "it'll", "they'll", "he'll", "she'll", "gonna", "upcoming"]
+)
+_EVERY = frozenset(
+    ["all", "every", "each", "everyone", "everybody", "everything", "everywhere", "both", "entire", "whole"]
+)
 _SOME = {
-    "some": "some", "someone": "some", "somebody": "some", "something": "some", "several": "some", "few": "some",
-    "sometimes": "sometimes", "none": "none", "nobody": "none", "nothing": "none", "never": "never", "single": "one",
-    "once": "one", "either": "one", "most": "most", "any": "any", "always": "always",
+    "some": "some",
+    "someone": "some",
+    "somebody": "some",
+    "something": "some",
+    "several": "some",
+    "few": "some",
+    "sometimes": "sometimes",
+    "none": "none",
+    "nobody": "none",
+    "nothing": "none",
+    "never": "never",
+    "single": "one",
+    "once": "one",
+    "either": "one",
+    "most": "most",
+    "any": "any",
+    "always": "always",
 }
-_BETWEEN = frozenset("of my the your our their his her its these those this".split())
-_DO = frozenset("do does did can could must should will would may might don't doesn't didn't can't couldn't".split())
-_BE = frozenset("is are am was were isn't aren't".split())
-_AFTER_BE = frozenset("allowed able obliged required supposed permitted entitled going".split())
+_BETWEEN = frozenset(
+    ["of", "my", "the", "your", "our", "their", "his", "her", "its", "these", "those", "this"]
+)
+_DO = frozenset(
+    [
+        "do",
+        "does",
+        "did",
+        "can",
+        "could",
+        "must",
+        "should",
+        "will",
+        "would",
+        "may",
+        "might",
+        "don't",
+        "doesn't",
+        "didn't",
+        "can't",
+        "couldn't",
+    ]
+)
+_BE = frozenset(["is", "are", "am", "was", "were", "isn't", "aren't"])
+_AFTER_BE = frozenset(
+    ["allowed", "able", "obliged", "required", "supposed", "permitted", "entitled", "going"]
+)
 _PERSONS = {"i": "me", "me": "me", "us": "us", "we": "us"}
-_DETERMINERS = frozenset("a an the your his her its their this that these those all any some every each new".split())
-_AUXILIARY = _AFTER_BE | frozenset("have has had to be need needs not ever also still already".split())
-_NO_ROLES = frozenset("by or between and".split())
+_DETERMINERS = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "your",
+        "his",
+        "her",
+        "its",
+        "their",
+        "this",
+        "that",
+        "these",
+        "those",
+        "all",
+        "any",
+        "some",
+        "every",
+        "each",
+        "new",
+    ]
+)
+_AUXILIARY = _AFTER_BE | frozenset(
+    ["have", "has", "had", "to", "be", "need", "needs", "not", "ever", "also", "still", "already"]
+)
+_NO_ROLES = frozenset(["by", "or", "between", "and"])
 
 
-_PERIODS = frozenset("second minute hour day week month quarter year time night morning evening weekend".split())
+_PERIODS = frozenset(
+    [
+        "second",
+        "minute",
+        "hour",
+        "day",
+        "week",
+        "month",
+        "quarter",
+        "year",
+        "time",
+        "night",
+        "morning",
+        "evening",
+        "weekend",
+    ]
+)
 
 
 def asked(words: Sequence[str], text: str) -> Asked:
@@ -96,7 +194,10 @@ def asked(words: Sequence[str], text: str) -> Asked:
     will = not _FUTURE.isdisjoint(found) or any(
         word == "going" and after == "to" for word, after in zip(words, words[1:], strict=False)
     )
-    every, one = frozenset(_counted(words, _EVERY)), frozenset(_counted(words, {"a", "an", "one", "single", "this"}))
+    every, one = (
+        frozenset(_counted(words, _EVERY)),
+        frozenset(_counted(words, {"a", "an", "one", "single", "this"})),
+    )
     return Asked(
         kinds=frozenset(_kinds(text)),
         is_past=not _PAST.isdisjoint(found),
@@ -105,7 +206,8 @@ def asked(words: Sequence[str], text: str) -> Asked:
         is_done="been" in found,
         every=every,
         one=one,
-        quantities=frozenset(_SOME[word] for word in found if word in _SOME) | ({"every"} if every else set()),
+        quantities=frozenset(_SOME[word] for word in found if word in _SOME)
+        | ({"every"} if every else set()),
         subject=subject,
         verbs=verbs,
         roles=frozenset(_PERSONS.get(word, stem(word)) for word in words) if subject else frozenset(),
@@ -154,7 +256,9 @@ def _subject_after(words: Sequence[str]) -> tuple[str, frozenset[str]]:
     rest = at + 1
     while rest < len(words) and words[rest] in _AUXILIARY:
         rest += 1
-    verbs = frozenset(stem(word) for word in words[rest : rest + 2] if word not in _DETERMINERS and word not in _PERSONS)
+    verbs = frozenset(
+        stem(word) for word in words[rest : rest + 2] if word not in _DETERMINERS and word not in _PERSONS
+    )
     return _PERSONS.get(subject, stem(subject)), verbs
 
 
@@ -186,7 +290,9 @@ def _all_against_some(one: Asked, other: Asked) -> bool:
         return True
     if "every" not in one.quantities or "every" in other.quantities:
         return False
-    return not other.quantities.isdisjoint(("some", "none", "one", "most", "any")) or not one.every.isdisjoint(other.one)
+    return not other.quantities.isdisjoint(
+        ("some", "none", "one", "most", "any")
+    ) or not one.every.isdisjoint(other.one)
 
 
 def roles_turned(one: Asked, other: Asked) -> bool:

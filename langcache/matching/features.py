@@ -11,8 +11,8 @@ from .guard.opposites import stem
 from .guard.spelling import respell
 from .guard.words import NUMBERS, SMALL_WORDS
 from .lexicon import contrasts, meaning
-from .wording import in_one_wording
 from .tidy import mended, without_politeness
+from .wording import in_one_wording
 
 __all__ = ["ALIGNED", "COSINE", "LEXICAL", "Reading", "compared", "is_content", "lexical"]
 

@@ -8,7 +8,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["DATA", "HELD_OUT", "PARAPHRASE", "RELATED", "TRAP", "UNRELATED", "Pair", "kinds_of", "labelled_sets"]
+__all__ = [
+    "DATA",
+    "HELD_OUT",
+    "PARAPHRASE",
+    "RELATED",
+    "TRAP",
+    "UNRELATED",
+    "Pair",
+    "kinds_of",
+    "labelled_sets",
+]
 
 TESTS = Path(__file__).resolve().parent.parent
 DATA = Path(__file__).resolve().parent / "data"
@@ -84,7 +94,9 @@ def _guard() -> list[Pair]:
 def _changed(part: str) -> list[Pair]:
     kinds = {"same": PARAPHRASE, "different": TRAP}
     rows = _changed_rows(part)
-    return [Pair(RELATED if row[1:3] == ["related", "different"] else kinds[row[2]], *row[3:]) for row in rows]
+    return [
+        Pair(RELATED if row[1:3] == ["related", "different"] else kinds[row[2]], *row[3:]) for row in rows
+    ]
 
 
 def kinds_of(part: str) -> list[str]:

@@ -116,7 +116,9 @@ def _main() -> None:
         swapped[name] = table._replace(rows=rows)
     wordllama_scored = {}
     for name, table in swapped.items():
-        likely = _likelihoods(fit("cosine", {n: t for n, t in without_held_out(sets).items() if n != name}), "cosine", table)
+        likely = _likelihoods(
+            fit("cosine", {n: t for n, t in without_held_out(sets).items() if n != name}), "cosine", table
+        )
         wordllama_scored[name] = np.array([score.similarity_of(float(each)) for each in likely])
         wordllama_scored[name][table.repeated] = score.REPEATED
     passed = {name: by_texts[name] >= score.similarity_of(0.5) for name in sets}
