@@ -1,9 +1,10 @@
-"""What a question asks for, beside its subject: a time, a place, a reason; of what was or will be; of all or one."""
+"""What a question asks for, beside its subject: a time or a place; what was or will be; of all or of one."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from .guard.opposites import stem
@@ -14,26 +15,30 @@ __all__ = ["Asked", "asked", "asks_another", "quantities_differ", "roles_turned"
 _IS = r"(?:'s| is| are| was| were| will be)?"
 _THE = r"(?: (?:the|my|your|his|her|their|our|its|a|an))?"
 _AUX = r" (?:do|does|did|is|are|was|were|will|can|could|should|must|would|has|have)"
+_WHAT = r"(?:(?:at|on|in) )?(?:what|which)"
 _KINDS = {
-    "long": rf"how long|how (?:many|much) (?:time|hours|minutes|days|weeks|months|years)|what{_IS}{_THE} "
-    r"(?:\w+ )?(?:duration|wait|time (?:for|it takes|needed|required))|wait(?:ing)? time|processing time",
-    "when": rf"when{_AUX}|(?P<bare_when>when(?! (?:i|you|we|they|it|my|your|the|a|an) ))|(?:what|which|at what|on what|on which|in which|in what) (?:time|day|date|year|month|hour)s?"
-    rf"|what{_IS}{_THE} (?:\w+ )?(?:deadline|(?:start|end|due|release|expiry|opening|closing)? ?(?:date|hours?|times?)"
-    r"\b(?! zone| limit))",
-    "where": rf"where|(?:what|which|in which|in what|at which|at what) (?:place|location)|what{_IS}{_THE} "
-    r"(?:\w+ )?(?:place|location|address|birthplace)",
-    "why": rf"why|how come|what (?:caused?s?|made|makes)|(?:for )?(?:what|which) reasons?|what{_IS}{_THE} (?:reasons?|cause)",
+    "long": r"how long|how (?:many|much) (?:time|hours|minutes|days|weeks|months|years)"
+    rf"|what{_IS}{_THE} (?:\w+ )?(?:duration|wait|time (?:for|it takes|needed|required))"
+    r"|wait(?:ing)? time|processing time",
+    "when": rf"when{_AUX}|(?P<bare_when>when(?! (?:i|you|we|they|it|my|your|the|a|an) ))"
+    rf"|{_WHAT} (?:time|day|date|year|month|hour)s?"
+    rf"|what{_IS}{_THE} (?:\w+ )?(?:deadline|(?:start|end|due|release|expiry|opening|closing)? ?"
+    r"(?:date|hours?|times?)\b(?! zone| limit))",
+    "where": rf"where|{_WHAT} (?:place|location)"
+    rf"|what{_IS}{_THE} (?:\w+ )?(?:place|location|address|birthplace)",
+    "why": r"why|how come|what (?:caused?s?|made|makes)|(?:for )?(?:what|which) reasons?"
+    rf"|what{_IS}{_THE} (?:reasons?|cause)",
     "who": rf"(?P<bare_who>who|whom|whose)|(?:which|what) (?:person|people)|what{_IS}{_THE} name of",
-    "often": r"how (?:often|frequently|many times)|(?:at )?(?:what|which) intervals?|how many times",
+    "often": r"how (?:often|frequently|many times)|(?:at )?(?:what|which) intervals?",
     "many": rf"how many|(?:what|which) number|what{_IS}{_THE} number of",
-    "much": rf"how much|how (?:expensive|costly)|what{_IS}{_THE} (?:\w+ )?"
-    r"(?:price|prices|cost|costs|fee|fees|charge|charges|amount)|what (?:does|do|will|would) [\w ]{1,40} cost",
+    "much": r"how much|how (?:expensive|costly)|what (?:does|do|will|would) [\w ]{1,40} cost"
+    rf"|what{_IS}{_THE} (?:\w+ )?(?:prices?|costs?|fees?|charges?|amount)",
     "far": rf"how far|what{_IS}{_THE} distance",
     "old": rf"how old|at what age|what{_IS}{_THE} (?:\w+ )?age",
-    "whether": r"^(?:do|does|did|is|are|was|were|has|have|had|will)",
+    "whether": r"(?<![\s\S])(?:do|does|did|is|are|was|were|has|have|had|will)",
     "which": r"which (?!one|of)\w+",
     "how": r"how (?:do|can|could|should|would|to|does|did|is|are|was|were|may|must|might|shall|will|has|have)"
-    rf"|(?:what|which){_IS}{_THE} (?:\w+ )?(?:way|ways|method|process|procedure|steps?)"
+    rf"|(?:what|which){_IS}{_THE} (?:\w+ )?(?:ways?|method|process|procedure|steps?)"
     r"|what (?:do|should|must) i (?:need to |have to )?do to",
 }
 _KIND = re.compile(rf"(?:{'|'.join(f'(?P<{kind}>{rule})' for kind, rule in _KINDS.items())})\b")
@@ -43,35 +48,23 @@ _BEFORE = re.compile(
 )
 _NEAR = {
     frozenset(pair.split())
-    for pair in (
-        "how where",
-        "how who",
-        "when long",
-        "when often",
-        "often long",
-        "often many",
-        "often much",
-        "much many",
-        "where who",
-        "long many",
-        "long far",
-        "long much",
-        "long old",
-        "when old",
-        "how long",
-        "many old",
-        "how much",
-        "whether how",
-        "whether where",
-    )
+    for pair in """
+    how where/how who/how long/how much/how whether/when long/when often/when old/where who/where whether
+    often long/often many/often much/much many/much long/many long/many old/long far/long old
+    """.replace("\n", "/").split("/")
 }
+"""Kinds that may ask for the same: "How do I ...?" and "Where can I ...?\""""
 
 
 _OF_EVENTS = frozenset(("why", "when"))
 
 
 class Asked(NamedTuple):
-    """What is asked of a text's subject."""
+    """What is asked of a text's subject.
+
+    ``every`` and ``one`` are the stems that are counted: "tab" of "all tabs", and of "a tab". ``subject`` is
+    who or what does something, and ``verbs`` are what that may be; ``roles`` could be the subject.
+    """
 
     kinds: frozenset[str]
     is_past: bool
@@ -86,128 +79,48 @@ class Asked(NamedTuple):
     roles: frozenset[str]
 
 
-_PAST = frozenset(["did", "was", "were", "had", "been", "used", "ago", "last", "yesterday"])
-_FUTURE = frozenset(
-    ["will", "won't", "shall", "i'll", "we'll", "it'll", "they'll", "he'll", "she'll", "gonna", "upcoming"]
-)
-_EVERY = frozenset(
-    ["all", "every", "each", "everyone", "everybody", "everything", "everywhere", "both", "entire", "whole"]
-)
-_SOME = {
-    "some": "some",
-    "someone": "some",
-    "somebody": "some",
-    "something": "some",
-    "several": "some",
-    "few": "some",
-    "sometimes": "sometimes",
-    "none": "none",
-    "nobody": "none",
-    "nothing": "none",
-    "never": "never",
-    "single": "one",
-    "once": "one",
-    "either": "one",
-    "most": "most",
-    "any": "any",
-    "always": "always",
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_PAST = _words("did was were had been used ago last yesterday")
+_FUTURE = _words("will won't shall i'll we'll it'll they'll he'll she'll gonna upcoming")
+_EVERY = _words("all every each everyone everybody everything everywhere both entire whole")
+_ONE = _words("a an one single this")
+_QUANTITIES = {
+    word: kind
+    for kind, said in {
+        "some": "some someone somebody something several few most any none nobody nothing single once either",
+        "always": "always",
+        "seldom": "sometimes never",
+    }.items()
+    for word in said.split()
 }
-_BETWEEN = frozenset(
-    ["of", "my", "the", "your", "our", "their", "his", "her", "its", "these", "those", "this"]
-)
-_DO = frozenset(
-    [
-        "do",
-        "does",
-        "did",
-        "can",
-        "could",
-        "must",
-        "should",
-        "will",
-        "would",
-        "may",
-        "might",
-        "don't",
-        "doesn't",
-        "didn't",
-        "can't",
-        "couldn't",
-    ]
-)
-_BE = frozenset(["is", "are", "am", "was", "were", "isn't", "aren't"])
-_AFTER_BE = frozenset(
-    ["allowed", "able", "obliged", "required", "supposed", "permitted", "entitled", "going"]
-)
+_BETWEEN = _words("of my the your our their his her its these those this")
+_DO = _words("do does did can could must should will would may might don't doesn't didn't can't couldn't")
+_BE = _words("is are am was were isn't aren't")
+_AFTER_BE = _words("allowed able obliged required supposed permitted entitled going")
 _PERSONS = {"i": "me", "me": "me", "us": "us", "we": "us"}
-_DETERMINERS = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "your",
-        "his",
-        "her",
-        "its",
-        "their",
-        "this",
-        "that",
-        "these",
-        "those",
-        "all",
-        "any",
-        "some",
-        "every",
-        "each",
-        "new",
-    ]
-)
-_AUXILIARY = _AFTER_BE | frozenset(
-    ["have", "has", "had", "to", "be", "need", "needs", "not", "ever", "also", "still", "already"]
-)
-_NO_ROLES = frozenset(["by", "or", "between", "and"])
-
-
-_PERIODS = frozenset(
-    [
-        "second",
-        "minute",
-        "hour",
-        "day",
-        "week",
-        "month",
-        "quarter",
-        "year",
-        "time",
-        "night",
-        "morning",
-        "evening",
-        "weekend",
-    ]
-)
+_DETERMINERS = _words("a an the my your his her its their this that these those all any some every each new")
+_AUXILIARY = _AFTER_BE | _words("have has had to be need needs not ever also still already")
+_NO_ROLES = _words("by or between and")
+_PERIODS = _words("second minute hour day week month quarter year time night morning evening weekend")
 
 
 def asked(words: Sequence[str], text: str) -> Asked:
     """What is asked by a text in small letters, and its words."""
     found = set(words)
     subject, verbs = _subject(words)
-    will = not _FUTURE.isdisjoint(found) or any(
-        word == "going" and after == "to" for word, after in zip(words, words[1:], strict=False)
-    )
-    every, one = (
-        frozenset(_counted(words, _EVERY)),
-        frozenset(_counted(words, {"a", "an", "one", "single", "this"})),
-    )
+    every = frozenset(_counted(words, _EVERY))
     return Asked(
         kinds=frozenset(_kinds(text)),
         is_past=not _PAST.isdisjoint(found),
-        is_future=will,
+        is_future=not _FUTURE.isdisjoint(found) or ("going", "to") in pairwise(words),
         is_going_on="being" in found,
         is_done="been" in found,
         every=every,
-        one=one,
-        quantities=frozenset(_SOME[word] for word in found if word in _SOME)
-        | ({"every"} if every else set()),
+        one=frozenset(_counted(words, _ONE)),
+        quantities=frozenset(_QUANTITIES[word] for word in found if word in _QUANTITIES),
         subject=subject,
         verbs=verbs,
         roles=frozenset(_PERSONS.get(word, stem(word)) for word in words) if subject else frozenset(),
@@ -225,9 +138,10 @@ def _kinds(text: str) -> Iterator[str]:
             yield found.lastgroup
 
 
-def _counted(words: Sequence[str], counting: set[str] | frozenset[str]) -> Iterator[str]:
-    for at, word in enumerate(words):
-        if word in counting and words[at + 1 : at + 2] != [] and words[at + 1] not in _PERIODS:
+def _counted(words: Sequence[str], counting: frozenset[str]) -> Iterator[str]:
+    """The stem of what each of some words counts; a day, and other times, are not counted."""
+    for at, word in enumerate(words[:-1]):
+        if word in counting and words[at + 1] not in _PERIODS:
             yield next((stem(after) for after in words[at + 1 : at + 4] if after not in _BETWEEN), "")
 
 
@@ -248,7 +162,7 @@ def _subject(words: Sequence[str]) -> tuple[str, frozenset[str]]:
 
 def _subject_after(words: Sequence[str]) -> tuple[str, frozenset[str]]:
     at = 0
-    while at < len(words) - 1 and (words[at] in _DETERMINERS or words[at] == "my"):
+    while at < len(words) - 1 and (words[at] in _DETERMINERS):
         at += 1
     if at >= len(words):
         return "", frozenset()
@@ -256,9 +170,8 @@ def _subject_after(words: Sequence[str]) -> tuple[str, frozenset[str]]:
     rest = at + 1
     while rest < len(words) and words[rest] in _AUXILIARY:
         rest += 1
-    verbs = frozenset(
-        stem(word) for word in words[rest : rest + 2] if word not in _DETERMINERS and word not in _PERSONS
-    )
+    said = (word for word in words[rest : rest + 2] if word not in _DETERMINERS and word not in _PERSONS)
+    verbs = frozenset(map(stem, said))
     return _PERSONS.get(subject, stem(subject)), verbs
 
 
@@ -286,13 +199,11 @@ def quantities_differ(one: Asked, other: Asked) -> bool:
 
 
 def _all_against_some(one: Asked, other: Asked) -> bool:
-    if "always" in one.quantities and not other.quantities.isdisjoint(("sometimes", "never")):
+    if "always" in one.quantities and "seldom" in other.quantities:
         return True
-    if "every" not in one.quantities or "every" in other.quantities:
+    if not one.every or other.every:
         return False
-    return not other.quantities.isdisjoint(
-        ("some", "none", "one", "most", "any")
-    ) or not one.every.isdisjoint(other.one)
+    return "some" in other.quantities or not one.every.isdisjoint(other.one)
 
 
 def roles_turned(one: Asked, other: Asked) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from .asked import asked, asks_another, quantities_differ, roles_turned, times_differ
+from .asked import Asked, asked, asks_another, quantities_differ, roles_turned, times_differ
 from .guard import difference
 from .guard.opposites import stem
 from .guard.spelling import respell
@@ -75,7 +75,7 @@ class Reading:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.is_reworded = False
+        self.is_reworded: bool = False
         spelt = respell(text)
         tokens: list[str] = _TOKEN.findall(spelt)
         self.words: list[str] = [NUMBERS.get(word, word) for word in map(_plain, tokens)]
@@ -85,15 +85,15 @@ class Reading:
         self.numbers: frozenset[str] = frozenset(word for word in self.words if word[0].isdigit())
         capitals = () if spelt.isupper() else (_plain(token) for token in tokens[1:] if token[0].isupper())
         self.names: frozenset[str] = frozenset(stem(word) for word in capitals if word not in _SMALL)
-        self.asked = asked(self.words, spelt.lower())
+        self.asked: Asked = asked(self.words, spelt.lower())
         self.is_english: bool = text.isascii() or any(word in _SMALL for word in self.words)
 
 
 def compared(one: str, other: str) -> tuple[Reading, Reading]:
-    """Two texts without politeness, with the second's words where the first has a slip of the keyboard."""
+    """Two texts without politeness, the first with the second's words where only slips and wording differ."""
     ours, theirs = without_politeness(one), without_politeness(other)
     repeated = mended(ours, theirs)
-    reworded = in_one_wording(repeated, theirs)
+    reworded = in_one_wording(repeated, theirs) if len(repeated) + len(theirs) <= 2 * _SHORT else repeated
     if reworded == repeated:
         return _read(repeated), _read(theirs)
     reading = Reading(reworded)

@@ -10,12 +10,20 @@ __all__ = ["in_one_wording"]
 _I = r"(?:i|you|we|one|someone|anyone)"
 _NOT = r"(?:n't| not)"
 _SAME = rf"""
-how to|how (?:do|can|could|should|would|must) {_I}|what(?:'s| is| are) the (?:best |right |correct |easiest )?(?:process|procedure|steps|way|method) (?:for|to|of)|what do {_I} (?:need|have) to do to|what(?:'s| is) the best way to|steps (?:for|to)|is there (?:a|any) way (?:to|for me to)|guide to
-(?<!how )(?<!what )(?<!where )(?<!when )(?:can|could|may|might) {_I}|is it (?:possible|allowed|ok|okay|permitted)(?: for me)? to|(?:am i|are we|are you) (?:able|allowed|permitted) to
+how to|how (?:do|can|could|should|would|must) {_I}|
+what(?:'s| is| are) the (?:best |right |correct |easiest )?(?:process|procedure|steps|way|method) (?:for|to)|
+what do {_I} (?:need|have) to do to|what(?:'s| is) the best way to|steps (?:for|to)|
+is there (?:a|any) way (?:to|for me to)|guide to
+(?<!how )(?<!what )(?<!where )(?<!when )(?:can|could|may|might) {_I}|
+is it (?:possible|allowed|ok|okay|permitted)(?: for me)? to|
+(?:am i|are we|are you) (?:able|allowed|permitted) to
 how come|why|what(?:'s| is) the reason|for what reason|what is the cause of|what causes
-what time|when|at what time|on (?:what|which) (?:day|date)|in (?:what|which) year|(?:what|which) (?:day|date)
-do i (?:have|need) to|must i|am i required to|is it (?:necessary|mandatory|required)(?: for me)? to|am i obliged to
-(?:is{_NOT}|not|stopped|do{_NOT}|does{_NOT}|wo{_NOT}) work(?:ing)?|doesn't work|don't work|broken|out of order|faulty|isn't functioning
+what time|when|at what time|on (?:what|which) (?:day|date)|in (?:what|which) year|
+(?:what|which) (?:day|date)
+do i (?:have|need) to|must i|am i required to|is it (?:necessary|mandatory|required)(?: for me)? to|
+am i obliged to
+(?:is{_NOT}|not|stopped|do{_NOT}|does{_NOT}|wo{_NOT}) work(?:ing)?|
+(?:is |are )?(?:broken|out of order|faulty)|isn't functioning
 (?:can't|cannot|can not|don't|do not|no longer) (?:remember|recall)|(?:have |'ve )?forgot(?:ten)?
 (?:can't|cannot|can not|couldn't) find|(?:have |'ve )?(?:lost|misplaced)
 did{_NOT} (?:go through|succeed)|was unsuccessful|failed|has{_NOT} gone through
@@ -24,9 +32,12 @@ without (?:an? |any )?internet(?: connection| access)?|with no internet(?: conne
 if i (?:fail to|don't|do not)
 no longer have access to|(?:have |'ve )?lost access to|don't have access to
 free (?:of|from)|without|with no|that (?:has|have) no
-(?:should|must|can) {_I} not (?:eat|do|take|drink|use)|should {_I} avoid(?: eating| doing| taking| drinking| using)?|should(?:n't| not) {_I} (?:eat|do|take|drink|use)
+(?:should|must|can) {_I} not (?:eat|do|take|drink|use)|
+should {_I} avoid(?: eating| doing| taking| drinking| using)?|
+should(?:n't| not) {_I} (?:eat|do|take|drink|use)
 say no to|decline|turn down
-(?:isn't|not|won't) let(?:ting)? me (?:into|in)|locked out of|can't (?:get|log|sign) in(?:to)?|unable to (?:log|sign) in(?:to)?
+(?:isn't|not|won't) let(?:ting)? me (?:into|in)|locked out of|can't (?:get|log|sign) in(?:to)?|
+unable to (?:log|sign) in(?:to)?
 twice|two times
 (?:at |on )?(?:the )?weekends?|(?:on )?saturdays? (?:and|or|&) sundays?
 (?:on )?weekdays|(?:from )?mondays? (?:to|through|till|until) fridays?
@@ -78,8 +89,8 @@ bring down|lower|reduce|decrease
 put up|raise|increase
 every(?= \w)|each|all(?: of)?(?: the| my| our)?
 everyone|everybody|all people
-""".strip()
-"""One meaning a line. Words of one are put for those of another only where both texts have one of a line."""
+""".strip().replace("|\n", "|")
+"""One meaning a line, which goes on in the next after a bar. They are exchanged where both texts have one."""
 _GROUPS = re.compile(
     rf"(?<![\w'])(?:{'|'.join(f'(?P<p{at}>{line})' for at, line in enumerate(_SAME.splitlines()))})(?![\w'])",
     re.IGNORECASE,
@@ -113,7 +124,7 @@ def _phrases(text: str) -> Iterator[re.Match[str]]:
 
 
 def _spelt_out(text: str, other: str) -> str:
-    """A text in which each acronym is spelt as in the other, and what that has an acronym for is the acronym."""
+    """A text in which acronyms are spelt as in the other, and what that has an acronym for is one."""
     if text.isupper() or other.isupper():
         return text
     words, theirs = _WORD.findall(text), _WORD.findall(other)

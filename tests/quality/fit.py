@@ -33,7 +33,7 @@ _SIGNS = {**LEXICAL, **COSINE, **ALIGNED}
 _WRONG_COSTS = 1.4
 """What a wrong hit counts for when a lost one counts for 1."""
 _LEFT_OUT = {"words": {"shared", "one_exchanged", "cosine_squared"}}
-"""What says nothing more where vectors of words are known: sets that were left out came out better without."""
+"""What tells nothing more where vectors of words are known: sets left out are judged better without."""
 _NEAR = 0.7
 """Pairs with a cosine of less are no hits of any service, so those for texts are fitted to the others."""
 
