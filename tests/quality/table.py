@@ -1,7 +1,7 @@
-"""Prints the tables of docs/right-and-wrong-hits.md: ``python tests/quality/table.py``. ``--write`` updates it.
+"""Prints the tables of docs/right-and-wrong-hits.md: ``python tests/quality/table.py``.
 
 Each set is judged by weights that were fitted to the other sets; of the two sets of intents, each half by
-weights that know the other half.
+weights that know the other half. ``--write`` updates the page.
 """
 
 from __future__ import annotations
