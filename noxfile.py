@@ -146,12 +146,12 @@ def redis(session: nox.Session) -> None:
 
 @nox.session
 def quality(session: nox.Session) -> None:
-    """Fit the weights of the score, print how many hits are right; `-- measure` asks the models first."""
+    """Fit the weights of the score, write how good they are into the docs; `-- measure` asks the models."""
     session.install("-e", ".[local,wordllama]", *group("test"))
     if "measure" in session.posargs:  # after a change of a model or of the pairs
         session.run("python", "tests/quality/measure.py")
     session.run("python", "tests/quality/fit.py")
-    session.run("python", "tests/quality/table.py")
+    session.run("python", "tests/quality/table.py", "--write")
 
 
 @nox.session

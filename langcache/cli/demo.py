@@ -46,9 +46,9 @@ def _show(cache: LangCache) -> None:
     _search(cache, "I forgot my password, what now?", topic="shipping")
 
     _heading("The threshold decides: 0.85 is the default, a higher one is stricter, a lower one finds more")
-    _search(cache, "I forgot my password, what now?", threshold=0.9)
-    _search(cache, "How do I get back into my account?")
-    _search(cache, "How do I get back into my account?", threshold=0.8)
+    _search(cache, "I forgot my password, what now?", threshold=0.95)
+    _search(cache, "I am locked out, what now?")
+    _search(cache, "I am locked out, what now?", threshold=0.7)
 
     _heading("Delete")
     cache.delete_by_id(entry_id=entry_ids[0])

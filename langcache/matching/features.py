@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
+from .asked import Asked, asked, asks_another, quantities_differ, roles_turned, times_differ
 from .guard import difference
 from .guard.opposites import stem
 from .guard.spelling import respell
 from .guard.words import NUMBERS, SMALL_WORDS
 from .lexicon import contrasts, meaning
 from .tidy import mended, without_politeness
+from .wording import in_one_wording
 
 __all__ = ["ALIGNED", "COSINE", "LEXICAL", "Reading", "compared", "is_content", "lexical"]
 
@@ -34,6 +37,7 @@ LEXICAL = {
     "guard_opposites": -1,
     "guard_names": -1,
     "guard_direction": -1,
+    "asked_otherwise": -1,
 }
 """The features that need no model, each with the sign that its weight may have: 1, -1, or 0 for either.
 
@@ -49,7 +53,8 @@ ALIGNED = {
 }
 """The features that vectors of words give (`langcache.service.alignment`)."""
 
-_GUARD = tuple(name.removeprefix("guard_") for name in LEXICAL if name.startswith("guard_"))
+_GUARD = ("numbers", "units", "negated", "opposites", "names", "direction")
+_SHORT = 400
 _TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*")
 _MORE_SMALL_WORDS = """
 about am any been being by from get getting got had has having here into i'm i've i'd i'll it's just let's me
@@ -70,6 +75,7 @@ class Reading:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self.is_reworded: bool = False
         spelt = respell(text)
         tokens: list[str] = _TOKEN.findall(spelt)
         self.words: list[str] = [NUMBERS.get(word, word) for word in map(_plain, tokens)]
@@ -79,13 +85,28 @@ class Reading:
         self.numbers: frozenset[str] = frozenset(word for word in self.words if word[0].isdigit())
         capitals = () if spelt.isupper() else (_plain(token) for token in tokens[1:] if token[0].isupper())
         self.names: frozenset[str] = frozenset(stem(word) for word in capitals if word not in _SMALL)
+        self.asked: Asked = asked(self.words, spelt.lower())
         self.is_english: bool = text.isascii() or any(word in _SMALL for word in self.words)
 
 
 def compared(one: str, other: str) -> tuple[Reading, Reading]:
-    """Two texts without politeness, with the second's words where the first has a slip of the keyboard."""
+    """Two texts without politeness, the first with the second's words where only slips and wording differ."""
     ours, theirs = without_politeness(one), without_politeness(other)
-    return Reading(mended(ours, theirs)), Reading(theirs)
+    repeated = mended(ours, theirs)
+    reworded = in_one_wording(repeated, theirs) if len(repeated) + len(theirs) <= 2 * _SHORT else repeated
+    if reworded == repeated:
+        return _read(repeated), _read(theirs)
+    reading = Reading(reworded)
+    reading.is_reworded = True
+    return reading, _read(theirs)
+
+
+def _read(text: str) -> Reading:
+    return _kept(text) if len(text) <= _SHORT else Reading(text)
+
+
+_kept = lru_cache(maxsize=512)(Reading)
+"""An entry that is found is found again, mostly."""
 
 
 def lexical(one: Reading, other: Reading) -> list[float]:
@@ -94,7 +115,6 @@ def lexical(one: Reading, other: Reading) -> list[float]:
     ours = [word for word in one.content if word not in shared]
     theirs = [word for word in other.content if word not in shared]
     exchanged = len(ours) == len(theirs) == 1
-    contrasting = sum(any(contrasts(word, another) for another in theirs) for word in ours)
     synonyms = 0
     for word in tuple(ours):
         same = next((another for another in theirs if meaning(word, another)), None)
@@ -102,6 +122,7 @@ def lexical(one: Reading, other: Reading) -> list[float]:
             ours.remove(word)
             theirs.remove(same)
             synonyms += 1
+    contrasting = sum(any(contrasts(word, another) for another in theirs) for word in ours)
     least, most = sorted((len(ours), len(theirs)))
     content = len(one.content) + len(other.content)
     trigrams = len(one.trigrams) + len(other.trigrams)
@@ -109,6 +130,8 @@ def lexical(one: Reading, other: Reading) -> list[float]:
     names = one.names - set(other.content), other.names - set(one.content)
     reason = difference(one.text, other.text)
     kind = "" if reason is None else _kind(reason)
+    asks = one.asked, other.asked
+    otherwise = asks_another(*asks) + times_differ(*asks) + quantities_differ(*asks) + roles_turned(*asks)
     return [
         min(least, 4),
         min(most, 6),
@@ -125,6 +148,7 @@ def lexical(one: Reading, other: Reading) -> list[float]:
         min(max(len(one.words), len(other.words)), 30) / 10,
         float(reason is not None),
         *(float(kind == each) for each in _GUARD),
+        min(otherwise, 2),
     ]
 
 

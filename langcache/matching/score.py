@@ -90,7 +90,12 @@ def is_verifiable(one: Reading, other: Reading) -> bool:
 
 def is_repeated(one: Reading, other: Reading) -> bool:
     """Whether two texts have the same words, once politeness and slips of the keyboard are set aside."""
-    return bool(one.words) and one.words == other.words and difference(one.text, other.text) is None
+    return (
+        not one.is_reworded
+        and bool(one.words)
+        and one.words == other.words
+        and difference(one.text, other.text) is None
+    )
 
 
 def _logistic(total: float) -> float:

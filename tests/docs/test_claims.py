@@ -20,7 +20,7 @@ SHIPPING = "How long does shipping to Canada take?"
 TURN_ON = "How do I turn on two-factor authentication?"
 TURN_OFF = "How do I turn off two-factor authentication?"
 FORGOT = "I forgot my password, what now?"
-GET_BACK = "How do I get back into my account?"
+GET_BACK = "I am locked out, what now?"
 PARCEL = "My parcel goes to Canada. How many days is the shipping?"
 
 
@@ -35,7 +35,7 @@ def test_the_first_paragraph_names_a_true_hit_and_a_true_miss(page):
         cache.set(found[2], "the answer")
         assert cache.search(found[1]).response == "the answer"
         assert not cache.search(missed[1])
-        assert cache.search(missed[1], similarity_threshold=0.8)  # a question that it should have answered
+        assert cache.search(missed[1], similarity_threshold=0.7)  # a question that it should have answered
 
 
 def test_the_start_page_gives_similarities_as_they_are():
@@ -92,9 +92,9 @@ def test_what_the_demo_prints_is_true(capsys):
         ("Which wine goes with grilled fish?", None, None),
         (FORGOT, "topic account", RESET),
         (FORGOT, "topic shipping", None),
-        (FORGOT, "threshold 0.9", None),
+        (FORGOT, "threshold 0.95", None),
         (GET_BACK, None, None),
-        (GET_BACK, "threshold 0.8", RESET),
+        (GET_BACK, "threshold 0.7", RESET),
         (PARCEL, None, None),  # deleted by then
         (TURN_ON, None, None),
         ("How can I turn on two-factor authentication?", None, TURN_ON),

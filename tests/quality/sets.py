@@ -8,10 +8,22 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["DATA", "PARAPHRASE", "RELATED", "TRAP", "UNRELATED", "Pair", "labelled_sets"]
+__all__ = [
+    "DATA",
+    "HELD_OUT",
+    "PARAPHRASE",
+    "RELATED",
+    "TRAP",
+    "UNRELATED",
+    "Pair",
+    "kinds_of",
+    "labelled_sets",
+]
 
 TESTS = Path(__file__).resolve().parent.parent
 DATA = Path(__file__).resolve().parent / "data"
+HELD_OUT = "held out"
+"""The set that nothing is fitted to."""
 PARAPHRASE, TRAP, RELATED, UNRELATED = "paraphrase", "trap", "related", "unrelated"
 
 
@@ -40,6 +52,8 @@ def labelled_sets() -> dict[str, list[Pair]]:
         "assistant": _intents("clinc"),
         "quality": _quality(),
         "guard": _guard(),
+        "changed": _changed("fit"),
+        HELD_OUT: _changed("judge"),
     }
     package = find_spec("fow_cache")
     if package is not None and package.origin is not None:
@@ -75,6 +89,24 @@ def _quality() -> list[Pair]:
 def _guard() -> list[Pair]:
     rows = [line.split("\t") for line in _lines(TESTS / "aside" / "data" / "guard_pairs.tsv")]
     return [Pair(PARAPHRASE if label == "same" else TRAP, one, other) for _, label, one, other in rows]
+
+
+def _changed(part: str) -> list[Pair]:
+    kinds = {"same": PARAPHRASE, "different": TRAP}
+    rows = _changed_rows(part)
+    return [
+        Pair(RELATED if row[1:3] == ["related", "different"] else kinds[row[2]], *row[3:]) for row in rows
+    ]
+
+
+def kinds_of(part: str) -> list[str]:
+    """What is changed in each pair of the sets "changed" (``part`` is "fit") and "held out" ("judge")."""
+    return [row[1] for row in _changed_rows(part)]
+
+
+def _changed_rows(part: str) -> list[list[str]]:
+    rows = [line.split("\t") for line in _lines(DATA / "changed-words.tsv")[1:]]
+    return [row for row in rows if row[0] == part]
 
 
 def _fow(path: Path) -> list[Pair]:

@@ -1,29 +1,33 @@
 """Prints the tables of docs/right-and-wrong-hits.md: ``python tests/quality/table.py``.
 
 Each set is judged by weights that were fitted to the other sets; of the two sets of intents, each half by
-weights that know the other half.
+weights that know the other half. ``--write`` updates the page.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # for `import`, where this is not run as a program
-from fit import Fit, Table, fit, tables
+from fit import Fit, Table, fit, tables, without_held_out
 from measure import measured
-from sets import RELATED, TRAP, UNRELATED, Pair, labelled_sets
+from sets import HELD_OUT, RELATED, TRAP, UNRELATED, Pair, kinds_of, labelled_sets
 
 import langcache.matching.score as score
 from langcache.matching.features import LEXICAL, compared
 
 __all__ = ["judged", "shares", "trivial_repeats"]
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "right-and-wrong-hits.md"
 _IN_HALVES = ("banking", "assistant")
 _COSINE = len(LEXICAL)
 
@@ -36,7 +40,7 @@ def judged(
     """The similarity of each pair by weights that were fitted without it."""
     found: dict[str, Similarities] = {}
     for name, table in sets.items():
-        others = {other: rows for other, rows in sets.items() if other != name}
+        others = {other: rows for other, rows in without_held_out(sets).items() if other != name}
         found[name] = np.zeros(len(table.same))
         for judged_now, known in _parts(name, pairs[name]):
             halves = {name: Table(*(column[known] for column in table))} if known.any() else {}
@@ -102,6 +106,15 @@ def _repeats(stored: str, asked: str) -> bool:
     return score.is_repeated(one, other)
 
 
+def _write(printed: str) -> None:
+    """Put each table that was printed in the place of the one with the same head."""
+    page = PAGE.read_text("utf-8")
+    for table in re.findall(r"(?:^\|.*\n)+", printed, re.MULTILINE):
+        head = table.partition("\n")[0]
+        page = re.sub(rf"^{re.escape(head)}\n(?:\|.*\n)+", lambda _, new=table: new, page, flags=re.MULTILINE)
+    PAGE.write_text(page, "utf-8")
+
+
 def _main() -> None:
     pairs = labelled_sets()
     sets, models = tables(pairs), measured()
@@ -116,7 +129,9 @@ def _main() -> None:
         swapped[name] = table._replace(rows=rows)
     wordllama_scored = {}
     for name, table in swapped.items():
-        likely = _likelihoods(fit("cosine", {n: t for n, t in sets.items() if n != name}), "cosine", table)
+        likely = _likelihoods(
+            fit("cosine", {n: t for n, t in without_held_out(sets).items() if n != name}), "cosine", table
+        )
         wordllama_scored[name] = np.array([score.similarity_of(float(each)) for each in likely])
         wordllama_scored[name][table.repeated] = score.REPEATED
     passed = {name: by_texts[name] >= score.similarity_of(0.5) for name in sets}
@@ -124,7 +139,7 @@ def _main() -> None:
         "default": (by_words, 0.85),
         "strict, 0.9": (by_words, score.STRICT),
         "default and client": ({n: np.where(passed[n], by_words[n], 0) for n in sets}, 0.85),
-        "without words": (by_cosine, 0.85),
+        "MiniLM without words": (by_cosine, 0.85),
         "WordLlama": (wordllama_scored, 0.85),
         "MiniLM's cosine": (minilm, 0.85),
         "and client": ({n: np.where(passed[n], minilm[n], 0) for n in sets}, 0.85),
@@ -143,6 +158,13 @@ def _main() -> None:
         print(f"| {name} | {' | '.join(cells)} |")
     means = [np.mean(each, axis=0) for each in kept.values()]
     print(f"| mean | {' | '.join(f'{100 * same:.0f} / {100 * wrong:.0f}' for same, wrong in means)} |\n")
+    print("| held out, by what is changed | default |\n|---|---|")
+    kinds = np.array(kinds_of("judge"))
+    for kind in dict.fromkeys(kinds):
+        chosen = [pair for pair, each in zip(pairs[HELD_OUT], kinds, strict=True) if each == kind]
+        same, wrong = shares(by_words[HELD_OUT][kinds == kind], chosen, 0.85)
+        print(f"| {kind} | {100 * same:.0f} / {100 * (wrong or 0):.0f} |")
+    print()
     right = {name: table.same[by_words[name] >= 0.85].mean() for name, table in sets.items()}
     print(f"Right of 100 hits at the default: {', '.join(f'{n} {100 * r:.0f}' for n, r in right.items())}\n")
     unrelated = np.array([pair.kind == UNRELATED for pair in pairs["quality"]])
@@ -155,4 +177,8 @@ def _main() -> None:
 
 
 if __name__ == "__main__":
-    _main()
+    with redirect_stdout(StringIO()) as output:
+        _main()
+    print(output.getvalue(), end="")
+    if "--write" in sys.argv[1:]:
+        _write(output.getvalue())

@@ -11,7 +11,7 @@ pytest.importorskip("numpy")
 sys.path.insert(0, str(Path(__file__).parents[1] / "quality"))
 
 import fit
-from sets import labelled_sets
+from sets import HELD_OUT, labelled_sets
 
 import langcache.matching.score as score
 
@@ -28,7 +28,7 @@ def tables(pairs):
 
 def test_fitting_again_gives_the_weights_bit_by_bit(tables):
     assert "fow" in tables, "the package fow-cache of the dependency group test is missing"
-    assert fit.written(fit.fit_all(tables)) == fit.WEIGHTS.read_text("utf-8")
+    assert fit.written(fit.fit_all(fit.without_held_out(tables))) == fit.WEIGHTS.read_text("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -39,8 +39,26 @@ def test_a_set_is_judged_about_as_well_as_documented_by_weights_fitted_to_the_ot
 ):
     own = tables[name]
     names = score.FEATURES["words"]
-    others = {other: table for other, table in tables.items() if other != name}
+    others = {other: table for other, table in fit.without_held_out(tables).items() if other != name}
     likely = fit.fit("words", others).likelihoods(own.rows[:, : len(names)], names)
     assert (likely[own.same] >= 0.5).mean() >= kept
     assert (likely[~own.same] >= 0.5).mean() <= wrong
     assert (likely[~own.same] >= 0.6).mean() <= 0.06
+
+
+def test_nothing_is_fitted_to_the_set_that_is_held_out_and_it_is_judged_as_documented(tables):
+    known = fit.without_held_out(tables)
+    assert HELD_OUT not in known
+    own = tables[HELD_OUT]
+    likely = fit.fit("words", known).likelihoods(
+        own.rows[:, : len(score.FEATURES["words"])], score.FEATURES["words"]
+    )
+    assert (likely[own.same] >= 0.5).mean() >= 0.85
+    assert (likely[~own.same] >= 0.5).mean() <= 0.15
+
+
+def test_no_pair_of_the_set_that_is_held_out_is_in_another(pairs):
+    held_out = {frozenset((pair.stored, pair.asked)) for pair in pairs[HELD_OUT]}
+    for name, others in pairs.items():
+        if name != HELD_OUT:
+            assert held_out.isdisjoint(frozenset((pair.stored, pair.asked)) for pair in others)

@@ -8,6 +8,7 @@ model. It errs in both directions: docs/cache-aside.md has figures for how often
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ...models import CacheEntry
 from . import words
@@ -27,7 +28,7 @@ def difference(question: str, prompt: str) -> str | None:
     """What sets two questions apart, in a few words; None if the guard sees nothing that does."""
     if question == prompt:
         return None
-    ours, theirs = _Text(question), _Text(prompt)
+    ours, theirs = _read(question), _read(prompt)
     same = ours.words == theirs.words
     for what, here, there in (
         ("numbers", ours.numbers, theirs.numbers),
@@ -40,7 +41,7 @@ def difference(question: str, prompt: str) -> str | None:
         return symbol
     if same:
         return None
-    if ours.negative != theirs.negative:
+    if (ours.denied and not theirs.negative) or (theirs.denied and not ours.negative):
         return "one is negated and the other is not"
     if found := opposites(ours.stems, theirs.stems, ours.denied or theirs.denied):
         return f"opposites: {found[0]} against {found[1]}"
@@ -58,6 +59,7 @@ def difference(question: str, prompt: str) -> str | None:
 _WORD = re.compile(
     r"\d{4}-\d{2}-\d{2}|\$(?![A-Za-z_{])|[€£¥]|\d+(?:[.,]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*|%(?![A-Za-z])"
 )
+_SHORT = 400
 _ROMAN = re.compile("[IVX]{2,}")  # a number
 _ORDINAL_OR_UNIT = re.compile(r"(?<=\d)(?=[^\W\d_])")
 
@@ -99,10 +101,10 @@ class _Text:
     def _dates(self, tokens: list[str]) -> set[str]:
         dates: set[str] = set()
         for at, (token, word) in enumerate(zip(tokens, self.words, strict=True)):
-            singular = word.removesuffix("s")
-            if token in words.DATES or (singular in words.DATES):
+            singular = word.removesuffix("'s").removesuffix("s")
+            if token.removesuffix("'s") in words.DATES or singular in words.DATES:
                 dates.add(singular)
-            following = self.words[at + 1] if at + 1 < len(self.words) else ""
+            following = self.words[at + 1].removesuffix("'s") if at + 1 < len(self.words) else ""
             if word in words.RELATIVE and following in words.PERIODS:
                 dates.add(f"{words.RELATIVE[word]} {following}")
         return {date.lower() for date in dates}
@@ -114,6 +116,7 @@ class _Text:
             if token[0].isupper()
             and word not in words.SMALL_WORDS
             and word not in words.UNITS
+            and word not in words.NUMBERS
             and not _ROMAN.fullmatch(token)
             and not word.startswith("i'")
             and word.isalpha()
@@ -133,6 +136,14 @@ class _Text:
                 if content is not None:
                     directions[word] = stem(content)
         return directions
+
+
+def _read(text: str) -> _Text:
+    return _kept(text) if len(text) <= _SHORT else _Text(text)
+
+
+_kept = lru_cache(maxsize=512)(_Text)
+"""An entry that is found is found again, mostly."""
 
 
 def _is_negative(word: str) -> bool:

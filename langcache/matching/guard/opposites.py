@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Set
+from functools import lru_cache
 
 from . import words
 
@@ -21,6 +22,7 @@ def join_prefixes(text: str) -> str:
     return _HYPHENED.sub(r"\1", text)
 
 
+@lru_cache(maxsize=8192)
 def stem(word: str) -> str:
     """A word without the endings that don't change what it means. Crude, but the same for both texts."""
     word = words.IRREGULAR.get(word, word)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 __all__ = ["respell"]
 
@@ -59,6 +60,7 @@ _SPACES = re.compile(r"\s+")
 _WITH = re.compile(r"(?<!\S)w/(?:(o)(?!\w)|(?=\s|[^\W\d_]))", re.IGNORECASE)
 
 
+@lru_cache(maxsize=16)  # the guard and the features read the same texts
 def respell(text: str) -> str:
     """A text with one spelling for signs that mean the same, and without the marks of its layout."""
     if not text.isascii():

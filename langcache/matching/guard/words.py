@@ -178,7 +178,7 @@ up / down
 empty / full
 """.strip()
 
-IRREGULAR = {"bought": "buy", "sold": "sell", "hidden": "hide", "lost": "lose", "won": "win", "paid": "paid"}
+IRREGULAR = {"bought": "buy", "sold": "sell", "lost": "lose", "won": "win", "paid": "paid"}
 KEEP = _words("less pros cons gas bus his this is was has does yes news")
 
 

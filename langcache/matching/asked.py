@@ -1,0 +1,221 @@
+"""What a question asks for, beside its subject: a time or a place; what was or will be; of all or of one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from .guard.opposites import stem
+from .lexicon import meaning
+
+__all__ = ["Asked", "asked", "asks_another", "quantities_differ", "roles_turned", "times_differ"]
+
+_IS = r"(?:'s| is| are| was| were| will be)?"
+_THE = r"(?: (?:the|my|your|his|her|their|our|its|a|an))?"
+_AUX = r" (?:do|does|did|is|are|was|were|will|can|could|should|must|would|has|have)"
+_WHAT = r"(?:(?:at|on|in) )?(?:what|which)"
+_KINDS = {
+    "long": r"how long|how (?:many|much) (?:time|hours|minutes|days|weeks|months|years)"
+    rf"|what{_IS}{_THE} (?:\w+ )?(?:duration|wait|time (?:for|it takes|needed|required))"
+    r"|wait(?:ing)? time|processing time",
+    "when": rf"when{_AUX}|(?P<bare_when>when(?! (?:i|you|we|they|it|my|your|the|a|an) ))"
+    rf"|{_WHAT} (?:time|day|date|year|month|hour)s?"
+    rf"|what{_IS}{_THE} (?:\w+ )?(?:deadline|(?:start|end|due|release|expiry|opening|closing)? ?"
+    r"(?:date|hours?|times?)\b(?! zone| limit))",
+    "where": rf"where|{_WHAT} (?:place|location)"
+    rf"|what{_IS}{_THE} (?:\w+ )?(?:place|location|address|birthplace)",
+    "why": r"why|how come|what (?:caused?s?|made|makes)|(?:for )?(?:what|which) reasons?"
+    rf"|what{_IS}{_THE} (?:reasons?|cause)",
+    "who": rf"(?P<bare_who>who|whom|whose)|(?:which|what) (?:person|people)|what{_IS}{_THE} name of",
+    "often": r"how (?:often|frequently|many times)|(?:at )?(?:what|which) intervals?",
+    "many": rf"how many|(?:what|which) number|what{_IS}{_THE} number of",
+    "much": r"how much|how (?:expensive|costly)|what (?:does|do|will|would) [\w ]{1,40} cost"
+    rf"|what{_IS}{_THE} (?:\w+ )?(?:prices?|costs?|fees?|charges?|amount)",
+    "far": rf"how far|what{_IS}{_THE} distance",
+    "old": rf"how old|at what age|what{_IS}{_THE} (?:\w+ )?age",
+    "whether": r"(?<![\s\S])(?:do|does|did|is|are|was|were|has|have|had|will)",
+    "which": r"which (?!one|of)\w+",
+    "how": r"how (?:do|can|could|should|would|to|does|did|is|are|was|were|may|must|might|shall|will|has|have)"
+    rf"|(?:what|which){_IS}{_THE} (?:\w+ )?(?:ways?|method|process|procedure|steps?)"
+    r"|what (?:do|should|must) i (?:need to |have to )?do to",
+}
+_KIND = re.compile(rf"(?:{'|'.join(f'(?P<{kind}>{rule})' for kind, rule in _KINDS.items())})\b")
+_START = re.compile(r"(?<!\w)(?:wh|ho|at |in |on |for |wait|proc|^(?:do|did|is|are|was|were|ha[sdv]|will))")
+_BEFORE = re.compile(
+    r"(?:^|[.?!,;:] ?|\b(?:and|know|tell|ask|me|wonder|wondering|exactly|since|until|by|to|for|with|of) )\Z"
+)
+_NEAR = {
+    frozenset(pair.split())
+    for pair in """
+    how where/how who/how long/how much/how whether/when long/when often/when old/where who/where whether
+    often long/often many/often much/much many/much long/many long/many old/long far/long old
+    """.replace("\n", "/").split("/")
+}
+"""Kinds that may ask for the same: "How do I ...?" and "Where can I ...?\""""
+
+
+_OF_EVENTS = frozenset(("why", "when"))
+
+
+class Asked(NamedTuple):
+    """What is asked of a text's subject.
+
+    ``every`` and ``one`` are the stems that are counted: "tab" of "all tabs", and of "a tab". ``subject`` is
+    who or what does something, and ``verbs`` are what that may be; ``roles`` could be the subject.
+    """
+
+    kinds: frozenset[str]
+    is_past: bool
+    is_future: bool
+    is_going_on: bool
+    is_done: bool
+    every: frozenset[str]
+    one: frozenset[str]
+    quantities: frozenset[str]
+    subject: str
+    verbs: frozenset[str]
+    roles: frozenset[str]
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_PAST = _words("did was were had been used ago last yesterday")
+_FUTURE = _words("will won't shall i'll we'll it'll they'll he'll she'll gonna upcoming")
+_EVERY = _words("all every each everyone everybody everything everywhere both entire whole")
+_ONE = _words("a an one single this")
+_QUANTITIES = {
+    word: kind
+    for kind, said in {
+        "some": "some someone somebody something several few most any none nobody nothing single once either",
+        "always": "always",
+        "seldom": "sometimes never",
+    }.items()
+    for word in said.split()
+}
+_BETWEEN = _words("of my the your our their his her its these those this")
+_DO = _words("do does did can could must should will would may might don't doesn't didn't can't couldn't")
+_BE = _words("is are am was were isn't aren't")
+_AFTER_BE = _words("allowed able obliged required supposed permitted entitled going")
+_PERSONS = {"i": "me", "me": "me", "us": "us", "we": "us"}
+_DETERMINERS = _words("a an the my your his her its their this that these those all any some every each new")
+_AUXILIARY = _AFTER_BE | _words("have has had to be need needs not ever also still already")
+_NO_ROLES = _words("by or between and")
+_PERIODS = _words("second minute hour day week month quarter year time night morning evening weekend")
+
+
+def asked(words: Sequence[str], text: str) -> Asked:
+    """What is asked by a text in small letters, and its words."""
+    found = set(words)
+    subject, verbs = _subject(words)
+    every = frozenset(_counted(words, _EVERY))
+    return Asked(
+        kinds=frozenset(_kinds(text)),
+        is_past=not _PAST.isdisjoint(found),
+        is_future=not _FUTURE.isdisjoint(found) or ("going", "to") in pairwise(words),
+        is_going_on="being" in found,
+        is_done="been" in found,
+        every=every,
+        one=frozenset(_counted(words, _ONE)),
+        quantities=frozenset(_QUANTITIES[word] for word in found if word in _QUANTITIES),
+        subject=subject,
+        verbs=verbs,
+        roles=frozenset(_PERSONS.get(word, stem(word)) for word in words) if subject else frozenset(),
+    )
+
+
+def _kinds(text: str) -> Iterator[str]:
+    for start in _START.finditer(text):
+        at = start.start()
+        found = _KIND.match(text, at)
+        if found is None or found.lastgroup is None:
+            continue
+        is_bare = found["bare_when"] or found["bare_who"]  # which go on with a sentence as well
+        if not is_bare or _BEFORE.search(text, max(at - 12, 0), at):
+            yield found.lastgroup
+
+
+def _counted(words: Sequence[str], counting: frozenset[str]) -> Iterator[str]:
+    """The stem of what each of some words counts; a day, and other times, are not counted."""
+    for at, word in enumerate(words[:-1]):
+        if word in counting and words[at + 1] not in _PERIODS:
+            yield next((stem(after) for after in words[at + 1 : at + 4] if after not in _BETWEEN), "")
+
+
+def _subject(words: Sequence[str]) -> tuple[str, frozenset[str]]:
+    """Who or what does something, and what it does, as stems; "" if that is not plain.
+
+    What it does is one of two words, since the first may belong to the subject: "Does the tax office owe me?"
+    """
+    if not _NO_ROLES.isdisjoint(words):
+        return "", frozenset()
+    if words[:1] == ["who"] and len(words) > 2 and words[1] not in _DO and words[1] not in _BE:
+        return "who", frozenset((stem(words[1]),))
+    for at, word in enumerate(words):
+        if word in _DO or (word in _BE and not _AFTER_BE.isdisjoint(words[at + 2 : at + 5])):
+            return _subject_after(words[at + 1 :])
+    return "", frozenset()
+
+
+def _subject_after(words: Sequence[str]) -> tuple[str, frozenset[str]]:
+    at = 0
+    while at < len(words) - 1 and (words[at] in _DETERMINERS):
+        at += 1
+    if at >= len(words):
+        return "", frozenset()
+    subject = words[at]
+    rest = at + 1
+    while rest < len(words) and words[rest] in _AUXILIARY:
+        rest += 1
+    said = (word for word in words[rest : rest + 2] if word not in _DETERMINERS and word not in _PERSONS)
+    verbs = frozenset(map(stem, said))
+    return _PERSONS.get(subject, stem(subject)), verbs
+
+
+def asks_another(one: Asked, other: Asked) -> bool:
+    """Whether one asks for a time, say, and the other for a place."""
+    if not one.kinds or not other.kinds or one.kinds & other.kinds:
+        return False
+    if "which" in one.kinds | other.kinds:  # "Which gate?" may be "Where is the gate?"
+        return not _OF_EVENTS.isdisjoint(one.kinds | other.kinds)
+    return not any(frozenset((ours, theirs)) in _NEAR for ours in one.kinds for theirs in other.kinds)
+
+
+def times_differ(one: Asked, other: Asked) -> bool:
+    """Whether one is about what was, or is done, and the other about what will be, or goes on."""
+    if one.is_going_on != other.is_going_on and one.is_done != other.is_done:
+        return True
+    return (one.is_past and other.is_future and not other.is_past and not one.is_future) or (
+        other.is_past and one.is_future and not one.is_past and not other.is_future
+    )
+
+
+def quantities_differ(one: Asked, other: Asked) -> bool:
+    """Whether one is about all of something, and the other about one, some or none."""
+    return _all_against_some(one, other) or _all_against_some(other, one)
+
+
+def _all_against_some(one: Asked, other: Asked) -> bool:
+    if "always" in one.quantities and "seldom" in other.quantities:
+        return True
+    if not one.every or other.every:
+        return False
+    return "some" in other.quantities or not one.every.isdisjoint(other.one)
+
+
+def roles_turned(one: Asked, other: Asked) -> bool:
+    """Whether two texts tell the same of two, and who does it to whom is exchanged."""
+    return (
+        bool(one.subject and other.subject)
+        and not meaning(one.subject, other.subject)
+        and _is_among(one.subject, other)
+        and _is_among(other.subject, one)
+        and any(meaning(ours, theirs) for ours in one.verbs for theirs in other.verbs)
+    )
+
+
+def _is_among(word: str, text: Asked) -> bool:
+    return word in text.roles or any(meaning(word, role) for role in text.roles)

@@ -1,0 +1,142 @@
+"""Phrases that say the same: a question is given the words of another one where only its wording differs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+__all__ = ["in_one_wording"]
+
+_I = r"(?:i|you|we|one|someone|anyone)"
+_NOT = r"(?:n't| not)"
+_SAME = rf"""
+how to|how (?:do|can|could|should|would|must) {_I}|
+what(?:'s| is| are) the (?:best |right |correct |easiest )?(?:process|procedure|steps|way|method) (?:for|to)|
+what do {_I} (?:need|have) to do to|what(?:'s| is) the best way to|steps (?:for|to)|
+is there (?:a|any) way (?:to|for me to)|guide to
+(?<!how )(?<!what )(?<!where )(?<!when )(?:can|could|may|might) {_I}|
+is it (?:possible|allowed|ok|okay|permitted)(?: for me)? to|
+(?:am i|are we|are you) (?:able|allowed|permitted) to
+how come|why|what(?:'s| is) the reason|for what reason|what is the cause of|what causes
+what time|when|at what time|on (?:what|which) (?:day|date)|in (?:what|which) year|
+(?:what|which) (?:day|date)
+do i (?:have|need) to|must i|am i required to|is it (?:necessary|mandatory|required)(?: for me)? to|
+am i obliged to
+(?:is{_NOT}|not|stopped|do{_NOT}|does{_NOT}|wo{_NOT}) work(?:ing)?|
+(?:is |are )?(?:broken|out of order|faulty)|isn't functioning
+(?:can't|cannot|can not|don't|do not|no longer) (?:remember|recall)|(?:have |'ve )?forgot(?:ten)?
+(?:can't|cannot|can not|couldn't) find|(?:have |'ve )?(?:lost|misplaced)
+did{_NOT} (?:go through|succeed)|was unsuccessful|failed|has{_NOT} gone through
+(?:is{_NOT}|not) (?:correct|right|accurate)|wrong|incorrect|inaccurate
+without (?:an? |any )?internet(?: connection| access)?|with no internet(?: connection| access)?|offline
+if i (?:fail to|don't|do not)
+no longer have access to|(?:have |'ve )?lost access to|don't have access to
+free (?:of|from)|without|with no|that (?:has|have) no
+(?:should|must|can) {_I} not (?:eat|do|take|drink|use)|
+should {_I} avoid(?: eating| doing| taking| drinking| using)?|
+should(?:n't| not) {_I} (?:eat|do|take|drink|use)
+say no to|decline|turn down
+(?:isn't|not|won't) let(?:ting)? me (?:into|in)|locked out of|can't (?:get|log|sign) in(?:to)?|
+unable to (?:log|sign) in(?:to)?
+twice|two times
+(?:at |on )?(?:the )?weekends?|(?:on )?saturdays? (?:and|or|&) sundays?
+(?:on )?weekdays|(?:from )?mondays? (?:to|through|till|until) fridays?
+(?:14|fourteen) days|(?:2|two) weeks|a fortnight
+(?:7|seven) days|(?:a|1|one) week
+(?:24|twenty-four) hours|(?:a|one|1) day
+(?:48|forty-eight) hours|(?:two|2) days
+(?:12|twelve) months|(?:a|one|1) year
+(?:60|sixty) minutes|(?:an|one|1) hour
+(?:30|thirty) minutes|half an hour
+24/7|24 hours(?: a day)?|around the clock|day and night
+nyc|new york city
+u\.?k\.?|united kingdom|great britain
+(?-i:US|U\.S\.|U\.S\.A\.)|usa|united states(?: of america)?
+e\.?u\.?|european union
+atms?|cash ?(?:machine|point)s?
+2fa|two[- ]factor(?: authentication)?
+tvs?|televisions?
+js|javascript
+ts|typescript
+k8s|kubernetes
+dbs?|databases?
+pdfs?|\.pdf
+\.docx?|word documents?
+corp|corporation
+world war (?:ii|2|two)|second world war|ww ?(?:ii|2)
+world war (?:i|1|one)|first world war|ww ?(?:i|1)
+usd|dollars?
+eur|euros?
+gbp|pounds?
+log(?: ?in(?:to)?| on(?:to)?)|sign(?: ?in(?:to)?| on(?:to)?)
+log(?: ?out| off)(?: of)?|sign(?: ?out| off)(?: of)?
+sign up(?: for)?|register(?: for)?|enroll?(?: in)?
+(?:turn|switch)(?:ing)? on|enabl(?:e|ing)|activat(?:e|ing)
+(?:turn|switch)(?:ing)? off|disabl(?:e|ing)|deactivat(?:e|ing)
+get rid of|delete|remove|erase
+send back|return|give back
+run(?:ning)? out|expir(?:e|ed|ing)
+take out|withdraw
+top up|add (?:money|funds|credit) to
+pick up|collect
+get in touch with|contact|reach|speak (?:to|with)|talk (?:to|with)
+pay back|repay
+call off|cancel
+put off|postpone|defer|delay
+fill in|fill out|complete
+work out|calculate|compute
+bring down|lower|reduce|decrease
+put up|raise|increase
+every(?= \w)|each|all(?: of)?(?: the| my| our)?
+everyone|everybody|all people
+""".strip().replace("|\n", "|")
+"""One meaning a line, which goes on in the next after a bar. They are exchanged where both texts have one."""
+_GROUPS = re.compile(
+    rf"(?<![\w'])(?:{'|'.join(f'(?P<p{at}>{line})' for at, line in enumerate(_SAME.splitlines()))})(?![\w'])",
+    re.IGNORECASE,
+)
+_ANY = re.compile(rf"(?<![\w'])(?:{'|'.join(_SAME.lower().replace('(?-i:', '(?:').splitlines())})(?![\w'])")
+"""The same for small letters, without groups, which is twice as fast: most texts have none."""
+_ACRONYM = re.compile(r"(?<![\w'])([A-Z]{2,5})s?(?![\w'])")
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def in_one_wording(text: str, other: str) -> str:
+    """A text with the phrases of another one where they say the same, and with the words of its acronyms."""
+    theirs = {found.lastgroup: found[0] for found in _phrases(other)}
+    parts: list[str] = []
+    end = 0
+    for found in _phrases(text) if theirs else ():
+        said = theirs.get(found.lastgroup, "")
+        if said and said.lower() != found[0].lower():
+            parts += (text[end : found.start()], said)
+            end = found.end()
+    return _spelt_out("".join((*parts, text[end:])), other)
+
+
+def _phrases(text: str) -> Iterator[re.Match[str]]:
+    small = text.lower()
+    if len(small) != len(text):
+        return
+    for any_of_them in _ANY.finditer(small):
+        if found := _GROUPS.match(text, any_of_them.start()):
+            yield found
+
+
+def _spelt_out(text: str, other: str) -> str:
+    """A text in which acronyms are spelt as in the other, and what that has an acronym for is one."""
+    if text.isupper() or other.isupper():
+        return text
+    words, theirs = _WORD.findall(text), _WORD.findall(other)
+    for acronym in sorted({*_ACRONYM.findall(text)} - {*theirs}):
+        if spelt := _with_initials(acronym, theirs):
+            text = re.sub(rf"(?<![\w']){acronym}s?(?![\w'])", " ".join(spelt), text)
+    for acronym in sorted({*_ACRONYM.findall(other)} - {*words}):
+        if spelt := _with_initials(acronym, words):
+            text = re.sub(rf"(?<!\w){'[ -]+'.join(spelt)}(?!\w)", acronym, text)
+    return text
+
+
+def _with_initials(acronym: str, words: list[str]) -> list[str]:
+    at = "".join(word[0] for word in words).upper().find(acronym)
+    return words[at : at + len(acronym)] if at >= 0 else []

@@ -1,0 +1,110 @@
+"""What is asked for beside the subject, and texts in one wording."""
+
+from __future__ import annotations
+
+import pytest
+
+from langcache import CacheEntry, verifier
+from langcache.matching.asked import asks_another, quantities_differ, roles_turned, times_differ
+from langcache.matching.features import compared
+from langcache.matching.score import is_repeated
+from langcache.matching.wording import in_one_wording
+
+RULES = (asks_another, times_differ, quantities_differ, roles_turned)
+APART = {
+    asks_another: [
+        ("Where is the library?", "When was the library built?"),
+        ("Who signed the treaty?", "When was the treaty signed?"),
+        ("Why is my invoice late?", "How long will my invoice be late?"),
+        ("How many guests are coming?", "Who are the guests?"),
+        ("How often is rent due?", "Where is rent due?"),
+        ("Which service crashed?", "Why did the service crash?"),
+        ("Has the concert begun?", "When does the concert begin?"),
+        ("What is the price of the ticket?", "Where is the ticket office?"),
+        ("How do I quit my course?", "Why was my course cancelled?"),
+    ],
+    times_differ: [
+        ("Who was the mayor?", "Who will be the mayor?"),
+        ("What did the shares cost?", "What will the shares cost?"),
+        ("Is the road being repaired?", "Has the road been repaired?"),
+        ("When did the lease end?", "When is the lease going to end?"),
+    ],
+    quantities_differ: [
+        ("Do all pupils get a tablet?", "Do some pupils get a tablet?"),
+        ("How do I archive every thread?", "How do I archive a thread?"),
+        ("Are all lifts broken?", "Are none of the lifts broken?"),
+        ("Which jobs always fail?", "Which jobs sometimes fail?"),
+        ("Does everyone have a badge?", "Does someone have a badge?"),
+    ],
+    roles_turned: [
+        ("Does the nurse call the surgeon?", "Does the surgeon call the nurse?"),
+        ("Can I sue my neighbour?", "Can my neighbour sue me?"),
+        ("Who did Brazil defeat?", "Who defeated Brazil?"),
+        ("Does the tax office owe me money?", "Do I owe the tax office money?"),
+        ("Is a tenant allowed to evict a landlord?", "Is a landlord allowed to evict a tenant?"),
+    ],
+}
+ALIKE = [
+    ("When does the museum open?", "What time does the museum open?"),
+    ("Why was I charged?", "What is the reason I was charged?"),
+    ("How do I find my badge?", "Where can I find my badge?"),
+    ("How can I tell?", "Is there a way to tell?"),
+    ("How old must I be to vote?", "At what age can I vote?"),
+    ("How far is Lyon?", "What is the distance to Lyon?"),
+    ("What happens when I cancel?", "Why does cancelling do that?"),  # "when" asks for no time
+    ("Has the parcel been sent?", "Was the parcel sent?"),
+    ("Is the shop going to open?", "Will the shop open?"),
+    ("How do I mute all of them every day?", "How do I mute all of them each day?"),
+    ("How much water a day?", "How much water every day?"),
+    ("Is the nurse called by the surgeon?", "Does the surgeon call the nurse?"),
+    ("Who pays, the buyer or the seller?", "Who pays, the seller or the buyer?"),
+    ("Does my boss have to tell me?", "Is my boss obliged to tell me?"),
+    ("Which gate does my flight leave from?", "Where is the gate of my flight?"),
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "one", "other"), [(rule.__name__, *pair) for rule, pairs in APART.items() for pair in pairs]
+)
+def test_what_is_asked_sets_questions_apart(rule, one, other):
+    for asked, stored in ((one, other), (other, one)):
+        ours, theirs = (reading.asked for reading in compared(asked, stored))
+        assert rule in {each.__name__ for each in RULES if each(ours, theirs)}
+        prompt = CacheEntry(
+            id="1", prompt=stored, response="", attributes={}, similarity=0.9, search_strategy="semantic"
+        )
+        assert not verifier(asked, prompt)
+
+
+@pytest.mark.parametrize(("one", "other"), ALIKE)
+def test_the_same_asked_in_other_words_is_not_set_apart(one, other):
+    for asked, stored in ((one, other), (other, one)):
+        ours, theirs = (reading.asked for reading in compared(asked, stored))
+        assert not [rule.__name__ for rule in RULES if rule(ours, theirs)]
+
+
+@pytest.mark.parametrize(
+    ("text", "other", "expected"),
+    [
+        ("NYC weather", "weather in New York City", "New York City weather"),
+        ("New York City weather", "weather in NYC", "NYC weather"),
+        ("my card is not working", "my card is broken", "my card is broken"),
+        ("Return within 14 days?", "Return within two weeks?", "Return within two weeks?"),
+        (
+            "How do I turn on 2FA?",
+            "How can I enable two-factor authentication?",
+            "How can I enable two-factor authentication?",
+        ),
+        ("How do I turn on sound?", "How do I turn off sound?", "How do I turn on sound?"),
+        ("Tell us the date", "in the United States", "Tell us the date"),
+        ("Open every shop", "Open a shop", "Open every shop"),
+        ("", "NYC", ""),
+    ],
+)
+def test_phrases_that_say_the_same_are_put_in_one_wording(text, other, expected):
+    assert in_one_wording(text, other) == expected
+
+
+def test_a_question_in_other_words_is_not_a_repeated_one():
+    assert not is_repeated(*compared("How do I log in?", "How do I sign in?"))
+    assert is_repeated(*compared("Hi, how do I log in", "How do I log in?"))
