@@ -28,7 +28,14 @@ from ..caches import (
 from ..limits import LimitError
 from ..models import Model
 from .access import digest_given, digest_of, is_admin, new_token
-from .admin_bodies import DEFAULT_DATABASE, changed_cache, checked_grants, checked_name, new_cache
+from .admin_bodies import (
+    DEFAULT_DATABASE,
+    DEFAULT_STRATEGIES,
+    changed_cache,
+    checked_grants,
+    checked_name,
+    new_cache,
+)
 from .bodies import Bodies, leave_for_later
 from .catalogue import Catalogue
 from .config import CacheConfig
@@ -267,7 +274,7 @@ class Admin:
             attributes=config.attributes,
             threshold=config.threshold,
             ttl_millis=config.ttl_millis,
-            strategies=config.strategies,
+            strategies=config.strategies or DEFAULT_STRATEGIES,
             created_at=0,
         )
         info = self._made(record)

@@ -17,7 +17,14 @@ from .config import DEFAULT_THRESHOLD
 from .made import CacheRecord, Grant
 from .stores.store import now_millis
 
-__all__ = ["DEFAULT_DATABASE", "changed_cache", "checked_grants", "checked_name", "new_cache"]
+__all__ = [
+    "DEFAULT_DATABASE",
+    "DEFAULT_STRATEGIES",
+    "changed_cache",
+    "checked_grants",
+    "checked_name",
+    "new_cache",
+]
 
 DEFAULT_DATABASE = "default"
 """The database of a cache for which none is named. All entries are in the one place that the service has."""
@@ -25,7 +32,7 @@ DEFAULT_DATABASE = "default"
 _NAME_CHARS = 64
 _MOST_GRANTS = 100
 _DATABASE = re.compile(r"[A-Za-z0-9-]{1,32}")
-_DEFAULT_STRATEGIES = (SearchStrategy.SEMANTIC,)
+DEFAULT_STRATEGIES = (SearchStrategy.SEMANTIC,)
 
 _LIMITS = Limits()
 
@@ -43,7 +50,7 @@ def new_cache(body: CreateCacheRequest) -> CacheRecord:
         attributes=_attributes(body.attributes),
         threshold=DEFAULT_THRESHOLD if threshold is None else _threshold(threshold),
         ttl_millis=_ttl(body.default_ttl_millis),
-        strategies=_strategies(body.search_strategies) or _DEFAULT_STRATEGIES,
+        strategies=_strategies(body.search_strategies) or DEFAULT_STRATEGIES,
         created_at=now_millis(),
     )
 

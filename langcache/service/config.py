@@ -66,8 +66,8 @@ class CacheSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_entries: int | None = None
     """How many entries there may be, at least 1. One more takes the place of the oldest. None: any number."""
 
-    strategies: tuple[SearchStrategy, ...] = (SearchStrategy.SEMANTIC,)
-    """The strategies of a search that names none, in order of priority."""
+    strategies: tuple[SearchStrategy, ...] = ()
+    """The strategies of a search that names none, in order of priority. Without any: semantic."""
 
 
 class CacheConfig(CacheSettings, frozen=True, kw_only=True):
@@ -96,7 +96,7 @@ class CacheConfig(CacheSettings, frozen=True, kw_only=True):
         if self.max_entries is not None:
             most = check_int("max_entries", self.max_entries, minimum=1)
             msgspec.structs.force_setattr(self, "max_entries", most)
-        strategies = _LIMITS.search_strategies(self.strategies) or ()
+        strategies = _LIMITS.search_strategies(self.strategies or None) or ()
         msgspec.structs.force_setattr(self, "strategies", tuple(strategies))
 
 

@@ -15,6 +15,8 @@ from .vectors import embed
 
 __all__ = ["Cache"]
 
+_DEFAULT_STRATEGIES = (SearchStrategy.SEMANTIC,)
+
 
 class Cache:
     """A cache: its settings, its store, and an embedder that other caches use too.
@@ -93,7 +95,7 @@ class Cache:
         attributes = self._configured(attributes)
         threshold = self._config.threshold if threshold is None else threshold
         limit = 1 if max_results is None else max_results
-        for strategy in strategies or self._config.strategies:
+        for strategy in strategies or self._config.strategies or _DEFAULT_STRATEGIES:
             found = await self._find(strategy, prompt, attributes, limit, threshold)
             entries = [
                 CacheEntry(

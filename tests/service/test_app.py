@@ -223,7 +223,7 @@ async def test_several_caches_keep_apart_and_have_keys_of_their_own(embedder, se
 def test_the_key_is_not_in_the_representation_of_a_cache():
     assert repr(CacheConfig(cache_id="c", api_key="hunter2", attributes=("topic",))) == (
         "CacheConfig(cache_id='c', attributes=('topic',), threshold=0.85, ttl_millis=None, max_entries=None, "
-        "strategies=(<SearchStrategy.SEMANTIC: 'semantic'>,))"
+        "strategies=())"
     )
 
 
