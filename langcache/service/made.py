@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -62,7 +63,7 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Milliseconds since the epoch."""
 
 
-encoded = msgspec.json.Encoder().encode
+encoded: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 _read_cache = msgspec.json.Decoder(CacheRecord).decode
 _read_key = msgspec.json.Decoder(KeyRecord).decode
 

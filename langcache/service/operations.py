@@ -95,9 +95,9 @@ class SetBody(Model):
     ttl_millis: int | None = None
 
 
-decode_search = msgspec.json.Decoder(SearchBody).decode
-decode_conversation = msgspec.json.Decoder(ConversationBody).decode
-decode_set = msgspec.json.Decoder(SetBody).decode
+decode_search: Callable[[bytes], SearchBody] = msgspec.json.Decoder(SearchBody).decode
+decode_conversation: Callable[[bytes], ConversationBody] = msgspec.json.Decoder(ConversationBody).decode
+decode_set: Callable[[bytes], SetBody] = msgspec.json.Decoder(SetBody).decode
 _decode_delete_query = msgspec.json.Decoder(_DeleteQueryBody).decode
 _decode_attributes = msgspec.json.Decoder(dict[str, str] | None).decode
 _decode_strategies = msgspec.json.Decoder(list[str] | None).decode

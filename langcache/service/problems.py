@@ -78,7 +78,7 @@ class NotFound(Problem):
 
     def __init__(self, what: Literal["cache", "entry", "key"], detail: str) -> None:
         super().__init__(404, detail)
-        self.type = _NOT_FOUND[what]
+        self.type: str = _NOT_FOUND[what]
 
 
 @web.middleware

@@ -36,7 +36,7 @@ class RateLimit:
             raise ValueError(
                 f"rate_limit: must be requests in a time, such as 100/s, 600/m or 5000/h, not {text!r}"
             )
-        self.requests = int(found[1])
+        self.requests: int = int(found[1])
         self.seconds: int = _SECONDS[found[2]]
 
 
