@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import os
+import struct
 from typing import Any
 
 from aiohttp import web
@@ -27,6 +29,10 @@ this module is imported."""
 _multiprocess: Any = multiprocess  # which has no types
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+_TRIES = 20
+_PAUSE_SECONDS = 0.05
 
 
 class Metrics:
@@ -77,11 +83,21 @@ class Metrics:
         """All figures, in Prometheus's format. Raises `Problem`."""
         if self._key is not None and not hmac.compare_digest(given_key(request) or b"", self._key):
             raise Problem(401, "the figures need their own key: Authorization: Bearer <metrics key>")
-        registry = self._registry
-        if self._several:
-            registry = CollectorRegistry()
-            _multiprocess.MultiProcessCollector(registry)
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        for _ in range(_TRIES):
+            try:
+                figures = generate_latest(self._collected())
+            except struct.error:  # a process that starts has made its file, and written nothing yet
+                await asyncio.sleep(_PAUSE_SECONDS)
+            else:
+                return web.Response(body=figures, headers={"Content-Type": CONTENT_TYPE_LATEST})
+        raise Problem(503, "the figures of a process can't be read")
+
+    def _collected(self) -> CollectorRegistry:
+        if not self._several:
+            return self._registry
+        registry = CollectorRegistry()
+        _multiprocess.MultiProcessCollector(registry)
+        return registry
 
 
 def forget_process(pid: int, folder: str) -> None:

@@ -36,6 +36,10 @@ _MORE_SECONDS = 10.0
 """How much longer than a process may take to finish its requests it may take to end."""
 
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+"""The signals that the process handles which watches the others."""
+
+
 def preload(embedder: Embedder) -> None:
     """Load a model before processes are forked, which then share its memory.
 
@@ -219,8 +223,7 @@ class Supervisor:
         self._woken, wakes = os.pipe()
         os.set_blocking(wakes, False)
         os.set_blocking(self._woken, False)
-        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-        before = [(number, signal.signal(number, _noted)) for number in numbers]
+        before = [(number, signal.signal(number, _noted)) for number in _SIGNALS]
         woken_before = signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
         try:
             return self._watch(ready)
@@ -272,9 +275,14 @@ class Supervisor:
         with warnings.catch_warnings():
             # Libraries of arithmetic have threads, which none of the others waits for.
             warnings.simplefilter("ignore", DeprecationWarning)
-            pid = os.fork()
-        if not pid:
-            self._be(number, says)
+            # A signal that came before the new process has its own handlers would be lost.
+            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+            try:
+                pid = os.fork()
+                if not pid:
+                    self._be(number, says)
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         os.close(says)
         process.pid = pid
         process.ready = False
@@ -288,6 +296,7 @@ class Supervisor:
             for each in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
                 signal.signal(each, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the supervisor decides
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             os.close(self._end_write)
             self._listeners.keep(number)
             status = self._work(Worker(self._listeners.of(number), says, self._end_read))

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from langcache import AsyncLangCache, LimitError, Limits
+from langcache._operations import AsyncOperations
 from langcache._wire.exchange import Reply
 from langcache.aside import encode_attributes, restore_attributes
 from langcache.service import LocalServer
@@ -151,7 +152,7 @@ def test_no_operation_is_forgotten():
     """A new operation must be looked at: does it carry the scope, or refuse one?"""
     operations = {
         name
-        for name, method in vars(AsyncLangCache).items()
+        for name, method in vars(AsyncOperations).items()
         if inspect.iscoroutinefunction(method) and not name.startswith("_") and name != "aclose"
     }
     assert operations == {

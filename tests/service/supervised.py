@@ -1,7 +1,8 @@
 """A service of several processes that need no Redis: each has entries of its own, which is enough here.
 
-Arguments: what is wrong with the embedder (``-``, ``fails`` at the start, ``hangs`` for prompts), how many
-seconds the end may take, and settings of `ServerConfig` as JSON.
+Arguments: what goes wrong, how many seconds the end may take, and settings of `ServerConfig` as JSON. Nothing
+goes wrong with ``-``. The embedder ``fails`` at the start, or ``hangs`` for prompts; or the third process that is
+forked is ``told early`` to end, before it has done anything.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 
 import numpy as np
@@ -42,7 +44,23 @@ class Plain:
         pass
 
 
+def tell_the_third_to_end():
+    count = 0
+
+    def note_one():
+        nonlocal count
+        count += 1
+
+    def tell():
+        if count == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    os.register_at_fork(before=note_one, after_in_child=tell)
+
+
 if __name__ == "__main__":
     wrong, drain, settings = sys.argv[1:]
+    if wrong == "told early":
+        tell_the_third_to_end()
     config = ServerConfig(**json.loads(settings))
     sys.exit(_serve_with_workers(Plan(config, Plain(wrong), "-", 2, float(drain), None)))

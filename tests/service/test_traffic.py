@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import re
+import struct
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -174,6 +175,26 @@ async def test_the_figures_are_right_and_have_no_secret(ask):
     assert figures["langcache_requests_under_way"] == "1.0", "this one"
     for secret in SECRETS:
         assert secret not in text
+
+
+@pytest.mark.parametrize(("failures", "status"), [(2, 200), (1000, 503)])
+async def test_the_figures_wait_for_a_process_that_is_about_to_begin_its_file(
+    ask, monkeypatch, failures, status
+):
+    from langcache.service import metrics
+
+    left = iter([True] * failures)
+    generate = metrics.generate_latest
+
+    def begun(registry):
+        if next(left, False):
+            raise struct.error("unpack_from requires a buffer of at least 4 bytes")
+        return generate(registry)
+
+    monkeypatch.setattr(metrics, "generate_latest", begun)
+    monkeypatch.setattr(metrics, "_PAUSE_SECONDS", 0.001)
+    reply, _ = await ask("GET", "/metrics", key="metrics-hunter2")
+    assert reply.status == status
 
 
 @pytest.mark.parametrize("key", ["hunter2", "wrong", None, "metrics-hunter", "metrics-hunter2x"])
