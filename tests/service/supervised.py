@@ -1,8 +1,8 @@
 """A service of several processes that need no Redis: each has entries of its own, which is enough here.
 
-Arguments: what goes wrong, how many seconds the end may take, and settings of `ServerConfig` as JSON. Nothing
-goes wrong with ``-``. The embedder ``fails`` at the start, or ``hangs`` for prompts; or the third process that is
-forked is ``told early`` to end, before it has done anything.
+Arguments: what goes wrong, how many seconds the end may take, and settings of `ServerConfig` as JSON.
+Nothing goes wrong with ``-``. The embedder ``fails`` at the start, or ``hangs`` for prompts; or all are
+``told early`` to end: when the third process is forked, before it has done anything.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import time
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class Plain:
         pass
 
 
-def tell_the_third_to_end():
+def tell_when_the_third_is_forked():
     count = 0
 
     def note_one():
@@ -53,7 +54,8 @@ def tell_the_third_to_end():
 
     def tell():
         if count == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getppid(), signal.SIGTERM)
+            time.sleep(0.5)  # meanwhile the signal comes here as well
 
     os.register_at_fork(before=note_one, after_in_child=tell)
 
@@ -61,6 +63,6 @@ def tell_the_third_to_end():
 if __name__ == "__main__":
     wrong, drain, settings = sys.argv[1:]
     if wrong == "told early":
-        tell_the_third_to_end()
+        tell_when_the_third_is_forked()
     config = ServerConfig(**json.loads(settings))
     sys.exit(_serve_with_workers(Plan(config, Plain(wrong), "-", 2, float(drain), None)))
