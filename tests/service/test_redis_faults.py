@@ -189,9 +189,9 @@ async def test_a_fault_of_redis_is_a_424_and_leaves_no_trace(fault, start, embed
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 async def test_a_check_fails_while_searches_do(fault, start, embedder):
+    server = start(*fault.options)
     from langcache.service.stores.redis_storage import RedisStorage
 
-    server = start(*fault.options)
     storage = RedisStorage(redis_url(url(server)), embedder)
     await storage.open()
     try:
