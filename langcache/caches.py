@@ -195,6 +195,9 @@ class NewKey(ReplyModel, kw_only=True):
     def __repr__(self) -> str:
         return f"NewKey(key_id={self.key_id!r}, token='***', created_at={self.created_at!r})"
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:  # that of msgspec shows all
+        return [("", repr(self))]
+
     def __deepcopy__(self, memo: dict[int, Any]) -> NewKey:
         return self.__copy__()
 

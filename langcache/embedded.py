@@ -134,6 +134,12 @@ class Engine:
     def __init__(self, db: str | os.PathLike[str] | None, embedder: Embedder | None, **settings: Any) -> None:
         from .service import CacheConfig, MiniLMEmbedder  # which say what is missing
 
+        if isinstance(embedder, str):
+            raise TypeError(
+                "embedder: must be an embedder of langcache.service, such as WordLlamaEmbedder(), not a str"
+            )
+        if db is not None and not os.fspath(db):
+            raise ValueError("db: is empty; give the name of a file, or None for memory")
         config = CacheConfig(**settings)
         path = None if db is None else Path(db)
         self._home = _Home(config, path, MiniLMEmbedder() if embedder is None else embedder)
@@ -171,6 +177,10 @@ class Engine:
         await asyncio.get_running_loop().run_in_executor(None, self.portal.close)
 
 
+_lives: set[asyncio.Task[None]] = set()
+"""An event loop does not keep a task: it could be collected, along with a client, before it has closed."""
+
+
 class _Home:
     """The cache of an engine, in one event loop. It is open until the event loop ends."""
 
@@ -184,7 +194,6 @@ class _Home:
         self._cache: Cache | None = None
         self._process: int | None = None
         self._opened: asyncio.Future[Cache] | None = None
-        self._life: asyncio.Task[None] | None = None
 
     async def answer(self, method: str, path: str, content: bytes) -> Reply:
         """The reply to a request. Raises `ConnectError` if the cache can't be opened."""
@@ -229,7 +238,9 @@ class _Home:
             self._process = os.getpid()
             loop = asyncio.get_running_loop()
             self._opened = loop.create_future()
-            self._life = loop.create_task(self._live(self._opened))
+            life = loop.create_task(self._live(self._opened))
+            _lives.add(life)
+            life.add_done_callback(_lives.discard)
         return await asyncio.shield(self._opened)
 
     async def _live(self, opened: asyncio.Future[Cache]) -> None:

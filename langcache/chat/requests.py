@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -77,14 +78,17 @@ _LIVE_PARAMETERS = ("web_search_options", "search_parameters", "web_search", "en
 """What lets a model search, of one provider or another."""
 
 
+_LIVE_MODELS = re.compile(r"search-(?:preview|api)|deep-research|(?:^|/)(?:sonar|compound)(?:-|$)|:online$")
+"""Models that search by themselves."""
+
+
 def _check_live(body: Mapping[str, Any]) -> None:
     """Raise `NotAskedError` if the provider looks up what is so now: nobody knows for how long it is."""
     model = str(body.get("model")).lower()
     if (
         any(body.get(name) not in (None, False) for name in _LIVE_PARAMETERS)
         or any(as_mapping(plugin).get("id") == "web" for plugin in as_list(body.get("plugins")))
-        or "search-preview" in model
-        or model.endswith(":online")
+        or _LIVE_MODELS.search(model)
     ):
         raise NotAskedError("live tool")
     for tool in map(as_mapping, as_list(body.get("tools"))):

@@ -77,7 +77,10 @@ def _ttl(text: str) -> int:
     if text == "never":
         return _FOR_EVER
     try:
-        return millis_of(text)
+        millis = millis_of(text)
+        if millis:  # 0 stands for never in the control plane, which nobody expects here
+            return millis
+        raise ValueError
     except ValueError:
         raise argparse.ArgumentTypeError(
             f"{text!r} is no time: give milliseconds, or 500ms, 90s, 15m, 24h, 7d, or never"

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -73,7 +74,7 @@ def _serve_with_workers(plan: Plan) -> int:
         with bind(plan.config.host, plan.config.port, plan.workers) as listeners:
             url = url_of(plan.config, *listeners.address)
             with counting_together(plan.config) as ended:
-                supervisor = Supervisor(work, listeners, plan.drain, ended, plan.config.tls_cert is None)
+                supervisor = Supervisor(work, listeners, plan.drain, ended, _hang_up_ends(plan))
                 return supervisor.run(lambda: print(_instructions(url, plan), flush=True))
 
     try:
@@ -97,6 +98,11 @@ def _status(plan: Plan, run: Callable[[], int]) -> int:
         return failed(_not_listening(plan, error))
 
 
+def _hang_up_ends(plan: Plan) -> bool:
+    """Whether SIGHUP ends the service, as a closed terminal does. Else it reads its certificate again."""
+    return plan.config.tls_cert is None and sys.stdin is not None and sys.stdin.isatty()
+
+
 async def _until_stopped(plan: Plan) -> int:
     """Serve until a signal comes, and finish what has been accepted; a second signal ends all at once."""
     from ..service.server import serving
@@ -118,7 +124,7 @@ async def _until_stopped(plan: Plan) -> int:
             loop.add_signal_handler(number, on_signal)
     with contextlib.suppress(asyncio.CancelledError):  # a signal may also come during the start
         async with serving(plan.config, plan.embedder) as running:
-            if plan.config.tls_cert is not None and hasattr(signal, "SIGHUP"):
+            if hasattr(signal, "SIGHUP") and not _hang_up_ends(plan):
                 loop.add_signal_handler(signal.SIGHUP, running.reload)
             started = True
             print(_instructions(running.url, plan), flush=True)

@@ -143,13 +143,14 @@ class Admin:
         if flush:  # first, so that it can be tried again
             await (await self._catalogue.cache(cache_id)).flush()
 
+        for key in list(self._catalogue.keys.values()):
+            if any(grant.cache_id == cache_id for grant in key.grants):
+                await self._withdraw(key.key_id, cache_id)
+
         def nothing() -> None:
             self._record(cache_id)
 
         await self._catalogue.replace(cache_name(cache_id), nothing)
-        for key in list(self._catalogue.keys.values()):
-            if any(grant.cache_id == cache_id for grant in key.grants):
-                await self._withdraw(key.key_id, cache_id)
         try:
             await self._catalogue.drop(cache_id, flush)
         except (StoreError, EmbedderError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import cast
+from typing import TypeVar, cast
 
 import msgspec
 from aiohttp import web
@@ -37,6 +37,8 @@ MAX_SEARCH_BYTES = 128 * 1024
 
 MAX_CONVERSATION_BYTES = 1024 * 1024
 """The largest body of a conversational search."""
+
+T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -84,20 +86,17 @@ class _Api:
         return await handler(request)
 
     async def search(self, request: web.Request) -> web.Response:
-        cache = await self._cache(request, "read")
-        body = await self._bodies.read(request, MAX_SEARCH_BYTES, decode_search)
+        cache, body = await self._read(request, "read", MAX_SEARCH_BYTES, decode_search)
         reply = await self._operations.search(cache, body)
         return await self._found(request, reply, reply.data)
 
     async def conversational_search(self, request: web.Request) -> web.Response:
-        cache = await self._cache(request, "read")
-        body = await self._bodies.read(request, MAX_CONVERSATION_BYTES, decode_conversation)
+        cache, body = await self._read(request, "read", MAX_CONVERSATION_BYTES, decode_conversation)
         reply = await self._operations.conversational_search(cache, body)
         return await self._found(request, reply, reply.data)
 
     async def set_entry(self, request: web.Request) -> web.Response:
-        cache = await self._cache(request, "write")
-        body = await self._bodies.read(request, MAX_BODY_BYTES, decode_set)
+        cache, body = await self._read(request, "write", MAX_BODY_BYTES, decode_set)
         return _json(await self._operations.set(cache, body), status=201)
 
     async def delete_by_id(self, request: web.Request) -> web.Response:
@@ -108,8 +107,7 @@ class _Api:
     async def delete_query(self, request: web.Request) -> web.Response:
         if is_admin(self._catalogue.admin, digest_given(request)):
             return await self.admin.flush_cache(request)
-        cache = await self._cache(request, "write")
-        attributes = await self._bodies.read(request, MAX_SEARCH_BYTES, decode_attributes_to_delete)
+        cache, attributes = await self._read(request, "write", MAX_SEARCH_BYTES, decode_attributes_to_delete)
         return _json(await self._operations.delete_query(cache, attributes))
 
     async def flush(self, request: web.Request) -> web.Response:
@@ -127,6 +125,14 @@ class _Api:
     async def _found(self, request: web.Request, reply: Model, found: Sequence[CacheEntry]) -> web.Response:
         FOUND.set(len(found))
         return await self._bodies.reply(request, sum(map(chars_of, found)), _json, reply)
+
+    async def _read(
+        self, request: web.Request, action: Action, most: int, decode: Callable[[bytes], T]
+    ) -> tuple[Cache, T]:
+        """The cache that the request names, and its body. Raises `Problem` as `_cache` does."""
+        await self._cache(request, action)  # nothing of a body is read for who has no right
+        body = await self._bodies.read(request, most, decode)
+        return await self._cache(request, action), body  # the key may have been revoked meanwhile
 
     async def _cache(self, request: web.Request, action: Action | None = None) -> Cache:
         """The cache that the request names.

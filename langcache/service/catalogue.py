@@ -74,6 +74,8 @@ class Catalogue:
         self._changing = asyncio.Lock()
         self._reading = asyncio.Lock()
         self._read_at = float("-inf")
+        self._unread: StoreError | None = None
+        """What kept the last reading from its end."""
         self._poll: asyncio.Task[None] | None = None
         self._sweeps: set[asyncio.Task[None]] = set()
 
@@ -101,6 +103,10 @@ class Catalogue:
     def knows(self, cache_id: str) -> bool:
         """Whether there is such a cache."""
         return cache_id in self.configs or cache_id in self.caches
+
+    def knows_key(self, digest: bytes) -> bool:
+        """Whether there is a key with this digest, as far as is known here."""
+        return digest == self.admin or digest in self._access
 
     async def access(self, digest: bytes) -> Mapping[str, set[str]] | None:
         """What the key with this digest opens, and what it may do there. None: there is no such key."""
@@ -139,9 +145,16 @@ class Catalogue:
         since = asyncio.get_running_loop().time() if since is None else since
         async with self._reading:
             if self._read_at > since:
+                if self._unread is not None:
+                    raise StoreError(f"{self._unread}") from self._unread
                 return
             self._read_at = asyncio.get_running_loop().time()
-            contents = await self.storage.records.read(self._version)
+            try:
+                contents = await self.storage.records.read(self._version)
+            except StoreError as error:
+                self._unread = error
+                raise
+            self._unread = None
             if contents is not None:
                 self._take(*read_records(contents.records))
                 self._records, self._version = contents.records, contents.version

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
@@ -82,6 +82,9 @@ class CacheConfig(CacheSettings, frozen=True, kw_only=True):
     def __repr__(self) -> str:  # without the key
         shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name != "api_key")
         return f"CacheConfig({', '.join(shown)})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:  # that of msgspec shows all
+        return [("", repr(self))]
 
     def __post_init__(self) -> None:
         if check_path_segment("cache_id", self.cache_id) != self.cache_id:
@@ -161,6 +164,9 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         if self.store is not None:
             values["store"] = redis_url(self.store).shown
         return f"ServerConfig({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:  # that of msgspec shows all
+        return [("", repr(self))]
 
     def __post_init__(self) -> None:
         if self.store is not None:

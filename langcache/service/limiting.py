@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from hashlib import blake2b
+from hashlib import sha256
 
 from aiohttp import web
 
@@ -17,11 +17,16 @@ __all__ = ["RateLimiter", "given_key"]
 class RateLimiter:
     """Answers 429, with ``Retry-After``, to a key that has made too many requests.
 
-    Only keys that the service knows are counted: what is refused with a 401 leaves nothing behind.
+    Only keys that the service knows are counted, so that nobody can use up the memory for them.
+
+    Args:
+        usage: counts.
+        known: whether there is a key with this SHA-256.
     """
 
-    def __init__(self, usage: Usage) -> None:
+    def __init__(self, usage: Usage, known: Callable[[bytes], bool]) -> None:
         self._usage = usage
+        self._known = known
 
     @web.middleware
     async def limit(
@@ -31,8 +36,10 @@ class RateLimiter:
         key = given_key(request)
         if key is None or not request.path.startswith("/v1/"):
             return await handler(request)
-        digest = blake2b(key, digest_size=16).digest()
-        wait = self._usage.take(digest)
+        digest = sha256(key).digest()
+        if not self._known(digest):
+            return await handler(request)
+        wait = self._usage.take(digest[:16])
         if wait:
             seconds = math.ceil(wait)
             raise Problem(
@@ -40,12 +47,7 @@ class RateLimiter:
                 f"this key has made too many requests; try again in {seconds} s",
                 headers={"Retry-After": f"{seconds}"},
             )
-        try:
-            return await handler(request)
-        except Problem as problem:
-            if problem.status == 401:
-                self._usage.forget(digest)
-            raise
+        return await handler(request)
 
 
 def given_key(request: web.Request) -> bytes | None:

@@ -96,7 +96,8 @@ async def answer_with_problems(
         problem = problem_of(error)
         client_left = isinstance(error, ConnectionError) and request.transport is None
         if problem.status == 500 and not client_left:  # a client that leaves early is no failure of ours
-            log_failure(request.method, request.path)
+            resource = request.match_info.route.resource
+            log_failure(request.method, "?" if resource is None else resource.canonical)  # without ids
         _forget_frames(error)
         return _reply(request, problem, _UNDERSTOOD if problem.status == 415 else problem.headers)
 

@@ -74,12 +74,6 @@ class Usage:
             _PLACE.pack_into(self._places, at, key, paid)
         return 0.0
 
-    def forget(self, key: bytes) -> None:
-        """Give back the place of what has turned out to be no key."""
-        with self._locked():
-            at, _ = self._find(key)
-            _PLACE.pack_into(self._places, at, bytes(16), 0.0)
-
     def close(self) -> None:
         """Let go of the memory."""
         self._places.close()

@@ -143,7 +143,7 @@ async def serving(
             if usage is None:
                 usage = Usage(RateLimit(config.rate_limit))
                 stack.callback(usage.close)
-            app.middlewares.append(RateLimiter(usage).limit)
+            app.middlewares.append(RateLimiter(usage, catalogue.knows_key).limit)
         runner = web.AppRunner(app, shutdown_timeout=_SHUTDOWN_SECONDS)
         stack.push_async_callback(runner.cleanup)
         await runner.setup()

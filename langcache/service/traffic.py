@@ -96,7 +96,10 @@ class Traffic:
             if found is not None and cache_id is not None:
                 self._figures.searched(cache_id, found > 0)
         if logs_requests():
-            of_cache = cache_id is not None and (status < 300 or status in _OF_A_CACHE)
+            # A text that is no cache's id could break the line of the log.
+            of_cache = (
+                cache_id is not None and (status < 300 or status in _OF_A_CACHE) and cache_id.isprintable()
+            )
             log_request(
                 {
                     "operation": operation,

@@ -30,6 +30,9 @@ ROWS = [
         ("The capital of France", "The capital of Spain", "names"),
         ("the capital of france", "the capital of Spain", "names"),
         ("From Paris to London", "From London to Paris", "direction"),
+        ("How do I transfer money to savings?", "How do I transfer money from savings?", "direction"),
+        ("Move files into my phone", "Move files from my phone", "direction"),
+        ("Which trains go to Berlin?", "Which trains go from Berlin?", "direction"),
     ],
 )
 def test_what_sets_questions_apart_is_named(question, other, kind):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+from urllib.parse import urlsplit
 
 import pytest
 from redis_servers import STORES
@@ -134,6 +136,35 @@ async def test_a_key_that_is_rotated_or_revoked_opens_nothing(admin, server):
     for call in (admin.revoke_key, admin.rotate_key):
         with pytest.raises(errors.NotFoundError, match="no key"):
             await call(first.key_id)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "entries/search", {"prompt": "used @0"}),
+        ("POST", "conversations/search", {"prompt": "used @0"}),
+        ("POST", "entries", {"prompt": "used @0", "response": "no"}),
+        ("DELETE", "entries", {"attributes": {"a": "b"}}),
+    ],
+)
+async def test_a_key_that_is_revoked_while_a_body_comes_opens_nothing(admin, server, method, path, body):
+    cache_id, _ = await made(admin, attributes=["a"])
+    key = await admin.create_key("k", {cache_id: BOTH})
+    content = json.dumps(body).encode()
+    address = urlsplit(server.url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    head = (
+        f"{method} /v1/caches/{cache_id}/{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        f"Authorization: Bearer {key.token}\r\nContent-Length: {len(content)}\r\n"
+        "Expect: 100-continue\r\n\r\n"
+    )
+    writer.write(head.encode())
+    assert b"100" in await reader.readuntil(b"\r\n\r\n")  # the key was good
+    await admin.revoke_key(key.key_id)
+    writer.write(content)
+    assert (await reader.read()).startswith(b"HTTP/1.1 401")
+    writer.close()
+    await writer.wait_closed()
 
 
 EVERY_OPERATION = [

@@ -6,7 +6,7 @@ import asyncio
 
 from angle_embedder import AngleEmbedder
 
-from langcache.service import CacheConfig
+from langcache.service import CacheConfig, StoreError
 from langcache.service.catalogue import Catalogue
 from langcache.service.made import read_records
 from langcache.service.stores.memory import Memory
@@ -21,10 +21,13 @@ class Shared(MemoryRecords):
     def __init__(self):
         super().__init__()
         self.reads = 0
+        self.fails = False
 
     async def read(self, known):
         self.reads += 1
         await asyncio.sleep(0)
+        if self.fails:
+            raise StoreError("no answer")
         return await super().read(known)
 
 
@@ -40,6 +43,24 @@ async def test_who_tries_keys_does_not_keep_the_store_busy():
         tried = [catalogue.access(b"%d" % number) for number in range(500)]
         assert set(await asyncio.gather(*tried)) == {None}
         assert storage.records.reads - before <= 2
+    finally:
+        await catalogue.close()
+        await storage.close()
+
+
+async def test_who_waits_for_a_reading_that_fails_is_told_so():
+    embedder = AngleEmbedder()
+    storage = Memory(embedder)
+    storage.records = Shared()
+    await storage.open()
+    catalogue = Catalogue([CacheConfig()], storage, embedder)
+    await catalogue.open()
+    try:
+        storage.records.fails = True
+        tried = await asyncio.gather(*(catalogue.access(b"new") for _ in range(5)), return_exceptions=True)
+        assert [type(each) for each in tried] == [StoreError] * 5
+        storage.records.fails = False
+        assert await catalogue.access(b"new") is None
     finally:
         await catalogue.close()
         await storage.close()

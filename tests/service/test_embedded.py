@@ -197,7 +197,7 @@ def test_a_file_is_open_in_one_place_at_a_time(kind, tmp_path):
         with embedded(kind, path) as first:
             first("set", "one", "1")
             for _ in range(2):
-                with pytest.raises(ConnectError, match=r"cache\.db can't be used: it is in use by another"):
+                with pytest.raises(ConnectError, match=r"cache\.db can't be used: it is in use, by another"):
                     second("search", "one")
         assert second("search", "one").response == "1"
 

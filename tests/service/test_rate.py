@@ -74,8 +74,6 @@ def test_more_keys_than_there_are_places_cost_no_more_memory_and_none_that_count
     clock.now += 10
     assert [taken.take(key(7)) for _ in range(3)].count(0.0) == 2
     assert [taken.take(key(8)) for _ in range(3)].count(0.0) == 2
-    taken.forget(key(7))
-    assert taken.take(key(7)) == 0.0
     assert len(taken._places) < 200_000
     taken.close()
 
@@ -153,6 +151,15 @@ async def test_keys_that_are_not_known_are_answered_as_ever_and_take_no_place(as
         assert (await ask(None))[0] == 401
     for _ in range(3):
         assert (await ask("k1"))[0] == 200
+
+
+async def test_no_number_of_other_keys_gives_a_key_more_requests(ask):
+    for _ in range(3):
+        assert (await ask("k1"))[0] == 200
+    for number in range(5000):  # more than there are places
+        path = "/v1/nothing" if number % 2 else "/v1/caches/a/health"
+        await ask(f"made-up-{number}", path=path)
+    assert (await ask("k1"))[0] == 429
 
 
 async def test_the_client_understands_it(limited):

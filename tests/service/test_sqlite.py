@@ -157,7 +157,7 @@ async def test_a_failure_that_leaves_the_transaction_open_is_rolled_back(open_da
 
 async def test_a_file_in_use_is_refused(open_database):
     await open_database()
-    with pytest.raises(StoreError, match=r"cache\.db can't be used: it is in use by another process"):
+    with pytest.raises(StoreError, match=r"cache\.db can't be used: it is in use, by another process"):
         await open_database()
 
 

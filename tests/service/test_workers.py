@@ -38,7 +38,11 @@ def supervised(wrong="-", drain=10, command=None, **settings):
     """A service of two processes: the process that watches them, and their URL."""
     command = command or [sys.executable, "-W", "error", PROGRAM, wrong, drain, json.dumps(settings)]
     process = subprocess.Popen(
-        [*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*map(str, command)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         line = process.stdout.readline()
@@ -148,7 +152,18 @@ def test_what_prevents_the_start_is_said_once_and_ends_all():
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "langcache: no model here\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_service_without_a_terminal_goes_on_when_it_is_told_to_read_its_files_again():
+    with supervised() as (process, url):
+        pids = children(process)
+        for pid in (process.pid, *pids):
+            os.kill(pid, signal.SIGHUP)
+        for _ in range(20):
+            assert ask(url, "/health")[0] == 200
+        assert children(process) == pids
+        assert end(process)[0] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_all(number):
     with supervised() as (process, url):
         pids = children(process)

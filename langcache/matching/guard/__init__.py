@@ -53,6 +53,10 @@ def difference(question: str, prompt: str) -> str | None:
         turned = theirs.directions.get(word)
         if turned is not None and turned != after and {turned, after} <= ours.stems & theirs.stems:
             return f"direction: {word} {after} against {word} {turned}"
+    for going, coming in ((ours.directions, theirs.directions), (theirs.directions, ours.directions)):
+        aim = going.get("to") or going.get("into")
+        if aim and aim == coming.get("from") and "from" not in going and "to" not in coming:
+            return f"direction: to {aim} against from {aim}"
     return None
 
 

@@ -53,7 +53,7 @@ def reason_of(path: Path, error: BaseException) -> StoreError:
     text = str(error)
     if isinstance(error, sqlite3.Error):
         if "locked" in text:
-            return unusable(path, "it is in use by another process")
+            return unusable(path, "it is in use, by another process or another client or service of this one")
         if "not a database" in text:
             return damaged(path, "it is not a database, or its first bytes have been altered")
         if type(error) is sqlite3.DatabaseError or any(word in text for word in _DAMAGE):
