@@ -53,8 +53,8 @@ async def main() -> None:
     parser.add_argument("--store")
     given = parser.parse_args()
     config = ServerConfig(caches=(CacheConfig(),), db=given.db, store=given.store)
-    async with serving(config, Given(given.folder)) as url:
-        print(url, flush=True)
+    async with serving(config, Given(given.folder)) as running:
+        print(running.url, flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
 
