@@ -15,6 +15,7 @@ from ._call.connections import refuse_open_session
 from ._call.debug import Logger
 from ._copies import Uncopied
 from ._portal.portal import Portal
+from ._portal.stubs import replaced_by
 from .admin import AsyncLangCacheAdmin
 from .httpclient import ClientSource
 from .retries import RetryConfig
@@ -23,7 +24,6 @@ __all__ = ["LangCacheAdmin"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-F = TypeVar("F")  # without a bound, which pyright would take for the type of the method
 AdminT = TypeVar("AdminT", bound="LangCacheAdmin")
 
 
@@ -39,11 +39,6 @@ def _blocking(
 
     call.__qualname__ = f"LangCacheAdmin.{name}"
     return call
-
-
-def _replaced_by(made: F) -> Callable[[Callable[..., Any]], F]:
-    """A decorator that replaces a stub by this method, so that type checkers know its type."""
-    return lambda stub: made
 
 
 class LangCacheAdmin(Uncopied):
@@ -80,47 +75,47 @@ class LangCacheAdmin(Uncopied):
         self._portal = Portal(self._client)
         weakref.finalize(self, self._portal.discard).atexit = False
 
-    @_replaced_by(_blocking(AsyncLangCacheAdmin.list_caches))
+    @replaced_by(_blocking(AsyncLangCacheAdmin.list_caches))
     def list_caches(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_replaced_by(_blocking(AsyncLangCacheAdmin.create_cache))
+    @replaced_by(_blocking(AsyncLangCacheAdmin.create_cache))
     def create_cache(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_replaced_by(_blocking(AsyncLangCacheAdmin.get_cache))
+    @replaced_by(_blocking(AsyncLangCacheAdmin.get_cache))
     def get_cache(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_replaced_by(_blocking(AsyncLangCacheAdmin.update_cache))
+    @replaced_by(_blocking(AsyncLangCacheAdmin.update_cache))
     def update_cache(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_replaced_by(_blocking(AsyncLangCacheAdmin.delete_cache))
+    @replaced_by(_blocking(AsyncLangCacheAdmin.delete_cache))
     def delete_cache(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_replaced_by(_blocking(AsyncLangCacheAdmin.flush_cache))
+    @replaced_by(_blocking(AsyncLangCacheAdmin.flush_cache))
     def flush_cache(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_replaced_by(_blocking(AsyncLangCacheAdmin.list_embedding_providers))
+    @replaced_by(_blocking(AsyncLangCacheAdmin.list_embedding_providers))
     def list_embedding_providers(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_replaced_by(_blocking(AsyncLangCacheAdmin.create_key))
+    @replaced_by(_blocking(AsyncLangCacheAdmin.create_key))
     def create_key(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_replaced_by(_blocking(AsyncLangCacheAdmin.list_keys))
+    @replaced_by(_blocking(AsyncLangCacheAdmin.list_keys))
     def list_keys(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_replaced_by(_blocking(AsyncLangCacheAdmin.rotate_key))
+    @replaced_by(_blocking(AsyncLangCacheAdmin.rotate_key))
     def rotate_key(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_replaced_by(_blocking(AsyncLangCacheAdmin.revoke_key))
+    @replaced_by(_blocking(AsyncLangCacheAdmin.revoke_key))
     def revoke_key(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 

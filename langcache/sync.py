@@ -18,6 +18,7 @@ from ._call.debug import Logger
 from ._copies import Uncopied, shallow_copy
 from ._established.mistakes import explain_arguments, missing_attribute, name_after, rename_in
 from ._portal.portal import Portal
+from ._portal.stubs import replaced_by
 from .aside.blocking_methods import BlockingAsideMethods
 from .aside.core import Aside
 from .aside.execution import InThread
@@ -37,7 +38,6 @@ __all__ = ["LangCache"]
 P = ParamSpec("P")
 R = TypeVar("R")
 I = TypeVar("I")  # noqa: E741
-F = TypeVar("F")  # without a bound, which pyright would take for the type of the method
 ClientT = TypeVar("ClientT", bound="LangCache")
 
 
@@ -95,15 +95,6 @@ def _blocking_batch(
 
     call.__qualname__ = f"LangCache.{name}"
     return call
-
-
-def _replaced_by(made: F) -> Callable[[Callable[..., Any]], F]:
-    """A decorator that replaces a stub by this method.
-
-    If the method were assigned to a name, type checkers would have to infer its type, and editors would show
-    a variable. The stub takes any arguments and returns a value, as linters expect.
-    """
-    return lambda stub: made
 
 
 class LangCache(BlockingAsideMethods, Embeddable, Uncopied):
@@ -181,59 +172,59 @@ class LangCache(BlockingAsideMethods, Embeddable, Uncopied):
         self._parent: LangCache | None = None
         weakref.finalize(self, self._portal.discard).atexit = False
 
-    @_replaced_by(_blocking(AsyncLangCache.search))
+    @replaced_by(_blocking(AsyncLangCache.search))
     def search(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_replaced_by(_blocking(AsyncLangCache.set))
+    @replaced_by(_blocking(AsyncLangCache.set))
     def set(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_replaced_by(_blocking(AsyncLangCache.delete_by_id))
+    @replaced_by(_blocking(AsyncLangCache.delete_by_id))
     def delete_by_id(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_replaced_by(_blocking(AsyncLangCache.delete_query))
+    @replaced_by(_blocking(AsyncLangCache.delete_query))
     def delete_query(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_replaced_by(_blocking(AsyncLangCache.flush))
+    @replaced_by(_blocking(AsyncLangCache.flush))
     def flush(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_replaced_by(_blocking(AsyncLangCache.conversational_search))
+    @replaced_by(_blocking(AsyncLangCache.conversational_search))
     def conversational_search(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_replaced_by(_blocking(AsyncLangCache.health))
+    @replaced_by(_blocking(AsyncLangCache.health))
     def health(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_replaced_by(_awaitable(AsyncLangCache.search))
+    @replaced_by(_awaitable(AsyncLangCache.search))
     def search_async(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_replaced_by(_awaitable(AsyncLangCache.set))
+    @replaced_by(_awaitable(AsyncLangCache.set))
     def set_async(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_replaced_by(_awaitable(AsyncLangCache.delete_by_id))
+    @replaced_by(_awaitable(AsyncLangCache.delete_by_id))
     def delete_by_id_async(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_replaced_by(_awaitable(AsyncLangCache.delete_query))
+    @replaced_by(_awaitable(AsyncLangCache.delete_query))
     def delete_query_async(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_replaced_by(_awaitable(AsyncLangCache.flush))
+    @replaced_by(_awaitable(AsyncLangCache.flush))
     def flush_async(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_replaced_by(_awaitable(AsyncLangCache.conversational_search))
+    @replaced_by(_awaitable(AsyncLangCache.conversational_search))
     def conversational_search_async(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_replaced_by(_awaitable(AsyncLangCache.health))
+    @replaced_by(_awaitable(AsyncLangCache.health))
     def health_async(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
@@ -246,11 +237,11 @@ class LangCache(BlockingAsideMethods, Embeddable, Uncopied):
         scoped._parent = self
         return scoped
 
-    @_replaced_by(_blocking_batch(AsyncLangCache.set_many))
+    @replaced_by(_blocking_batch(AsyncLangCache.set_many))
     def set_many(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
-    @_replaced_by(_blocking_batch(AsyncLangCache.search_many))
+    @replaced_by(_blocking_batch(AsyncLangCache.search_many))
     def search_many(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 

@@ -9,10 +9,9 @@ from typing import Literal, TypeAlias
 
 from aiohttp import web
 
-from .limiting import given_key
 from .problems import Problem
 
-__all__ = ["ACTIONS", "Access", "Action", "digest_given", "digest_of", "is_admin", "new_token"]
+__all__ = ["ACTIONS", "Access", "Action", "digest_given", "digest_of", "given_key", "is_admin", "new_token"]
 
 Action: TypeAlias = Literal["read", "write"]
 ACTIONS: tuple[Action, ...] = ("read", "write")
@@ -36,6 +35,12 @@ def digest_of(key: bytes) -> bytes:
     however fast. Passwords would need a slow function, which each request would then have to wait for.
     """
     return hashlib.sha256(key).digest()
+
+
+def given_key(request: web.Request) -> bytes | None:
+    """The key that a request has, known or not."""
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    return key.strip().encode("utf-8", "surrogateescape") or None if scheme.lower() == "bearer" else None
 
 
 def digest_given(request: web.Request) -> bytes:

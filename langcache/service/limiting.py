@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from hashlib import sha256
 
 from aiohttp import web
 
+from .access import digest_of, given_key
 from .problems import Problem
 from .rate import Usage
 
-__all__ = ["RateLimiter", "given_key"]
+__all__ = ["RateLimiter"]
 
 
 class RateLimiter:
@@ -21,7 +21,7 @@ class RateLimiter:
 
     Args:
         usage: counts.
-        known: whether there is a key with this SHA-256.
+        known: whether there is a key with this digest.
     """
 
     def __init__(self, usage: Usage, known: Callable[[bytes], bool]) -> None:
@@ -36,7 +36,7 @@ class RateLimiter:
         key = given_key(request)
         if key is None or not request.path.startswith("/v1/"):
             return await handler(request)
-        digest = sha256(key).digest()
+        digest = digest_of(key)
         if not self._known(digest):
             return await handler(request)
         wait = self._usage.take(digest[:16])
@@ -48,9 +48,3 @@ class RateLimiter:
                 headers={"Retry-After": f"{seconds}"},
             )
         return await handler(request)
-
-
-def given_key(request: web.Request) -> bytes | None:
-    """The key that a request has, known or not."""
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    return key.strip().encode("utf-8", "surrogateescape") or None if scheme.lower() == "bearer" else None

@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from . import missing_extra
-from .limiting import given_key
+from .access import given_key
 from .problems import Problem
 
 try:

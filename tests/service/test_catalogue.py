@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from angle_embedder import AngleEmbedder
 
 from langcache.service import CacheConfig, StoreError
@@ -31,39 +32,35 @@ class Shared(MemoryRecords):
         return await super().read(known)
 
 
-async def test_who_tries_keys_does_not_keep_the_store_busy():
+@pytest.fixture
+async def shared():
+    """A catalogue whose records others may change, and these records."""
     embedder = AngleEmbedder()
     storage = Memory(embedder)
     storage.records = Shared()
     await storage.open()
     catalogue = Catalogue([CacheConfig()], storage, embedder)
     await catalogue.open()
-    try:
-        before = storage.records.reads
-        tried = [catalogue.access(b"%d" % number) for number in range(500)]
-        assert set(await asyncio.gather(*tried)) == {None}
-        assert storage.records.reads - before <= 2
-    finally:
-        await catalogue.close()
-        await storage.close()
+    yield catalogue, storage.records
+    await catalogue.close()
+    await storage.close()
 
 
-async def test_who_waits_for_a_reading_that_fails_is_told_so():
-    embedder = AngleEmbedder()
-    storage = Memory(embedder)
-    storage.records = Shared()
-    await storage.open()
-    catalogue = Catalogue([CacheConfig()], storage, embedder)
-    await catalogue.open()
-    try:
-        storage.records.fails = True
-        tried = await asyncio.gather(*(catalogue.access(b"new") for _ in range(5)), return_exceptions=True)
-        assert [type(each) for each in tried] == [StoreError] * 5
-        storage.records.fails = False
-        assert await catalogue.access(b"new") is None
-    finally:
-        await catalogue.close()
-        await storage.close()
+async def test_who_tries_keys_does_not_keep_the_store_busy(shared):
+    catalogue, records = shared
+    before = records.reads
+    tried = [catalogue.access(b"%d" % number) for number in range(500)]
+    assert set(await asyncio.gather(*tried)) == {None}
+    assert records.reads - before <= 2
+
+
+async def test_who_waits_for_a_reading_that_fails_is_told_so(shared):
+    catalogue, records = shared
+    records.fails = True
+    tried = await asyncio.gather(*(catalogue.access(b"new") for _ in range(5)), return_exceptions=True)
+    assert [type(each) for each in tried] == [StoreError] * 5
+    records.fails = False
+    assert await catalogue.access(b"new") is None
 
 
 def test_what_can_t_be_read_is_left_out(caplog):
