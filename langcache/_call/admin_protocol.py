@@ -116,11 +116,11 @@ def create_cache(
 ) -> Request[CreateCacheResponse]:
     """The request of ``create_cache``."""
     body = CreateCacheRequest(
-        name=_name(name),
-        database_id=_database(database_id),
-        default_search_threshold=_threshold(threshold),
+        name=check_name(name),
+        database_id=check_database(database_id),
+        default_search_threshold=None if threshold is None else check_threshold(threshold),
         default_ttl_millis=_FOR_EVER if ttl_millis is None else _ttl(ttl_millis),
-        attributes=_attributes(attributes),
+        attributes=check_attribute_names(attributes),
         search_strategies=_strategies(strategies),
     )
     return Request(_CREATE_CACHE, _encode(body))
@@ -142,7 +142,7 @@ def update_cache(
             "needs default_search_threshold, default_ttl_millis or search_strategies",
         )
     body = UpdateCacheRequest(
-        default_search_threshold=_threshold(threshold),
+        default_search_threshold=None if threshold is None else check_threshold(threshold),
         default_ttl_millis=None if ttl_millis is None else _ttl(ttl_millis),
         search_strategies=_strategies(strategies),
     )
@@ -175,7 +175,7 @@ def create_key(name: object, caches: object) -> Request[NewKey]:
     if not given:
         raise LimitError("caches", "min", "is empty, so that the key would open no cache")
     grants = [_grant(cache_id, actions) for cache_id, actions in given.items()]
-    return Request(_CREATE_KEY, _encode(CreateKeyRequest(name=_name(name), grants=grants)))
+    return Request(_CREATE_KEY, _encode(CreateKeyRequest(name=check_name(name), grants=grants)))
 
 
 def list_keys() -> Request[list[KeyInfo]]:
@@ -193,7 +193,8 @@ def revoke_key(key_id: object) -> Request[None]:
     return Request(_REVOKE_KEY, None, check_path_segment("key_id", key_id))
 
 
-def _name(value: object) -> str:
+def check_name(value: object) -> str:
+    """The name of a cache or a key: 1 to 64 characters. Raises `LimitError`."""
     name = check_text("name", value)
     if not 1 <= len(name) <= _NAME_CHARS:
         rule = "max" if name else "min"
@@ -201,16 +202,16 @@ def _name(value: object) -> str:
     return name
 
 
-def _database(value: object) -> str:
+def check_database(value: object) -> str:
+    """The id of a database. Raises `LimitError`."""
     database = check_text("database_id", value)
     if not _DATABASE.fullmatch(database):
         raise LimitError("database_id", "pattern", "must be 1 to 32 of a-z A-Z 0-9 -")
     return database
 
 
-def _threshold(value: object) -> float | None:
-    if value is None:
-        return None
+def check_threshold(value: object) -> float:
+    """The similarity threshold of a cache, 0 to 1. Raises `LimitError`."""
     return float(check_number("default_search_threshold", value, minimum=0, maximum=1, error=LimitError))
 
 
@@ -218,7 +219,8 @@ def _ttl(value: object) -> int:
     return check_int("default_ttl_millis", value, minimum=_FOR_EVER, error=LimitError)
 
 
-def _attributes(value: object) -> list[str]:
+def check_attribute_names(value: object) -> list[str]:
+    """The names of the attributes of a cache. Raises `LimitError`."""
     names = check_texts("attributes", value, "an iterable of names")
     if len(set(names)) < len(names):
         raise LimitError("attributes", "unique", "must have different names, but has one twice")

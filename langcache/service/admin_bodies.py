@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Callable, Container, Sequence
 
 import msgspec
 
-from .._checks import check_int, check_number, check_text
+from .._call.admin_protocol import check_attribute_names, check_database, check_name, check_threshold
+from .._checks import check_int
 from ..caches import CreateCacheRequest, CreateKeyRequest, KeyGrant, UpdateCacheRequest
 from ..limits import LimitError, Limits
 from ..models import SearchStrategy
@@ -29,9 +29,7 @@ __all__ = [
 DEFAULT_DATABASE = "default"
 """The database of a cache for which none is named. All entries are in the one place that the service has."""
 
-_NAME_CHARS = 64
 _MOST_GRANTS = 100
-_DATABASE = re.compile(r"[A-Za-z0-9-]{1,32}")
 DEFAULT_STRATEGIES = (SearchStrategy.SEMANTIC,)
 
 _LIMITS = Limits()
@@ -39,16 +37,14 @@ _LIMITS = Limits()
 
 def new_cache(body: CreateCacheRequest) -> CacheRecord:
     """The cache that a body asks for, with a new id. Raises `LimitError`."""
-    database = DEFAULT_DATABASE if body.database_id is None else body.database_id
-    if not _DATABASE.fullmatch(database):
-        raise LimitError("database_id", "pattern", "must be 1 to 32 of a-z A-Z 0-9 -")
+    database = DEFAULT_DATABASE if body.database_id is None else check_database(body.database_id)
     threshold = body.default_search_threshold
     return CacheRecord(
         cache_id=secrets.token_hex(16),
         name=checked_name(body.name),
         database_id=database,
-        attributes=_attributes(body.attributes),
-        threshold=DEFAULT_THRESHOLD if threshold is None else _threshold(threshold),
+        attributes=tuple(check_attribute_names(body.attributes or ())),
+        threshold=DEFAULT_THRESHOLD if threshold is None else check_threshold(threshold),
         ttl_millis=_ttl(body.default_ttl_millis),
         strategies=_strategies(body.search_strategies) or DEFAULT_STRATEGIES,
         created_at=now_millis(),
@@ -59,7 +55,7 @@ def changed_cache(body: UpdateCacheRequest) -> Callable[[CacheRecord], CacheReco
     """The change that a body asks for. Raises `LimitError`."""
     changes: dict[str, object] = {}
     if body.default_search_threshold is not None:
-        changes["threshold"] = _threshold(body.default_search_threshold)
+        changes["threshold"] = check_threshold(body.default_search_threshold)
     if body.default_ttl_millis is not None:
         changes["ttl_millis"] = _ttl(body.default_ttl_millis)
     if strategies := _strategies(body.search_strategies):
@@ -75,10 +71,7 @@ def changed_cache(body: UpdateCacheRequest) -> Callable[[CacheRecord], CacheReco
 
 def checked_name(name: str) -> str:
     """The name of a cache or a key: 1 to 64 characters, all of which can be seen. Raises `LimitError`."""
-    text = check_text("name", name)
-    if not 1 <= len(text) <= _NAME_CHARS:
-        rule = "max" if text else "min"
-        raise LimitError("name", rule, f"must have 1 to {_NAME_CHARS} characters, but has {len(text)}")
+    text = check_name(name)
     if not text.isprintable():
         raise LimitError("name", "pattern", "must have no line end, nor another character that can't be seen")
     return text
@@ -108,11 +101,6 @@ def _grant(grant: KeyGrant, caches: Container[str]) -> Grant:
     return Grant(grant.resource_id, actions)
 
 
-def _threshold(threshold: float) -> float:
-    number = check_number("default_search_threshold", threshold, minimum=0, maximum=1, error=LimitError)
-    return float(number)
-
-
 def _ttl(millis: int | None) -> int | None:
     if millis is None:
         return None
@@ -123,14 +111,6 @@ def _ttl(millis: int | None) -> int | None:
     if most is not None and millis > most:
         raise LimitError("default_ttl_millis", "max", f"must be at most {most} (a year), but is {millis}")
     return millis
-
-
-def _attributes(names: Sequence[str] | None) -> tuple[str, ...]:
-    attributes = tuple(names or ())
-    if len(set(attributes)) < len(attributes):
-        raise LimitError("attributes", "unique", "must have different names, but has one twice")
-    _LIMITS.attribute_map(dict.fromkeys(attributes, "any"))
-    return attributes
 
 
 def _strategies(strategies: Sequence[SearchStrategy] | None) -> tuple[SearchStrategy, ...]:
