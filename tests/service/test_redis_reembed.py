@@ -7,6 +7,7 @@ import contextlib
 import uuid
 from contextlib import asynccontextmanager
 
+import msgspec
 import numpy as np
 import pytest
 from redis_servers import Cluster, Server, needs
@@ -180,6 +181,20 @@ async def test_a_run_that_was_stopped_is_taken_up(url, old, new):
         assert new.asked == 200 - 128
     async with opened(url, new) as store:
         await check_has(store, new, entries)
+
+
+async def test_the_oldest_that_go_for_want_of_room_have_no_copy_left(url, old, new):
+    async with opened(url, old) as store:
+        entries = [await add(store, old, number) for number in range(200)]
+        new.fails_after = 130
+        with pytest.raises(EmbedderError, match="enough"):
+            await reembed(url, new)
+    async with opened(url, old, msgspec.structs.replace(CACHE, max_entries=150)) as store:
+        await check_has(store, old, entries[50:])
+        new.fails_after = 10**9
+        await reembed(url, new)
+    async with opened(url, new) as store:
+        await check_has(store, new, entries[50:])
 
 
 async def test_what_was_deleted_between_runs_for_other_embedders_stays_away(place, url, old, new):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable, Collection
 
-from .redis_calls import Calls, Command
-from .redis_connect import checked_reply
+from .redis_calls import Command
 from .redis_index import CacheIndex
 from .redis_queries import count, oldest, read
 from .store import StoreError
@@ -31,14 +31,20 @@ class Eviction:
     Args:
         most: how many entries there may be.
         index: finds the oldest.
-        call: deletes them.
+        unlink: deletes entries by their keys.
         millis: how long a search may take.
     """
 
-    def __init__(self, most: int, index: CacheIndex, call: Calls, millis: int) -> None:
+    def __init__(
+        self,
+        most: int,
+        index: CacheIndex,
+        unlink: Callable[[Collection[bytes]], Awaitable[int]],
+        millis: int,
+    ) -> None:
         self._most = most
         self._index = index
-        self._call = call
+        self._unlink = unlink
         self._millis = millis
         self._every = max(1, min(most // _SHARE, _SELDOM))
         self._added = 0
@@ -70,7 +76,5 @@ class Eviction:
 
         (reply,), _, _ = await self._index.search(listing)
         keys = [hit.key for hit in read(reply, most).hits]
-        if keys:
-            (deleted,) = await self._call(("UNLINK", *keys), again=False)
-            checked_reply(deleted)
+        await self._unlink(keys)
         return len(keys) or most  # if there is none left, others have deleted them

@@ -130,7 +130,7 @@ class RedisStore:
     async def keep_at_most(self, entries: int | None) -> None:
         """Keep at about so many entries from now on, the newest."""
         if entries is not None:
-            self._eviction = Eviction(entries, self._index, self._call, self._millis)
+            self._eviction = Eviction(entries, self._index, self._unlink, self._millis)
             await self._eviction.evict()
 
     async def add(self, entry: Entry, vector: Vectors) -> None:
