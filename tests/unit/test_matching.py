@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -160,8 +158,7 @@ def test_other_spacing_makes_no_difference(asked, stored):
     assert verifier(asked, entry(stored))
 
 
-def test_equal_texts_are_not_compared():
+def test_equal_texts_are_not_compared(monkeypatch):
     long = "How do I reset my password? " * 2000
-    started = time.thread_time()
+    monkeypatch.delattr("langcache.matching.verifier.compared")
     assert verifier(long, entry(long.upper()))
-    assert time.thread_time() - started < 0.5
