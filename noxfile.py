@@ -16,8 +16,8 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 
 ESTABLISHED = ("0.11.1", "0.14.0")  # releases of the established client, one of each generation
 
-SIDE_BY_SIDE = ("-n2", "--dist=worksteal")
-"""Two tests at once: many wait for a network or a process. More, on two processors, are hardly quicker."""
+SIDE_BY_SIDE = ("-n3", "--dist=worksteal")
+"""Three tests at once: many wait for a network or a process. More, on two processors, are hardly quicker."""
 
 WAITING = ("tests/faults", "tests/life")
 """Tests of what networks and processes do: slow to trace, and covering nothing that the others don't."""
@@ -86,10 +86,11 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests against the built wheel; those of networks and processes on the lowest and the newest."""
+    """Run the tests against the built wheel: all on the lowest and the newest, the client's on those between."""
     session.install(".[local,wordllama]", *group("test"))
-    quick = [] if session.python in (PYTHONS[0], PYTHONS[-1]) else [f"--ignore={each}" for each in WAITING]
-    session.run("pytest", *(session.posargs or [*SIDE_BY_SIDE, *quick]))
+    left_out = () if session.python in (PYTHONS[0], PYTHONS[-1]) else (*WAITING, "tests/service")
+    ignored = [f"--ignore={folder}" for folder in left_out]
+    session.run("pytest", *(session.posargs or [*SIDE_BY_SIDE, *ignored]))
 
 
 @nox.session

@@ -12,9 +12,12 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["pytester"]
 
-# A test says what is right and not how fast it is: a busy machine fails none.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+# A test says what is right and not how fast it is: a busy machine fails none. Each run tries the same examples,
+# so that a change fails for what it does; `--hypothesis-profile=random` looks for new ones.
+untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("random", untimed)
+settings.register_profile("same", untimed, derandomize=True)
+settings.load_profile("same")
 
 # A shell starts what it runs in the background with SIGINT ignored, and children inherit that: a test that
 # presses Ctrl-C would wait for ever. What is handled here is as usual in the children.
