@@ -86,7 +86,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests against the built wheel: all on the lowest and the newest, the client's on those between."""
+    """Run the tests against the built wheel: on Pythons between the lowest and the newest, the client's."""
     session.install(".[local,wordllama]", *group("test"))
     left_out = () if session.python in (PYTHONS[0], PYTHONS[-1]) else (*WAITING, "tests/service")
     ignored = [f"--ignore={folder}" for folder in left_out]

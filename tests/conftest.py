@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["pytester"]
 
-# A test says what is right and not how fast it is: a busy machine fails none. Each run tries the same examples,
-# so that a change fails for what it does; `--hypothesis-profile=random` looks for new ones.
+# A test says what is right and not how fast it is: a busy machine fails none. Each run tries the same
+# examples, so that a change fails for what it does; `--hypothesis-profile=random` looks for new ones.
 untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("random", untimed)
 settings.register_profile("same", untimed, derandomize=True)
