@@ -205,7 +205,7 @@ def attacked(attack, threads=3):
 def check_neighbour(service, times=3):
     """Little else comes before a neighbour.
 
-    The least CPU time is asserted: while a busy machine keeps the neighbour itself waiting, the service works on.
+    The least CPU time counts: while a busy machine keeps the neighbour itself waiting, the service works on.
     """
     service.cpu_times()
     waits, works, turns = [], [], []
