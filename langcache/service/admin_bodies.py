@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Sequence
 import msgspec
 
 from .._call.admin_protocol import check_attribute_names, check_database, check_name, check_threshold
-from .._checks import check_int
+from .._checks import check_int, short
 from ..caches import CreateCacheRequest, CreateKeyRequest, KeyGrant, UpdateCacheRequest
 from ..limits import LimitError, Limits
 from ..models import SearchStrategy
@@ -94,7 +94,9 @@ def _grant(grant: KeyGrant, caches: Container[str]) -> Grant:
             "grants", "oneof", "must have the product 'langcache' and the resourceType 'lc-cache'"
         )
     if grant.resource_id not in caches:
-        raise LimitError("grants", "oneof", "must have the id of a cache as resourceId, but one has another")
+        raise LimitError(
+            "grants", "oneof", f"must be for caches, but there is no cache {short(grant.resource_id)}"
+        )
     actions = tuple(action for action in ACTIONS if action in grant.actions)
     if not actions or len(actions) < len(grant.actions):
         raise LimitError("grants", "oneof", "must have 'read', 'write' or both as actions, each once")
