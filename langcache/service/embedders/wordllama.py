@@ -96,7 +96,7 @@ def _chinese(character: str) -> bool:
 
 
 class _Model:
-    """The model, read from the files of its package. The package itself is not imported: it loads much more."""
+    """The model, read from the files of its package, which is not imported itself: it loads much more."""
 
     def __init__(self, folder: Path) -> None:
         tokenizers: Any = packages.load("tokenizers")
