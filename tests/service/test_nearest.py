@@ -162,3 +162,22 @@ def test_the_memory_of_a_pass_is_bounded(monkeypatch):
     newest = [f"{i:032x}" for i in (99_999, 99_998)]
     assert [[entry.id for _, entry in pairs] for pairs in found] == [newest] * 8
     assert 1 << 16 < max(sizes) <= 1 << 20
+
+
+@pytest.mark.parametrize("count", [1, 60, 2_500, 9_000])
+def test_a_search_for_the_one_nearest_of_all_finds_what_one_by_one_finds(count):
+    random = np.random.default_rng(count)
+    index, naive = Index(DIMENSIONS), Naive()
+    vectors = random_vectors(random, count)
+    entries = [Entry(str(number), f"prompt {number}", "r", {}, None) for number in range(count)]
+    index.add(entries, vectors)
+    naive.add(entries, vectors)
+    index.hold()  # so that removed rows stay where they are, and may have the highest score
+    for _ in range(10):
+        vector = vectors[random.integers(0, count)]
+        vector = vector if vector.any() else unit(np.ones(DIMENSIONS))
+        expected = next(naive.nearest_of_all([(vector, {}, 1)])) if naive.kept else []
+        assert index.nearest(vector, {}, 1) == expected
+        gone = [entry.id for _, entry in expected]
+        index.remove(gone)
+        naive.remove(gone)

