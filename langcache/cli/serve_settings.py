@@ -106,13 +106,13 @@ SETTINGS = (
     Setting(
         "page",
         "yes_or_no",
-        "a page to look at at / of the service (default: where only this machine reaches it)",
+        "a page to look at, at / (default: where only this machine reaches it)",
     ),
     Setting(
         "recent",
         "whole",
-        "how many of the latest searches each process keeps in memory for the page, 0 to 1000 (default 200 where "
-        "only this machine reaches it, else 0)",
+        "how many of the latest searches each process keeps in memory for the page, 0 to 1000 (default 200 "
+        "where only this machine reaches it, else 0)",
         "NUMBER",
     ),
     Setting("tls_cert", "path", "a PEM file with the certificate and its chain, for https", "FILE"),

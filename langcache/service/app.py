@@ -55,8 +55,8 @@ def application(
 ) -> web.Application:
     """The application that serves the caches of a catalogue: each has its own path and its own keys.
 
-    It runs in connections of the kind `Connection`. ``page`` says whether it has a page to look at, ``recent``
-    how many searches are kept for it, ``draw`` makes the picture of labelled pairs.
+    It runs in connections of the kind `Connection`. ``page`` says whether it has a page to look at,
+    ``recent`` how many searches are kept for it, ``draw`` makes the picture of labelled pairs.
     """
     api = _Api(catalogue, allowed, Recent(recent))
     # aiohttp's own limit of a body is not used: bodies are read by `Bodies`.

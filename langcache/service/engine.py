@@ -17,7 +17,7 @@ from .vectors import embed
 __all__ = ["NEAREST", "Cache"]
 
 NEAREST: ContextVar[tuple[float, Entry] | None] = ContextVar("langcache_nearest", default=None)
-"""The nearest entry of the last search, hit or miss, and its similarity; that of a miss may be lower than this."""
+"""The nearest entry of the last search and its similarity; that of a miss may be lower than this."""
 
 _DEFAULT_STRATEGIES = (SearchStrategy.SEMANTIC,)
 

@@ -26,7 +26,7 @@ class Asked(Model, kw_only=True):
     hit: bool
     threshold: float
     similarity: float | None = None
-    """Of the nearest entry; if that is no hit, its similarity may be lower than this. None: there was none."""
+    """Of the nearest entry; if that is no hit, it may be lower than this. None: there was no entry."""
 
     nearest: str | None = None
     """The prompt of the nearest entry."""
@@ -60,7 +60,7 @@ class Recent:
         return [asked for which, asked in reversed(self._asked) if which == cache_id]
 
     def forget(self, cache_id: str) -> None:
-        """Keep nothing of a cache any longer: entries of it were deleted, and what they said is to be gone."""
+        """Keep nothing of a cache any longer, of which entries were deleted."""
         if any(which == cache_id for which, _ in self._asked):
             kept = [each for each in self._asked if each[0] != cache_id]
             self._asked = deque(kept, self.most)

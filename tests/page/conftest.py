@@ -1,0 +1,49 @@
+"""These tests use the service's page in headless Chromium, which ``nox -s page`` looks for."""
+
+from __future__ import annotations
+
+import aiohttp
+import pytest
+from browser import CHROMIUM, browser
+
+from langcache.cli.serve import _draw
+from langcache.service import CacheConfig, ServerConfig
+from langcache.service.server import serving
+
+KEY = "a-key-of-the-page"
+
+EVIL = "<img src=x onerror=\"document.title='broken into'\">"
+
+
+def pytest_collection_modifyitems(items):
+    if CHROMIUM is None:
+        for item in items:
+            if "page" in item.path.parts:
+                item.add_marker(pytest.mark.skip(reason="needs Chromium, in the variable LANGCACHE_CHROMIUM"))
+
+
+class Service:
+    def __init__(self, url, session):
+        self.url, self._session = url, session
+
+    async def __call__(self, path, **body):
+        headers = {"Authorization": f"Bearer {KEY}"}
+        async with self._session.post(
+            f"{self.url}/v1/caches/support/{path}", json=body, headers=headers
+        ) as reply:
+            assert reply.status < 300, await reply.text()
+
+
+@pytest.fixture
+async def service():
+    config = ServerConfig(caches=(CacheConfig(cache_id="support", api_key=KEY, attributes=("team",)),))
+    from langcache.service import MiniLMEmbedder
+
+    async with serving(config, MiniLMEmbedder(), draw=_draw) as running, aiohttp.ClientSession() as session:
+        yield Service(running.url, session)
+
+
+@pytest.fixture
+async def tab():
+    async with browser() as tab:
+        yield tab
