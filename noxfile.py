@@ -146,6 +146,18 @@ def redis(session: nox.Session) -> None:
 
 
 @nox.session
+def page(session: nox.Session) -> None:
+    """Use the service's page in headless Chromium; `-- screenshots` makes the pictures of the docs anew."""
+    session.install(".[local]", *group("test"), *group("page"))
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    chromium = {} if found is None else {"LANGCACHE_CHROMIUM": found}
+    if session.posargs == ["screenshots"]:
+        session.run("python", "tests/page/screenshots.py", env=chromium)
+    else:
+        session.run("pytest", "tests/page", *session.posargs, env=chromium)
+
+
+@nox.session
 def quality(session: nox.Session) -> None:
     """Fit the weights of the score, write how good they are into the docs; `-- measure` asks the models."""
     session.install("-e", ".[local,wordllama]", *group("test"))

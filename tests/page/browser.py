@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from time import monotonic
 from typing import Any
 
 import aiohttp
@@ -60,10 +61,11 @@ class Tab:
 
     async def until(self, code: str) -> Any:
         """Wait until an expression is true, and return it."""
-        async with asyncio.timeout(_SECONDS) if hasattr(asyncio, "timeout") else _unbounded():
-            while not (found := await self.js(code)):
-                await self.js("new Promise(requestAnimationFrame)")
-            return found
+        end = monotonic() + _SECONDS
+        while not (found := await self.js(code)):
+            assert monotonic() < end, f"not so after {_SECONDS} s: {code}"
+            await self.js("new Promise((done) => setTimeout(done, 20))")
+        return found
 
     async def show(self, url: str, width: int = 1280, height: int = 900, theme: str = "light") -> None:
         """Load a page in a window of this size."""
@@ -79,7 +81,7 @@ class Tab:
         await self.do("Page.navigate", url=url)
         await self.until(f"location.href.startsWith({url!r}) && document.readyState === 'complete'")
 
-    async def press(self, key: str, text: str = "") -> None:
+    async def press(self, key: str) -> None:
         """Press a key."""
         code = {"Tab": 9, "Enter": 13, "ArrowLeft": 37, "ArrowRight": 39}.get(key, 0)
         pressed = {"key": key, "code": key, "windowsVirtualKeyCode": code}
@@ -95,11 +97,6 @@ class Tab:
     async def picture(self) -> bytes:
         """What is seen, as PNG."""
         return base64.b64decode((await self.do("Page.captureScreenshot", format="png"))["data"])
-
-
-@asynccontextmanager
-async def _unbounded() -> AsyncIterator[None]:
-    yield
 
 
 @asynccontextmanager

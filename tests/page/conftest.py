@@ -7,7 +7,7 @@ import pytest
 from browser import CHROMIUM, browser
 
 from langcache.cli.serve import _draw
-from langcache.service import CacheConfig, ServerConfig
+from langcache.service import CacheConfig, MiniLMEmbedder, ServerConfig
 from langcache.service.server import serving
 
 KEY = "a-key-of-the-page"
@@ -37,8 +37,6 @@ class Service:
 @pytest.fixture
 async def service():
     config = ServerConfig(caches=(CacheConfig(cache_id="support", api_key=KEY, attributes=("team",)),))
-    from langcache.service import MiniLMEmbedder
-
     async with serving(config, MiniLMEmbedder(), draw=_draw) as running, aiohttp.ClientSession() as session:
         yield Service(running.url, session)
 

@@ -10,21 +10,31 @@ from conftest import EVIL, KEY
 STORED = ["How do I reset my password?", "Where is my order?", EVIL]
 
 CONTRAST = """(() => {
-  const parts = (c) => c.match(/[\\d.]+/g).map(Number);
-  const light = (c) => { const [r, g, b] = parts(c).map((v) => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; });
-    return .2126 * r + .7152 * g + .0722 * b; };
-  const behind = (e) => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor; if ((parts(c)[3] ?? 1) > 0) return c; } return "rgb(255,255,255)"; };
-  const weak = [];
-  for (const e of document.querySelectorAll("body *")) {
-    if (!e.checkVisibility() || e.disabled || ![...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim())) continue;
-    if (e.closest("svg, noscript, .skip, option")) continue;
-    const [a, b] = [light(getComputedStyle(e).color), light(behind(e))].sort((x, y) => y - x);
-    if ((a + .05) / (b + .05) < 4.5) weak.push(e.tagName + ": " + e.textContent.slice(0, 30));
-  }
-  return weak; })()"""
+  const parts = (color) => color.match(/[\\d.]+/g).map(Number);
+  const linear = (value) => value <= 10 ? value / 3294.6 : ((value / 255 + .055) / 1.055) ** 2.4;
+  const light = (color) => {
+    const [red, green, blue] = parts(color).map(linear);
+    return .2126 * red + .7152 * green + .0722 * blue;
+  };
+  const behind = (each) => {
+    const color = getComputedStyle(each).backgroundColor;
+    return (parts(color)[3] ?? 1) > 0 ? color : behind(each.parentElement);
+  };
+  const hasText = (each) => [...each.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+  return [...document.querySelectorAll("body *")]
+    .filter((each) => each.checkVisibility() && !each.disabled && hasText(each))
+    .filter((each) => !each.closest("svg, noscript, .skip, option"))
+    .filter((each) => {
+      const lights = [light(getComputedStyle(each).color), light(behind(each))].sort((one, other) => other - one);
+      return (lights[0] + .05) / (lights[1] + .05) < 4.5;
+    }).map((each) => each.outerHTML);
+})()"""
+"""The elements whose text has a contrast below 4.5."""
 
-UNLABELLED = """[...document.querySelectorAll("input, select, button")].filter((e) => e.checkVisibility())
-  .filter((e) => !(e.labels?.length || e.getAttribute("aria-label") || e.textContent.trim())).map((e) => e.outerHTML)"""
+UNLABELLED = """[...document.querySelectorAll("input, select, button")]
+  .filter((each) => each.checkVisibility())
+  .filter((each) => !each.labels?.length && !each.getAttribute("aria-label") && !each.textContent.trim())
+  .map((each) => each.outerHTML)"""
 
 
 async def enter(tab, service, key=KEY, **size):
@@ -80,9 +90,7 @@ async def test_texts_of_the_cache_stay_texts(tab, service):
     await inside(tab, service)
     await ask(tab, EVIL)
     assert await tab.js("document.querySelectorAll('#inside img').length") == 1  # the picture's own
-    shown = await tab.js(
-        "document.getElementById('found').textContent + document.getElementById('asked').textContent"
-    )
+    shown = await tab.js("['found', 'asked'].map((id) => document.getElementById(id).textContent).join()")
     assert shown.count("onerror") > 3
     assert await tab.js("document.title") == "LangCache"
     assert tab.errors == []
@@ -90,7 +98,7 @@ async def test_texts_of_the_cache_stay_texts(tab, service):
 
 async def test_the_policy_lets_no_html_and_no_inline_script_in(tab, service):
     await enter(tab, service)
-    tried = "(() => { try { document.body.innerHTML = '<b>x</b>'; return 'taken'; } catch { return 'refused'; } })()"
+    tried = "(() => { try { document.body.innerHTML = '<b>x</b>'; } catch { return 'refused'; } })()"
     assert await tab.js(tried) == "refused"
 
 
@@ -107,14 +115,11 @@ async def test_the_threshold_says_at_once_what_would_hit(tab, service):
 
 async def test_everything_is_reached_by_keyboard_in_the_order_of_the_page(tab, service):
     await inside(tab, service)
-    await tab.js("document.activeElement.blur()")
+    await tab.js("document.querySelector('.skip').focus()")
     seen = []
-    for _ in range(30):
+    for _ in range(20):
         await tab.press("Tab")
-        here = await tab.js("document.activeElement.id || document.activeElement.textContent.trim()")
-        if here in seen:
-            break
-        seen.append(here)
+        seen.append(await tab.js("document.activeElement.id"))
     wanted = ["leave", "question", "attribute-0", "threshold", "again", "follow", "pairs"]
     assert [each for each in seen if each in wanted] == wanted
 
@@ -143,17 +148,15 @@ async def test_labels_become_the_picture(tab, service, tmp_path):
     await tab.do("DOM.setFileInputFiles", nodeId=node, files=[f"{file}"])
     await tab.until("document.getElementById('labels').textContent === '20 right, 21 wrong'")
     await tab.js("document.getElementById('draw').click()")
-    await tab.until(
-        "!document.getElementById('drawn').hidden && document.getElementById('drawn').naturalWidth > 0"
-    )
+    await tab.until("document.getElementById('drawn').naturalWidth > 0")
     assert "41 pairs" in await tab.js("document.getElementById('table').textContent")
     assert tab.errors == []
 
 
 async def test_without_its_service_it_says_so(tab, service):
     await inside(tab, service)
-    await tab.do(
-        "Network.emulateNetworkConditions",
+    lost = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    await tab.do("Network.emulateNetworkConditions", **lost)
         offline=True,
         latency=0,
         downloadThroughput=-1,

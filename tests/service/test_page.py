@@ -7,7 +7,6 @@ import logging
 import aiohttp
 import pytest
 
-from langcache.caches import KeyGrant
 from langcache.cli.serve import _draw
 from langcache.service import CacheConfig, LocalServer, ServerConfig
 from langcache.service.page import _FILES, HEADERS
@@ -90,7 +89,6 @@ async def test_what_it_shows_of_a_cache_needs_a_key_of_that_cache(service, path,
 
 async def test_what_it_shows_of_a_cache_needs_the_right_to_read(service):
     granted = {"name": "w", "grants": [{"resourceId": "one", "actions": ["write"]}]}
-    assert KeyGrant(resource_id="one", actions=["write"])
     status, made = await service("/v1/api-keys", granted, key=ADMIN)
     assert status == 201, made
     for path, body in SHOWN[1:]:
@@ -170,7 +168,7 @@ async def test_what_was_asked_is_forgotten_with_the_entries(service, how):
             how
         ]
         async with session.request(
-            "POST" if how == "flush" else "DELETE", f"{service.url}{path}", headers=key
+            "POST" if how == "flush" else "DELETE", f"{service.url}{paths[how]}", headers=key
         ) as reply:
             assert reply.status == 204
     assert await service.asked() == []
@@ -226,7 +224,7 @@ async def test_a_service_that_can_draw_none_says_so(embedder):
         "no-page",
         "no-page-recent",
         "none-kept",
-        "reached-by-all",
+        "for-all",
         "asked-for",
         "asked-for-both",
     ],
