@@ -85,9 +85,8 @@ class Tab:
         """Press a key."""
         code = {"Tab": 9, "Enter": 13, "ArrowLeft": 37, "ArrowRight": 39}.get(key, 0)
         pressed = {"key": key, "code": key, "windowsVirtualKeyCode": code}
-        await self.do(
-            "Input.dispatchKeyEvent", type="keyDown", text=text or ("\r" if key == "Enter" else ""), **pressed
-        )
+        text = "\r" if key == "Enter" else ""
+        await self.do("Input.dispatchKeyEvent", type="keyDown", text=text, **pressed)
         await self.do("Input.dispatchKeyEvent", type="keyUp", **pressed)
 
     async def type(self, text: str) -> None:

@@ -25,7 +25,8 @@ CONTRAST = """(() => {
     .filter((each) => each.checkVisibility() && !each.disabled && hasText(each))
     .filter((each) => !each.closest("svg, noscript, .skip, option"))
     .filter((each) => {
-      const lights = [light(getComputedStyle(each).color), light(behind(each))].sort((one, other) => other - one);
+      const lights = [light(getComputedStyle(each).color), light(behind(each))];
+      lights.sort((one, other) => other - one);
       return (lights[0] + .05) / (lights[1] + .05) < 4.5;
     }).map((each) => each.outerHTML);
 })()"""
@@ -157,10 +158,5 @@ async def test_without_its_service_it_says_so(tab, service):
     await inside(tab, service)
     lost = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
     await tab.do("Network.emulateNetworkConditions", **lost)
-        offline=True,
-        latency=0,
-        downloadThroughput=-1,
-        uploadThroughput=-1,
-    )
     await tab.js("document.getElementById('again').click()")
     assert "reached" in await tab.until("document.getElementById('said').textContent")

@@ -164,9 +164,7 @@ async def test_what_was_asked_is_forgotten_with_the_entries(service, how):
     assert len(await service.asked()) == 1
     async with aiohttp.ClientSession() as session:
         key = {"Authorization": f"Bearer {ADMIN if how == 'admin' else 'key-one'}"}
-        path = {"flush": "/v1/caches/one/flush", "by_id": f"{ENTRIES}/{stored['entryId']}", "admin": ENTRIES}[
-            how
-        ]
+        paths = {"flush": "/v1/caches/one/flush", "by_id": f"{ENTRIES}/{stored['entryId']}", "admin": ENTRIES}
         async with session.request(
             "POST" if how == "flush" else "DELETE", f"{service.url}{paths[how]}", headers=key
         ) as reply:
