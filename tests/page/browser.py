@@ -17,6 +17,11 @@ import aiohttp
 CHROMIUM = os.environ.get("LANGCACHE_CHROMIUM")
 """The program, which ``nox -s page`` looks for."""
 
+KEY = "a-key-of-the-page"
+
+EVIL = "<img src=x onerror=\"document.title='broken into'\">"
+"""A prompt that does something in a page that takes it for HTML."""
+
 _SECONDS = 60
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import aiohttp
-from browser import CHROMIUM, Tab, browser
+from browser import CHROMIUM, KEY, Tab, browser
 from PIL import Image
 
 from langcache.cli.serve import _draw
@@ -16,9 +16,8 @@ from langcache.service import CacheConfig, MiniLMEmbedder, ServerConfig
 from langcache.service.server import serving
 
 FOLDER = Path(__file__).parents[2] / "docs" / "_static"
-SIZES = {1280: 1000, 390: 844}
+SIZES = {1280: 1560, 390: 1688}
 MOST_BYTES = 60 * 1024
-KEY = "a-key-of-the-page"
 
 STORED = {
     "How do I reset my password?": "Choose “Forgot password” on the sign-in page.",
@@ -34,6 +33,7 @@ ASKED = [
 
 
 async def shoot(tab: Tab, url: str, width: int, theme: str) -> None:
+    await tab.do("Emulation.setScrollbarsHidden", hidden=True)
     await tab.show(f"{url}/", width, SIZES[width], theme)
     if await tab.js("!sessionStorage.length"):
         await tab.js("document.getElementById('key').focus()")
@@ -47,7 +47,7 @@ async def shoot(tab: Tab, url: str, width: int, theme: str) -> None:
     await tab.js("document.activeElement.blur(); scrollTo(0, 0)")
     picture = Image.open(io.BytesIO(await tab.picture())).convert("RGB")
     path = FOLDER / f"page-{width}-{theme}.png"
-    picture.quantize(32, dither=Image.Dither.NONE).save(path, optimize=True)
+    picture.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
     if path.stat().st_size > MOST_BYTES:
         sys.exit(f"{path.name} is too large: {path.stat().st_size} bytes")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import EVIL, KEY
+from browser import EVIL, KEY
 
 STORED = ["How do I reset my password?", "Where is my order?", EVIL]
 

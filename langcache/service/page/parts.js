@@ -33,7 +33,7 @@ export function histogram(asked, threshold) {
   const said = bars
     .map((bar, at) => [bar, 0.5 + at / 40])
     .filter(([bar]) => bar.hit + bar.miss)
-    .map(([bar, from]) => `${from.toFixed(3)}: ${bar.hit} hits, ${bar.miss} misses`);
+    .map(([bar, from]) => `${from === 0.5 ? "below 0.525" : from.toFixed(3)}: ${bar.hit} hits, ${bar.miss} misses`);
   const picture = drawn("svg", { viewBox: "0 0 420 150", role: "img", "aria-label":
     `Searches by similarity, from 0.5 to 1. ${said.join("; ") || "None yet."}` });
   bars.forEach((bar, at) => {
@@ -43,7 +43,7 @@ export function histogram(asked, threshold) {
   });
   picture.append(drawn("path", { class: "axis", d: "M10 125.5H410" }));
   for (const mark of [0.5, 0.6, 0.7, 0.8, 0.9, 1])
-    picture.append(drawn("text", { x: 10 + (mark - 0.5) * 800, y: 142, "text-anchor": "middle" }, mark.toFixed(1)));
+    picture.append(drawn("text", { x: 10 + (mark - 0.5) * 800, y: 142, "text-anchor": "middle" }, mark === 0.5 ? "≤0.5" : mark.toFixed(1)));
   const x = 10 + (Math.max(threshold, 0.5) - 0.5) * 800;
   picture.append(drawn("path", { class: "limit", d: `M${x} 4V125` }));
   return picture;
