@@ -33,7 +33,7 @@ ON_REDIS = (
     *(f"{path}" for path in sorted(Path("tests/service").glob("test_redis_*.py"))),
     *(
         f"tests/service/test_{what}.py"
-        for what in ("admin", "admin_redis", "app", "engine", "eviction", "workers")
+        for what in ("admin", "admin_redis", "app", "engine", "eviction", "page", "workers")
     ),
 )
 """Tests that use servers of the dependency group ``redis``. Elsewhere those that need one are skipped."""

@@ -118,11 +118,11 @@ async def test_everything_is_reached_by_keyboard_in_the_order_of_the_page(tab, s
     await inside(tab, service)
     await tab.js("document.querySelector('.skip').focus()")
     seen = []
-    for _ in range(20):
+    for _ in range(30):
         await tab.press("Tab")
         seen.append(await tab.js("document.activeElement.id"))
     wanted = ["leave", "question", "attribute-0", "threshold", "again", "follow", "pairs"]
-    assert [each for each in seen if each in wanted] == wanted
+    assert [each for each in seen if each in wanted][: len(wanted)] == wanted
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -257,9 +257,9 @@ def configs(monkeypatch):
     configs = []
     really_serve = service.serving
 
-    def serve(config, embedder):
+    def serve(config, embedder, **more):
         configs.append(config)
-        return really_serve(config, embedder)
+        return really_serve(config, embedder, **more)
 
     monkeypatch.setattr(service, "serving", serve)
     return configs

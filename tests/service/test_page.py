@@ -107,7 +107,7 @@ async def test_caches_and_their_size_are_those_of_the_key(service, key, sizes):
     assert {cache["cacheId"]: cache["entries"] for cache in shown["caches"]} == sizes
 
 
-@pytest.mark.parametrize("store", ["memory", "sqlite"])
+@pytest.mark.parametrize("store", ["memory", "sqlite", "redis"])
 async def test_the_size_is_that_of_the_store(embedder, kept_in, store):
     async with aiohttp.ClientSession() as session:
         with LocalServer(embedder=embedder, **kept_in(store)) as server:
