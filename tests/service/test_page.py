@@ -11,9 +11,14 @@ from langcache.cli.serve import _draw
 from langcache.service import CacheConfig, LocalServer, ServerConfig
 from langcache.service.page import _FILES, HEADERS
 from langcache.service.server import serving
+from langcache.service.stores.memory import MemoryStore
+from langcache.service.stores.store import StoreError
 
 ADMIN = "an-admin-key-of-tests"
-CACHES = (CacheConfig(cache_id="one", api_key="key-one"), CacheConfig(cache_id="two", api_key="key-two"))
+CACHES = (
+    CacheConfig(cache_id="one", api_key="key-one", attributes=("topic",)),
+    CacheConfig(cache_id="two", api_key="key-two"),
+)
 
 
 class Service:
@@ -118,6 +123,19 @@ async def test_the_size_is_that_of_the_store(embedder, kept_in, store):
     assert [cache["entries"] for cache in shown["caches"]] == [3]
 
 
+async def test_a_store_that_fails_hides_no_other_cache(service, monkeypatch):
+    async def fails(store):
+        raise StoreError("gone")
+
+    monkeypatch.setattr(MemoryStore, "size", fails)
+    status, shown = await service("/page/caches", key=ADMIN)
+    assert status == 200
+    assert [(cache["cacheId"], cache["failed"]) for cache in shown["caches"]] == [
+        ("one", True),
+        ("two", True),
+    ]
+
+
 async def test_searches_are_shown_latest_first_as_hit_or_miss(service):
     await service(ENTRIES, {"prompt": "stored @0", "response": "a"})
     for prompt in ("near @30", "far @90"):
@@ -156,7 +174,7 @@ async def test_none_is_kept_if_the_setting_says_so(service):
     assert await service.asked() == []
 
 
-@pytest.mark.parametrize("how", ["flush", "by_id", "admin"])
+@pytest.mark.parametrize("how", ["flush", "by_id", "query", "admin"])
 async def test_what_was_asked_is_forgotten_with_the_entries(service, how):
     _, stored = await service(ENTRIES, {"prompt": "p", "response": "a"})
     await service(f"{ENTRIES}/search", {"prompt": "p"})
@@ -164,11 +182,15 @@ async def test_what_was_asked_is_forgotten_with_the_entries(service, how):
     assert len(await service.asked()) == 1
     async with aiohttp.ClientSession() as session:
         key = {"Authorization": f"Bearer {ADMIN if how == 'admin' else 'key-one'}"}
-        paths = {"flush": "/v1/caches/one/flush", "by_id": f"{ENTRIES}/{stored['entryId']}", "admin": ENTRIES}
+        body = {"attributes": {"topic": "t"}} if how == "query" else None
+        paths = {"flush": "/v1/caches/one/flush", "by_id": f"{ENTRIES}/{stored['entryId']}"}
         async with session.request(
-            "POST" if how == "flush" else "DELETE", f"{service.url}{paths[how]}", headers=key
+            "POST" if how == "flush" else "DELETE",
+            f"{service.url}{paths.get(how, ENTRIES)}",
+            headers=key,
+            json=body,
         ) as reply:
-            assert reply.status == 204
+            assert reply.status == (200 if how == "query" else 204)
     assert await service.asked() == []
     assert len(await service.asked("two", "key-two")) == 1
 

@@ -15,9 +15,12 @@ from ...models import CacheEntry, Model
 from ..access import Action, digest_given, is_admin
 from ..bodies import Bodies, leave_for_later
 from ..catalogue import Catalogue
+from ..config import CacheSettings
+from ..embedders import EmbedderError
 from ..engine import Cache
 from ..operations import Operations, SearchBody, decode_search
 from ..problems import Problem
+from ..stores.store import StoreError
 from .recent import Asked, Recent
 
 __all__ = ["HEADERS", "Draw", "Page"]
@@ -60,6 +63,7 @@ class _Shown(Model, kw_only=True):
     attributes: list[str]
     threshold: float
     entries: int | None = None
+    failed: bool = False
     ttl_millis: int | None = None
     max_entries: int | None = None
 
@@ -190,13 +194,21 @@ class Page:
             return _json(_Picture(*await asyncio.to_thread(self._draw, scored)))
 
     async def _shown(self, cache_id: str, sized: bool) -> _Shown:
-        cache = await self._catalogue.cache(cache_id)
-        settings = cache.settings
+        record = self._catalogue.caches.get(cache_id)
+        settings = self._catalogue.configs.get(cache_id) or (record.settings() if record else CacheSettings())
+        entries: int | None = None
+        failed = False
+        if sized and self._catalogue.knows(cache_id):  # others may delete it while sizes are asked for
+            try:
+                entries = await (await self._catalogue.cache(cache_id)).store.size()
+            except (StoreError, EmbedderError):
+                failed = True
         return _Shown(
             cache_id=cache_id,
             attributes=list(settings.attributes),
             threshold=settings.threshold,
-            entries=await cache.store.size() if sized else None,
+            entries=entries,
+            failed=failed,
             ttl_millis=settings.ttl_millis,
             max_entries=settings.max_entries,
         )

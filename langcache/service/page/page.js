@@ -65,7 +65,8 @@ async function load() {
 
 function card(cache) {
   const most = cache.maxEntries ? ` of at most ${cache.maxEntries.toLocaleString("en")}` : "";
-  const size = cache.entries === undefined || cache.entries === null ? "not to be read with this key"
+  const size = cache.failed ? "can't be read at the moment"
+    : typeof cache.entries !== "number" ? "not to be read with this key"
     : `${cache.entries.toLocaleString("en")}${most} ${cache.entries === 1 && !most ? "entry" : "entries"}`;
   const kept = cache.ttlMillis ? `${cache.ttlMillis / 1000} s` : "for ever";
   const names = cache.attributes.length ? cache.attributes.join(", ") : "none";
