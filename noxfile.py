@@ -33,7 +33,7 @@ ON_REDIS = (
     *(f"{path}" for path in sorted(Path("tests/service").glob("test_redis_*.py"))),
     *(
         f"tests/service/test_{what}.py"
-        for what in ("admin", "admin_redis", "app", "engine", "eviction", "workers")
+        for what in ("admin", "admin_redis", "app", "engine", "eviction", "page", "workers")
     ),
 )
 """Tests that use servers of the dependency group ``redis``. Elsewhere those that need one are skipped."""
@@ -143,6 +143,18 @@ def redis(session: nox.Session) -> None:
     """Run the tests of the store in Redis, of the engine and of the application against real servers."""
     session.install(".[local,redis]", *group("test"), *group("redis"))
     session.run("pytest", *(session.posargs or [*SIDE_BY_SIDE, *ON_REDIS]))
+
+
+@nox.session
+def page(session: nox.Session) -> None:
+    """Use the service's page in headless Chromium; `-- screenshots` makes the pictures of the docs anew."""
+    session.install(".[local]", *group("test"), *group("page"))
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    chromium = {} if found is None else {"LANGCACHE_CHROMIUM": found}
+    if session.posargs == ["screenshots"]:
+        session.run("python", "tests/page/screenshots.py", env=chromium)
+    else:
+        session.run("pytest", "tests/page", *session.posargs, env=chromium)
 
 
 @nox.session

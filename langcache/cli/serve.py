@@ -10,7 +10,7 @@ import errno
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +123,7 @@ async def _until_stopped(plan: Plan) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, on_signal)
     with contextlib.suppress(asyncio.CancelledError):  # a signal may also come during the start
-        async with serving(plan.config, plan.embedder) as running:
+        async with serving(plan.config, plan.embedder, draw=_draw) as running:
             if hasattr(signal, "SIGHUP") and not _hang_up_ends(plan):
                 loop.add_signal_handler(signal.SIGHUP, running.reload)
             started = True
@@ -141,13 +141,23 @@ async def _until_told(plan: Plan, worker: Worker, usage: Usage | None) -> int:
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_reader(worker.end_of_parent, stop.set)
-    async with serving(plan.config, plan.embedder, worker.sockets, usage) as running:
+    async with serving(plan.config, plan.embedder, worker.sockets, usage, _draw) as running:
         loop.add_signal_handler(signal.SIGHUP, running.reload)
         worker.ready()
         await stop.wait()
         loop.remove_reader(worker.end_of_parent)
         await running.drain(plan.drain)
     return 0
+
+
+def _draw(scored: Sequence[tuple[float, bool]]) -> tuple[str, str]:
+    """The picture of labelled pairs for the page, as an SVG document, and the same as a table of text."""
+    from ..tuning.report import Report
+
+    report = Report(
+        scored, max_wrong=None, confidence=0.95, thresholds=None, scored_by="as the page has shown it"
+    )
+    return report.svg(), f"{report}"
 
 
 def _not_listening(plan: Plan, error: OSError) -> str:
@@ -177,10 +187,11 @@ def _instructions(url: str, plan: Plan) -> str:
         entries = f"in {redis_url(config.store).shown}"
     embedder = plan.embedder.name
     processes = f", {plan.workers} processes" if plan.workers > 1 else ""
+    page = f"Look at it: {url}/ (the page asks for the key)\n\n" if config.has_page else ""
     return f"""\
 LangCache at {url}, entries {entries}{attributes}, embedded with {embedder}{processes}. Ctrl-C ends it.
 
-For the shell that your program runs in:
+{page}For the shell that your program runs in:
 
 export LANGCACHE_SERVER_URL={quote(url)}
 export LANGCACHE_API_KEY={key}

@@ -103,6 +103,18 @@ SETTINGS = (
         "how many requests each key may make, such as 100/s, 600/m or 5000/h (default: any number)",
         "NUMBER/s|m|h",
     ),
+    Setting(
+        "page",
+        "yes_or_no",
+        "a page to look at, at / (default: where only this machine reaches it)",
+    ),
+    Setting(
+        "recent",
+        "whole",
+        "how many of the latest searches each process keeps in memory for the page, 0 to 1000 (default 200 "
+        "where only this machine reaches it, else 0)",
+        "NUMBER",
+    ),
     Setting("tls_cert", "path", "a PEM file with the certificate and its chain, for https", "FILE"),
     Setting("tls_key", "path", "a PEM file with the certificate's key, if it is in another file", "FILE"),
     Setting("metrics", "yes_or_no", "figures for Prometheus at /metrics, for everybody (extra metrics)"),
@@ -182,6 +194,8 @@ def _plan(settings: Settings) -> Plan:
         "store": _store(settings),
         "max_connections": settings.max_connections,
         "rate_limit": settings.rate_limit,
+        "page": settings.page,
+        "recent": settings.recent,
         "tls_cert": settings.tls_cert,
         "tls_key": settings.tls_key,
         "metrics_key": metrics_key,

@@ -24,6 +24,8 @@ from .operations import (
     decode_search,
     decode_set,
 )
+from .page import Draw, Page
+from .page.recent import Recent
 from .problems import NotFound, Problem, answer_with_problems
 from .traffic import FOUND
 
@@ -43,12 +45,20 @@ T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 
 
-def application(catalogue: Catalogue, allowed: AllowedHosts) -> web.Application:
+def application(
+    catalogue: Catalogue,
+    allowed: AllowedHosts,
+    *,
+    page: bool = False,
+    recent: int = 0,
+    draw: Draw | None = None,
+) -> web.Application:
     """The application that serves the caches of a catalogue: each has its own path and its own keys.
 
-    It runs in connections of the kind `Connection`.
+    It runs in connections of the kind `Connection`. ``page`` says whether it has a page to look at,
+    ``recent`` how many searches are kept for it, ``draw`` makes the picture of labelled pairs.
     """
-    api = _Api(catalogue, allowed)
+    api = _Api(catalogue, allowed, Recent(recent))
     # aiohttp's own limit of a body is not used: bodies are read by `Bodies`.
     app = web.Application(middlewares=[answer_with_problems, api.admit])
     base = "/v1/caches/{cache_id}"
@@ -63,16 +73,19 @@ def application(catalogue: Catalogue, allowed: AllowedHosts) -> web.Application:
         *(web.get(path, api.alive) for path in ("/health", "/health/liveness")),
     ]
     app.add_routes([*routes, *api.admin.routes()])
+    if page:
+        app.add_routes(Page(catalogue, api.cache, api.operations, api.bodies, api.recent, draw).routes())
     return app
 
 
 class _Api:
-    def __init__(self, catalogue: Catalogue, allowed: AllowedHosts) -> None:
+    def __init__(self, catalogue: Catalogue, allowed: AllowedHosts, recent: Recent) -> None:
         self._hosts = allowed
-        self._bodies = Bodies()
-        self._operations = Operations()
+        self.recent = recent
+        self.bodies = Bodies()
+        self.operations = Operations()
         self._catalogue = catalogue
-        self.admin = Admin(catalogue, self._bodies)
+        self.admin = Admin(catalogue, self.bodies)
 
     @web.middleware
     async def admit(
@@ -87,35 +100,44 @@ class _Api:
 
     async def search(self, request: web.Request) -> web.Response:
         cache, body = await self._read(request, "read", MAX_SEARCH_BYTES, decode_search)
-        reply = await self._operations.search(cache, body)
+        reply = await self.operations.search(cache, body)
+        self.recent.note(cache, body, reply.data)
         return await self._found(request, reply, reply.data)
 
     async def conversational_search(self, request: web.Request) -> web.Response:
         cache, body = await self._read(request, "read", MAX_CONVERSATION_BYTES, decode_conversation)
-        reply = await self._operations.conversational_search(cache, body)
+        reply = await self.operations.conversational_search(cache, body)
+        self.recent.note(cache, body, reply.data)
         return await self._found(request, reply, reply.data)
 
     async def set_entry(self, request: web.Request) -> web.Response:
         cache, body = await self._read(request, "write", MAX_BODY_BYTES, decode_set)
-        return _json(await self._operations.set(cache, body), status=201)
+        return _json(await self.operations.set(cache, body), status=201)
 
     async def delete_by_id(self, request: web.Request) -> web.Response:
-        cache = await self._cache(request, "write")
-        await self._operations.delete_by_id(cache, request.match_info["entry_id"])
+        cache = await self.cache(request, "write")
+        await self.operations.delete_by_id(cache, request.match_info["entry_id"])
+        self.recent.forget(cache.settings.cache_id)
         return web.Response(status=204)
 
     async def delete_query(self, request: web.Request) -> web.Response:
         if is_admin(self._catalogue.admin, digest_given(request)):
-            return await self.admin.flush_cache(request)
+            reply = await self.admin.flush_cache(request)
+            self.recent.forget(request.match_info["cache_id"])
+            return reply
         cache, attributes = await self._read(request, "write", MAX_SEARCH_BYTES, decode_attributes_to_delete)
-        return _json(await self._operations.delete_query(cache, attributes))
+        deleted = await self.operations.delete_query(cache, attributes)
+        self.recent.forget(cache.settings.cache_id)
+        return _json(deleted)
 
     async def flush(self, request: web.Request) -> web.Response:
-        await self._operations.flush(await self._cache(request, "write"))
+        cache = await self.cache(request, "write")
+        await self.operations.flush(cache)
+        self.recent.forget(cache.settings.cache_id)
         return web.Response(status=204)
 
     async def health(self, request: web.Request) -> web.Response:
-        await self._cache(request)
+        await self.cache(request)
         return _json(HealthResponse())
 
     async def alive(self, request: web.Request) -> web.Response:
@@ -124,17 +146,17 @@ class _Api:
 
     async def _found(self, request: web.Request, reply: Model, found: Sequence[CacheEntry]) -> web.Response:
         FOUND.set(len(found))
-        return await self._bodies.reply(request, sum(map(chars_of, found)), _json, reply)
+        return await self.bodies.reply(request, sum(map(chars_of, found)), _json, reply)
 
     async def _read(
         self, request: web.Request, action: Action, most: int, decode: Callable[[bytes], T]
     ) -> tuple[Cache, T]:
-        """The cache that the request names, and its body. Raises `Problem` as `_cache` does."""
-        await self._cache(request, action)  # nothing of a body is read for who has no right
-        body = await self._bodies.read(request, most, decode)
-        return await self._cache(request, action), body  # the key may have been revoked meanwhile
+        """The cache that the request names, and its body. Raises `Problem` as `cache` does."""
+        await self.cache(request, action)  # nothing of a body is read for who has no right
+        body = await self.bodies.read(request, most, decode)
+        return await self.cache(request, action), body  # the key may have been revoked meanwhile
 
-    async def _cache(self, request: web.Request, action: Action | None = None) -> Cache:
+    async def cache(self, request: web.Request, action: Action | None = None) -> Cache:
         """The cache that the request names.
 
         Raises `Problem` unless the request has a key that may do this there; None stands for anything.

@@ -33,6 +33,8 @@ DEFAULT_API_KEY = "langcache-local-key"
 DEFAULT_THRESHOLD = 0.85
 
 _LEAST_ADMIN_CHARS = 16
+_RECENT = 200
+_MOST_RECENT = 1000
 
 _LIMITS = Limits()
 
@@ -155,6 +157,27 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The key that creates, changes and deletes caches and keys while the service runs: at least 16
     characters. None: nobody can."""
 
+    page: bool | None = None
+    """Whether there is a page to look at at ``/``. None: at a loopback address."""
+
+    recent: int | None = None
+    """How many of the latest searches are kept in memory for the page, 0 to 1000. None: 200 at a loopback
+    address, elsewhere 0."""
+
+    @property
+    def has_page(self) -> bool:
+        """Whether there is a page."""
+        return is_loopback(self.host) if self.page is None else self.page
+
+    @property
+    def kept_searches(self) -> int:
+        """How many of the latest searches are kept."""
+        if not self.has_page:
+            return 0
+        if self.recent is None:
+            return _RECENT if is_loopback(self.host) else 0
+        return self.recent
+
     def __repr__(self) -> str:  # without the password of the store and without keys
         values = {
             name: getattr(self, name)
@@ -181,6 +204,9 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         msgspec.structs.force_setattr(self, "max_connections", most)
         if self.rate_limit is not None:
             RateLimit(self.rate_limit)
+        if self.recent is not None:
+            recent = check_int("recent", self.recent, minimum=0, maximum=_MOST_RECENT)
+            msgspec.structs.force_setattr(self, "recent", recent)
         if self.tls_key is not None and self.tls_cert is None:
             raise ValueError("tls_key: is of no use without a certificate; give tls_cert as well")
         if self.metrics_key is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 
 from ..limits import LimitError
 from ..models import CacheEntry, SearchStrategy
@@ -13,7 +14,10 @@ from .scoring import Scorer
 from .stores.store import Entry, Found, Store, StoreError, now_millis
 from .vectors import embed
 
-__all__ = ["Cache"]
+__all__ = ["NEAREST", "Cache"]
+
+NEAREST: ContextVar[tuple[float, Entry] | None] = ContextVar("langcache_nearest", default=None)
+"""The nearest entry of the last search and its similarity; that of a miss may be lower than this."""
 
 _DEFAULT_STRATEGIES = (SearchStrategy.SEMANTIC,)
 
@@ -39,6 +43,11 @@ class Cache:
     def store(self) -> Store:
         """Where the entries are."""
         return self._store
+
+    @property
+    def settings(self) -> CacheSettings:
+        """The settings that it has now."""
+        return self._config
 
     def configure(self, config: CacheSettings) -> None:
         """Change the settings. What is under way may still go by the former ones."""
@@ -95,8 +104,11 @@ class Cache:
         attributes = self._configured(attributes)
         threshold = self._config.threshold if threshold is None else threshold
         limit = 1 if max_results is None else max_results
+        NEAREST.set(None)
         for strategy in strategies or self._config.strategies or _DEFAULT_STRATEGIES:
             found = await self._find(strategy, prompt, attributes, limit, threshold)
+            if found:
+                NEAREST.set(found[0])
             entries = [
                 CacheEntry(
                     id=entry.id,

@@ -34,7 +34,7 @@ class RateLimiter:
     ) -> web.StreamResponse:
         """Count the request, unless it has no key or is for the whole service, such as ``/health``."""
         key = given_key(request)
-        if key is None or not request.path.startswith("/v1/"):
+        if key is None or not request.path.startswith(("/v1/", "/page/")):
             return await handler(request)
         digest = digest_of(key)
         if not self._known(digest):

@@ -25,6 +25,7 @@ from .embedders import Embedder, MiniLMEmbedder, WordLlamaEmbedder
 from .grouped import Grouped
 from .hosts import AllowedHosts
 from .limiting import RateLimiter
+from .page import Draw
 from .rate import RateLimit, Usage
 from .readable import ReadableOnly
 from .readiness import Readiness, Remembered
@@ -105,12 +106,16 @@ class Running:
 
 @asynccontextmanager
 async def serving(
-    config: ServerConfig, embedder: Embedder, bound: Sequence[socket.socket] = (), usage: Usage | None = None
+    config: ServerConfig,
+    embedder: Embedder,
+    bound: Sequence[socket.socket] = (),
+    usage: Usage | None = None,
+    draw: Draw | None = None,
 ) -> AsyncGenerator[Running, None]:
     """Run the service in this event loop. Gives it once it answers requests.
 
     ``bound`` are sockets to listen at, if not at the address of ``config``; ``usage`` is what other processes
-    count with, for its limit of requests.
+    count with, for its limit of requests; ``draw`` makes the picture of labelled pairs for the page.
 
     Raises `OSError` if it can't listen at the address, `StoreError` if the database or Redis can't be used,
     `ValueError` if the certificate can't, `ImportError` where the extra ``redis`` or ``metrics`` is missing,
@@ -134,7 +139,13 @@ async def serving(
         await catalogue.open()
         readiness = Readiness(catalogue.stores, embedder)
         traffic = Traffic(figures)
-        app = application(catalogue, AllowedHosts(config.host, config.allowed_hosts))
+        app = application(
+            catalogue,
+            AllowedHosts(config.host, config.allowed_hosts),
+            page=config.has_page,
+            recent=config.kept_searches,
+            draw=draw,
+        )
         app.middlewares.insert(0, traffic.watch)
         app.add_routes([web.get("/health/readiness", readiness.readiness)])
         if figures is not None:

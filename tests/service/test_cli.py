@@ -198,6 +198,7 @@ def test_serve_prints_what_a_shell_needs(endpoint):
     embedder, _ = endpoint
     output = printed_by_serve("--embedder", embedder, "--embedder-model", "small")
     exported = dict(EXPORT.findall(output))
+    assert f"Look at it: {exported['SERVER_URL']}/ " in output
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", exported["SERVER_URL"])
     assert (exported["API_KEY"], exported["CACHE_ID"]) == ("langcache-local-key", "local")
     commands = output[output.index("curl") :].strip()
@@ -257,9 +258,9 @@ def configs(monkeypatch):
     configs = []
     really_serve = service.serving
 
-    def serve(config, embedder):
+    def serve(config, embedder, **more):
         configs.append(config)
-        return really_serve(config, embedder)
+        return really_serve(config, embedder, **more)
 
     monkeypatch.setattr(service, "serving", serve)
     return configs

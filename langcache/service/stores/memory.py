@@ -98,6 +98,10 @@ class MemoryStore:
         with enough_memory():
             self.index.clear()
 
+    async def size(self) -> int:
+        with enough_memory():
+            return len(self.index)
+
     async def check(self) -> None:
         """Do nothing: memory is always there."""
 

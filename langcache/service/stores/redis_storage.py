@@ -13,7 +13,7 @@ from .redis_connect import Connection, checked_reply, scripted
 from .redis_eviction import Eviction
 from .redis_index import CacheIndex
 from .redis_model import ADD, DELETE, Keys, fields, prompt_tag, read_entry, tags, vector_tag
-from .redis_queries import MOST, Hit, by_tags, in_millionths, nearest, page, read
+from .redis_queries import MOST, Hit, by_tags, count, in_millionths, nearest, page, read
 from .redis_records import RedisRecords
 from .redis_url import RedisUrl
 from .store import Entry, Found, StoreError, now_millis
@@ -214,6 +214,10 @@ class RedisStore:
 
     async def clear(self) -> None:
         await self._delete_all(())
+
+    async def size(self) -> int:
+        (info,), _, _ = await self._index.search(lambda index: [("FT.INFO", index)])
+        return count(info)
 
     async def check(self) -> None:
         def none(index: str) -> list[Command]:

@@ -323,6 +323,9 @@ class SqliteStore:
         )
         await self._database.give_back()
 
+    async def size(self) -> int:
+        return await (await self.read()).size()
+
     async def check(self) -> None:
         await self.read()
         await self._database.change(lambda _: None)  # reads the file, and writes nothing

@@ -79,6 +79,10 @@ class Store(Protocol):
         """Delete every entry of this cache."""
         ...
 
+    async def size(self) -> int:
+        """How many entries there are."""
+        ...
+
     async def check(self) -> None:
         """Ask the place of the entries whether they can be searched now. Raises `StoreError` if not.
 
