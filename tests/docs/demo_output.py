@@ -34,4 +34,4 @@ def without_times(output: str) -> str:
 
 if __name__ == "__main__":
     output = printed()
-    README.write_text(BLOCK.sub(lambda _: output, README.read_text("utf-8")), "utf-8")
+    README.write_text(BLOCK.sub(lambda _: output, README.read_text("utf-8"), count=1), "utf-8")

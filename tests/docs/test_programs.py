@@ -1,4 +1,4 @@
-"""The programs of docs/programs.md are as short as they were meant to be, type-check, and do what they say."""
+"""The programs of docs/programs.md are as short as they were meant to be, and do what they say."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from demo_output import README
-from test_snippets import blocks
+from programs import FASTAPI, PYTEST, THREADS
 
 from langcache.service import LocalServer
-
-FASTAPI, THREADS, PYTEST = (block.code for block in blocks(README.parent / "docs" / "programs.md"))
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,13 @@ from test_snippets import PAGES, name, run
 from test_snippets import blocks as python_blocks
 
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+NAMED = re.compile(r"^\(([\w-]+)\)=$", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:|<)([^)#\s]*)(?:#([^)\s]+))?\)")
 CODE = re.compile(r"^ *```.*?^ *```", re.DOTALL | re.MULTILINE)
+
+
+NAMES = {each for page in PAGES for each in NAMED.findall(page.read_text("utf-8"))}
+"""Anchors that a page gives names of their own, which lead there from every page of the site."""
 
 
 def anchor(heading):
@@ -28,7 +33,7 @@ def broken_links(page):
             yield path
         elif fragment and target.suffix == ".md":
             text = CODE.sub("", target.read_text("utf-8"))
-            if fragment not in {anchor(each) for each in HEADING.findall(text)}:
+            if fragment not in {*map(anchor, HEADING.findall(text)), *(NAMES if page in PAGES else ())}:
                 yield f"{path}#{fragment}"
 
 
