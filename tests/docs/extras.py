@@ -1,4 +1,4 @@
-"""Measures what each extra weighs and writes it into docs/install.md: ``python tests/docs/extras.py`` (needs uv)."""
+"""Writes what each extra weighs into docs/install.md: ``python tests/docs/extras.py``. Needs uv."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EXTRAS += ("langchain", "openai-agents", "pydantic-ai")
 
 
 def weigh(extra: str) -> tuple[int, float]:
-    """How many distributions an environment with an extra has, and their size in megabytes (1,000,000 bytes)."""
+    """How many distributions an environment with an extra has, and their size in millions of bytes."""
     with tempfile.TemporaryDirectory() as home:
         subprocess.run(["uv", "venv", "-q", "--python", sys.executable, home], check=True)
         what = f"{ROOT}[{extra}]" if extra else f"{ROOT}"

@@ -1,4 +1,4 @@
-"""The programs of docs/programs.md; ``python tests/docs/programs.py FOLDER`` writes them there, for a type checker."""
+"""The programs of docs/programs.md; ``python tests/docs/programs.py FOLDER`` writes them to files."""
 
 from __future__ import annotations
 
