@@ -80,6 +80,9 @@ def types(session: nox.Session) -> None:
     session.run("mypy", "--strict", "tests/typing")  # uses that must check, and misuses that must not
     session.run("pyright")
     session.run("pyright", "tests/typing")
+    programs = session.create_tmp()
+    session.run("python", "tests/docs/programs.py", programs)
+    session.run("pyright", programs)  # whole programs from the docs
     session.run("pylint", "--errors-only", "tests/typing")  # which looks at signatures in a way of its own
     session.run("pyright", "--verifytypes", "langcache", "--ignoreexternal")
 
