@@ -30,8 +30,8 @@ SCHEMA = 1
 """Change it with whatever makes entries of another version unreadable."""
 
 _HNSW = ("M", 16, "EF_CONSTRUCTION", 100, "EF_RUNTIME", 64)
-"""With these, 999 of 1,000 nearest entries or more are found among 10,000 and among 100,000. EF_CONSTRUCTION 200
-finds no more of them, and storing an entry then takes Redis 1.6 to 2.2 times as long."""
+"""With these, 999 of 1,000 nearest entries or more are found among 10,000 and among 100,000.
+EF_CONSTRUCTION 200 finds no more of them, and storing an entry then takes Redis about twice as long."""
 
 # One command, so that entries get their numbers in the order in which they are there to be found. The number
 # is the server's time in microseconds, forced to grow: 16 digits, which a double of the index holds exactly.
