@@ -74,7 +74,7 @@ async def _of_place(options: argparse.Namespace) -> dict[str, Any]:
             expiring += entry.expires_at is not None
             chars += len(entry.prompt) + len(entry.response)
             prompts.add(hash(entry.prompt.casefold()))
-            attributes.update(entry.attributes)
+            attributes.update([*entry.attributes])
         embedder = listed.embedder
     return {
         "cache": cache_id,
@@ -134,13 +134,13 @@ def _figures(text: str, cache_id: str) -> dict[str, Any]:
             requests[asked["operation"]] += int(float(asked["n"]))
             if int(asked["status"]) >= 400:
                 failed[asked["status"]] += int(float(asked["n"]))
-    searches = found["hit"] + found["miss"]
+    total = found["hit"] + found["miss"]
     return {
         "cache": cache_id,
-        "searches": searches,
+        "searches": total,
         "hits": found["hit"],
         "misses": found["miss"],
-        "hit_rate": found["hit"] / searches if searches else 0.0,
+        "hit_rate": found["hit"] / total if total else 0.0,
         "requests_of_all_caches": dict(requests),
         "errors_by_status": dict(failed),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from pathlib import Path
 
 import msgspec
@@ -27,7 +27,7 @@ class Listing(msgspec.Struct, frozen=True):
 
 
 @contextlib.asynccontextmanager
-async def listing(place: Path | str, cache_id: str) -> AsyncIterator[Listing]:
+async def listing(place: Path | str, cache_id: str) -> AsyncGenerator[Listing, None]:
     """Open a SQLite file, or the Redis of a URL, to list a cache's entries. Nothing is changed, or embedded.
 
     Entries that are added meanwhile may be missing. Raises `StoreError` if there is no such place or cache,
@@ -58,7 +58,7 @@ def file_embedder(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _file(path: Path) -> Iterator[SqliteFile]:
+def _file(path: Path) -> Generator[SqliteFile, None, None]:
     if not path.is_file():
         raise StoreError(f"there is no database {path}")
     if not path.stat().st_size:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from .redis_calls import Calls
 from .redis_connect import Connection, checked_reply
@@ -20,7 +20,9 @@ _AT_ONCE = 100
 
 
 @contextlib.asynccontextmanager
-async def redis_listing(url: RedisUrl, cache_id: str) -> AsyncIterator[tuple[str, AsyncIterator[Entry]]]:
+async def redis_listing(
+    url: RedisUrl, cache_id: str
+) -> AsyncGenerator[tuple[str, AsyncIterator[Entry]], None]:
     """The name of the embedder, and the entries, oldest first. Raises `StoreError`."""
     connection = Connection(url)
     try:
