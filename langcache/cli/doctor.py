@@ -208,12 +208,12 @@ async def _asked(cache: Any, recorder: _Recorder) -> list[Check]:
 
 
 def _proxy(cache: Any, recorder: _Recorder) -> Check | None:
-    from yarl import URL
+    from .._call.connections import _parsed
 
     if recorder.proxies is None:
         return Check("proxy", "ok", "none is set")
     try:
-        proxy = recorder.proxies.for_url(URL(cache._caller.base_url, encoded=True))
+        proxy = recorder.proxies.for_url(_parsed(cache._caller.base_url))
     except ConnectError as error:
         return Check("proxy", "wrong", f"{error}")
     if proxy is None:

@@ -173,7 +173,9 @@ def _attributes(content: Any, fields: Mapping[str, str] | None) -> dict[str, str
     found = _field(content, "attributes") or {}
     if fields is not None:
         found = {
-            name: value for name, field in fields.items() if (value := _field(content, field)) is not None
+            name: value
+            for name, field in fields.items()
+            if (value := _field(content, field)) not in (None, "")
         }
     if not isinstance(found, dict):
         raise ValueError("attributes are no object")
