@@ -45,5 +45,5 @@ def test_the_examples_print_what_the_page_shows(monkeypatch, capsys):
             status = main(shlex.split(found["arguments"]))
             expected = re.escape(found["output"]).replace("…", ".+")
             printed = capsys.readouterr()
-            assert re.fullmatch(expected, printed.out), (found["arguments"], printed)
+            assert re.fullmatch(expected, printed.out, re.DOTALL), (found["arguments"], printed)
             assert status == (3 if found["output"] == "miss\n" else 0), found["arguments"]
