@@ -155,7 +155,8 @@ def _field(content: Any, path: str) -> Any:
             content = cast("dict[str, Any]", content).get(name)
         elif isinstance(content, list):
             try:
-                content = cast("list[Any]", content)[int(name)]
+                listed: list[Any] = content
+                content = listed[int(name)]
             except (ValueError, IndexError):
                 return None
         else:
