@@ -7,6 +7,7 @@ import contextlib
 import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from .client import ClientSettings
 from .embedder import EMBEDDER_HELP, embedder_of
@@ -68,7 +69,7 @@ def own_service(options: argparse.Namespace, attributes: Sequence[str]) -> Itera
             "same one with --embedder, or embed them anew: langcache reembed"
         )
     key = secrets.token_urlsafe()
-    where = {"db": place} if isinstance(place, Path) else {"store": place}
+    where: Any = {"db": place} if isinstance(place, Path) else {"store": place}
     with LocalServer(attributes, cache_id=cache_id, api_key=key, embedder=embedder, **where) as server:
         yield ClientSettings(server.url, key, cache_id)
 

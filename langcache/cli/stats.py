@@ -96,7 +96,7 @@ async def _of_service(options: argparse.Namespace) -> dict[str, Any]:
     async with AsyncLangCache(*settings_of(options)) as cache:  # which checks them
         caller = cache._caller
     root = caller.base_url.removesuffix(f"/v1/caches/{caller.cache_id}/")
-    headers = {}
+    headers: dict[str, str] = {}
     if key := _key(options):
         headers["Authorization"] = authorization(key)
     client = AiohttpClient.with_own_session(max_reply_bytes=_MOST_BYTES, proxies=EnvProxies.read(os.environ))
