@@ -1,9 +1,10 @@
-"""The command line: ``serve``, ``caches``, ``keys``, ``demo``, ``recover``, ``reembed`` and ``tune``."""
+"""The command line: a service, its caches, and what is in them."""
 # ruff: noqa: T201 (a command line prints)
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -11,11 +12,17 @@ from pathlib import Path
 
 from .._version import __version__
 from .caches import add_caches
+from .doctor import add_doctor
 from .embedder import embedder_of
+from .entries import add_entries
+from .export import add_export
+from .fill import add_fill
 from .keys import add_keys
 from .messages import failed
+from .parser import Parser
 from .reembed import add_reembed
 from .serve import add_serve
+from .stats import add_stats
 from .tune import add_tune
 
 __all__ = ["main"]
@@ -27,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise TypeError(f"arguments: must be a list, such as {arguments.split()!r}, but is one str")
     options, unknown = _parser().parse_known_args(arguments)
     if unknown:  # the command says so, and not the program: its usage has the options that there are
-        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        options.parser.refuse(unknown)
+    _replace_what_can_not_be_printed()
     try:
         status: int = options.run(options)
     except KeyboardInterrupt:
@@ -39,12 +47,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="langcache", description="A semantic cache for LLM answers.")
+def _replace_what_can_not_be_printed() -> None:
+    """Have output in an encoding that lacks a character of a prompt show an escape in its place."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="langcache", description="A semantic cache for LLM answers.")
     parser.add_argument("--version", action="version", version=f"langcache {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
 
     add_serve(commands)
+    add_doctor(commands)
+    add_entries(commands)
+    add_stats(commands)
+    add_fill(commands)
+    add_export(commands)
     add_caches(commands)
     add_keys(commands)
 

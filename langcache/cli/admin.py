@@ -1,25 +1,22 @@
-"""What the commands ``caches`` and ``keys`` share: service and admin key, and how results are printed."""
-# ruff: noqa: T201 (a command line prints)
+"""What the commands ``caches`` and ``keys`` share: service and admin key."""
 
 from __future__ import annotations
 
 import argparse
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from ..models import Model
+from .client import said
 from .embedder import read_secret, secret
 from .messages import failed
 
 if TYPE_CHECKING:
     from ..admin_sync import LangCacheAdmin
 
-__all__ = ["add_command", "add_group", "print_json", "print_table"]
+__all__ = ["add_command", "add_group"]
 
 ADMIN_KEY_VARIABLE = "LANGCACHE_ADMIN_KEY"
 URL_VARIABLE = "LANGCACHE_SERVER_URL"
@@ -60,23 +57,6 @@ def add_command(group: Any, name: str, help: str, work: Work) -> argparse.Argume
     return command
 
 
-def print_json(value: Model | Sequence[Model]) -> None:
-    """Print a model, or a list of models, with names as on the wire."""
-    dumped: Any
-    if isinstance(value, Model):
-        dumped = value.model_dump(mode="json", by_alias=True)
-    else:
-        dumped = [model.model_dump(mode="json", by_alias=True) for model in value]
-    print(msgspec.json.format(msgspec.json.encode(dumped), indent=2).decode())
-
-
-def print_table(rows: Sequence[Sequence[str]]) -> None:
-    """Print rows in columns; the first row has their names."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
 def _run(work: Work, options: argparse.Namespace) -> int:
     from ..admin_sync import LangCacheAdmin
     from ..errors import LangCacheError
@@ -93,5 +73,5 @@ def _run(work: Work, options: argparse.Namespace) -> int:
         ) as admin:
             work(admin, options)
     except (LangCacheError, ValueError) as error:
-        return failed("; ".join(f"{error}".splitlines()))
+        return failed(said(error))
     return 0

@@ -6,8 +6,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, cast
 
-from .admin import add_command, add_group, print_json, print_table
-from .settings import millis_of
+from .admin import add_command, add_group
+from .settings import time_in_millis
+from .terminal import print_json, print_table
 
 if TYPE_CHECKING:
     from ..admin_sync import LangCacheAdmin
@@ -77,14 +78,9 @@ def _ttl(text: str) -> int:
     if text == "never":
         return _FOR_EVER
     try:
-        millis = millis_of(text)
-        if millis:  # 0 stands for never in the control plane, which nobody expects here
-            return millis
-        raise ValueError
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no time: give milliseconds, or 500ms, 90s, 15m, 24h, 7d, or never"
-        ) from None
+        return time_in_millis(text)  # not 0, which stands for never in the control plane
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, or never") from None
 
 
 def _create(admin: LangCacheAdmin, options: argparse.Namespace) -> None:

@@ -24,6 +24,9 @@ def demo() -> None:
         cache.health()
         _heading(f"A LangCache in this process, ready in {time.perf_counter() - began:.1f} s")
         _show(cache)
+    _heading("What next")
+    print("  python -m langcache serve    a service for your programs; it prints what to set")
+    print("  python -m langcache doctor   whether what is set works")
 
 
 def _show(cache: LangCache) -> None:

@@ -7,7 +7,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from .admin import add_command, add_group, print_json, print_table
+from .admin import add_command, add_group
+from .terminal import print_json, print_table
 
 if TYPE_CHECKING:
     from ..admin_sync import LangCacheAdmin

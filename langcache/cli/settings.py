@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import sys
@@ -11,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
-__all__ = ["Setting", "Settings", "add_settings", "millis_of", "read_settings"]
+__all__ = ["Setting", "Settings", "add_settings", "millis_of", "read_settings", "time_in_millis"]
 
 Kind = Literal["text", "whole", "number", "time", "path", "yes_or_no", "texts"]
 
@@ -240,3 +241,11 @@ def millis_of(text: str) -> int:
     if match is None:
         raise ValueError(text)
     return int(match[1]) * _MILLIS[match[2] or "ms"]
+
+
+def time_in_millis(text: str) -> int:
+    """The type of an option for a time of at least a millisecond."""
+    with contextlib.suppress(ValueError):
+        if millis := millis_of(text):
+            return millis
+    raise argparse.ArgumentTypeError(f"{text!r} is no time: give milliseconds, or 500ms, 90s, 15m, 24h, 7d")

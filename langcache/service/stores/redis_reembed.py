@@ -16,6 +16,7 @@ from ..vectors import embed
 from .redis_calls import Command
 from .redis_connect import Connection, checked_reply, scripted
 from .redis_index import CacheIndex, IncompleteError, is_missing
+from .redis_listing import scan
 from .redis_model import Keys, Made, create_index, fields, read_entry
 from .redis_queries import is_complete, read
 from .redis_url import RedisUrl
@@ -26,7 +27,6 @@ __all__ = ["reembed"]
 _AT_ONCE = 64
 """How many prompts are embedded in one call. Every known endpoint accepts as many."""
 
-_PAGE = 1000
 _LOOK_SECONDS = 0.05
 
 _BEGIN = """
@@ -212,17 +212,10 @@ class _Reembedding:
 
     async def _scan(self, own: bool) -> AsyncIterator[list[bytes]]:
         """The keys of the new embedder's entries, or of those of all others."""
-        cursor = b"0"
-        while True:
-            pattern = f"{self._keys.base}:*:e:*"
-            (reply,) = await self._call(("SCAN", cursor, "MATCH", pattern, "COUNT", _PAGE))
-            cursor, listed = checked_reply(reply)
-            keys = [key for key in listed if self._of_cache(key, rb"e:.*")]
+        async for keys in scan(self._call, self._keys.base):
             wanted = [key for key in keys if key.startswith(self._keys.entries.encode()) == own]
             if wanted:
                 yield wanted
-            if cursor == b"0":
-                return
 
     def _of_cache(self, name: bytes, what: bytes) -> bool:
         before = re.escape(self._keys.base.encode()) + rb":[0-9a-f]{16}:"

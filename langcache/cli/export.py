@@ -1,0 +1,142 @@
+"""``langcache export``: the entries of a cache as JSON lines."""
+# ruff: noqa: T201 (a command line prints)
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from .client import add_client_command, attribute, attributes_of, patient, settings_of
+from .lines import NewEntry, encoded
+from .place import add_place_options, is_given, place_given
+from .terminal import Progress, write_line
+
+__all__ = ["add_export"]
+
+_DESCRIPTION = """\
+Writes the entries of a cache as JSON lines, the oldest first, for `langcache import`: prompt, response,
+attributes, and expires_at for those that expire. They are read from what a service keeps them in, a SQLite
+file that no service may have open or a Redis.
+
+A service by itself tells no entries but by their prompts: with --prompts, a file with a prompt in each line,
+those with exactly these prompts are asked for. It does not tell when they expire.
+"""
+
+
+def add_export(commands: Any) -> None:
+    """Add the command."""
+    export = add_client_command(commands, "export", "write the entries of a cache", _export, _DESCRIPTION)
+    add_place_options(export)
+    export.add_argument(
+        "--prompts", metavar="FILE", help="ask a service for the entries with these prompts; - for stdin"
+    )
+    export.add_argument(
+        "--attribute",
+        type=attribute,
+        metavar="NAME=VALUE",
+        action="append",
+        dest="attributes",
+        default=[],
+        help="only entries with this attribute; give it once for each",
+    )
+    export.add_argument(
+        "--output", type=Path, metavar="FILE", help="a file that others can't read (default: stdout)"
+    )
+
+
+def _export(options: argparse.Namespace) -> int:
+    attributes = attributes_of(options)
+    if options.prompts is not None:
+        if is_given(options):
+            raise ValueError("--prompts: asks a service, and --db and --store name other places")
+        entries = _by_prompts(options, attributes)
+    else:
+        place, cache_id = _place(options)
+        entries = _all(place, cache_id, attributes)
+    with _output(options.output) as write, Progress("wrote", "entries") as progress:
+        shown = progress if options.output is not None or not sys.stdout.isatty() else None
+        count = asyncio.run(_write(entries, write, shown))
+    if options.output is not None:
+        print(f"Wrote {count:,} entries to {options.output}.", file=sys.stderr)
+    return 0
+
+
+def _place(options: argparse.Namespace) -> tuple[Path | str, str]:
+    try:
+        return place_given(options)
+    except ValueError as error:
+        if is_given(options) or not f"{error}".startswith("--db: name"):
+            raise
+        raise ValueError(
+            "export: a service does not list its entries; read them from what it keeps them in, with --db "
+            "FILE or --store URL, or ask it for those of known prompts with --prompts FILE"
+        ) from None
+
+
+async def _write(
+    entries: AsyncIterator[Any], write: Callable[[bytes], None], progress: Progress | None
+) -> int:
+    count = 0
+    async for entry in entries:
+        write(encoded(entry))
+        count += 1
+        if progress is not None:
+            progress(count, None)
+    return count
+
+
+async def _all(place: Path | str, cache_id: str, attributes: Mapping[str, str]) -> AsyncIterator[Any]:
+    from ..service.stores.listing import listing
+
+    async with listing(place, cache_id) as listed:
+        async for entry in listed.entries:
+            if attributes.items() <= entry.attributes.items():
+                yield entry
+
+
+async def _by_prompts(options: argparse.Namespace, attributes: Mapping[str, str]) -> AsyncIterator[NewEntry]:
+    from ..client import AsyncLangCache
+
+    async with AsyncLangCache(*settings_of(options), retry_config=patient()) as cache:
+        batch = cache.search_many(
+            _prompts(options.prompts),
+            search_strategies=["exact"],
+            attributes=attributes or None,
+            max_results=100,
+        )
+        async for result in batch:
+            if result.error is not None:
+                raise ValueError(f"--prompts: prompt {result.index + 1}: {result.error}") from result.error
+            for entry in reversed((result.value and result.value.data) or []):  # the oldest first
+                yield NewEntry(entry.prompt, entry.response, entry.attributes, None)
+
+
+def _prompts(file: str) -> Iterator[str]:
+    with contextlib.nullcontext(sys.stdin) if file == "-" else Path(file).open(encoding="utf-8") as lines:
+        yield from dict.fromkeys(prompt for line in lines if (prompt := line.rstrip("\r\n")))
+
+
+@contextlib.contextmanager
+def _output(path: Path | None) -> Generator[Callable[[bytes], None], None, None]:
+    """What writes a line: to stdout, or to a file that takes the place of another once all is written."""
+    if path is None:
+        yield write_line
+        return
+    beside = path.with_name(f"{path.name}.part")
+    try:
+        # Prompts and answers may be nobody else's business.
+        with open(os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
+
+            def write(line: bytes) -> None:
+                file.write(line + b"\n")
+
+            yield write
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,289 @@
+"""`python -m langcache search`, `set`, `delete`, `flush`, `stats` and `doctor`, against real services."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import re
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from langcache.cli import main
+from langcache.cli.client import MISS
+from langcache.cli.doctor import EXTRAS
+from langcache.service import CacheConfig, ServerConfig
+from langcache.service.server import serving
+
+SECRET = "own-secret-0123456789"
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch):
+    for name in [name for name in os.environ if name.startswith("LANGCACHE_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def kept():
+    return {"api_key": SECRET}
+
+
+@pytest.fixture
+def named(server, monkeypatch):
+    """A server that the variables of clients name."""
+    monkeypatch.setenv("LANGCACHE_SERVER_URL", server.url)
+    monkeypatch.setenv("LANGCACHE_API_KEY", server.api_key)
+    monkeypatch.setenv("LANGCACHE_CACHE_ID", server.cache_id)
+    return server
+
+
+@pytest.fixture
+def run(capsys):
+    """The exit status of a command, and what it prints."""
+
+    def run(*arguments):
+        status = main([*map(str, arguments)])
+        printed = capsys.readouterr()
+        assert SECRET not in printed.out + printed.err
+        assert "Traceback" not in printed.err
+        return status, printed.out, printed.err
+
+    return run
+
+
+@pytest.mark.usefixtures("named")
+def test_an_entry_from_birth_to_death(run):
+    status, entry_id, _ = run("set", "a @0", "the answer", "--attribute", "topic=t", "--ttl", "1h")
+    entry_id = entry_id.strip()
+    assert status == 0
+    status, out, _ = run("search", "b @20", "--attribute", "topic=t")
+    assert (status, out) == (0, f"hit  0.970  a @0\n  the answer\n  id {entry_id}  topic=t\n")
+    status, out, _ = run("search", "b @20", "--json")
+    (found,) = json.loads(out)["data"]
+    assert (status, found["id"], found["response"]) == (0, entry_id, "the answer")
+    assert run("search", "b @20", "--attribute", "topic=other") == (MISS, "miss\n", "")
+    assert run("search", "b @20", "--threshold", "0.99") == (MISS, "miss\n", "")
+    assert run("search", "A @0", "--strategy", "exact")[0] == 0
+    assert run("delete", entry_id) == (0, "Deleted 1 entry.\n", "")
+    assert run("delete", entry_id) == (
+        MISS,
+        "Deleted 0 entries.\n",
+        f"langcache: there is no entry {entry_id}\n",
+    )
+    status, out, _ = run("search", "b @20", "--json")
+    assert (status, json.loads(out)) == (MISS, {"data": []})
+
+
+@pytest.mark.usefixtures("named")
+def test_delete_by_attributes_and_flush(run):
+    for topic in ("t", "t", "u"):
+        run("set", "a", "b", "--attribute", f"topic={topic}")
+    status, out, _ = run("delete", "--attribute", "topic=t", "--json")
+    assert (status, json.loads(out)) == (0, {"deletedEntriesCount": 2})
+    status, out, err = run("flush")
+    assert (status, out, err) == (
+        1,
+        "",
+        "langcache: flush: deletes all entries; say --yes if that is meant\n",
+    )
+    assert run("search", "a")[0] == 0
+    assert run("flush", "--yes") == (0, "All entries are deleted.\n", "")
+    assert run("search", "a")[0] == MISS
+
+
+@pytest.mark.usefixtures("named")
+def test_a_text_of_a_cache_does_not_control_the_terminal(run):
+    run("set", "q\x1b[2J", "a\x1b]0;x\x07\nb")
+    _, out, _ = run("search", "q\x1b[2J")
+    assert not {each for each in out if not each.isprintable()} - {"\n"}
+    assert json.loads(run("search", "q\x1b[2J", "--json")[1])["data"][0]["response"] == "a\x1b]0;x\x07\nb"
+
+
+@pytest.mark.usefixtures("named")
+def test_a_dash_reads_stdin(run, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("two\nlines\n"))
+    run("set", "q", "-")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("q\n"))
+    assert "  two\n  lines\n" in run("search", "-")[1]
+
+
+@pytest.mark.usefixtures("named")
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["search", ""], "prompt: must have at least 1 character"),
+        (["search", "x" * 1025], "prompt: "),
+        (["search", "x", "--threshold", "2"], "similarity_threshold: must be"),
+        (["search", "x", "--attribute", "other=x"], "other"),
+        (["set", "a", "b", "--attribute", "topic=a,b"], "attributes"),
+        (["set", "a", "b", "--attribute", "topic=a", "--attribute", "topic=b"], "topic is given twice"),
+        (["delete"], "delete: give ids, or --attribute"),
+        (["delete", "i", "--attribute", "topic=a"], "delete: give ids, or --attribute"),
+        (["search", "x", "--api-key-file", "nowhere"], "--api-key-file: can't read 'nowhere'"),
+        (["search", "x", "--server-url", "http://user:pass@h"], "server_url: must not carry a user"),
+        (["search", "x", "--cache-id", "other"], "404"),
+        (["stats"], "the service gives no figures"),
+        (["stats", "--db", "nowhere.db", "--server-url", "http://h"], "--server-url: "),
+        (["stats", "--db", "nowhere.db"], "there is no database nowhere.db"),
+        (["export"], "export: a service does not list its entries"),
+        (["export", "--db", "a.db", "--prompts", "p"], "--prompts: asks a service"),
+        (["import", "nowhere.jsonl"], "nowhere.jsonl: No such file"),
+        (["import", "nowhere.jsonl", "--db", "a.db"], "FILE: with --db and --store it is read twice"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
+)
+def test_what_is_wrong_is_said_in_one_line(run, arguments, reason, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = run(*arguments)
+    assert (status, out) == (1, "")
+    assert err.startswith("langcache: ")
+    assert reason in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["search x", "set a b", "delete i", "flush --yes", "stats"])
+def test_with_nothing_set_all_three_are_named_as_options(run, command):
+    status, out, err = run(*command.split())
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    for option in ("--server-url", "--api-key-file", "--cache-id", "langcache serve"):
+        assert option in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["serv"], "did you mean serve?"),
+        (["serve", "--prot", "80"], "did you mean --port?"),
+        (["caches", "lst"], "did you mean list?"),
+        (["search", "q", "--atribute", "a=b"], "did you mean --attribute?"),
+        (["search", "q", "--strategy", "fuzzy"], "there are exact, semantic"),
+        (["set", "a", "b", "--ttl", "soon"], "'soon' is no time"),
+        (["set", "a", "b", "--attribute", "topic"], "must be NAME=VALUE"),
+        (["import", "f", "--concurrency", "0"], "from 1 to 256"),
+        (["demo", "--zzz"], "unrecognized arguments: --zzz\n"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_misspelled_is_answered_with_the_nearest(arguments, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+async def test_stats_of_a_service_with_figures(run, embedder, monkeypatch):
+    pytest.importorskip("prometheus_client")
+    config = ServerConfig(caches=(CacheConfig(api_key=SECRET),), metrics_key=SECRET[::-1])
+    async with serving(config, embedder) as running:
+        for name, value in (("SERVER_URL", running.url), ("API_KEY", SECRET), ("CACHE_ID", "local")):
+            monkeypatch.setenv(f"LANGCACHE_{name}", value)
+        status, _, err = await asyncio.to_thread(run, "stats")
+        assert (status, "gives its figures for a key alone" in err) == (1, True)
+        monkeypatch.setenv("LANGCACHE_METRICS_KEY", SECRET[::-1])
+        for command in (["search", "a"], ["set", "a", "b"], ["search", "a"], ["search", "a"]):
+            await asyncio.to_thread(run, *command)
+        status, out, _ = await asyncio.to_thread(run, "stats", "--json")
+        assert status == 0
+        told = json.loads(out)
+        assert (told["searches"], told["hits"], told["misses"]) == (3, 2, 1)
+        assert "hit rate" in (await asyncio.to_thread(run, "stats"))[1]
+
+
+def checks(out):
+    return {check["name"]: check for check in json.loads(out)}
+
+
+@pytest.mark.usefixtures("named")
+def test_doctor_finds_nothing_wrong(run):
+    status, out, _ = run("doctor", "--json")
+    found = checks(out)
+    assert status == 0
+    assert {check["state"] for check in found.values()} == {"ok"}
+    assert {
+        "server_url",
+        "api_key",
+        "cache_id",
+        "proxy",
+        "reachable",
+        "valid",
+        "embedder",
+        "latency",
+        "clock",
+    } <= (found.keys())
+    assert re.fullmatch(r"\*{8}, \d+ characters, from LANGCACHE_API_KEY", found["api_key"]["what"])
+    status, out, _ = run("doctor")
+    assert (status, max(map(len, out.splitlines())) <= 80) == (0, True)
+
+
+def closed_port():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{unused.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("changed", "name", "advice"),
+    [
+        ({"LANGCACHE_API_KEY": ""}, "api_key", "set LANGCACHE_API_KEY"),
+        ({"LANGCACHE_API_KEY": "wrong"}, "valid", "check LANGCACHE_API_KEY"),
+        ({"LANGCACHE_CACHE_ID": "other"}, "valid", "check LANGCACHE_CACHE_ID"),
+        ({"LANGCACHE_SERVER_URL": closed_port()}, "reachable", "does the service run?"),
+        ({"LANGCACHE_SERVER_URL": f"http://u:{SECRET}@h"}, "settings", ""),
+        ({"LANGCACHE_SERVER_URL": "http://h.invalid", "http_proxy": f"socks5://u:{SECRET}@h"}, "proxy", ""),
+    ],
+    ids=["no key", "wrong key", "wrong cache", "no service", "password in the URL", "impossible proxy"],
+)
+@pytest.mark.usefixtures("named")
+def test_doctor_says_what_to_do(run, changed, name, advice, monkeypatch):
+    for variable, value in changed.items():
+        monkeypatch.setenv(variable, value)
+    status, out, _ = run("doctor", "--json")
+    check = checks(out)[name]
+    assert (status, check["state"]) == (1, "wrong")
+    assert advice in check["advice"]
+    assert run("doctor")[0] == 1
+
+
+@pytest.mark.usefixtures("named")
+def test_doctor_tells_an_embedder_that_fails(run, embedder):
+    from langcache.service import EmbedderError
+
+    embedder.failure = EmbedderError("no model")
+    status, out, _ = run("doctor", "--json")
+    assert (status, checks(out)["valid"]["state"], checks(out)["embedder"]["state"]) == (1, "ok", "wrong")
+
+
+def test_doctor_knows_the_extras_that_there_are():
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8")
+    listed = text.partition("[project.optional-dependencies]\n")[2].partition("\n[")[0]
+    assert set(EXTRAS) == set(re.findall(r"^([\w-]+) = \[", listed, re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("variables", "terminal", "coloured"),
+    [
+        ({}, True, True),
+        ({}, False, False),
+        ({"NO_COLOR": "1"}, True, False),
+        ({"NO_COLOR": ""}, True, True),
+        ({"FORCE_COLOR": "1"}, False, True),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, True, False),
+        ({"TERM": "dumb"}, True, False),
+    ],
+    ids=str,
+)
+def test_colours_are_for_terminals(variables, terminal, coloured, monkeypatch):
+    from langcache.cli.terminal import Colours
+
+    for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    stream = io.StringIO()
+    stream.isatty = lambda: terminal
+    assert (Colours(stream).bold("x") != "x") == coloured

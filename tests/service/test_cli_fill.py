@@ -1,0 +1,299 @@
+"""`python -m langcache export`, `import` and `warm`: between files, services, SQLite and Redis."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+from angle_embedder import AngleEmbedder
+
+from langcache import LangCache
+from langcache.cli import main, place
+from langcache.cli.lines import Fields, read_lines
+from langcache.service import LocalServer
+
+
+@pytest.fixture(autouse=True)
+def _surroundings(monkeypatch, tmp_path):
+    for name in [name for name in os.environ if name.startswith("LANGCACHE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(place, "embedder_of", lambda name, model: AngleEmbedder())
+
+
+@pytest.fixture
+def cache(server, monkeypatch):
+    """A client of a server that the variables of clients name."""
+    monkeypatch.setenv("LANGCACHE_SERVER_URL", server.url)
+    monkeypatch.setenv("LANGCACHE_API_KEY", server.api_key)
+    monkeypatch.setenv("LANGCACHE_CACHE_ID", server.cache_id)
+    with LangCache() as cache:
+        yield cache
+
+
+@pytest.fixture
+def run(capsys):
+    """The exit status of a command, and what it prints."""
+
+    def run(*arguments):
+        status = main([*map(str, arguments)])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def of(cache, prompt, **options):
+    """The responses to exactly a prompt, newest first."""
+    found = cache.search(prompt, search_strategies=["exact"], max_results=100, **options)
+    return [entry.response for entry in found]
+
+
+ENTRIES = [
+    ("a @0", "A", {"topic": "t"}, None),
+    ("é \u2028 @10", 'with "quotes",\nlines and \U0001f600', None, None),
+    ("same", "first", None, None),
+    ("SAME", "second", None, None),
+    ("same", "third", {"topic": "t", "tenant": "u"}, 3_600_000),
+]
+
+
+def filled(path):
+    with (
+        LocalServer(("topic", "tenant"), db=path, embedder=AngleEmbedder()) as server,
+        LangCache(server.url, server.api_key, server.cache_id) as cache,
+    ):
+        for prompt, response, attributes, ttl in ENTRIES:
+            cache.set(prompt, response, attributes=attributes, ttl_millis=ttl)
+
+
+def test_a_cache_goes_from_a_file_through_a_service_and_back(cache, run):
+    filled("cache.db")
+    status, out, err = run("export", "--db", "cache.db")
+    lines = [json.loads(line) for line in out.split("\n")[:-1]]
+    assert (status, [(line["prompt"], line["response"]) for line in lines]) == (
+        0,
+        [each[:2] for each in ENTRIES],
+    )
+    assert [line.get("attributes") for line in lines] == [each[2] for each in ENTRIES]
+    assert ["expires_at" in line for line in lines] == [False] * 4 + [True]
+    status, out, err = run("export", "--db", "cache.db", "--output", "all.jsonl")
+    assert (status, out, os.stat("all.jsonl").st_mode & 0o077) == (0, "", 0)
+    assert "Wrote 5 entries to all.jsonl." in err
+
+    assert run("import", "all.jsonl")[:2] == (0, "Stored 5\n")
+    assert of(cache, "same") == ["third", "second", "first"], "the newest is the newest"
+    assert of(cache, "a @0", attributes={"topic": "t"}) == ["A"]
+    assert run("import", "all.jsonl")[:2] == (0, "Stored 0, 5 there already\n")
+    assert run("import", "all.jsonl", "--again")[:2] == (0, "Stored 5\n")
+    cache.flush()
+    run("import", "all.jsonl")
+
+    (expires,) = (line["expires_at"] for line in lines if "expires_at" in line)
+    run("import", "all.jsonl", "--db", "other.db", "--cache-id", "new")
+    _, out, _ = run("export", "--db", "other.db", "--cache-id", "new")
+    again = [json.loads(line) for line in out.split("\n")[:-1]]
+    assert sorted(again, key=str) == sorted(
+        [line | ({"expires_at": again[-1]["expires_at"]} if "expires_at" in line else {}) for line in lines],
+        key=str,
+    )
+    assert abs(_seconds(expires) - _seconds(next(e["expires_at"] for e in again if "expires_at" in e))) < 60
+
+    with open("prompts", "w", encoding="utf-8") as prompts:
+        prompts.write("same\na @0\nunknown\nsame\n")
+    _, out, _ = run("export", "--prompts", "prompts")
+    told = [json.loads(line)["response"] for line in out.splitlines()]
+    assert told == ["first", "second", "third", "A"]
+
+
+def _seconds(text):
+    return time.mktime(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S"))
+
+
+def test_only_entries_with_attributes_are_exported_and_other_caches_are_named(run):
+    filled("cache.db")
+    _, out, _ = run("export", "--db", "cache.db", "--attribute", "tenant=u")
+    assert [json.loads(line)["response"] for line in out.splitlines()] == ["third"]
+    status, out, err = run("export", "--db", "cache.db", "--cache-id", "other")
+    assert (status, out) == (1, "")
+    assert "no entries of a cache 'other'; it has some of local" in err
+    status, out, _ = run("stats", "--db", "cache.db", "--json")
+    told = json.loads(out)
+    assert (told["entries"], told["different_prompts"], told["that_expire"]) == (5, 3, 1)
+    assert told["embedder"] == "angle"
+
+
+def test_what_is_open_or_embedded_otherwise_is_refused_and_not_changed(run, monkeypatch):
+    filled("cache.db")
+    with open("one.jsonl", "w") as file:
+        file.write('{"prompt": "p", "response": "r"}\n')
+    with LocalServer(db="cache.db", embedder=AngleEmbedder()):
+        for command in (["export"], ["import", "one.jsonl"]):
+            status, _, err = run(*command, "--db", "cache.db")
+            assert (status, "it is in use" in err) == (1, True)
+    other = AngleEmbedder()
+    other.name = "another"
+    monkeypatch.setattr(place, "embedder_of", lambda name, model: other)
+    status, _, err = run("import", "one.jsonl", "--db", "cache.db")
+    assert (status, other.started) == (1, 0)
+    assert "embedded with angle, and not with another" in err
+    assert json.loads(run("stats", "--db", "cache.db", "--json")[1])["embedder"] == "angle"
+
+
+TABLES = {
+    "qa.csv": 'question,reply,topic\nq1,"a, 1",t\nq2,"a\n2",\n',
+    "qa.tsv": "question\treply\ttopic\nq1\ta, 1\tt\nq2\ta 2\t\n",
+    "qa.jsonl": '{"question": "q1", "reply": "a, 1", "topic": "t"}\n\n{"question": "q2", "reply": "a 2"}\n',
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_warm_reads_tables_and_lines(name, cache, run):
+    with open(name, "w") as file:
+        file.write(TABLES[name])
+    fields = ["--prompt-field", "question", "--response-field", "reply", "--attribute", "topic"]
+    status, out, err = run("warm", name, *fields)
+    if name == "qa.jsonl":
+        assert (status, out) == (0, "Stored 2\n")
+    else:  # an empty cell is no value of an attribute
+        assert (status, out.startswith("Stored ")) == (0, True), err
+    assert of(cache, "q1", attributes={"topic": "t"}) == ["a, 1"]
+    assert len(of(cache, "q2")) == 1
+
+
+def test_warm_takes_answers_out_of_a_log(cache, run):
+    chat = {"request": {"messages": [{"content": "be kind"}, {"content": "q"}]}, "user.id": 7}
+    chat["reply"] = {"choices": [{"message": {"content": "a"}}]}
+    lines = ["starting", "{}", json.dumps(chat), '{"level": "info"}', "[1, 2]", "7"]
+    sys.stdin, before = SimpleNamespace(buffer=io.BytesIO("\n".join(lines).encode())), sys.stdin
+    fields = ["--prompt-field", "request.messages.-1.content"]
+    fields += ["--response-field", "reply.choices.0.message.content", "--attribute", "tenant=user.id"]
+    try:
+        status, out, err = run("warm", "-", *fields, "--skip-others", "--json")
+    finally:
+        sys.stdin = before
+    assert (status, "line " in err) == (0, False)
+    assert json.loads(out) == {
+        "lines": 6,
+        "stored": 1,
+        "there": 0,
+        "expired": 0,
+        "skipped": 5,
+        "failed": 0,
+    }
+    assert of(cache, "q", attributes={"tenant": "7"}) == ["a"]
+
+
+WRONG = {
+    "not json": "is not JSON",
+    '{"prompt": "p"}': "has no response",
+    '{"response": "r"}': "has no prompt",
+    '{"prompt": 7, "response": "r"}': "prompt is no text",
+    '{"prompt": "p", "response": {}}': "response is no text",
+    '{"prompt": "", "response": "r"}': "prompt: must have at least 1",
+    '{"prompt": "p", "response": "r", "attributes": {"other": "x"}}': "other",
+    '{"prompt": "p", "response": "r", "attributes": {"topic": []}}': "attribute topic is no text",
+    '{"prompt": "p", "response": "r", "attributes": "x"}': "attributes are no object",
+    '{"prompt": "p", "response": "r", "expires_at": "soon"}': "expires_at is no time",
+    '{"prompt": "\\ud800", "response": "r"}': "",
+    '{"prompt": "p", "response": "r", "expires_at": "9000-01-01T00:00:00Z"}': "ttl",
+}
+
+
+def test_each_line_that_fails_is_named_and_the_others_are_stored(cache, run):
+    good = [json.dumps({"prompt": f"good {number}", "response": "r"}) for number in range(len(WRONG))]
+    with open("all.jsonl", "w") as file:
+        file.writelines(f"{wrong}\n{right}\n" for wrong, right in zip(WRONG, good, strict=True))
+    status, out, err = run("import", "all.jsonl")
+    assert (status, out) == (1, f"Stored {len(good)}, {len(WRONG)} failed\n")
+    failed = [line for line in err.splitlines() if line.startswith("langcache: line ")]
+    assert len(failed) == len(WRONG)
+    for number, (line, reason) in enumerate(zip(failed, WRONG.values(), strict=True)):
+        assert line.startswith(f"langcache: line {2 * number + 1}: ")
+        assert reason in line
+    assert of(cache, "good 11") == ["r"]
+
+
+def test_what_has_expired_is_left_out(cache, run):
+    with open("all.jsonl", "w") as file:
+        for when in ('"2001-01-01T00:00:00Z"', '"2001-01-01"', "1000", '"2999-01-01T00:00:00+01:00"'):
+            file.write(f'{{"prompt": "p", "response": "r", "expires_at": {when}}}\n')
+    status, out, _ = run("import", "all.jsonl")
+    assert (status, out) == (1, "Stored 0, 3 expired, 1 failed\n"), "the last is further than a service keeps"
+
+
+def test_a_stop_is_said_and_the_same_command_goes_on(cache, server, run, monkeypatch):
+    with open("all.jsonl", "w") as file:
+        file.writelines(f'{{"prompt": "p{number}", "response": "r"}}\n' for number in range(50))
+    monkeypatch.setenv("LANGCACHE_API_KEY", "wrong")
+    status, out, err = run("import", "all.jsonl")
+    assert (status, out) == (1, "Stored 0\n")
+    assert "stopped: 401" in err
+    assert "the same command goes on from here" in err
+    monkeypatch.setenv("LANGCACHE_API_KEY", server.api_key)
+    for number in range(20):
+        cache.set(f"p{number}", "r")
+    assert run("import", "all.jsonl")[:2] == (0, "Stored 30, 20 there already\n")
+
+
+def test_ctrl_c_says_what_was_stored(cache, run, monkeypatch):
+    from langcache.cli import filling
+
+    monkeypatch.setattr(filling, "_WINDOW", 2)
+    with open("all.jsonl", "w") as file:
+        file.writelines(f'{{"prompt": "p{number}", "response": "r"}}\n' for number in range(6))
+
+    def lines(*arguments):
+        for line in read_lines("all.jsonl", "jsonl", Fields()):
+            if line.number == 5:
+                raise KeyboardInterrupt
+            yield line
+
+    monkeypatch.setattr("langcache.cli.fill.read_lines", lines)
+    status, out, err = run("import", "all.jsonl")
+    assert (status, out) == (130, "Stored 4\n")
+    assert "Interrupted; the same command goes on from here." in err
+
+
+def test_a_cache_goes_through_redis(run, redis_at, tmp_path):
+    url = tmp_path / "url"
+    url.write_text(redis_at)
+    url.chmod(0o600)
+    filled("cache.db")
+    _, exported, _ = run("export", "--db", "cache.db")
+    (tmp_path / "all.jsonl").write_bytes(exported.encode())
+    store = ["--store-file", url, "--cache-id", "c"]
+    status, out, err = run("export", *store)
+    assert (status, "there are no entries" in err) == (1, True)
+    assert run("import", "all.jsonl", *store)[:2] == (0, "Stored 5\n")
+    assert run("import", "all.jsonl", *store)[:2] == (0, "Stored 0, 5 there already\n")
+    status, out, _ = run("export", *store)
+    back = [json.loads(line) for line in out.split("\n")[:-1]]
+    before = [json.loads(line) for line in exported.split("\n")[:-1]]
+    for line in (*back, *before):
+        line.pop("expires_at", None)
+    assert sorted(back, key=str) == sorted(before, key=str)
+    assert json.loads(run("stats", *store, "--json")[1])["entries"] == 5
+
+
+def test_progress_is_a_bar_on_a_terminal_and_a_line_at_each_tenth_elsewhere(monkeypatch):
+    from langcache.cli.terminal import Progress
+
+    for terminal in (True, False):
+        stream = io.StringIO()
+        stream.isatty = lambda terminal=terminal: terminal
+        monkeypatch.setattr(sys, "stderr", stream)
+        monkeypatch.setenv("TERM", "xterm")
+        with Progress("read", "lines") as progress:
+            for done in range(1, 1001):
+                progress(done, 1000)
+        shown = stream.getvalue()
+        if terminal:
+            assert shown.endswith("[########################] read 1,000 of 1,000 lines\n")
+            assert max(map(len, shown.split("\r"))) <= 80
+        else:
+            assert shown.splitlines() == [f"read {done:,} of 1,000 lines" for done in range(100, 1001, 100)]
