@@ -13,7 +13,7 @@ from .aside.scope import encode_attributes
 from .aside.state import State
 from .chat import request_key
 from .chat.http.classes import transport_for
-from .chat.http.ends import Ends
+from .chat.http.endpoints import Endpoints
 from .chat.http.running import InLoop, InThread
 from .chat.http.transport import Attributes, Settings, Transport, When
 from .chat.messages import Text, Turns
@@ -101,7 +101,7 @@ def cached_http(
         # As the SDKs make their own: many requests at once, each of which may be redirected.
         limits = module.Limits(max_connections=1000, max_keepalive_connections=100)
         client = getattr(module, name)(follow_redirects=True, limits=limits)
-    transport = Transport(Ends(cache, client, module, running), settings)
+    transport = Transport(Endpoints(cache, client, module, running), settings)
     same = (
         "auth",
         "headers",

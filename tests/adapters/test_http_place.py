@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("openai")
+for _package in ("openai", "anthropic", "google.genai"):
+    pytest.importorskip(_package)
 
-from langcache.chat.http.asked import asked_of
+from langcache.chat.http.asked import asked_of  # noqa: E402
 
-from .sdks import HTTPX, SDKS
+from .sdks import HTTPX, SDKS  # noqa: E402
 
 COUNTED = {
     *("OpenAI-Organization", "OpenAI-Project", "OpenAI-Beta", "anthropic-beta"),

@@ -35,6 +35,7 @@ from langcache.chat.adapters import langchain_messages as convert
 from langcache.chat.adapters.asking import Asking
 from langcache.chat.adapters.langchain import LangCacheCache, LangCacheMiddleware
 
+from .conftest import PATIENT
 from .frameworks import tool_named
 from .provider import Reply
 
@@ -44,7 +45,7 @@ NEVER_SENT = Asking("langchain", LangCache("http://localhost:1", "key", "cache")
 
 @pytest.fixture
 def cache(server):
-    with LangCache(server.url, server.api_key, server.cache_id) as cache:
+    with LangCache(server.url, server.api_key, server.cache_id, aside=PATIENT) as cache:
         cache.flush()
         yield cache
 
@@ -321,7 +322,7 @@ def test_lookups_whose_calls_fail_are_forgotten(cache, monkeypatch):
 
 def test_calls_that_block_need_a_blocking_client(server):
     async def main():
-        async with AsyncLangCache(server.url, server.api_key, server.cache_id) as cache:
+        async with AsyncLangCache(server.url, server.api_key, server.cache_id, aside=PATIENT) as cache:
             await cache.flush()
             made = FakeListChatModel(responses=["one", "two"], cache=LangCacheCache(cache))
             with pytest.raises(TypeError, match="give a LangCache too, as blocking="):
@@ -333,7 +334,7 @@ def test_calls_that_block_need_a_blocking_client(server):
 
 def test_with_both_clients_both_kinds_of_calls_share_entries(server, cache):
     async def main():
-        async with AsyncLangCache(server.url, server.api_key, server.cache_id) as awaited:
+        async with AsyncLangCache(server.url, server.api_key, server.cache_id, aside=PATIENT) as awaited:
             adapter = LangCacheCache(awaited, cache)
             made = FakeListChatModel(responses=["one", "two"], cache=adapter)
             first = await made.ainvoke(QUESTION)
@@ -598,7 +599,7 @@ def test_a_verdict_may_be_given_by_a_program_that_blocks(cache):
 
 async def test_an_llm_of_openai_is_answered_with_text(server, provider):
     async with (
-        AsyncLangCache(server.url, server.api_key, server.cache_id) as cache,
+        AsyncLangCache(server.url, server.api_key, server.cache_id, aside=PATIENT) as cache,
         DefaultAsyncHttpxClient() as http,
     ):
         made = OpenAI(

@@ -24,6 +24,7 @@ from pydantic import BaseModel
 from langcache import AsyncLangCache
 from langcache.chat.adapters.openai_agents import LangCacheModel, LangCacheModelProvider
 
+from .conftest import PATIENT
 from .frameworks import OpenAiAgents
 from .provider import Reply
 
@@ -33,7 +34,7 @@ KEPT_NOWHERE = ModelSettings(store=False)
 
 @pytest.fixture
 async def cache(server):
-    async with AsyncLangCache(server.url, server.api_key, server.cache_id) as cache:
+    async with AsyncLangCache(server.url, server.api_key, server.cache_id, aside=PATIENT) as cache:
         await cache.flush()
         yield cache
 

@@ -28,6 +28,7 @@ from pydantic_ai.models.test import TestModel
 from langcache import AsyncLangCache
 from langcache.chat.adapters.pydantic_ai import LangCacheCapability
 
+from .conftest import PATIENT
 from .frameworks import PydanticAi, PydanticAiResponses
 from .provider import Reply
 
@@ -36,7 +37,7 @@ QUESTION = "How do I reset my password?"
 
 @pytest.fixture
 async def cache(server):
-    async with AsyncLangCache(server.url, server.api_key, server.cache_id) as cache:
+    async with AsyncLangCache(server.url, server.api_key, server.cache_id, aside=PATIENT) as cache:
         await cache.flush()
         yield cache
 

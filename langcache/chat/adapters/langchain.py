@@ -16,7 +16,8 @@ try:
     from langchain_core.caches import BaseCache
     from langchain_core.outputs import Generation
 
-    from . import langchain_messages as convert
+    from . import langchain_replies as replies
+    from .langchain_messages import Asked, question, question_of_agent
 except ImportError as _error:
     raise missing("langchain", _error) from _error
 
@@ -57,7 +58,7 @@ class LangCacheCache(BaseCache):
 
     def lookup(self, prompt: str, llm_string: str) -> list[Generation] | None:
         """The answer, as a list of one generation; None if there is none."""
-        messages, others = convert.question(prompt, llm_string)
+        messages, others = question(prompt, llm_string)
         return self._found(self._asking.look_up_blocking(messages, messages, others), prompt, llm_string)
 
     def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
@@ -68,7 +69,7 @@ class LangCacheCache(BaseCache):
 
     async def alookup(self, prompt: str, llm_string: str) -> list[Generation] | None:
         """See `lookup`."""
-        messages, others = convert.question(prompt, llm_string)
+        messages, others = question(prompt, llm_string)
         return self._found(await self._asking.look_up(messages, messages, others), prompt, llm_string)
 
     async def aupdate(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
@@ -102,7 +103,7 @@ class LangCacheCache(BaseCache):
 
     def _found(self, asked: Any, prompt: str, llm_string: str) -> list[Generation] | None:
         if asked.hit:
-            return [convert.generation(asked, prompt)]
+            return [replies.generation(asked, prompt)]
         if asked.status == "miss":
             with self._lock:
                 if len(self._open) >= _MAX_OPEN:
@@ -116,7 +117,7 @@ class LangCacheCache(BaseCache):
         with self._lock:
             asked = self._open.pop(_digest(prompt, llm_string), None)
         is_one = asked is not None and len(given) == 1
-        return asked, convert.reply_of_generation(given[0]) if is_one else None
+        return asked, replies.reply_of_generation(given[0]) if is_one else None
 
 
 class LangCacheMiddleware(AgentMiddleware):  # of which releases differ in how many types they take
@@ -148,9 +149,9 @@ class LangCacheMiddleware(AgentMiddleware):  # of which releases differ in how m
         """The model's response, or one from the cache."""
         asked = self._asking.look_up_blocking(request, *self._question(request, handler))
         if asked.hit:
-            return ModelResponse(result=[convert.message(asked)])
+            return ModelResponse(result=[replies.message(asked)])
         response = handler(request)
-        reply = convert.reply_of_agent(response)
+        reply = replies.reply_of_agent(response)
         if reply is not None:
             asked.store(reply)
         return response
@@ -159,16 +160,16 @@ class LangCacheMiddleware(AgentMiddleware):  # of which releases differ in how m
         """The model's response, or one from the cache."""
         asked = await self._asking.look_up(request, *self._question(request, handler))
         if asked.hit:
-            return ModelResponse(result=[convert.message(asked)])
+            return ModelResponse(result=[replies.message(asked)])
         response = await handler(request)
-        reply = convert.reply_of_agent(response)
+        reply = replies.reply_of_agent(response)
         if reply is not None:
             await self._asking.store(asked, reply)
         return response
 
-    def _question(self, request: Any, handler: Any) -> convert.Asked:
+    def _question(self, request: Any, handler: Any) -> Asked:
         if _calls_the_model(handler):
-            return convert.question_of_agent(request)
+            return question_of_agent(request)
         if not self._has_warned:
             self._has_warned = True
             _LOGGER.warning(

@@ -13,7 +13,7 @@ from ..replies.reading import StreamReader, object_of
 from .asked import Asked
 from .body import NotShared, StreamBody
 from .codec import Piece
-from .ends import Ends, marked
+from .endpoints import Endpoints, marked
 
 __all__ = ["Exchange"]
 
@@ -21,9 +21,9 @@ __all__ = ["Exchange"]
 class Exchange:
     """One request and its reply."""
 
-    def __init__(self, ends: Ends, request: Any, asked: Asked, options: dict[str, Any]) -> None:
-        self._ends = ends
-        self._run = ends.run
+    def __init__(self, endpoints: Endpoints, request: Any, asked: Asked, options: dict[str, Any]) -> None:
+        self._endpoints = endpoints
+        self._run = endpoints.run
         self._request = request
         self._asked = asked
         self._format = FORMATS[asked.api]
@@ -41,7 +41,7 @@ class Exchange:
 
     async def plain(self) -> Any:
         """The reply to a request that asks for no stream."""
-        get_or_set = self._ends.cache.get_or_set
+        get_or_set = self._endpoints.cache.get_or_set
         try:
             answer = await self._run.get_or_set(get_or_set, self._asked.body, self._fetch, **self._options)
         except NotShared as given:
@@ -50,11 +50,11 @@ class Exchange:
             await self.detach()
         if answer.hit or answer.shared:
             return await self._given_again(answer.value, answer)
-        return marked(self._ends.rebuilt(self._response, self._content), answer)
+        return marked(self._endpoints.rebuilt(self._response, self._content), answer)
 
     async def streamed(self) -> Any:
         """The reply to a request that asks for a stream."""
-        get_or_stream = self._ends.cache.get_or_stream
+        get_or_stream = self._endpoints.cache.get_or_stream
         stream = self._run.get_or_stream(get_or_stream, self._asked.body, self._events, **self._options)
         body: StreamBody | None = None
         try:
@@ -64,8 +64,8 @@ class Exchange:
                 return await self._given_again(piece.reply, stream)
             if self._response is not None:
                 body = StreamBody(self, self._run, stream)
-                bytes_ = self._run.stream_of(self._ends.module, body)
-                return marked(self._ends.rebuilt(self._response, bytes_), stream)
+                bytes_ = self._run.stream_of(self._endpoints.module, body)
+                return marked(self._endpoints.rebuilt(self._response, bytes_), stream)
             # Another call is getting the reply. Whether it can be shared is known when it is complete.
             reply = await self._last_of(stream)
             return await self._given_again(reply, stream)
@@ -98,7 +98,7 @@ class Exchange:
             kind, content = "text/event-stream; charset=utf-8", b"".join(self._format.events(replayed, body))
         else:
             kind, content = "application/json", msgspec.json.encode(replayed)
-        return marked(self._ends.made(200, [("content-type", kind)], content), found)
+        return marked(self._endpoints.made(200, [("content-type", kind)], content), found)
 
     async def _passed_on(self, given: NotShared) -> Any:
         """What came in place of an answer, as it came: to this call, or else to one that sends its own."""
@@ -107,7 +107,9 @@ class Exchange:
         if self.error is not None:
             raise self.error from self.error.__cause__
         response, self._left = self._left, None
-        response = response if self._content is None else self._ends.rebuilt(self._response, self._content)
+        response = (
+            response if self._content is None else self._endpoints.rebuilt(self._response, self._content)
+        )
         return marked(response, None)
 
     async def _fetch(self, body: object) -> Any:
@@ -169,7 +171,7 @@ class Exchange:
         return response
 
     async def _sent(self) -> Any:
-        return await self._run.send(self._ends.client, self._request)
+        return await self._run.send(self._endpoints.client, self._request)
 
     async def detach(self) -> None:
         """Close what is left open. What the cache goes on with, for others, then closes its reply itself."""

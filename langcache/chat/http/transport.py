@@ -14,7 +14,7 @@ from ..replies import FORMATS
 from ..templates import set_strategies
 from .asked import Asked, asked_of, directive_of
 from .codec import OfReply, ReplyCodec, StoresAnswers
-from .ends import Ends, marked
+from .endpoints import Endpoints, marked
 from .exchange import Exchange
 
 __all__ = ["Attributes", "Settings", "Transport", "When"]
@@ -40,20 +40,20 @@ class Transport:
     """Answers requests from a cache, or sends them by an HTTP client.
 
     Args:
-        ends: the cache and the HTTP client.
+        endpoints: the cache and the HTTP client.
         settings: what is looked up, and how.
     """
 
-    def __init__(self, ends: Ends, settings: Settings) -> None:
-        self._ends = ends
+    def __init__(self, endpoints: Endpoints, settings: Settings) -> None:
+        self._endpoints = endpoints
         self._settings = settings
 
     async def answer(self, request: Any) -> Any:
         """The reply to a request. Raises what the HTTP client raises, and `ValueError` for a wrong header."""
-        asked = asked_of(self._ends.module, request)
-        request, directive = directive_of(self._ends.module, request, self._settings.options)
+        asked = asked_of(self._endpoints.module, request)
+        request, directive = directive_of(self._endpoints.module, request, self._settings.options)
         if asked is None:
-            return await self._ends.run.send(self._ends.client, request)
+            return await self._endpoints.run.send(self._endpoints.client, request)
         settings = self._settings
         options: dict[str, Any] = {**settings.options, **directive}
         if options.get("bypass"):
@@ -72,13 +72,13 @@ class Transport:
         if callable(options.get("sources")):
             options["sources"] = OfReply(codec, options["sources"])
         options["store_if"] = StoresAnswers(codec, options.get("store_if"))
-        exchange = Exchange(self._ends, request, asked, options)
+        exchange = Exchange(self._endpoints, request, asked, options)
         return await (exchange.streamed() if asked.is_streamed else exchange.plain())
 
     async def _bypassed(self, request: Any, reason: str) -> Any:
         """The provider's reply, untouched. Only the bypass is counted."""
-        answer = await self._ends.cache._aside.bypassed("cached_http", reason)  # which never suspends
-        return marked(await self._ends.run.send(self._ends.client, request), answer)
+        answer = await self._endpoints.cache._aside.bypassed("cached_http", reason)  # which never suspends
+        return marked(await self._endpoints.run.send(self._endpoints.client, request), answer)
 
     def _key(self, asked: Asked) -> Key:
         settings = self._settings

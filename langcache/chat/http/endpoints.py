@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 from .running import Running
 
-__all__ = ["Ends", "marked"]
+__all__ = ["Endpoints", "marked"]
 
 _OF_THE_CONNECTION = (b"content-encoding", b"content-length", b"transfer-encoding")
 """Headers that say how a body was sent. It is given on in another way."""
 
 
-class Ends(NamedTuple):
+class Endpoints(NamedTuple):
     """Between what requests and replies go."""
 
     cache: Any
