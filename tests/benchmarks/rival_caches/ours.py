@@ -13,6 +13,8 @@ from langcache import AsyncLangCache, LangCache
 from . import Place
 
 _KEY, _CACHE = "langcache-local-key", "local"
+_SIMILARITY = (1 + questions.THRESHOLD) / 2
+"""The service's similarity is between 0 and 1, and that of this cosine."""
 
 
 class Miss(Exception):
@@ -36,7 +38,7 @@ async def tasks(client: AsyncLangCache) -> AsyncIterator[Any]:
     async with client as cache:
 
         async def find(prompt: str) -> str | None:
-            found = await cache.search(prompt, similarity_threshold=questions.THRESHOLD)
+            found = await cache.search(prompt, similarity_threshold=_SIMILARITY)
             return found.data[0].response if found.data else None
 
         yield cache.set, find
@@ -51,7 +53,7 @@ async def asides(client: AsyncLangCache) -> AsyncIterator[Any]:
 
         async def find(prompt: str) -> str | None:
             try:
-                outcome = await cache.get_or_set(prompt, make, similarity_threshold=questions.THRESHOLD)
+                outcome = await cache.get_or_set(prompt, make, similarity_threshold=_SIMILARITY)
             except Miss:
                 return None
             return outcome.value
@@ -64,7 +66,7 @@ def blocking(client: LangCache) -> Iterator[Any]:
     with client as cache:
 
         def find(prompt: str) -> str | None:
-            found = cache.search(prompt, similarity_threshold=questions.THRESHOLD)
+            found = cache.search(prompt, similarity_threshold=_SIMILARITY)
             return found.data[0].response if found.data else None
 
         yield cache.set, find
