@@ -9,6 +9,7 @@ from typing import Any
 import rival_questions as questions
 
 from langcache import AsyncLangCache, LangCache
+from langcache.aside import AsideConfig
 
 from . import Place
 
@@ -22,15 +23,16 @@ class Miss(Exception):
 
 
 def connect(place: Place) -> AbstractAsyncContextManager[Any] | AbstractContextManager[Any]:
+    # Texts are not compared, by none of the caches: the vectors are given, and the texts don't go with them.
+    options: dict[str, Any] = {"accept": "any"}
     if place.kind == "sync":
         return blocking(LangCache(place.server, _KEY, _CACHE))
     if place.kind == "near":
-        from langcache.aside import AsideConfig, NearCache
+        from langcache.aside import NearCache
 
-        aside = AsideConfig(near=NearCache(max_entries=1_000))
-        return asides(AsyncLangCache(place.server, _KEY, _CACHE, aside=aside))
-    cache = AsyncLangCache(place.server, _KEY, _CACHE)
-    return asides(cache) if place.kind == "get_or_set" else tasks(cache)
+        options["near"] = NearCache(max_entries=1_000)
+    cache = AsyncLangCache(place.server, _KEY, _CACHE, aside=AsideConfig(**options))
+    return tasks(cache) if place.kind == "async" else asides(cache)
 
 
 @asynccontextmanager
