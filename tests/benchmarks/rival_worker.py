@@ -40,7 +40,9 @@ def main(module: str, kind: str, vectors: str, folder: str, server: str = "") ->
         else:
             _serve_threads(connection)
     except Exception as error:
-        answer({"failed": f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}"})
+        answer(
+            {"failed": f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}"}
+        )
         raise
 
 
@@ -134,9 +136,7 @@ class Block:
             self._first_failure = self._first_failure or repr(got)[:200]
         elif self._order["do"] != "store":
             expected = questions.expected(number)
-            self._counts[
-                "right" if got == expected else "false_misses" if got is None else "false_hits"
-            ] += 1
+            self._counts["right" if got == expected else "false_misses" if got is None else "false_hits"] += 1
 
     def __enter__(self) -> Block:
         self._began = time.perf_counter(), time.process_time()

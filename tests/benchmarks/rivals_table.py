@@ -108,8 +108,13 @@ def _one(interpreters: Interpreters, cache: Cache, sizes: Sequence[int], seconds
     if python is None:
         return {"failed": "it could not be installed", "version": None}
     settings = {
-        **{"python": python, "module": cache.module, "kind": cache.kind, "server": cache.server},
-        **{"sizes": sizes, "seconds": seconds, "rounds": 3},
+        "python": python,
+        "module": cache.module,
+        "kind": cache.kind,
+        "server": cache.server,
+        "sizes": sizes,
+        "seconds": seconds,
+        "rounds": 3,
         "fill_at_once": 16 if cache.ours or cache.server else 1,  # of others not all allow for threads
     }
     command = [interpreters["service"], "rival_run.py", json.dumps(settings)]
@@ -124,7 +129,9 @@ def results(figures: dict[str, Any]) -> list[Result]:
     """Ours gives no wrong answer, and the best of ours is ahead of each rival in each cell of its group."""
     measured = [each for each in CACHES if each.name in figures]
     found = [
-        Result(f"Rivals: {each.name}", Estimate(0, 0), "", at_least=1, failures=[figures[each.name]["failed"]])
+        Result(
+            f"Rivals: {each.name}", Estimate(0, 0), "", at_least=1, failures=[figures[each.name]["failed"]]
+        )
         for each in measured
         if each.ours and "failed" in figures[each.name]
     ]
@@ -182,7 +189,9 @@ def _compared(
 
 def tables(figures: dict[str, Any]) -> str:
     """A table for each size, and one of what does not depend on it."""
-    parts = [_table_of_size(figures, size) for size in SIZES if any(f"{size}" in each for each in figures.values())]
+    parts = [
+        _table_of_size(figures, size) for size in SIZES if any(f"{size}" in each for each in figures.values())
+    ]
     rows = [
         "| cache | version | CPU of the start | memory of both sides | installed |",
         "|---|---|---:|---:|---:|",
