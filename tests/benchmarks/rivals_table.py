@@ -215,7 +215,8 @@ def tables(figures: dict[str, Any]) -> str:
 
 def _table_of_size(figures: dict[str, Any], size: int) -> str:
     rows = [
-        f"| {size:,} entries | one at a time, median | CPU | 32 at once, lookups/s | CPU | a store | right answers |",
+        f"| {size:,} entries | one at a time, median | CPU | 32 at once, lookups/s | CPU "
+        "| a store | right answers |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for cache in CACHES:
@@ -246,7 +247,7 @@ def _cell(text: str) -> str:
 
 
 def pictures(figures: dict[str, Any]) -> dict[str, str]:
-    """What a search among the most entries costs, by the name of the file: for light pages and for dark ones."""
+    """What a search among the most entries costs, by the name of the file: for light and for dark pages."""
     size = f"{SIZES[-1]}"
     rows: list[tuple[str, chart.Bars]] = []
     for group in (_IN_PROCESS, _SHARED):
