@@ -1,7 +1,7 @@
 """Measures one semantic cache: ``python rival_run.py SETTINGS``, which are JSON; prints its figures as JSON.
 
-Needs numpy and the dependency group redis: it makes the vectors, and starts the service or Redis. Processor time
-is that of both sides. ``SETTINGS``: ``python``, ``module``, ``kind``, ``server``, ``sizes``, ``seconds``,
+Needs numpy and the dependency group redis: it makes the vectors, and starts the service or Redis. Processor
+time is that of both sides. ``SETTINGS``: ``python``, ``module``, ``kind``, ``server``, ``sizes``, ``seconds``,
 ``rounds``, ``fill_at_once``.
 """
 
@@ -29,9 +29,9 @@ _TOO_SLOW = 0.1
 
 _SIZE = """if True:
     import os, sysconfig
-    total = 0
-    for folder, _, files in os.walk(sysconfig.get_path("purelib")):
-        if "__pycache__" not in folder and not os.path.relpath(folder, sysconfig.get_path("purelib")).startswith("pip"):
+    total, top = 0, sysconfig.get_path("purelib")
+    for folder, _, files in os.walk(top):
+        if "__pycache__" not in folder and not os.path.relpath(folder, top).startswith("pip"):
             total += sum(os.path.getsize(os.path.join(folder, file)) for file in files)
     print(total)
     """
@@ -152,7 +152,7 @@ def measure(settings: dict[str, Any], vectors: Path) -> dict[str, Any]:
                 return {**figures, "failed": figures[f"{size}"]["failed"]}
             have = size
     for _ in range(2):  # after one that compiled what its installer left uncompiled
-        with _begun({**settings, "kind": settings["kind"]}, vectors) as (worker, _servers):
+        with _begun(settings, vectors) as (worker, _servers):
             figures["start_cpu_ms"].append(_ms(worker.start["start_cpu"]))
     figures["start_cpu_ms"] = min(figures["start_cpu_ms"])
     size = subprocess.run([settings["python"], "-I", "-c", _SIZE], check=True, stdout=subprocess.PIPE)
@@ -172,13 +172,15 @@ def _at_size(
     settings: dict[str, Any], worker: Worker, servers: Servers, have: int, want: int
 ) -> dict[str, Any]:
     alone = have + _STORES_ALONE
+    stored: dict[str, Any] = {}
     for begin, end, at_once in ((have, alone, 1), (alone, want, settings["fill_at_once"])):
         order = {"do": "store", "from": begin, "to": end, "at_once": at_once, "seconds": _FILL_SECONDS}
         done = worker.run(**order)
         if done.get("failed") or done["calls"] < end - begin or done["failures"]:
             why = done.get("failed") or done["first_failure"] or f"more than {_FILL_SECONDS} s"
             return {"failed": f"to store {want:,} entries: {why}"}
-        stored = stored if begin > have else done
+        if at_once == 1:
+            stored = done
     checked = worker.run(do="check", seconds=_CHECK_SECONDS)
     figures: dict[str, Any] = {
         "store_ms": _ms(stored["median"]),

@@ -1,22 +1,20 @@
 """One semantic cache in a process of its own, which fills it, asks it and measures it as it is told.
 
 ``python rival_worker.py MODULE KIND VECTORS FOLDER [SERVER]`` prints what its start cost, reads an order from
-each line of standard input, as JSON, and answers each with a line. Standard library only, apart from the cache.
+each line of standard input, as JSON, and answers each with a line. Apart from the cache it needs the standard
+library only.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 import re
 import sys
-import time
-
-_BEGAN = time.process_time()
-
-import importlib
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from itertools import cycle
@@ -33,12 +31,13 @@ def main(module: str, kind: str, vectors: str, folder: str, server: str = "") ->
 
     place = Place(kind, server, Path(folder), questions.read(Path(vectors)))
     os.chdir(folder)
+    began = time.process_time()
     try:
         connection = importlib.import_module(f"rival_caches.{module}").connect(place)
         if isinstance(connection, AbstractAsyncContextManager):
-            asyncio.run(_serve_tasks(connection))
+            asyncio.run(_serve_tasks(connection, began))
         else:
-            _serve_threads(connection)
+            _serve_threads(connection, began)
     except Exception as error:
         answer(
             {"failed": f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}"}
@@ -46,9 +45,9 @@ def main(module: str, kind: str, vectors: str, folder: str, server: str = "") ->
         raise
 
 
-async def _serve_tasks(connection: Any) -> None:
+async def _serve_tasks(connection: Any, began: float) -> None:
     async with connection as (store, find):
-        answer({"start_cpu": time.process_time() - _BEGAN})
+        answer({"start_cpu": time.process_time() - began})
         for order in orders():
             block = Block(order)
             awaitables = block.calls(store, find)
@@ -67,9 +66,9 @@ async def _task(calls: Iterator[tuple[int, Callable[[], Awaitable[Any]]]], block
         block.note(number, got, time.perf_counter() - began)
 
 
-def _serve_threads(connection: Any) -> None:
+def _serve_threads(connection: Any, began: float) -> None:
     with connection as (store, find):
-        answer({"start_cpu": time.process_time() - _BEGAN})
+        answer({"start_cpu": time.process_time() - began})
         for order in orders():
             block = Block(order)
             calls = block.calls(store, find)

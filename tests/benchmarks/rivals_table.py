@@ -1,4 +1,4 @@
-"""Semantic caches compared: who, in which environment, what has to come out, and the tables and pictures of it.
+"""Semantic caches compared: who, in which environment, what has to come out, with tables and pictures.
 
 Each is measured by `rival_run` in turn; figures are kept one by one. An environment that is not there is said
 in the table, and so is why a cache could not be measured.
