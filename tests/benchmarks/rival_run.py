@@ -1,8 +1,8 @@
 """Measures one semantic cache: ``python rival_run.py SETTINGS``, which are JSON; prints its figures as JSON.
 
 Needs numpy and the dependency group redis: it makes the vectors, and starts the service or Redis. Processor
-time is that of both sides. ``SETTINGS``: ``python``, ``module``, ``kind``, ``server``, ``sizes``, ``seconds``,
-``rounds``, ``fill_at_once``.
+time is that of both sides. ``SETTINGS``: ``python``, ``module``, ``kind``, ``server``, ``sizes``,
+``seconds``, ``rounds``, ``fill_at_once``.
 """
 
 from __future__ import annotations

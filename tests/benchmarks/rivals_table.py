@@ -16,6 +16,7 @@ from typing import Any
 
 import chart
 from measuring import HERE, Estimate, Interpreters
+from rival_questions import QUESTIONS
 from service_table import put_in_place
 from targets import Result
 
@@ -93,6 +94,8 @@ def measure(
     chosen = [each for each in CACHES if not only or each.name.lower().startswith(tuple(only))]
     if not chosen:
         raise SystemExit(f"--only: no such cache; there are: {'; '.join(each.name for each in CACHES)}")
+    if min(sizes) < QUESTIONS:
+        raise SystemExit(f"--sizes: {min(sizes)} is less than {QUESTIONS}, the number of questions")
     if not only and not resume:
         figures.clear()
     for cache in chosen:

@@ -1,8 +1,8 @@
 """One module for each semantic cache that is compared, ours included.
 
 Each has ``connect(place)``, a context manager, async or not, that gives two functions, async or not:
-``store``, of a prompt and a response, and ``find``, of a prompt, which returns the response found or None. A `Place` says
-what to connect to, has the vectors, and says by its `kind` which of the module's caches is meant.
+``store``, of a prompt and a response, and ``find``, of a prompt, which returns the response found or None. A
+`Place` says what to connect to, has the vectors, and says which of the module's caches is meant.
 """
 
 from __future__ import annotations
