@@ -27,6 +27,12 @@ _AT_ONCE = (1, 32)
 _IN_PROCESS, _SHARED = "in the program's process", "shared by processes"
 
 
+_IMAGE = """```{{image}} {0}
+:class: only-{1}
+:alt: CPU time of a search, cache by cache
+```"""
+
+
 @dataclass(frozen=True)
 class Cache:
     """One that is compared."""
@@ -191,7 +197,8 @@ def _compared(
 
 
 def tables(figures: dict[str, Any]) -> str:
-    """A table for each size, and one of what does not depend on it."""
+    """The pictures, a table for each size, and one of what does not depend on it."""
+    shown = [_IMAGE.format(name, name[len("benchmark-") : -len(".svg")]) for name in pictures(figures)]
     parts = [
         _table_of_size(figures, size) for size in SIZES if any(f"{size}" in each for each in figures.values())
     ]
@@ -213,7 +220,7 @@ def tables(figures: dict[str, Any]) -> str:
             f"| {_named(cache)} | {version} | {each['start_cpu_ms']:,.0f} ms | {memory} "
             f"| {each['installed_bytes'] / 1e6:,.0f} MB |"
         )
-    return "\n\n".join([*parts, "\n".join(rows)]) + "\n"
+    return "\n\n".join([*shown, *parts, "\n".join(rows)]) + "\n"
 
 
 def _table_of_size(figures: dict[str, Any], size: int) -> str:
