@@ -19,6 +19,17 @@ ESTABLISHED = ("0.11.1", "0.14.0")  # releases of the established client, one of
 SIDE_BY_SIDE = ("-n3", "--dist=worksteal")
 """Three tests at once: many wait for a network or a process. More, on two processors, are hardly quicker."""
 
+RIVALS = {
+    "redisvl": ("redisvl",),
+    "langchain-redis": ("langchain-redis",),
+    # The last release before two that stole credentials; look at a later one before it is run.
+    "litellm": ("litellm==1.82.6", "redisvl"),
+    "gptcache": ("gptcache", "faiss-cpu", "sqlalchemy"),
+    "betterdb": ("betterdb-semantic-cache",),
+    "sulci": ("sulci", "faiss-cpu", "redis"),
+}
+"""Semantic caches that ours are compared with, and what each needs for that; vectors are given."""
+
 WAITING = ("tests/faults", "tests/life")
 """Tests of what networks and processes do: slow to trace, and covering nothing that the others don't."""
 
@@ -225,11 +236,18 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure the clients against rivals and fail if a target is missed; with `-- service`, the stores."""
+    """Measure clients and fail if a target is missed; `-- service` measures stores, `-- rivals` caches."""
     session.install(".")
     pythons = {"langcache": f"{session.bin}/python"}
     if session.posargs == ["service"]:
         pythons["service"] = install_apart(session, "service", ".[local,redis,wordllama]", *group("redis"))
+    elif session.posargs[:1] == ["rivals"]:
+        pythons["service"] = install_apart(session, "service", ".[local,redis]", *group("redis"))
+        for name, requirements in RIVALS.items():
+            try:
+                pythons[name] = install_apart(session, name, *requirements)
+            except nox.command.CommandFailed:
+                session.warn(f"{name} can't be installed, which the table will say")
     else:
         pythons |= {
             "local": install_apart(session, "local", ".[local]"),
@@ -240,7 +258,7 @@ def bench(session: nox.Session) -> None:
         }
     environments = [f"--python={name}={python}" for name, python in pythons.items()]
     kept = ("--json=docs/data/benchmark.json", "--chart=docs/benchmark.svg", "--page=docs/scale.md")
-    session.run("python", "tests/benchmarks", *environments, *kept, *session.posargs)
+    session.run("python", "tests/benchmarks", *environments, *kept, "--docs=docs", *session.posargs)
 
 
 def install_apart(session: nox.Session, name: str, *requirements: str) -> str:

@@ -20,12 +20,13 @@ import chart
 import local_service
 import measuring
 import memory
+import rivals_table
 import service_table
 import startup
 from targets import HEATS, Heat, Result
 
 _PARTS = (*HEATS, "startup", "memory", "local")
-_ON_REQUEST = ("service",)  # which takes as long as all the others
+_ON_REQUEST = ("service", "rivals")  # each takes as long as all the others
 _PACKAGES = ("aiohttp", "anyio", "httpx", "langcache", "msgspec", "uvloop", "yarl")
 
 
@@ -36,8 +37,14 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="keep the figures here, beside those of parts not measured")
     parser.add_argument("--chart", type=Path, help="draw them here, as SVG")
     parser.add_argument("--page", type=Path, help="the page with the table of the part service")
+    rivals = parser.add_argument_group("of the part rivals")
+    rivals.add_argument("--docs", type=Path, help="the folder of the page and the pictures")
+    rivals.add_argument("--only", action="append", default=[], type=str.lower, metavar="NAME")
+    rivals.add_argument("--resume", action="store_true", help="leave out caches with figures")
+    rivals.add_argument("--sizes", type=int, nargs="+", default=rivals_table.SIZES)
+    rivals.add_argument("--seconds", type=float, default=0.7, help="how long each block is measured")
     named = ", ".join((*_PARTS, *_ON_REQUEST))
-    parser.add_argument("parts", nargs="*", help=f"only these, of {named}; by default all but the last")
+    parser.add_argument("parts", nargs="*", help=f"only these, of {named}; by default all but the last two")
     arguments = parser.parse_args()
     interpreters = dict(pair.split("=", 1) for pair in arguments.python)
 
@@ -48,16 +55,17 @@ def main() -> int:
     with measuring.canned_server(interpreters) as url:
         for part in arguments.parts or _PARTS:
             print(f"measuring: {part} …", file=sys.stderr, flush=True)
-            figures, found = measure(part, interpreters, url)
+            if part == "rivals":
+                figures, found = measure_rivals(interpreters, kept, arguments)
+            else:
+                figures, found = measure(part, interpreters, url)
             results += found
             print_table(found)
             kept["machine"] = machine(interpreters)
             kept[part] = {"figures": figures, "results": [as_json(result) for result in found]}
             if part == "service" and arguments.page:
                 service_table.write(figures, arguments.page)
-            if arguments.json:
-                arguments.json.parent.mkdir(parents=True, exist_ok=True)
-                arguments.json.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
+            keep(kept, arguments.json)
     if arguments.chart and all(part in kept for part in chart.PARTS):
         arguments.chart.write_text(chart.draw(kept))
     missed = [result.what for result in results if result.missed]
@@ -78,6 +86,37 @@ def measure(part: str, interpreters: measuring.Interpreters, url: str) -> tuple[
     if part == "local":
         return local_service.measure(interpreters)
     return run_heat(interpreters, url, HEATS[part])
+
+
+def measure_rivals(
+    interpreters: measuring.Interpreters, kept: dict[str, Any], arguments: argparse.Namespace
+) -> tuple[dict[str, Any], list[Result]]:
+    """The figures of all semantic caches, which are kept as they come, and the results."""
+    before = kept.setdefault("rivals", {}).get("figures", {})
+
+    def keep_figures(figures: dict[str, Any]) -> None:
+        kept["rivals"] = {"figures": figures, "results": []}
+        keep(kept, arguments.json)
+
+    rivals_table.measure(
+        interpreters,
+        before,
+        keep_figures,
+        only=arguments.only,
+        resume=arguments.resume,
+        sizes=arguments.sizes,
+        seconds=arguments.seconds,
+    )
+    if arguments.docs:
+        rivals_table.write(before, arguments.docs)
+    return before, rivals_table.results(before)
+
+
+def keep(kept: dict[str, Any], file: Path | None) -> None:
+    """Write all figures into their file."""
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
 
 
 def run_heat(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 PARTS = ("search", "search-far", "search32", "search32-far", "sync-search", "sync-search-far")
@@ -20,8 +20,14 @@ _STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #333 }
   .title { font-weight: 600 }
   .ours { fill: #c6302b } .other { fill: #9aa5b1 }
-  @media (prefers-color-scheme: dark) { text { fill: #ddd } .other { fill: #66717d } }
 """
+_DARK = "text { fill: #ddd } .other { fill: #66717d }"
+_EITHER = f"{_STYLE}  @media (prefers-color-scheme: dark) {{ {_DARK} }}\n"
+LIGHT, DARK = _STYLE, f"{_STYLE}  {_DARK}\n"
+"""Styles of a picture for pages of one kind."""
+
+Bars = Sequence[tuple[str, float]]
+"""Names with what is drawn for them."""
 
 
 def draw(figures: dict[str, Any]) -> str:
@@ -29,27 +35,32 @@ def draw(figures: dict[str, Any]) -> str:
     rows = [
         (title, sorted(costs(figures, parts).items(), key=lambda bar: bar[1])) for title, parts in _GROUPS
     ]
-    longest = max(micros for _, bars in rows for _, micros in bars)
-    scale = _WIDTH / longest
+    titled = [(f"CPU for a search: {title}", bars) for title, bars in rows]
+    return bars_of(titled, _OURS, "µs", _EITHER)
+
+
+def bars_of(rows: Sequence[tuple[str, Bars]], ours: Collection[str], unit: str, style: str) -> str:
+    """A picture of bars in groups with titles."""
+    scale = _WIDTH / max(value for _, bars in rows for _, value in bars)
     lines: list[str] = []
     y = 16
     for title, bars in rows:
-        lines.append(f'<text class="title" x="0" y="{y}">CPU for a search: {title}</text>')
+        lines.append(f'<text class="title" x="0" y="{y}">{title}</text>')
         y -= 10
-        for name, micros in bars:
+        for name, value in bars:
             y += _STEP
-            kind = "ours" if name in _OURS else "other"
-            width = max(micros * scale, 1)
+            kind = "ours" if name in ours else "other"
+            width = max(value * scale, 1)
             lines += [
                 f'<text x="0" y="{y}">{name}</text>',
-                f'<text x="{_WIDTH}" y="{y}" text-anchor="end">{micros:,.0f} µs</text>',
+                f'<text x="{_WIDTH}" y="{y}" text-anchor="end">{value:,.0f} {unit}</text>',
                 f'<rect class="{kind}" x="0" y="{y + 6}" width="{width:.1f}" height="{_BAR}"/>',
             ]
         y += _STEP + 20
     height = y - _STEP
     size = f'width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">'
-    return "\n".join([head, f"<style>{_STYLE}</style>", *lines, "</svg>", ""])
+    return "\n".join([head, f"<style>{style}</style>", *lines, "</svg>", ""])
 
 
 def costs(figures: dict[str, Any], parts: tuple[str, ...]) -> dict[str, float]:

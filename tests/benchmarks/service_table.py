@@ -10,9 +10,7 @@ from typing import Any
 from measuring import HERE, Estimate, Interpreters
 from targets import Result
 
-__all__ = ["WITH_MODEL", "measure", "table", "write"]
-
-_BEGIN, _END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
+__all__ = ["WITH_MODEL", "measure", "put_in_place", "table", "write"]
 
 WITH_MODEL = "Redis, HNSW, 10,000, with WordLlama"
 
@@ -91,8 +89,14 @@ def _short(millis: float) -> str:
 
 def write(figures: dict[str, Any], page: Path) -> None:
     """Put the table in its place on a page."""
-    before, begin, rest = page.read_text("utf-8").partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    assert begin
-    assert end
-    page.write_text(f"{before}{begin}{table(figures)}{end}{after}", "utf-8")
+    put_in_place(table(figures), page, "figures")
+
+
+def put_in_place(text: str, page: Path, name: str) -> None:
+    """Put a text between the marks of this name on a page."""
+    begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
+    before, begun, rest = page.read_text("utf-8").partition(begin)
+    _, ended, after = rest.partition(end)
+    assert begun
+    assert ended
+    page.write_text(f"{before}{begin}{text}{end}{after}", "utf-8")
