@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -155,7 +155,7 @@ def _field(content: Any, path: str) -> Any:
             content = cast("dict[str, Any]", content).get(name)
         elif isinstance(content, list):
             try:
-                content = cast("list[Any]", content)[int(name)]
+                content = cast("Sequence[Any]", content)[int(name)]
             except (ValueError, IndexError):
                 return None
         else:
@@ -171,7 +171,7 @@ def _text(name: str, value: Any) -> str:
 
 def _attributes(content: Any, fields: Mapping[str, str] | None) -> dict[str, str]:
     if fields is None:
-        found = _field(content, "attributes") or {}
+        found: object = _field(content, "attributes") or {}
         if not isinstance(found, dict):
             raise ValueError("attributes are no object")
         named = cast("dict[str, Any]", found)

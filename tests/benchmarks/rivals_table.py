@@ -70,8 +70,9 @@ def _caches() -> Iterator[Cache]:
         for store in ("memory", "SQLite", "Redis, FLAT"):
             name = f"{client}, service, {store.removesuffix(', FLAT')}"
             yield Cache(name, "ours", way, "langcache", "langcache", store)
-    for what, kind in (("get_or_set", "get_or_set"), ("get_or_set with a near cache", "near")):
-        yield Cache(f"{what}, service, memory", "ours", kind, "langcache", "langcache", "memory", False)
+    yield Cache(
+        "get_or_set, service, memory", "ours", "get_or_set", "langcache", "langcache", "memory", False
+    )
     for name, module in (("redisvl", "redisvl_cache"), ("langchain-redis", "langchain_redis_cache")):
         for way in ("async", "sync"):
             yield Cache(f"{name}, {way}", module, way, name, name, "Redis alone")

@@ -1,4 +1,4 @@
-"""Ours as clients of a service: ``async``, ``sync``, and ``get_or_set`` without and with a near cache."""
+"""Ours as clients of a service: ``async``, ``sync`` and ``get_or_set``."""
 
 from __future__ import annotations
 
@@ -28,15 +28,10 @@ class Miss(Exception):
 
 
 def connect(place: Place) -> AbstractAsyncContextManager[Any] | AbstractContextManager[Any]:
-    # Texts are not compared, by none of the caches: the vectors are given, and the texts don't go with them.
-    options: dict[str, Any] = {"accept": "any"}
     if place.kind == "sync":
         return blocking(LangCache(place.server, _KEY, _CACHE))
-    if place.kind == "near":
-        from langcache.aside import NearCache
-
-        options["near"] = NearCache(max_entries=1_000)
-    cache = AsyncLangCache(place.server, _KEY, _CACHE, aside=AsideConfig(**options))
+    # Texts are not compared, by none of the caches: the vectors are given, and the texts don't go with them.
+    cache = AsyncLangCache(place.server, _KEY, _CACHE, aside=AsideConfig(accept="any"))
     return tasks(cache) if place.kind == "async" else asides(cache)
 
 
