@@ -95,7 +95,7 @@ class Filling:
         self._slots = asyncio.Semaphore(concurrency)
         self._again = again
         self._progress = progress
-        self.done = Done()
+        self.done: Done = Done()
         self._failures: dict[int, str] = {}
 
     @property

@@ -86,7 +86,7 @@ def test_what_a_key_may_do(run, server, option, actions):
         (["caches", "create", ""], "name: must have 1 to 64 characters"),
         (["caches", "create", "n", "--threshold", "2"], "default_search_threshold: must be from 0 to 1"),
         (["caches", "change", "c"], "change: give --threshold, --ttl or --strategy"),
-        (["keys", "create", "nothing"], "grants: must have the id of a cache"),
+        (["keys", "create", "nothing"], "grants: must be for caches, but there is no cache"),
         (["keys", "revoke", "nothing"], "404 .*no key with the id 'nothing'"),
         (["caches", "list", "--server-url", "http://127.0.0.1:9"], "no connection to the service"),
         (["caches", "list", "--admin-key-file", "nowhere"], "--admin-key-file: can't read 'nowhere'"),
