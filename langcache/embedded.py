@@ -40,6 +40,8 @@ SERVER_URL = "https://embedded.invalid"
 
 _NO_KEY = "an-embedded-cache-needs-no-key"  # masked in messages, so it is no word of any
 
+_LOOKUP_SECONDS = 30.0
+
 _JSON = {"Content-Type": "application/json"}
 
 _encode = msgspec.json.Encoder().encode
@@ -88,8 +90,10 @@ class Embeddable:
             ttl_millis: how long an entry lives, in milliseconds, if `set` gives no time. Default: for ever.
             embedder: one of ``langcache.service``. Default: a `MiniLMEmbedder`.
             timeout_ms: milliseconds for one operation. Default: no limit.
-            debug_logger, debug_bodies, limits, aside, telemetry: as for the class. The cache itself has the
+            debug_logger, debug_bodies, limits, telemetry: as for the class. The cache itself has the
                 documented limits, whatever ``limits`` is.
+            aside: as for the class. Default: a lookup may take 30 seconds, since the first one loads the
+                model, and no other waits for a network.
 
         Raises:
             ImportError: the extra ``local`` is missing; the first operation raises it for a model's package.
@@ -109,7 +113,7 @@ class Embeddable:
             debug_logger=debug_logger,
             debug_bodies=debug_bodies,
             limits=limits,
-            aside=aside,
+            aside=AsideConfig(lookup_timeout=_LOOKUP_SECONDS) if aside is None else aside,
             telemetry=telemetry,
         )
 

@@ -243,6 +243,19 @@ def test_nothing_is_sent(kind, db, monkeypatch):
             call("search", "one", server_url="https://example.com")
 
 
+class Slow(AngleEmbedder):
+    """Takes longer to load than a lookup over a network is given."""
+
+    async def start(self):
+        await asyncio.sleep(1.2 * AsideConfig().lookup_timeout)
+
+
+def test_what_the_first_call_computes_is_kept_though_the_model_takes_long_to_load(kind):
+    with embedded(kind, embedder=Slow()) as call:
+        assert call("get_or_set", "one @0", lambda prompt: "first").value == "first"
+        assert call("get_or_set", "one @0", lambda prompt: "another").value == "first"
+
+
 def test_cache_aside_works_as_with_a_service(kind, db):
     asked = []
 
