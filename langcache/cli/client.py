@@ -39,6 +39,7 @@ _OPTIONS = {
     "pass server_url=": "give --server-url",
     "pass api_key=": "give --api-key-file",
     "pass cache_id=": "give --cache-id",
+    "pass admin_key=": "give --admin-key-file",
 }
 
 Work = Callable[[argparse.Namespace], int]
@@ -123,7 +124,7 @@ def attributes_of(options: argparse.Namespace) -> dict[str, str]:
 def _run(work: Work, options: argparse.Namespace) -> int:
     from ..errors import LangCacheError
 
-    expected: tuple[type[Exception], ...] = (LangCacheError, ValueError, ImportError, OSError)
+    expected: tuple[type[Exception], ...] = (LangCacheError, ValueError, OverflowError, ImportError, OSError)
     if (store_errors := _store_errors(options)) is not None:
         expected = (*expected, *store_errors)
     try:

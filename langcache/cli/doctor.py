@@ -275,7 +275,7 @@ def _clock(recorder: _Recorder) -> Check | None:
         return None
     try:
         off = recorder.clock - parsedate_to_datetime(date).timestamp()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if abs(off) <= _CLOCK_SECONDS:
         return Check("clock", "ok", f"as the service's, to {_CLOCK_SECONDS} s")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .client import MISS, add_client_command, attribute, attributes_of, settings_of
 from .settings import time_in_millis
-from .terminal import Colours, one_line, print_json, printable
+from .terminal import Colours, one_line, print_json, printable, stdin
 
 if TYPE_CHECKING:
     from ..models import CacheEntry
@@ -47,7 +47,7 @@ def add_entries(commands: Any) -> None:
     _add_attributes(search, "find only entries with this attribute")
 
     store = add_client_command(commands, "set", "store an answer, and print its id", _set)
-    store.add_argument("prompt", metavar="PROMPT", help="the question")
+    store.add_argument("prompt", metavar="PROMPT", help="the question, or - to read it from stdin")
     store.add_argument("response", metavar="RESPONSE", help="the answer, or - to read it from stdin")
     store.add_argument(
         "--ttl",
@@ -92,7 +92,7 @@ def _client(options: argparse.Namespace) -> LangCache:
 
 def _text(argument: str) -> str:
     """An argument, or what stdin has in place of ``-``, without the line end after it."""
-    return sys.stdin.read().removesuffix("\n") if argument == "-" else argument
+    return stdin().read().removesuffix("\n") if argument == "-" else argument
 
 
 def _search(options: argparse.Namespace) -> int:
@@ -115,15 +115,17 @@ def _search(options: argparse.Namespace) -> int:
 
 def _shown(entry: CacheEntry, colours: Colours) -> str:
     head = f"{colours.good('hit')}  {entry.similarity:.3f}  {one_line(entry.prompt)}"
-    more = "".join(f"  {name}={one_line(value)}" for name, value in entry.attributes.items())
+    more = "".join(f"  {one_line(name)}={one_line(value)}" for name, value in entry.attributes.items())
     lines = [f"  {line}" for line in printable(entry.response).splitlines()]
     return "\n".join([head, *lines, colours.dim(f"  id {one_line(entry.id)}{more}")])
 
 
 def _set(options: argparse.Namespace) -> int:
+    if options.prompt == options.response == "-":
+        raise ValueError("-: stdin has the question or the answer; give the other as an argument")
     with _client(options) as cache:
         stored = cache.set(
-            options.prompt,
+            _text(options.prompt),
             _text(options.response),
             attributes=attributes_of(options),
             ttl_millis=options.ttl,
@@ -131,7 +133,7 @@ def _set(options: argparse.Namespace) -> int:
     if options.json:
         print_json(stored)
     else:
-        print(stored.entry_id)
+        print(one_line(stored.entry_id))
     return 0
 
 

@@ -6,16 +6,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import os
 import sys
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+import tempfile
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from .client import add_client_command, attribute, attributes_of, patient, settings_of
 from .lines import NewEntry, encoded
 from .place import add_place_options, is_given, place_given
-from .terminal import Progress, write_line
+from .terminal import Progress, stdin, write_line
 
 __all__ = ["add_export"]
 
@@ -80,18 +81,19 @@ def _place(options: argparse.Namespace) -> tuple[Path | str, str]:
 
 
 async def _write(
-    entries: AsyncIterator[Any], write: Callable[[bytes], None], progress: Progress | None
+    entries: AsyncGenerator[Any, None], write: Callable[[bytes], None], progress: Progress | None
 ) -> int:
     count = 0
-    async for entry in entries:
-        write(encoded(entry))
-        count += 1
-        if progress is not None:
-            progress(count, None)
+    async with contextlib.aclosing(entries):  # also if this ends early
+        async for entry in entries:
+            write(encoded(entry))
+            count += 1
+            if progress is not None:
+                progress(count, None)
     return count
 
 
-async def _all(place: Path | str, cache_id: str, attributes: Mapping[str, str]) -> AsyncIterator[Any]:
+async def _all(place: Path | str, cache_id: str, attributes: Mapping[str, str]) -> AsyncGenerator[Any, None]:
     from ..service.stores.listing import listing
 
     async with listing(place, cache_id) as listed:
@@ -100,7 +102,9 @@ async def _all(place: Path | str, cache_id: str, attributes: Mapping[str, str]) 
                 yield entry
 
 
-async def _by_prompts(options: argparse.Namespace, attributes: Mapping[str, str]) -> AsyncIterator[NewEntry]:
+async def _by_prompts(
+    options: argparse.Namespace, attributes: Mapping[str, str]
+) -> AsyncGenerator[NewEntry, None]:
     from ..client import AsyncLangCache
 
     async with AsyncLangCache(*settings_of(options), retry_config=patient()) as cache:
@@ -118,7 +122,7 @@ async def _by_prompts(options: argparse.Namespace, attributes: Mapping[str, str]
 
 
 def _prompts(file: str) -> Iterator[str]:
-    with contextlib.nullcontext(sys.stdin) if file == "-" else Path(file).open(encoding="utf-8") as lines:
+    with contextlib.nullcontext(stdin()) if file == "-" else Path(file).open(encoding="utf-8-sig") as lines:
         yield from dict.fromkeys(prompt for line in lines if (prompt := line.rstrip("\r\n")))
 
 
@@ -128,15 +132,23 @@ def _output(path: Path | None) -> Generator[Callable[[bytes], None], None, None]
     if path is None:
         yield write_line
         return
-    beside = path.with_name(f"{path.name}.part")
+    if path.is_dir():
+        raise ValueError(f"--output: {path} is a folder; name a file")
+    if path.exists() and not path.is_file():  # a device or a pipe, whose place no file takes
+        with path.open("wb") as opened:
+            yield partial(_write_to, opened)
+        return
+    path = path.resolve()
+    # Prompts and answers may be nobody else's business: nobody else can read the file.
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    beside = Path(name)
     try:
-        # Prompts and answers may be nobody else's business.
-        with open(os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
-
-            def write(line: bytes) -> None:
-                file.write(line + b"\n")
-
-            yield write
+        with open(descriptor, "wb") as file:
+            yield partial(_write_to, file)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _write_to(file: IO[bytes], line: bytes) -> None:
+    file.write(line + b"\n")

@@ -19,7 +19,7 @@ from .lines import FORMATS, Fields, count_lines, format_of, read_lines
 from .messages import failed
 from .place import add_embedder_options, add_place_options, is_given, own_service
 from .settings import time_in_millis
-from .terminal import Progress, print_json
+from .terminal import Progress, one_line, print_json
 
 __all__ = ["add_fill"]
 
@@ -82,7 +82,7 @@ def add_fill(commands: Any) -> None:
 
 
 def _import(options: argparse.Namespace) -> int:
-    return _fill(options, "jsonl", Fields())
+    return _fill(options, "jsonl", Fields(), copies=True)
 
 
 def _warm(options: argparse.Namespace) -> int:
@@ -91,10 +91,10 @@ def _warm(options: argparse.Namespace) -> int:
         pairs = (each.partition("=") for each in options.attributes)
         attributes = {name: field or name for name, _, field in pairs}
     fields = Fields(options.prompt_field, options.response_field, attributes, options.skip_others)
-    return _fill(options, options.format or format_of(options.file), fields)
+    return _fill(options, options.format or format_of(options.file), fields, copies=False)
 
 
-def _fill(options: argparse.Namespace, form: Any, fields: Fields) -> int:
+def _fill(options: argparse.Namespace, form: Any, fields: Fields, *, copies: bool) -> int:
     with ExitStack() as stack:
         if is_given(options):
             names = _attribute_names(options.file, form, fields)
@@ -108,6 +108,7 @@ def _fill(options: argparse.Namespace, form: Any, fields: Fields) -> int:
             ttl=options.ttl,
             concurrency=options.concurrency,
             again=options.again,
+            copies=copies,
             progress=lambda number: progress(number, total),
         )
         status = 0
@@ -122,7 +123,7 @@ def _fill(options: argparse.Namespace, form: Any, fields: Fields) -> int:
             print("Interrupted; the same command goes on from here.", file=sys.stderr)
             status = 130
     for number, reason in filling.failures:
-        print(f"langcache: line {number}: {reason}", file=sys.stderr)
+        print(f"langcache: line {number}: {one_line(reason)}", file=sys.stderr)
     if options.json:
         print_json(msgspec.to_builtins(filling.done))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
@@ -78,6 +79,8 @@ class Filling:
         ttl: milliseconds to keep entries that do not say when they expire. None: as the cache says.
         concurrency: how many questions are stored at once.
         again: whether entries that the cache has are stored once more.
+        copies: whether lines with the same entry are entries of their own, as in an export, and not the same
+            one told twice, as in a log.
         progress: called with the number of lines that are done.
     """
 
@@ -88,15 +91,18 @@ class Filling:
         ttl: int | None,
         concurrency: int,
         again: bool,
+        copies: bool,
         progress: Callable[[int], None],
     ) -> None:
         self._client = AsyncLangCache(*settings, retry_config=patient(), timeout_ms=30_000)
         self._ttl = ttl
         self._slots = asyncio.Semaphore(concurrency)
         self._again = again
+        self._most_copies = _MOST_SAME if copies else 1
         self._progress = progress
         self.done: Done = Done()
         self._failures: dict[int, str] = {}
+        self._met: Counter[tuple[object, ...]] = Counter()
 
     @property
     def failures(self) -> Sequence[tuple[int, str]]:
@@ -153,14 +159,18 @@ class Filling:
             self.done.stored += 1
 
     async def _is_there(self, entry: NewEntry) -> bool:
+        """Whether the cache has as many of the same entry as this run has met, or the most that count."""
         found = await self._client.search(
             entry.prompt,
             search_strategies=["exact"],
             attributes=entry.attributes or None,
             max_results=_MOST_SAME,
         )
+        same = entry.prompt, entry.response, *sorted(entry.attributes.items())
+        self._met[same] += 1
         wanted = entry.prompt, entry.response, entry.attributes
-        return any((each.prompt, each.response, each.attributes) == wanted for each in found)
+        there = sum((each.prompt, each.response, each.attributes) == wanted for each in found)
+        return there >= min(self._met[same], self._most_copies)
 
     def _fail(self, number: int, reason: str) -> None:
         self.done.failed += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, cast
 
 import msgspec
+
+from .terminal import stdin
 
 __all__ = ["FORMATS", "Fields", "Line", "NewEntry", "count_lines", "encoded", "format_of", "read_lines"]
 
@@ -78,7 +79,7 @@ def encoded(entry: Any) -> bytes:
 @contextmanager
 def _opened(file: str) -> Generator[IO[bytes], None, None]:
     if file == "-":
-        yield sys.stdin.buffer
+        yield stdin().buffer
         return
     with Path(file).open("rb") as opened:
         yield opened
@@ -126,6 +127,10 @@ def _of_table(opened: Iterable[bytes], form: Format, fields: Fields) -> Iterator
             return
         if names is None:
             names = row
+        elif len(row) > len(names):
+            yield Line(reader.line_num, None, f"has {len(row)} cells, and the first line has {len(names)}")
+        elif any("\N{REPLACEMENT CHARACTER}" in cell for cell in row):
+            yield Line(reader.line_num, None, "is not UTF-8")
         elif any(row):
             yield _line(reader.line_num, dict(zip(names, row, strict=False)), fields)
 

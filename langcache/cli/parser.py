@@ -6,7 +6,7 @@ import argparse
 import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from typing import NoReturn
+from typing import Any, NoReturn
 
 __all__ = ["Parser"]
 
@@ -14,7 +14,13 @@ _CHOICE = re.compile(r"invalid choice: '(?P<given>.*?)' \(.*?choose from (?P<kno
 
 
 class Parser(argparse.ArgumentParser):
-    """An `argparse.ArgumentParser` that says which option or command may have been meant."""
+    """An `argparse.ArgumentParser` that says which option or command may have been meant.
+
+    Options are not abbreviated: ``--api-key KEY`` would be ``--api-key-file``, and the key in a message.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **options})
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and the message, and exit with 2."""
@@ -29,9 +35,10 @@ class Parser(argparse.ArgumentParser):
 
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
         """Exit because of arguments that this command does not know."""
-        options = [each for each in unknown if each.startswith("-")]
-        hint = _near(options[0].partition("=")[0], self._option_string_actions) if options else ""
-        self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        options = [each.partition("=")[0] for each in unknown if each.startswith("-")]
+        hint = _near(options[0], self._option_string_actions) if options else ""
+        # Not the values of options, one of which may be a key.
+        self.error(f"unrecognized arguments: {' '.join(options or unknown)}{hint}")
 
 
 def _near(given: str, known: Iterable[str]) -> str:

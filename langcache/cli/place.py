@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import secrets
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -48,7 +49,8 @@ def place_given(options: argparse.Namespace) -> tuple[Path | str, str]:
         raise ValueError("--db: name the SQLite file, or a Redis with --store URL")
     if options.server_url is not None:
         raise ValueError("--server-url: names a service, and entries are kept elsewhere; give one of the two")
-    return place, options.cache_id or _DEFAULT_CACHE_ID
+    cache_id = options.cache_id or os.environ.get("LANGCACHE_CACHE_ID", "").strip()
+    return place, cache_id or _DEFAULT_CACHE_ID
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import msgspec
 
 from ..models import Model
 
-__all__ = ["Colours", "Progress", "one_line", "print_json", "print_table", "printable", "write_line"]
+__all__ = ["Colours", "Progress", "one_line", "print_json", "print_table", "printable", "stdin", "write_line"]
 
 _WIDTH = 24
 """Characters of a bar."""
@@ -138,8 +138,16 @@ def write_line(line: bytes) -> None:
     binary.flush()
 
 
+def stdin() -> TextIO:
+    """What comes in. Raises `ValueError` if it is closed."""
+    if sys.stdin is None:
+        raise ValueError("-: stdin is closed")
+    return sys.stdin
+
+
 def print_table(rows: Sequence[Sequence[str]]) -> None:
     """Print rows in columns; the first row has their names."""
+    rows = [[printable(cell).replace("\n", " ") for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -158,16 +158,22 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     characters. None: nobody can."""
 
     page: bool | None = None
-    """Whether there is a page to look at at ``/``. None: at a loopback address."""
+    """Whether there is a page to look at at ``/``. None: at a loopback address, if no
+    ``allowed_hosts`` are of another machine."""
 
     recent: int | None = None
-    """How many of the latest searches are kept in memory for the page, 0 to 1000. None: 200 at a loopback
-    address, elsewhere 0."""
+    """How many of the latest searches are kept in memory for the page, 0 to 1000. None: 200 where
+    there is a page by default, elsewhere 0."""
 
     @property
     def has_page(self) -> bool:
         """Whether there is a page."""
-        return is_loopback(self.host) if self.page is None else self.page
+        return self._is_local if self.page is None else self.page
+
+    @property
+    def _is_local(self) -> bool:
+        """Whether only this machine reaches the service: another host's name would be that of a proxy."""
+        return is_loopback(self.host) and all(map(is_loopback, self.allowed_hosts))
 
     @property
     def kept_searches(self) -> int:
@@ -175,7 +181,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
         if not self.has_page:
             return 0
         if self.recent is None:
-            return _RECENT if is_loopback(self.host) else 0
+            return _RECENT if self._is_local else 0
         return self.recent
 
     def __repr__(self) -> str:  # without the password of the store and without keys

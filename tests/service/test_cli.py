@@ -357,7 +357,7 @@ def test_an_unknown_option_shows_the_usage_of_its_command(command, capsys):
     assert ended.value.code == 2
     errors = capsys.readouterr().err
     assert errors.startswith(f"usage: langcache {command} ")
-    assert errors.endswith(f"langcache {command}: error: unrecognized arguments: --unknown x\n")
+    assert errors.endswith(f"langcache {command}: error: unrecognized arguments: --unknown\n")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import pytest
 from langcache.cli import main
 from langcache.cli.client import MISS
 from langcache.cli.doctor import EXTRAS
+from langcache.cli.terminal import print_table
 from langcache.service import CacheConfig, ServerConfig
 from langcache.service.server import serving
 
@@ -97,7 +98,9 @@ def test_delete_by_attributes_and_flush(run):
 
 
 @pytest.mark.usefixtures("named")
-def test_a_text_of_a_cache_does_not_control_the_terminal(run):
+def test_a_text_of_a_cache_does_not_control_the_terminal(run, capsys):
+    print_table([["name"], ["  x\x1b]0;x\x07\ny"]])
+    assert capsys.readouterr().out == "name\n  x\N{REPLACEMENT CHARACTER}]0;x\N{REPLACEMENT CHARACTER} y\n"
     run("set", "q\x1b[2J", "a\x1b]0;x\x07\nb")
     _, out, _ = run("search", "q\x1b[2J")
     assert not {each for each in out if not each.isprintable()} - {"\n"}
@@ -287,3 +290,21 @@ def test_colours_are_for_terminals(variables, terminal, coloured, monkeypatch):
     stream = io.StringIO()
     stream.isatty = lambda: terminal
     assert (Colours(stream).bold("x") != "x") == coloured
+
+
+@pytest.mark.parametrize("command", ["search", "doctor", "import", "export", "stats"])
+@pytest.mark.parametrize("given", [["--api-key", "sk-verysecret"], ["--api-key=sk-verysecret"]])
+def test_a_key_as_an_option_is_refused_and_not_repeated(run, capsys, command, given):
+    with pytest.raises(SystemExit) as ended:
+        run(command, *(["x"] if command in ("search", "import") else []), *given)
+    assert ended.value.code == 2
+    assert "sk-verysecret" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("named")
+def test_a_question_is_read_from_stdin_too(run, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("How do I pay?\n"))
+    run("set", "-", "By card.")
+    assert "By card." in run("search", "How do I pay?")[1]
+    status, _, err = run("set", "-", "-")
+    assert (status, "stdin has the question or the answer" in err) == (1, True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -297,3 +299,72 @@ def test_progress_is_a_bar_on_a_terminal_and_a_line_at_each_tenth_elsewhere(monk
             assert max(map(len, shown.split("\r"))) <= 80
         else:
             assert shown.splitlines() == [f"read {done:,} of 1,000 lines" for done in range(100, 1001, 100)]
+
+
+def test_the_variable_of_clients_names_the_cache_of_a_file_too(run, monkeypatch):
+    monkeypatch.setenv("LANGCACHE_CACHE_ID", "shop")
+    with open("one.jsonl", "w") as file:
+        file.write('{"prompt": "q", "response": "a"}\n')
+    run("import", "--db", "cache.db", "one.jsonl")
+    assert json.loads(run("export", "--db", "cache.db", "--cache-id", "shop")[1])["response"] == "a"
+    assert json.loads(run("export", "--db", "cache.db")[1])["response"] == "a"
+
+
+def test_an_answer_that_was_stored_anew_is_imported_as_often_as_it_is_there(cache, run):
+    line = '{"prompt": "q", "response": "%s"}\n'
+    with open("all.jsonl", "w") as file:
+        file.write("".join(line % response for response in "xyx"))
+    assert run("import", "all.jsonl")[1] == "Stored 3\n"
+    assert of(cache, "q") == ["x", "y", "x"]
+    assert run("import", "all.jsonl")[1] == "Stored 0, 3 there already\n"
+    cache.flush()
+    assert run("warm", "all.jsonl")[1] == "Stored 2, 1 there already\n"
+
+
+def test_an_export_leaves_other_files_alone(run):
+    filled("cache.db")
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    Path("out.jsonl.part").write_text("mine")
+    Path("link").symlink_to("target")
+    for name in ("out.jsonl", "link", "pipe"):
+        assert run("export", "--db", "cache.db", "--output", name)[0] == 0
+    assert Path("out.jsonl.part").read_text() == "mine"
+    assert Path("link").is_symlink()
+    assert Path("target").read_bytes() == Path("out.jsonl").read_bytes() == os.read(reader, 100_000)
+    os.close(reader)
+    assert {each for each in os.listdir() if each.startswith(".")} == set()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"prompt,response\nq,a, b\n", "line 2: has 3 cells, and the first line has 2"),
+        ("prompt,response\nCafé?,Oui\n".encode("cp1252"), "line 2: is not UTF-8"),
+    ],
+)
+@pytest.mark.usefixtures("cache")
+def test_a_line_of_a_table_that_would_be_damaged_is_named(run, content, reason):
+    Path("qa.csv").write_bytes(content)
+    status, out, err = run("warm", "qa.csv")
+    assert (status, out.startswith("Stored 0")) == (1, True)
+    assert reason in err
+
+
+def test_an_export_whose_reader_has_ended_leaves_no_traceback(tmp_path):
+    filled(tmp_path / "cache.db")
+    reading, writing = os.pipe()
+    os.close(reading)
+    export = [sys.executable, "-m", "langcache", "export", "--db", str(tmp_path / "cache.db")]
+    ended = subprocess.run(export, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writing)
+    assert "Traceback" not in ended.stderr
+    assert "generator" not in ended.stderr
+
+
+def test_a_closed_stdin_is_said(cache, run, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    for command in (["search", "-"], ["import", "-"], ["export", "--prompts", "-"]):
+        status, _, err = run(*command)
+        assert status in (1, 2)
+        assert "stdin is closed" in err

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
 
 from langcache.cli.serve import _draw
 from langcache.service import CacheConfig, LocalServer, ServerConfig
+from langcache.service.operations import SearchBody
 from langcache.service.page import _FILES, HEADERS
+from langcache.service.page.recent import Recent
 from langcache.service.server import serving
 from langcache.service.stores.memory import MemoryStore
 from langcache.service.stores.store import StoreError
@@ -238,6 +241,7 @@ async def test_a_service_that_can_draw_none_says_so(embedder):
         ({"host": "0.0.0.0"}, (False, 0)),
         ({"host": "0.0.0.0", "page": True}, (True, 0)),
         ({"host": "0.0.0.0", "page": True, "recent": 5}, (True, 5)),
+        ({"allowed_hosts": ("cache.example",)}, (False, 0)),
     ],
     ids=[
         "default",
@@ -247,11 +251,23 @@ async def test_a_service_that_can_draw_none_says_so(embedder):
         "for-all",
         "asked-for",
         "asked-for-both",
+        "behind-a-proxy",
     ],
 )
 def test_there_is_a_page_where_only_this_machine_reaches_it_unless_asked_for(given, expected):
     config = ServerConfig(caches=CACHES, **given)
     assert (config.has_page, config.kept_searches) == expected
+
+
+async def test_a_search_under_way_while_its_cache_is_emptied_is_not_kept():
+    recent, cache = Recent(10), SimpleNamespace(settings=CacheConfig(cache_id="one"))
+    body = SearchBody(prompt="p")
+    before = recent.times_forgotten(cache)
+    recent.forget("one")
+    recent.note(cache, body, [], before)
+    assert recent.of("one") == []
+    recent.note(cache, body, [], recent.times_forgotten(cache))
+    assert len(recent.of("one")) == 1
 
 
 @pytest.mark.parametrize("recent", [-1, 1001, True, "5"])

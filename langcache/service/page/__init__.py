@@ -18,7 +18,7 @@ from ..catalogue import Catalogue
 from ..config import CacheSettings
 from ..embedders import EmbedderError
 from ..engine import Cache
-from ..operations import Operations, SearchBody, decode_search
+from ..operations import Operations, SearchBody, chars_of, decode_search
 from ..problems import Problem
 from ..stores.store import StoreError
 from .recent import Asked, Recent
@@ -161,7 +161,9 @@ class Page:
     async def page_recent(self, request: web.Request) -> web.Response:
         """The latest searches of a cache."""
         cache = await self._cache_of(request, "read")
-        return _json(_Recent(self._recent.of(cache.settings.cache_id)))
+        asked = self._recent.of(cache.settings.cache_id)
+        size = sum(200 + len(each.prompt) + len(each.nearest or "") for each in asked)
+        return await self._bodies.reply(request, size, _json, _Recent(asked))
 
     async def page_try(self, request: web.Request) -> web.Response:
         """The nearest entries, whatever their similarity. Such a search is not counted and not kept."""
@@ -175,7 +177,8 @@ class Page:
             attributes=asked.attributes,
             max_results=_TRIED,
         )
-        return _json(_Tried((await self._operations.search(cache, body)).data))
+        found = (await self._operations.search(cache, body)).data
+        return await self._bodies.reply(request, sum(map(chars_of, found)), _json, _Tried(found))
 
     async def page_picture(self, request: web.Request) -> web.Response:
         """What each threshold keeps and lets through of labelled pairs, as `langcache tune` draws it."""

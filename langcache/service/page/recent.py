@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 
 from ...models import CacheEntry, Model
@@ -38,10 +38,15 @@ class Recent:
     def __init__(self, most: int) -> None:
         self.most = most
         self._asked: deque[tuple[str, Asked]] = deque(maxlen=most)
+        self._forgotten: Counter[str] = Counter()
 
-    def note(self, cache: Cache, body: SearchBody, found: Sequence[CacheEntry]) -> None:
-        """Keep a search that this task has just made."""
-        if not self.most:
+    def times_forgotten(self, cache: Cache) -> int:
+        """How often the searches of a cache have been forgotten, for `note`."""
+        return self._forgotten[cache.settings.cache_id]
+
+    def note(self, cache: Cache, body: SearchBody, found: Sequence[CacheEntry], forgotten: int) -> None:
+        """Keep a search that this task has just made, unless others have been forgotten since it began."""
+        if not self.most or forgotten != self.times_forgotten(cache):
             return
         nearest = NEAREST.get()
         settings = cache.settings
@@ -61,6 +66,8 @@ class Recent:
 
     def forget(self, cache_id: str) -> None:
         """Keep nothing of a cache any longer, of which entries were deleted."""
+        if self.most:
+            self._forgotten[cache_id] += 1
         if any(which == cache_id for which, _ in self._asked):
             kept = [each for each in self._asked if each[0] != cache_id]
             self._asked = deque(kept, self.most)

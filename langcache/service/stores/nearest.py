@@ -115,7 +115,8 @@ class Scan:
         rows = (scores[0] >= scores[0, highest] - best.margin).nonzero()[0]
         if len(rows) > 1:
             self._add(best, rows[self._comparable[rows]])
-            return best.found(self._entries)
+            # All may have been removed since, if this is not the thread that removes.
+            return best.found(self._entries) or None
         millionths: int = best.millionths(self._blocks[highest // size][highest % size][None]).item()
         return [(millionths / _UNIT, self._entries[highest])]
 
