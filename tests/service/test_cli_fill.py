@@ -368,3 +368,13 @@ def test_a_closed_stdin_is_said(cache, run, monkeypatch):
         status, _, err = run(*command)
         assert status in (1, 2)
         assert "stdin is closed" in err
+
+
+@pytest.mark.parametrize("command", ["export", "stats"])
+def test_without_the_extra_a_command_says_what_to_install(command):
+    program = "import sys; sys.modules['numpy'] = None; from langcache.cli import main; sys.exit(main())"
+    arguments = [sys.executable, "-c", program, command, "--db", "cache.db"]
+    ended = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert "pip install" in ended.stderr
+    assert "local" in ended.stderr

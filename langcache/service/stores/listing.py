@@ -8,10 +8,15 @@ from pathlib import Path
 
 import msgspec
 
-from .sqlite_errors import SQLITE_ERRORS, reason_of
-from .sqlite_file import SqliteFile
-from .sqlite_rows import EmbeddedWith
-from .store import Entry, StoreError, now_millis
+from .. import missing_extra
+
+try:
+    from .sqlite_errors import SQLITE_ERRORS, reason_of
+    from .sqlite_file import SqliteFile
+    from .sqlite_rows import EmbeddedWith
+    from .store import Entry, StoreError, now_millis
+except ImportError as _error:
+    raise missing_extra(_error.name or "numpy") from _error
 
 __all__ = ["Listing", "file_embedder", "listing"]
 
