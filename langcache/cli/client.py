@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 __all__ = [
     "MISS",
     "ClientSettings",
+    "add_attributes",
     "add_client_command",
-    "add_client_options",
-    "attribute",
     "attributes_of",
     "patient",
     "said",
@@ -53,7 +52,7 @@ class ClientSettings(NamedTuple):
     cache_id: str | None
 
 
-def add_client_options(parser: argparse.ArgumentParser) -> None:
+def _add_client_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which cache of which service."""
     parser.add_argument("--server-url", metavar="URL", help="the service (default: LANGCACHE_SERVER_URL)")
     parser.add_argument(
@@ -71,7 +70,7 @@ def add_client_command(commands: Any, name: str, help: str, work: Work, descript
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_client_options(command)
+    _add_client_options(command)
     command.add_argument("--json", action="store_true", help="print JSON, for programs")
     command.set_defaults(run=functools.partial(_run, work), parser=command)
     return command
@@ -103,8 +102,20 @@ def said(error: Exception) -> str:
     return text
 
 
-def attribute(text: str) -> tuple[str, str]:
-    """The name and the value of an ``--attribute NAME=VALUE``."""
+def add_attributes(command: argparse.ArgumentParser, help: str) -> None:
+    """Add the option ``--attribute``, which `attributes_of` reads."""
+    command.add_argument(
+        "--attribute",
+        type=_attribute,
+        metavar="NAME=VALUE",
+        action="append",
+        dest="attributes",
+        default=[],
+        help=f"{help}; give it once for each",
+    )
+
+
+def _attribute(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise argparse.ArgumentTypeError(f"must be NAME=VALUE, but is {text!r}")

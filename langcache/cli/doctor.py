@@ -11,7 +11,7 @@ import statistics
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from importlib.util import find_spec
 from textwrap import wrap
@@ -62,6 +62,21 @@ _TIMEOUT_MS = 10_000
 _CLOCK_SECONDS = 5
 _SETTINGS = ("server_url", "api_key", "cache_id")
 _KNOWN_KEY = "langcache-local-key"
+
+_ADVICE: Sequence[tuple[type[LangCacheError], str, str]] = (
+    (AuthenticationError, "valid", "the key is not one of this service: check LANGCACHE_API_KEY"),
+    (ForbiddenError, "valid", "the key may not search this cache: use another, or its rights"),
+    (NotFoundError, "valid", "check LANGCACHE_CACHE_ID, and that the URL is that of the service"),
+    (BadRequestError, "valid", "the service refuses an exact search"),
+    (FailedDependencyError, "ready", "the service's log says what it could not reach"),
+    (
+        ConnectError,
+        "reachable",
+        "check LANGCACHE_SERVER_URL and proxies; does the service run? `langcache serve` starts one",
+    ),
+    (TimeoutException, "reachable", "check the network and what is in front of the service"),
+)
+"""For each error of the first search, which check fails and what to do. The first that fits counts."""
 
 State = Literal["ok", "note", "wrong"]
 
@@ -222,29 +237,9 @@ def _proxy(cache: Any, recorder: _Recorder) -> Check | None:
 
 
 def _failure(error: LangCacheError) -> Check:
-    if isinstance(error, AuthenticationError):
-        return Check(
-            "valid", "wrong", f"{error}", "the key is not one of this service: check LANGCACHE_API_KEY"
-        )
-    if isinstance(error, ForbiddenError):
-        return Check(
-            "valid", "wrong", f"{error}", "the key may not search this cache: use another, or its rights"
-        )
-    if isinstance(error, NotFoundError):
-        return Check(
-            "valid", "wrong", f"{error}", "check LANGCACHE_CACHE_ID, and that the URL is that of the service"
-        )
-    if isinstance(error, BadRequestError):
-        return Check("valid", "wrong", f"{error}", "the service refuses an exact search")
-    if isinstance(error, FailedDependencyError):
-        return Check("ready", "wrong", f"{error}", "the service's log says what it could not reach")
-    if isinstance(error, ConnectError):
-        advice = "check LANGCACHE_SERVER_URL and proxies; does the service run? `langcache serve` starts one"
-        return Check("reachable", "wrong", f"{error}", advice)
-    if isinstance(error, TimeoutException):
-        return Check(
-            "reachable", "wrong", f"{error}", "check the network and what is in front of the service"
-        )
+    for kind, name, advice in _ADVICE:
+        if isinstance(error, kind):
+            return Check(name, "wrong", f"{error}", advice)
     return Check("reachable", "wrong", f"{error}", "the service's log may say more")
 
 

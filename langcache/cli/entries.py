@@ -7,7 +7,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from .client import MISS, add_client_command, attribute, attributes_of, settings_of
+from .client import MISS, add_attributes, add_client_command, attributes_of, settings_of
 from .settings import time_in_millis
 from .terminal import Colours, one_line, print_json, printable, stdin
 
@@ -44,7 +44,7 @@ def add_entries(commands: Any) -> None:
     search.add_argument(
         "--max-results", type=int, metavar="NUMBER", help="how many entries at most (default 1)"
     )
-    _add_attributes(search, "find only entries with this attribute")
+    add_attributes(search, "find only entries with this attribute")
 
     store = add_client_command(commands, "set", "store an answer, and print its id", _set)
     store.add_argument("prompt", metavar="PROMPT", help="the question, or - to read it from stdin")
@@ -55,7 +55,7 @@ def add_entries(commands: Any) -> None:
         metavar="TIME",
         help="how long to keep it, in milliseconds or as 500ms, 90s, 15m, 24h, 7d (default: the cache's)",
     )
-    _add_attributes(store, "an attribute of the entry")
+    add_attributes(store, "an attribute of the entry")
 
     delete = add_client_command(
         commands,
@@ -66,22 +66,10 @@ def add_entries(commands: Any) -> None:
         "there is none.",
     )
     delete.add_argument("ids", nargs="*", metavar="ID", help="the id of an entry, as set and search print it")
-    _add_attributes(delete, "delete the entries with this attribute")
+    add_attributes(delete, "delete the entries with this attribute")
 
     flush = add_client_command(commands, "flush", "delete all entries of a cache", _flush)
     flush.add_argument("--yes", action="store_true", help="do not ask whether it is meant")
-
-
-def _add_attributes(command: argparse.ArgumentParser, help: str) -> None:
-    command.add_argument(
-        "--attribute",
-        type=attribute,
-        metavar="NAME=VALUE",
-        action="append",
-        dest="attributes",
-        default=[],
-        help=f"{help}; give it once for each",
-    )
 
 
 def _client(options: argparse.Namespace) -> LangCache:

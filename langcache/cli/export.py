@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from .client import add_client_command, attribute, attributes_of, patient, settings_of
+from .client import add_attributes, add_client_command, attributes_of, patient, settings_of
 from .lines import NewEntry, encoded
 from .place import add_place_options, is_given, place_given
 from .terminal import Progress, stdin, write_line
@@ -37,15 +37,7 @@ def add_export(commands: Any) -> None:
     export.add_argument(
         "--prompts", metavar="FILE", help="ask a service for the entries with these prompts; - for stdin"
     )
-    export.add_argument(
-        "--attribute",
-        type=attribute,
-        metavar="NAME=VALUE",
-        action="append",
-        dest="attributes",
-        default=[],
-        help="only entries with this attribute; give it once for each",
-    )
+    add_attributes(export, "only entries with this attribute")
     export.add_argument(
         "--output", type=Path, metavar="FILE", help="a file that others can't read (default: stdout)"
     )

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .client import patient
 from .messages import failed
+from .terminal import Progress
 
 if TYPE_CHECKING:
     from ..service.embedders import Embedder
@@ -122,7 +123,7 @@ def _tune(options: argparse.Namespace, make_embedder: Callable[[argparse.Namespa
             if options.embedder is not None or options.embedder_model is not None:
                 options.embedder = options.embedder or "minilm"
                 embedder = make_embedder(options)
-            progress = stack.enter_context(_Progress())
+            progress = stack.enter_context(Progress("scored", "pairs"))
             report = tune(
                 options.pairs,
                 max_wrong=options.max_wrong,
@@ -154,42 +155,6 @@ def _check_no_service_options(options: argparse.Namespace) -> None:
 
 
 def _client(options: argparse.Namespace) -> LangCache:
-    from ..retries import BackoffStrategy, RetryConfig
     from ..sync import LangCache
 
-    waits = BackoffStrategy(initial_interval=500, max_interval=10_000, exponent=2, max_elapsed_time=60_000)
-    return LangCache(
-        options.server_url,
-        None,
-        options.cache_id,
-        retry_config=RetryConfig("backoff", waits),
-        timeout_ms=30_000,
-    )
-
-
-class _Progress:
-    """Reports on stderr: in one line that changes if that is a terminal, else at each tenth."""
-
-    def __init__(self) -> None:
-        self._changes = sys.stderr.isatty()
-        self._open = False
-        self._tenths = 0
-
-    def __call__(self, done: int, total: int | None) -> None:
-        if self._changes:
-            self._open = True
-            print(f"\rscored {done:,} of {total:,} pairs", end="", file=sys.stderr, flush=True)
-        elif total and done * 10 // total > self._tenths:
-            self._tenths = done * 10 // total
-            print(f"scored {done:,} of {total:,} pairs", file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        if self._open:
-            self._open = False
-            print(file=sys.stderr)
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.end()
+    return LangCache(options.server_url, None, options.cache_id, retry_config=patient(), timeout_ms=30_000)
