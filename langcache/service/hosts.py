@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -15,6 +16,9 @@ __all__ = ["AllowedHosts", "check_host_names", "is_loopback"]
 _NAME = re.compile(r"[a-z0-9_.-]+", re.ASCII)
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::[0-9]{0,5})?", re.ASCII)
 """A host and perhaps a port: no user, no path, nothing that two programs could read in two ways."""
+
+_REMEMBERED = 128
+"""For how many names it is remembered what they are: most requests name the same few."""
 
 
 class AllowedHosts:
@@ -65,6 +69,7 @@ def is_loopback(host: str) -> bool:
     return _leads_here(_plain(host))
 
 
+@lru_cache(_REMEMBERED)
 def _leads_here(plain: str) -> bool:
     try:
         address = ipaddress.ip_address(plain)
@@ -110,6 +115,7 @@ def _plain(name: str) -> str:
         return name
 
 
+@lru_cache(_REMEMBERED)
 def _name(authority: str) -> str | None:
     """The name in ``name:port``, in the one way of writing; None if it is nothing of the kind."""
     match = _AUTHORITY.fullmatch(authority.strip().lower())

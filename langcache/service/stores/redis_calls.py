@@ -86,10 +86,12 @@ class Calls:
         call = Call(commands, last=last, again=again, size=size)
         self._waiting.append(call)
         self._begin_soon()
+        # Not wait_for, which costs a task up to Python 3.11, and a coroutine later.
+        deadline = asyncio.get_running_loop().call_later(self._seconds, self._give_up, call)
         try:
-            return await asyncio.wait_for(call.replies, self._seconds)
-        except asyncio.TimeoutError:
-            raise StoreError(f"Redis has not answered within {self._seconds:g} s") from None
+            return await call.replies
+        finally:
+            deadline.cancel()
 
     async def close(self) -> None:
         """Finish the calls that there are, and take no more."""
@@ -97,6 +99,10 @@ class Calls:
         self._begin()
         while self._batches:  # the end of one begins the next
             await asyncio.wait(self._batches)
+
+    def _give_up(self, call: Call) -> None:
+        if not call.replies.done():
+            call.replies.set_exception(StoreError(f"Redis has not answered within {self._seconds:g} s"))
 
     def _begin_soon(self) -> None:
         if not self._begins_soon:

@@ -131,14 +131,14 @@ class Connection:
                 await self._cluster.initialize()
             elif self._url.kind == "sentinel":
                 self._sentinel = Sentinel(  # type: ignore[no-untyped-call]
-                    self._url.hosts, sentinel_kwargs=self._sentinel_settings(), **self._settings()
+                    self._url.hosts, sentinel_kwargs=self._sentinel_settings(), **self._untimed()
                 )
                 self._client = self._sentinel.master_for(self._url.service)
             else:
                 ((host, port),) = self._url.hosts
-                self._client = Redis(host=host, port=port, **self._settings())
+                self._client = Redis(host=host, port=port, **self._untimed())
             if self._client is not None:
-                await self._client.ping()
+                await asyncio.wait_for(self._client.ping(), self._url.seconds)
         except BaseException as error:
             await self.close()
             if isinstance(error, Exception):
@@ -173,6 +173,10 @@ class Connection:
         }
         return {**settings, **self._tls()}
 
+    def _untimed(self) -> dict[str, Any]:
+        # redis-py would start and stop a timer for each reply. `_exchanged` has one for all of a batch.
+        return {**self._settings(), "socket_timeout": None}
+
     def _sentinel_settings(self) -> dict[str, Any]:
         given = {"username": self._url.sentinel_username, "password": self._url.sentinel_password}
         seconds = min(_CONNECT_SECONDS, self._url.seconds)
@@ -188,7 +192,7 @@ class Connection:
         return {"ssl": True, **self._url.tls_files} if self._url.tls else {}
 
     async def _send(self, calls: Sequence[Call]) -> list[list[Any]]:
-        return await _exchanged(self._client, calls)
+        return await _exchanged(self._client, calls, self._url.seconds)
 
     async def _send_to_cluster(self, key: str, calls: Sequence[Call]) -> list[list[Any]]:
         replies = await self._try_cluster(key, calls)
@@ -208,13 +212,13 @@ class Connection:
             # Searches name no key by which redis-py could tell the node, so it is asked for the node alone.
             node = self._cluster.get_node_from_key(key)
             assert node is not None  # it can be for replicas alone
-            return await _exchanged(self._node(node.host, int(node.port)), calls)
+            return await _exchanged(self._node(node.host, int(node.port)), calls, self._url.seconds)
         except exceptions.RedisError as error:
             return [[error for _ in call.commands] for call in calls]
 
     def _node(self, host: str, port: int) -> Any:
         if (host, port) not in self._nodes:
-            self._nodes[host, port] = Redis(host=host, port=port, **self._settings())
+            self._nodes[host, port] = Redis(host=host, port=port, **self._untimed())
         return self._nodes[host, port]
 
     async def _find_node(self, key: str) -> None:
@@ -224,19 +228,29 @@ class Connection:
             await self._cluster.execute_command("HGET", key, "made")
 
 
-async def _exchanged(client: Any, calls: Sequence[Call]) -> list[list[Any]]:
-    """Send calls on one connection; the replies to each, with exceptions for commands that Redis refuses."""
+async def _exchanged(client: Any, calls: Sequence[Call], seconds: float) -> list[list[Any]]:
+    """Send calls on one connection; the replies to each, with exceptions for commands that Redis refuses.
+
+    Raises redis-py's `TimeoutError` unless all is done in so many seconds.
+    """
     commands = [_pack(command) for call in calls for command in call.commands]
+    try:
+        replies = iter(await asyncio.wait_for(_replies(client, commands), seconds))
+    except asyncio.TimeoutError:
+        raise exceptions.TimeoutError from None
+    return [[next(replies) for _ in call.commands] for call in calls]
+
+
+async def _replies(client: Any, commands: Sequence[bytes]) -> list[Any]:
     connection = await client.connection_pool.get_connection()
     try:
         await connection.send_packed_command(b"".join(commands))
-        replies = iter([await _reply(connection) for _ in commands])
+        return [await _reply(connection) for _ in commands]
     except BaseException:
         await connection.disconnect(nowait=True)  # replies that nobody has read may still come
         raise
     finally:
         await client.connection_pool.release(connection)
-    return [[next(replies) for _ in call.commands] for call in calls]
 
 
 async def _reply(connection: Any) -> Any:
