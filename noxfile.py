@@ -240,7 +240,9 @@ def bench(session: nox.Session) -> None:
     session.install(".")
     pythons = {"langcache": f"{session.bin}/python"}
     if session.posargs == ["service"]:
-        pythons["service"] = install_apart(session, "service", ".[local,redis,wordllama]", *group("redis"))
+        pythons["service"] = install_apart(
+            session, "service", ".[local,redis,speed,wordllama]", *group("redis")
+        )
     elif session.posargs[:1] == ["rivals"]:
         pythons["service"] = install_apart(session, "service", ".[local,redis]", *group("redis"))
         for name, requirements in RIVALS.items():

@@ -1,15 +1,14 @@
 """Stores compared: memory, SQLite, and Redis with each kind of index, for one service and for two.
 
 ``python service_stores.py`` prints its figures as JSON; ``nox -s bench -- service`` makes the table of
-docs/scale.md from them. It needs the extras local, redis and wordllama, and the dependency group redis.
-Vectors are given, 256 numbers in 2,000 clusters; a search asks for what is near one entry, with a cosine of
-about .96. In the end two services with WordLlama are measured, as users have them.
+docs/scale.md from them. It needs the extras local, redis, speed and wordllama, and the dependency group
+redis. Vectors are given, 256 numbers in 2,000 clusters; a search asks for what is near one entry, with a
+cosine of about .96. In the end two services with WordLlama are measured, as users have them.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import re
@@ -143,7 +142,7 @@ def measure_at(place: Place, folder: Path, have: int, want: int, seconds: float)
     """Store what is missing, then search."""
     urls = [service.url for service in place.services]
     before = place.cpu()
-    stored = asyncio.run(run(urls[:1], _stores(range(have, want)), _AT_ONCE))
+    stored = run(urls[:1], _stores(range(have, want)), _AT_ONCE)
     figures: dict[str, Any] = {
         "stores_per_second": round(stored.per_second),
         "store_p50_ms": round(percentile(stored.waits, 50), 2),
@@ -153,17 +152,17 @@ def measure_at(place: Place, folder: Path, have: int, want: int, seconds: float)
     queries = np.load(folder / "queries.npy")
     rows = np.load(folder / "entries.npy", mmap_mode="r")[:want]
     nearest = np.concatenate([(rows @ part.T).argmax(axis=0) for part in np.array_split(queries, 20)])
-    first = asyncio.run(run(urls[:1], iter(_searches()), 4, 2 * seconds, keep=True))
+    first = run(urls[:1], iter(_searches()), 4, 2 * seconds, keep=True)
     right = sum(_found(body) == int(nearest[number]) for number, body in first.bodies)
     figures["recall"] = round(right / len(first.bodies), 4)
-    alone = asyncio.run(run(urls[:1], cycle(_searches()), 1, seconds))
+    alone = run(urls[:1], cycle(_searches()), 1, seconds)
     figures |= {
         "p50_ms": round(percentile(alone.waits, 50), 2),
         "p99_ms": round(percentile(alone.waits, 99), 2),
     }
     for processes in range(1, len(urls) + 1):
         before = place.cpu()
-        many = asyncio.run(run(urls[:processes], cycle(_searches()), _AT_ONCE, seconds))
+        many = run(urls[:processes], cycle(_searches()), _AT_ONCE, seconds)
         figures[f"searches_per_second_{processes}"] = round(many.per_second)
         figures[f"p99_of_64_ms_{processes}"] = round(percentile(many.waits, 99), 2)
         figures[f"search_cpu_us_{processes}"] = _each(before, place.cpu(), len(many.waits))
@@ -184,11 +183,11 @@ def measure_with_model(entries: int, seconds: float) -> dict[str, int]:
 
         prompts = (f"Please tell me: {local_service.question(number)}" for number in range(0, entries, 7))
         searches = [(0, request("entries/search", {"prompt": prompt})) for prompt in prompts]
-        asyncio.run(run(urls, stores(), _AT_ONCE))
-        asyncio.run(run(urls, iter(searches[:500]), _AT_ONCE))  # to warm up
+        run(urls, stores(), _AT_ONCE)
+        run(urls, iter(searches[:500]), _AT_ONCE)  # to warm up
         return {
             f"searches_per_second_{count}": round(
-                asyncio.run(run(urls[:count], cycle(searches), _AT_ONCE, seconds)).per_second
+                run(urls[:count], cycle(searches), _AT_ONCE, seconds).per_second
             )
             for count in (1, 2)
         }

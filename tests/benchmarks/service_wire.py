@@ -1,4 +1,7 @@
-"""Requests to a service on bare connections, which cost a small part of what the service costs."""
+"""Requests to a service on bare connections, which cost a small part of what the service costs.
+
+They run on uvloop: the program that asks shares the processors with the services.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
+
+import uvloop
 
 __all__ = ["Timed", "percentile", "request", "run"]
 
@@ -83,7 +88,7 @@ class _Wire(asyncio.Protocol):
             self.ended.set_exception(error or RuntimeError("the service closed a connection"))
 
 
-async def run(
+def run(
     urls: Sequence[str],
     requests: Iterator[tuple[int, bytes]],
     at_once: int,
@@ -91,6 +96,12 @@ async def run(
     keep: bool = False,
 ) -> Timed:
     """Send requests until there are none or the time is over, so many at once, to each URL its share."""
+    return uvloop.run(_run(urls, requests, at_once, seconds, keep))
+
+
+async def _run(
+    urls: Sequence[str], requests: Iterator[tuple[int, bytes]], at_once: int, seconds: float, keep: bool
+) -> Timed:
     loop = asyncio.get_running_loop()
     timed = Timed()
     end = time.perf_counter() + seconds

@@ -20,10 +20,10 @@ from .store import Entry, Found, StoreError, now_millis
 
 __all__ = ["RedisStorage", "RedisStore"]
 
-_SPARE = 2
-"""How many more entries than needed are asked for: some may have expired, or match as well as the last."""
+_SPARE = 1
+"""How many more entries than needed are asked for: one may have expired, or match as well as the last."""
 
-_WIDER = 8
+_WIDER = 10
 """By how much more are asked for if those were too few."""
 
 _EQUALS = 200
