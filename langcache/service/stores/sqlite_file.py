@@ -16,6 +16,7 @@ import numpy as np
 
 from ..embedders import Vectors
 from .index import Index
+from .reserve import Reserve
 from .sqlite_errors import beside, connect, damaged, unusable
 from .sqlite_rows import (
     INSERT,
@@ -50,7 +51,6 @@ _SCHEMA = (
     "CREATE TABLE records (name TEXT PRIMARY KEY, value BLOB NOT NULL, checksum INTEGER NOT NULL)",
 )
 PAGE_BYTES = 4096
-_RESERVE_BYTES = 1024 * 1024
 _FREE_PAGES = 64
 """Fewer free pages, of 4 KiB each, are not worth giving back."""
 
@@ -85,7 +85,7 @@ class SqliteFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._next_expiry = NEVER
-        self._reserve = beside(path, "-reserve")
+        self._reserve = Reserve(beside(path, "-reserve"))
 
     def open(self, embedded_with: EmbeddedWith, now: int) -> None:
         """Open the file, or create it with 0600. Raises `StoreError` and `sqlite3.Error` if it can't be used.
@@ -128,7 +128,7 @@ class SqliteFile:
         except BaseException:
             connection.close()
             raise
-        self._renew_reserve()
+        self._reserve.renew()
 
     def close(self) -> None:
         """Close the file, with all of the log in it."""
@@ -229,13 +229,13 @@ class SqliteFile:
         try:
             return self._transaction(steps, now)
         except sqlite3.OperationalError as error:
-            if not any(step.frees for step in steps) or not self._release_reserve():
+            if not any(step.frees for step in steps) or not self._reserve.release():
                 raise
             try:
                 done = self._transaction([step for step in steps if step.frees], now)
             finally:
                 self._empty_log()
-                self._renew_reserve()
+                self._reserve.renew()
             outcomes = iter(done.outcomes)
             merged = [next(outcomes) if step.frees else error for step in steps]
             return Commit(done.expired, merged, done.next_expiry)
@@ -297,27 +297,6 @@ class SqliteFile:
         # log when the file is opened again.
         with contextlib.suppress(sqlite3.Error):
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-    def _release_reserve(self) -> bool:
-        try:
-            had_room = self._reserve.stat().st_size > 0
-            os.truncate(self._reserve, 0)
-        except OSError:
-            return False
-        return had_room
-
-    def _renew_reserve(self) -> None:
-        try:
-            if self._reserve.exists() and self._reserve.stat().st_size >= _RESERVE_BYTES:
-                return
-            with open(os.open(self._reserve, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as reserve:
-                reserve.write(bytes(_RESERVE_BYTES))
-        except OSError as error:
-            _log.warning(
-                "%s can't be written; on a full disk entries can't be deleted: %s", self._reserve, error
-            )
-            with contextlib.suppress(OSError):
-                os.truncate(self._reserve, 0)
 
     def _is_new(self) -> bool:
         """Whether there is nothing to read. Raises `StoreError` if what is there can't be a file of ours."""
