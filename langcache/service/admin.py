@@ -141,7 +141,7 @@ class Admin:
         self._changeable(cache_id)
         self._record(cache_id)
         if flush:  # first, so that it can be tried again
-            await (await self._catalogue.cache(cache_id)).flush()
+            await self._catalogue.clear(cache_id)
 
         for key in list(self._catalogue.keys.values()):
             if any(grant.cache_id == cache_id for grant in key.grants):
@@ -166,7 +166,7 @@ class Admin:
             raise Problem(400, "with the admin key all entries are deleted, for which there must be no body")
         if cache_id not in self._catalogue.configs:
             self._record(cache_id)
-        await (await self._catalogue.cache(cache_id)).flush()
+        await self._catalogue.clear(cache_id)
         return web.Response(status=204)
 
     async def list_embedding_providers(self, request: web.Request) -> web.Response:

@@ -173,6 +173,19 @@ class Catalogue:
                     return
         raise StoreError("others change the same record all the time")
 
+    async def clear(self, cache_id: str) -> None:
+        """Delete all entries of a cache, also if it can't be used because another embedder made them.
+
+        Raises `StoreError` or `EmbedderError`.
+        """
+        try:
+            await (await self.cache(cache_id)).flush()
+        except StoreError:
+            if cache_id in self.configs:
+                raise
+            self._forget(cache_id)  # it is opened anew when it is next needed
+            await self.storage.drop(CacheSettings(cache_id=cache_id), True)
+
     async def drop(self, cache_id: str, flush: bool) -> None:
         """Forget a cache that is no longer among the records, and its entries if ``flush`` says so."""
         self._forget(cache_id)

@@ -12,9 +12,10 @@ from redis_servers import STORES
 
 from langcache import AsyncLangCache, AsyncLangCacheAdmin, LimitError, errors
 from langcache.caches import CacheStatus
-from langcache.service import CacheConfig, LocalServer, ServerConfig
+from langcache.service import CacheConfig, LocalServer, ServerConfig, StoreError
 from langcache.service.admin import Admin
 from langcache.service.stores.recovery import recover
+from langcache.service.stores.sqlite_file import SqliteFile
 
 ADMIN_KEY = "admin-key-0123456789"
 BOTH = ["read", "write"]
@@ -352,6 +353,35 @@ async def test_a_damaged_file_keeps_the_caches_that_are_intact(embedder, kept):
     assert recover(kept["db"]).lost == 1
     with LocalServer(embedder=embedder, **kept) as server:
         assert await used(server, cache_id, key) == "yes"
+
+
+@pytest.mark.parametrize("delete", [True, False], ids=["deleted", "flushed"])
+async def test_a_cache_that_can_not_be_opened_can_be_emptied(embedder, tmp_path, monkeypatch, delete):
+    with LocalServer(embedder=embedder, db=tmp_path / "c.db", admin_key=ADMIN_KEY) as server:
+        async with AsyncLangCacheAdmin(server.url, ADMIN_KEY) as admin:
+            cache_id, key = await made(admin)
+            assert await used(server, cache_id, key) == "yes"
+    load = SqliteFile.load
+
+    def fail(file, wanted, index):
+        if wanted == cache_id and file.count():
+            raise StoreError("damaged")
+        return load(file, wanted, index)
+
+    monkeypatch.setattr(SqliteFile, "load", fail)
+    with LocalServer(embedder=embedder, db=tmp_path / "c.db", admin_key=ADMIN_KEY) as server:
+        async with AsyncLangCacheAdmin(server.url, ADMIN_KEY) as admin:
+            assert await used(server, cache_id, key) == 424
+            if delete:
+                await admin.delete_cache(cache_id)
+                assert await used(server, cache_id, key) == 401
+            else:
+                await admin.flush_cache(cache_id)
+                assert await used(server, cache_id, key) == "yes"
+    monkeypatch.undo()
+    with LocalServer(cache_id=cache_id, embedder=embedder, db=tmp_path / "c.db") as server:
+        async with AsyncLangCache(server.url, server.api_key, cache_id) as cache:
+            assert len(await cache.search("used @0", max_results=9)) == (0 if delete else 1)
 
 
 @pytest.mark.parametrize("kept", STORES[1:], indirect=True)

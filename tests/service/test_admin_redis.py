@@ -137,25 +137,61 @@ async def test_after_the_data_are_lost_nothing_is_there_that_was_made(services, 
     assert await two.use(again, key) == 1
 
 
-async def test_a_cache_of_another_embedder_is_unavailable_and_the_rest_works(services, redis_at):
-    one, _ = services
-    cache_id = (await one.admin.create_cache("n")).cache_id
-    key = (await one.admin.create_key("k", {cache_id: BOTH})).token
-    assert await one.use(cache_id, key) == 1
+@pytest.fixture
+async def newer(redis_at):
+    """A service with another embedder, on the same Redis."""
+    needs()
     other = AngleEmbedder()
     other.name = "other"
     async with (
         LocalServer(cache_id="others", embedder=other, store=redis_at, admin_key=ADMIN_KEY) as server,
         AsyncLangCacheAdmin(server.url, ADMIN_KEY) as admin,
     ):
-        service = Service(server, admin)
-        assert await service.use(cache_id, key) == 424
-        cache = await admin.get_cache(cache_id)
-        assert (cache.status, cache.failure.message) == (
-            "UNAVAILABLE",
-            "the entries can't be used at the moment; the log of the service says why",
-        )
-        assert await service.use("others", server.api_key) == 1
+        yield Service(server, admin)
+
+
+async def test_a_cache_of_another_embedder_is_unavailable_and_the_rest_works(services, newer):
+    one, _ = services
+    cache_id = (await one.admin.create_cache("n")).cache_id
+    key = (await one.admin.create_key("k", {cache_id: BOTH})).token
+    assert await one.use(cache_id, key) == 1
+    assert await newer.use(cache_id, key) == 424
+    cache = await newer.admin.get_cache(cache_id)
+    assert (cache.status, cache.failure.message) == (
+        "UNAVAILABLE",
+        "the entries can't be used at the moment; the log of the service says why",
+    )
+    assert await newer.use("others", newer.server.api_key) == 1
+
+
+@pytest.mark.parametrize("index", ["there", "dropped"])
+async def test_a_cache_of_another_embedder_is_deleted_with_its_entries(services, newer, redis_server, index):
+    one, _ = services
+    cache_id = (await one.admin.create_cache("n")).cache_id
+    key = (await one.admin.create_key("k", {cache_id: BOTH})).token
+    assert [await one.use(cache_id, key) for _ in range(3)] == [1, 2, 3]
+
+    def of_cache(names):
+        return [name for name in names if cache_id.encode() in name]
+
+    if index == "dropped":
+        for name in of_cache(redis_server.do("FT._LIST")):
+            redis_server.do("FT.DROPINDEX", name)
+    await newer.admin.delete_cache(cache_id)
+    assert of_cache(redis_server.do("KEYS", "*")) == of_cache(redis_server.do("FT._LIST")) == []
+    assert cache_id not in [cache.cache_id for cache in await newer.admin.list_caches()]
+    await sooner_or_later(lambda: one.use(cache_id, key), 401)
+
+
+async def test_a_flushed_cache_of_another_embedder_is_the_flushers(services, newer):
+    one, _ = services
+    cache_id = (await one.admin.create_cache("n")).cache_id
+    key = (await one.admin.create_key("k", {cache_id: BOTH})).token
+    assert await one.use(cache_id, key) == 1
+    await newer.admin.flush_cache(cache_id)
+    assert await newer.use(cache_id, key) == 1
+    assert (await newer.admin.get_cache(cache_id)).status == "READY"
+    assert await one.use(cache_id, key) == 424
 
 
 @pytest.mark.parametrize("more", ["", "+hgetall +hdel"], ids=["entries", "all"])

@@ -10,14 +10,14 @@ from typing import Any
 
 import msgspec
 
-from .redis_calls import Command
+from .redis_calls import Calls, Command
 from .redis_connect import Connection, checked_reply
 from .redis_model import SCHEMA, Keys, Made, create_index
 from .redis_queries import count, is_complete
 from .redis_url import IndexKind
 from .store import StoreError
 
-__all__ = ["CacheIndex", "IncompleteError", "State", "is_missing"]
+__all__ = ["CacheIndex", "IncompleteError", "State", "is_missing", "read_made"]
 
 _log = logging.getLogger(__name__)
 
@@ -194,7 +194,7 @@ class CacheIndex:
     async def _metadata(self) -> tuple[Made, bytes, bool]:
         """The metadata, and whether there were none."""
         new = False
-        encoded = await self._read()
+        encoded = await _encoded(self._call, self._keys.meta)
         if encoded is None:
             name, dimensions = self._embedder
             made = self._known or Made(
@@ -203,7 +203,7 @@ class CacheIndex:
             # Of several that begin with the cache at once, the first decides.
             (reply,) = await self._call(("HSETNX", self._keys.meta, "made", made.encoded()))
             new = bool(checked_reply(reply))
-            encoded = await self._read()
+            encoded = await _encoded(self._call, self._keys.meta)
         if encoded is None:
             raise StoreError(f"Redis does not keep what is written to {self._keys.meta}")
         made = Made.read(encoded)
@@ -216,11 +216,6 @@ class CacheIndex:
             )
         self._known = made
         return made, encoded, new
-
-    async def _read(self) -> bytes | None:
-        (encoded,) = await self._call(("HGET", self._keys.meta, "made"))
-        found: bytes | None = checked_reply(encoded)
-        return found
 
     async def _kind(self) -> IndexKind:
         """The kind of the index that there is: metadata may have been evicted. FLAT for a new cache."""
@@ -267,6 +262,18 @@ class CacheIndex:
             except StoreError as error:
                 _log.warning("the index of %s can't be replaced now: %s", self._keys.base, error)
             await asyncio.sleep(_SWITCH_SECONDS)
+
+
+async def read_made(call: Calls, meta: str) -> Made | None:
+    """What the entries of a cache were made with, by the key of its metadata. None if there is none."""
+    encoded = await _encoded(call, meta)
+    return None if encoded is None else Made.read(encoded)
+
+
+async def _encoded(call: Calls, meta: str) -> bytes | None:
+    (encoded,) = await call(("HGET", meta, "made"))
+    found: bytes | None = checked_reply(encoded)
+    return found
 
 
 def _retrieve(preparing: asyncio.Task[State]) -> None:

@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from .redis_calls import Calls
 from .redis_connect import Connection, checked_reply
-from .redis_model import Keys, Made, read_entry
+from .redis_index import read_made
+from .redis_model import Keys, read_entry
 from .redis_url import RedisUrl
 from .store import Entry, StoreError
 
@@ -29,10 +30,9 @@ async def redis_listing(
         await connection.open()
         base = Keys(url.prefix, cache_id, "", 0)
         call = connection.calls(base.meta)
-        (encoded,) = await call(("HGET", base.meta, "made"))
-        if checked_reply(encoded) is None:
+        made = await read_made(call, base.meta)
+        if made is None:
             raise StoreError(f"there are no entries of {base.base} in Redis")
-        made = Made.read(encoded)
         keys = Keys(url.prefix, cache_id, made.embedder, made.dimensions)
         yield made.embedder, _entries(call, keys)
     finally:

@@ -11,7 +11,7 @@ from ..vectors import checked_row
 from .redis_calls import Command
 from .redis_connect import Connection, checked_reply, scripted
 from .redis_eviction import Eviction
-from .redis_index import CacheIndex
+from .redis_index import CacheIndex, read_made
 from .redis_model import ADD, DELETE, Keys, fields, prompt_tag, read_entry, tags, vector_tag
 from .redis_queries import MOST, Hit, by_tags, count, in_millionths, nearest, page, read
 from .redis_records import RedisRecords
@@ -67,27 +67,42 @@ class RedisStorage:
 
     async def store(self, cache: CacheSettings) -> RedisStore:
         """The store of a cache. Raises `StoreError`, also if another embedder made its entries."""
-        made_by = (self._embedder.name, self._embedder.dimensions)
-        keys = Keys(self._url.prefix, cache.cache_id, *made_by)
-        index = CacheIndex(
-            self._connection, keys, made_by, self._unrelated_cosine, self._url.index, self._url.seconds
-        )
+        store, index = self._made_by(cache.cache_id, self._embedder.name, self._embedder.dimensions)
         if former := self._indexes.get(cache.cache_id):
             await former.close()
         self._indexes[cache.cache_id] = index
         await index.suggest()
         index.switch()
-        store = RedisStore(self._connection, keys, index, made_by[1], self._url.seconds, self._clock)
         await store.keep_at_most(cache.max_entries)
         return store
 
     async def drop(self, cache: CacheSettings, flush: bool) -> None:
         """See `Storage.drop`. Indexes are removed with the entries."""
-        if flush:
-            await (await self.store(cache)).clear()
-            await self._indexes[cache.cache_id].remove()
         if index := self._indexes.pop(cache.cache_id, None):
             await index.close()
+        if flush:
+            meta = Keys(self._url.prefix, cache.cache_id, "", 0).meta
+            made = await read_made(self._connection.calls(meta), meta)
+            embedder, dimensions = (
+                (self._embedder.name, self._embedder.dimensions)
+                if made is None
+                else (made.embedder, made.dimensions)
+            )
+            store, index = self._made_by(cache.cache_id, embedder, dimensions)
+            try:
+                await store.clear()
+                await index.remove()
+            finally:
+                await index.close()
+
+    def _made_by(self, cache_id: str, embedder: str, dimensions: int) -> tuple[RedisStore, CacheIndex]:
+        """The store of a cache whose vectors are by this embedder, and its index."""
+        keys = Keys(self._url.prefix, cache_id, embedder, dimensions)
+        wanted, seconds = self._url.index, self._url.seconds
+        index = CacheIndex(
+            self._connection, keys, (embedder, dimensions), self._unrelated_cosine, wanted, seconds
+        )
+        return RedisStore(self._connection, keys, index, dimensions, seconds, self._clock), index
 
     async def close(self) -> None:
         """Finish the calls that there are, and close the connections."""

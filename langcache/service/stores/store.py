@@ -119,7 +119,8 @@ class Storage(Protocol):
     async def drop(self, cache: CacheSettings, flush: bool) -> None:
         """Forget a cache that nobody uses any longer; with ``flush`` its entries too. Raises `StoreError`.
 
-        Without ``flush`` they stay where they are on disk, or in Redis.
+        With ``flush`` it does not matter which embedder made them, nor whether they can be read. Without,
+        they stay where they are on disk, or in Redis.
         """
         ...
 
