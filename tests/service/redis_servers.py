@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import json
 import shutil
 import signal
 import socket
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import redis
 
-__all__ = ["STORES", "Cluster", "Sentinel", "Server", "keep_in_redis", "needs"]
+__all__ = ["STORES", "Cluster", "Sentinel", "Server", "keep_in_redis", "needs", "tells_nothing"]
 
 STORES = ("memory", "sqlite", "redis")
 """The stores that the engine and the application are tested with."""
@@ -61,6 +62,15 @@ def needs(engine: str = "redis") -> None:
         pytest.skip("redis is not installed; it is in the extra redis")
     if not sys.platform.startswith("linux") or _program(engine) is None or _module() is None:
         pytest.skip(f"no server {engine}; it is in the dependency group redis, for Linux x86-64")
+
+
+def tells_nothing(answer: Any, port: int) -> None:
+    """Check that the body of a 424 says no more than that there is a failure."""
+    text = json.dumps(answer).lower()
+    assert "entries can't be used at the moment" in text
+    secrets = ("redis", "127.0.0.1", f"{port}", "hunter2", "service:", "script", "acl", "oom", "langcache:")
+    for word in (*secrets, "wrongtype"):
+        assert word not in text
 
 
 def _end_with_parent() -> None:

@@ -13,7 +13,7 @@ import msgspec
 from .redis_calls import Calls, Command
 from .redis_connect import Connection, checked_reply
 from .redis_model import SCHEMA, Keys, Made, create_index
-from .redis_queries import count, is_complete
+from .redis_queries import count, is_complete, whole_number
 from .redis_url import IndexKind
 from .store import StoreError
 
@@ -130,7 +130,7 @@ class CacheIndex:
                 self.forget(state)
             elif state.connections == self._connection.made:
                 found = [checked_reply(reply) for reply in replies]
-                return found, state, None if last is None else int(last)
+                return found, state, whole_number(last)
         raise StoreError("the metadata of the cache, or the connections to Redis, change all the time")
 
     async def suggest(self) -> None:

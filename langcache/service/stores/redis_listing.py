@@ -10,6 +10,7 @@ from .redis_calls import Calls
 from .redis_connect import Connection, checked_reply
 from .redis_index import read_made
 from .redis_model import Keys, read_entry
+from .redis_queries import whole_number
 from .redis_url import RedisUrl
 from .store import Entry, StoreError
 
@@ -44,9 +45,9 @@ async def _entries(call: Calls, keys: Keys) -> AsyncIterator[Entry]:
     async for found in scan(call, keys.base):
         own = [key for key in found if key.startswith(keys.entries.encode())]
         replies = await call(*(("HGET", key, "number") for key in own))
-        for key, number in zip(own, map(checked_reply, replies), strict=True):
-            if number is not None:
-                numbered.append((int(number), key))
+        for key, value in zip(own, map(checked_reply, replies), strict=True):
+            if (number := whole_number(value)) is not None:
+                numbered.append((number, key))
     numbered = sorted(set(numbered))  # SCAN may give a key more than once
     for start in range(0, len(numbered), _AT_ONCE):
         replies = await call(*(("HGET", key, "entry") for _, key in numbered[start : start + _AT_ONCE]))

@@ -35,12 +35,13 @@ EF_CONSTRUCTION 200 finds no more of them, and storing an entry then takes Redis
 
 # One command, so that entries get their numbers in the order in which they are there to be found. The number
 # is the server's time in microseconds, forced to grow: 16 digits, which a double of the index holds exactly.
+# A last number that is none, or beyond that, is not ours.
 ADD = """
 if redis.call('HGET', KEYS[1], 'made') ~= ARGV[1] then return 0 end
 local time = redis.call('TIME')
 local number = time[1] * 1000000 + time[2]
 local last = tonumber(redis.call('HGET', KEYS[1], 'last') or '0')
-if number <= last then number = last + 1 end
+if last and number <= last and last < 2^53 then number = last + 1 end
 number = string.format('%.0f', number)
 redis.call('HSET', KEYS[1], 'last', number)
 redis.call('HSET', KEYS[2], 'number', number, unpack(ARGV, 3))
@@ -94,6 +95,8 @@ class Made(msgspec.Struct, frozen=True):
             made = _read_made(value)
         except msgspec.MsgspecError as error:
             raise StoreError(f"what Redis has about the cache can't be read: {error}") from error
+        if not -1 <= made.unrelated_cosine < 1:
+            raise StoreError("what Redis has about the cache can't be right: it has no cosine")
         if made.schema != SCHEMA:
             raise StoreError(
                 f"the entries in Redis have schema version {made.schema}, and this langcache reads {SCHEMA}; "

@@ -23,12 +23,16 @@ __all__ = [
     "oldest",
     "page",
     "read",
+    "whole_number",
 ]
 
 MOST = 10_000
 """The most entries of one search. Redis has a limit of its own that is no lower unless it is told so."""
 
 _FIELDS = ("expires_at", "number")
+
+_INEXACT = 0.01
+"""By how much a distance may be beyond 0 to 2: lengths of vectors are not quite 1."""
 
 
 class Hit(msgspec.Struct, frozen=True, gc=False):
@@ -40,7 +44,7 @@ class Hit(msgspec.Struct, frozen=True, gc=False):
     similarity: float
     """(1 + cos) / 2, to 6 decimals; 0.5 if no distance was asked for."""
     expires_at: int
-    """In milliseconds since the epoch. 0 for an entry that has gone, `NEVER` for one that stays."""
+    """In milliseconds since the epoch. 0 for what has gone, or is no entry; `NEVER` for one that stays."""
     entry: bytes | None
     """What is in it, if that was asked for."""
 
@@ -142,13 +146,34 @@ def count(info: Any) -> int:
 
 
 def _hit(key: bytes, found: Any) -> Hit:
+    # Redis lists some entries for a moment longer than it has them, and whoever may write under our names may
+    # write what is no entry. Neither is ever found, and clearing the cache deletes it.
     fields = _mapping(found)
-    number = fields.get(b"number")
-    if number is None:  # Redis lists some entries for a moment longer than it has them
+    number, expires_at = (
+        whole_number(fields.get(b"number")),
+        whole_number(fields.get(b"expires_at", b"%d" % NEVER)),
+    )
+    distance = _distance(fields.get(b"distance"))
+    if number is None or expires_at is None or distance is None:
         return Hit(key, 0, 0.0, 0, None)
-    similarity = in_millionths(1 - float(fields.get(b"distance", 1)) / 2)
-    expires_at = int(fields.get(b"expires_at", NEVER))
-    return Hit(key, int(float(number)), similarity, expires_at, fields.get(b"entry"))
+    return Hit(key, number, in_millionths(1 - distance / 2), expires_at, fields.get(b"entry"))
+
+
+def whole_number(value: bytes | None) -> int | None:
+    """The number that a field has. None if it has none, or something else."""
+    try:
+        return None if value is None else int(value if value.isdigit() else float(value))
+    except (ValueError, OverflowError, AttributeError):
+        return None
+
+
+def _distance(value: bytes | None) -> float | None:
+    """The distance of two unit vectors, 1 if none was asked for. None if it is that of others."""
+    try:
+        distance = 1.0 if value is None else float(value)
+    except ValueError:
+        return None
+    return distance if -_INEXACT <= distance <= 2 + _INEXACT else None
 
 
 def _mapping(value: Any) -> dict[bytes, Any]:

@@ -21,7 +21,7 @@ if ARGV[3] == '' then
 else
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 end
-local count = tonumber(string.match(redis.call('HGET', KEYS[1], 'version') or '0', '^%d+')) + 1
+local count = tonumber(string.match(redis.call('HGET', KEYS[1], 'version') or '0', '^%d+') or '0') + 1
 local time = redis.call('TIME')
 redis.call('HSET', KEYS[1], 'version', count .. ':' .. time[1] .. '.' .. time[2])
 return 1

@@ -18,7 +18,7 @@ from .redis_connect import Connection, checked_reply, scripted
 from .redis_index import CacheIndex, IncompleteError, is_missing
 from .redis_listing import scan
 from .redis_model import Keys, Made, create_index, fields, read_entry
-from .redis_queries import is_complete, read
+from .redis_queries import is_complete, read, whole_number
 from .redis_url import RedisUrl
 from .store import StoreError
 
@@ -156,7 +156,12 @@ class _Reembedding:
             return []
         replies = await self._call(*(("HMGET", key, "number", "entry") for key in keys))
         rows = zip(keys, map(checked_reply, replies), strict=True)
-        return [(key, int(number), entry) for key, (number, entry) in rows if entry is not None]
+        numbered = ((key, whole_number(number), entry) for key, (number, entry) in rows)
+        return [
+            (key, number, entry)
+            for key, number, entry in numbered
+            if number is not None and entry is not None
+        ]
 
     async def _copy(self, rows: Sequence[tuple[bytes, int, bytes]], former: str, how: str) -> None:
         if not rows:  # they have expired since they were listed

@@ -13,7 +13,7 @@ from .redis_connect import Connection, checked_reply, scripted
 from .redis_eviction import Eviction
 from .redis_index import CacheIndex, read_made
 from .redis_model import ADD, DELETE, Keys, fields, prompt_tag, read_entry, tags, vector_tag
-from .redis_queries import MOST, Hit, by_tags, count, in_millionths, nearest, page, read
+from .redis_queries import MOST, Hit, by_tags, count, in_millionths, nearest, page, read, whole_number
 from .redis_records import RedisRecords
 from .redis_url import RedisUrl
 from .store import Entry, Found, StoreError, now_millis
@@ -174,6 +174,7 @@ class RedisStore:
     async def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
         all_of = (prompt_tag(prompt), *tags(attributes))
         limit = min(limit, MOST)
+        empty: set[bytes] = set()
         for asked in _widths(limit):
 
             def newest(index: str, asked: int = asked) -> list[Command]:
@@ -181,9 +182,9 @@ class RedisStore:
 
             (reply,), _, _ = await self._index.search(newest)
             hits = read(reply, asked)
-            alive = self._alive(hits.hits)
+            alive = self._alive(hits.hits, empty)
             if len(alive) >= limit or hits.are_all:
-                found = await self._whole([(1.0, hit) for hit in alive[:limit]])
+                found = await self._whole([(1.0, hit) for hit in alive[:limit]], empty)
                 if found is not None:
                     return found
         raise StoreError("too many entries have expired at once")
@@ -196,6 +197,7 @@ class RedisStore:
         twins_of = (vector_tag(vector), *all_of)
         itself = in_millionths((1 + float(vector.astype(float) @ vector.astype(float))) / 2)
         limit = min(limit, MOST)
+        empty: set[bytes] = set()
         for asked in _widths(limit):
             # Which of many equal vectors are the nearest is left to chance, so the newest are asked for too.
             # What is in them is asked for once it is known which they are, unless they are few.
@@ -207,11 +209,11 @@ class RedisStore:
 
             (reply, of_twins), state, _ = await self._index.search(near)
             hits, twins = read(reply, asked), read(of_twins, limit + _SPARE)
-            scored = {hit.key: (itself, hit) for hit in self._alive(twins.hits)}
-            scored.update((hit.key, (hit.similarity, hit)) for hit in self._alive(hits.hits))
+            scored = {hit.key: (itself, hit) for hit in self._alive(twins.hits, empty)}
+            scored.update((hit.key, (hit.similarity, hit)) for hit in self._alive(hits.hits, empty))
             best = sorted(scored.values(), key=lambda each: (-each[0], -each[1].number))[:limit]
             if hits.are_all or _are_best(best, limit, hits.hits, asked):
-                found = await self._whole(best)
+                found = await self._whole(best, empty)
                 if found is not None:
                     unrelated = state.made.unrelated_cosine
                     return [(calibrated(similarity, unrelated), entry) for similarity, entry in found]
@@ -220,8 +222,8 @@ class RedisStore:
     async def delete(self, entry_id: str) -> bool:
         key = self._keys.entry(entry_id)
         (expires_at,) = await self._call(("HGET", key, "expires_at"))
-        expires_at = checked_reply(expires_at)
-        expired = expires_at is not None and int(expires_at) <= self._clock()
+        expires_at = whole_number(checked_reply(expires_at))
+        expired = expires_at is not None and expires_at <= self._clock()
         return await self._unlink([key]) == 1 and not expired
 
     async def delete_matching(self, attributes: Mapping[str, str]) -> int:
@@ -276,18 +278,24 @@ class RedisStore:
             self._index.forget(state)
         raise StoreError("the metadata of the cache change all the time")
 
-    def _alive(self, hits: Sequence[Hit]) -> list[Hit]:
+    def _alive(self, hits: Sequence[Hit], empty: Collection[bytes] = ()) -> list[Hit]:
         now = self._clock()
-        return [hit for hit in hits if hit.expires_at > now]
+        return [hit for hit in hits if hit.expires_at > now and hit.key not in empty]
 
-    async def _whole(self, scored: Sequence[tuple[float, Hit]]) -> Found | None:
-        """The entries of hits, with their similarity. None if one has gone since they were found."""
+    async def _whole(self, scored: Sequence[tuple[float, Hit]], empty: set[bytes]) -> Found | None:
+        """The entries of hits, with their similarity.
+
+        None if there is nothing in one: it has gone since it was found, or is none. Its key is then added to
+        ``empty``.
+        """
         values = {hit.key: hit.entry for _, hit in scored}
         missing = [key for key, value in values.items() if value is None]
         if missing:
             replies = await self._call(*(("HGET", key, "entry") for key in missing))
             values.update(zip(missing, map(checked_reply, replies), strict=True))
-            if None in values.values():
+            gone = [key for key in missing if values[key] is None]
+            empty.update(gone)
+            if gone:
                 return None
         return [(similarity, read_entry(values[hit.key])) for similarity, hit in scored]
 
