@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import json
+import secrets
 import shutil
 import signal
 import socket
@@ -30,6 +31,9 @@ STORES = ("memory", "sqlite", "redis")
 
 _READY_SECONDS = 60
 _PR_SET_PDEATHSIG = 1
+
+_BUS = 10_000
+"""A node of a cluster listens at so much above its port too."""
 
 
 @cache
@@ -68,8 +72,8 @@ def tells_nothing(answer: Any, port: int) -> None:
     """Check that the body of a 424 says no more than that there is a failure."""
     text = json.dumps(answer).lower()
     assert "entries can't be used at the moment" in text
-    secrets = ("redis", "127.0.0.1", f"{port}", "hunter2", "service:", "script", "acl", "oom", "langcache:")
-    for word in (*secrets, "wrongtype"):
+    hidden = ("redis", "127.0.0.1", f"{port}", "hunter2", "service:", "script", "acl", "oom", "langcache:")
+    for word in (*hidden, "wrongtype"):
         assert word not in text
 
 
@@ -78,13 +82,20 @@ def _end_with_parent() -> None:
 
 
 def _free_port(taken: set[int] = set()) -> int:  # noqa: B006 (remembered on purpose)
-    while True:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            port = listener.getsockname()[1]
-        if port < 50_000 and port not in taken:  # a node of a cluster listens at port + 10,000 too
+    while True:  # below the ports that systems give to connections: one may be given before the server starts
+        port = 12_000 + secrets.randbelow(10_000)
+        if port not in taken and _is_free(port) and _is_free(port + _BUS):
             taken.add(port)
             return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as listener:
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 class Server:
@@ -156,7 +167,7 @@ class Server:
 
     def announce(self, port: int) -> None:
         """Before its start: let it name this port, at which there is a front, to clients of its cluster."""
-        bus = ("--cluster-announce-bus-port", str(self.port + 10_000))
+        bus = ("--cluster-announce-bus-port", str(self.port + _BUS))
         self._command += ["--cluster-announce-port", str(port), *bus]
 
     def freeze(self) -> None:

@@ -241,6 +241,61 @@ async def test_entries_that_a_service_acknowledged_outlive_kills_of_a_durable_re
     assert outcomes <= {201, 424}
 
 
+UNDER_LOAD: dict[str, tuple[Callable[[Server], object], bool]] = {
+    # and whether entries are there afterwards
+    "indexes dropped": (drop_indexes, True),
+    "metadata evicted": (evict_metadata, True),
+    "scripts flushed": (do("SCRIPT", "FLUSH"), True),
+    "connections closed": (do("CLIENT", "KILL", "USER", "service"), True),
+    "flushed": (do("FLUSHALL"), False),
+    "restarted": (restart, False),
+}
+
+
+@pytest.mark.parametrize("fault", UNDER_LOAD)
+async def test_under_load_faults_lead_to_no_wrong_answer_and_to_no_miss(fault, start, embedder, api_of):
+    server = start()
+    harm, kept = UNDER_LOAD[fault]
+    moments = 0  # the beginnings and the ends of the fault so far: an odd number while it happens
+    found_since = 0
+    over = False
+
+    async def work(api: Any, number: int) -> None:
+        nonlocal found_since
+        for prompt in (f"{number} {count}" for count in range(10**9)):
+            begun = moments
+            new = {"prompt": prompt, "response": prompt}
+            stored, _ = await soon(partial(api, "POST", "entries", new))
+            body = {"prompt": prompt, "searchStrategies": ["exact"]}
+            status, answer = await soon(partial(api, "POST", "entries/search", body))
+            assert {stored, status} <= {200, 201, 424}
+            if status == 200:
+                assert [entry["response"] for entry in answer["data"]] in ([], [prompt])
+            if (stored, status) == (201, 200) and (kept or (begun == moments and moments % 2 == 0)):
+                assert answer["data"]
+                found_since += 1
+            if over:
+                return
+
+    with (
+        LocalServer(store=url(server), embedder=embedder) as one,
+        LocalServer(store=url(server), embedder=type(embedder)()) as other,
+    ):
+        workers = [asyncio.create_task(work(api_of((one, other)[n % 2]), n)) for n in range(6)]
+        for _ in range(5):
+            found_since = 0
+            while found_since < 10:  # it is well again
+                await asyncio.sleep(0.01)
+                for worker in workers:
+                    if worker.done():
+                        worker.result()
+            moments += 1
+            await asyncio.to_thread(harm, server)
+            moments += 1
+        over = True
+        await asyncio.wait_for(asyncio.gather(*workers), PATIENCE)
+
+
 @pytest.mark.parametrize("search", [True, False])
 def test_a_redis_that_can_t_be_used_is_an_error_at_the_start(search, embedder, start):
     needs()

@@ -127,6 +127,7 @@ async def test_an_entry_that_others_have_changed_gives_no_wrong_answer(
                 assert prompts(answer) in ([], ["before @0"])
         status, answer = await api("POST", "entries/search", {"prompt": "other @90"})
         assert (status, prompts(answer)) == (200, ["other @90"])
+        assert await api.search("far from all @200") == []
         await api.set("before @0", "again")
         for body in (exact, {"prompt": "before @0"}):
             status, answer = await api("POST", "entries/search", body)
