@@ -99,9 +99,16 @@ def test_the_container_starts_serve_and_asks_whether_it_is_ready():
     default = {setting.name: setting.default for setting in SETTINGS}["port"]
     assert f"127.0.0.1:{default}/health/readiness" in probe[2]
     assert last["EXPOSE"] == f"{default}"
+    build = found[: [name for name, _ in found].index("FROM", 1)]
+    copied = [path for name, paths in build if name == "COPY" for path in paths.split()[:-1]]
+    assert all((RECIPES.parents[1] / path).exists() for path in copied)
+    assert "--from" not in " ".join(copied)
     extras = re.search(r"/source\[([a-z,]+)\]", (RECIPES / "Containerfile").read_text("utf-8"))[1]
     pyproject = (RECIPES.parents[1] / "pyproject.toml").read_text("utf-8")
     assert all(re.search(f"^{extra} = ", pyproject, re.MULTILINE) for extra in extras.split(","))
+    project = _read_toml(RECIPES.parents[1] / "pyproject.toml")["project"]
+    needed = ["pyproject.toml", project["readme"], "langcache", *project["license-files"]]
+    assert {Path(path).parts[0] for path in needed} == set(copied)
 
 
 def test_the_compose_file_runs_a_service_that_can_be(with_secrets):
