@@ -110,6 +110,7 @@ class AsyncLangCacheAdmin(Uncopied):
         default_search_threshold: float = 0.85,
         default_ttl_millis: int | None = None,
         search_strategies: Iterable[SearchStrategy | str] | None = None,
+        max_entries: int | None = None,
         database_id: str = "default",
         retries: RetryConfig | UnsetType | None = UNSET,
         timeout_ms: float | None = None,
@@ -125,6 +126,8 @@ class AsyncLangCacheAdmin(Uncopied):
             default_ttl_millis: how long an entry lives, in milliseconds, if ``set`` gives no time. None, 0 or
                 -1: for ever.
             search_strategies: the strategies of a search that gives none. Default: the service's.
+            max_entries: how many entries there may be: one more takes the place of the oldest. None, 0 or -1:
+                any number. The vendor's service does not know it.
             database_id: which of its databases the vendor's service keeps the entries in. A service of this
                 package has one alone.
 
@@ -138,6 +141,7 @@ class AsyncLangCacheAdmin(Uncopied):
             default_search_threshold,
             default_ttl_millis,
             search_strategies,
+            max_entries,
         )
         return await self._call(request, retries, timeout_ms, http_headers)
 
@@ -159,6 +163,7 @@ class AsyncLangCacheAdmin(Uncopied):
         default_search_threshold: float | None = None,
         default_ttl_millis: int | None = None,
         search_strategies: Iterable[SearchStrategy | str] | None = None,
+        max_entries: int | None = None,
         retries: RetryConfig | UnsetType | None = UNSET,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
@@ -170,9 +175,11 @@ class AsyncLangCacheAdmin(Uncopied):
             default_search_threshold: as for `create_cache`.
             default_ttl_millis: as for `create_cache`; 0 or -1: for ever. Entries that there are keep theirs.
             search_strategies: as for `create_cache`.
+            max_entries: as for `create_cache`; 0 or -1: any number. What is too much is deleted within some
+                seconds, oldest first.
         """
         request = admin_protocol.update_cache(
-            cache_id, default_search_threshold, default_ttl_millis, search_strategies
+            cache_id, default_search_threshold, default_ttl_millis, search_strategies, max_entries
         )
         await self._call(request, retries, timeout_ms, http_headers)
 

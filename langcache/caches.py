@@ -70,6 +70,10 @@ class CacheInfo(ReplyModel, kw_only=True):
     default_ttl_millis: int | None = None
     """How long an entry lives, in milliseconds, if ``set`` gives no time. -1, 0 or None: for ever."""
 
+    max_entries: int | None = None
+    """How many entries there may be: one more takes the place of the oldest. None: any number, or the service
+    does not say."""
+
     attributes: list[str] | None = None
     """The names of the attributes that entries may have."""
 
@@ -104,6 +108,8 @@ class CreateCacheRequest(Model, kw_only=True, omit_defaults=True):
     default_ttl_millis: int | None = None
     attributes: list[str] | None = None
     search_strategies: list[SearchStrategy] | None = None
+    max_entries: int | None = None
+    """A service of this package alone knows this one."""
 
 
 class CreateCacheResponse(ReplyModel, kw_only=True):
@@ -119,6 +125,7 @@ class UpdateCacheRequest(Model, kw_only=True, omit_defaults=True):
     default_search_threshold: float | None = None
     default_ttl_millis: int | None = None
     search_strategies: list[SearchStrategy] | None = None
+    max_entries: int | None = None
 
 
 class EmbeddingModel(Model, kw_only=True):

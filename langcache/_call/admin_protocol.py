@@ -28,7 +28,7 @@ from .protocol import read_nothing
 
 _LIMITS = Limits()
 _NAME_CHARS = 64
-_FOR_EVER = -1
+_FOR_EVER = _ANY_NUMBER = -1
 _DATABASE = re.compile(r"[A-Za-z0-9-]{1,32}")
 _MOST_STRATEGIES = 2
 
@@ -113,6 +113,7 @@ def create_cache(
     threshold: object,
     ttl_millis: object,
     strategies: object,
+    max_entries: object,
 ) -> Request[CreateCacheResponse]:
     """The request of ``create_cache``."""
     body = CreateCacheRequest(
@@ -122,6 +123,7 @@ def create_cache(
         default_ttl_millis=_FOR_EVER if ttl_millis is None else _ttl(ttl_millis),
         attributes=check_attribute_names(attributes),
         search_strategies=_strategies(strategies),
+        max_entries=None if max_entries is None else check_max_entries(max_entries),
     )
     return Request(_CREATE_CACHE, _encode(body))
 
@@ -132,19 +134,20 @@ def get_cache(cache_id: object) -> Request[CacheInfo]:
 
 
 def update_cache(
-    cache_id: object, threshold: object, ttl_millis: object, strategies: object
+    cache_id: object, threshold: object, ttl_millis: object, strategies: object, max_entries: object
 ) -> Request[None]:
     """The request of ``update_cache``. Raises `LimitError` if nothing is to be changed."""
-    if threshold is None and ttl_millis is None and strategies is None:
+    if threshold is None and ttl_millis is None and strategies is None and max_entries is None:
         raise LimitError(
             "update_cache",
             "required",
-            "needs default_search_threshold, default_ttl_millis or search_strategies",
+            "needs default_search_threshold, default_ttl_millis, search_strategies or max_entries",
         )
     body = UpdateCacheRequest(
         default_search_threshold=None if threshold is None else check_threshold(threshold),
         default_ttl_millis=None if ttl_millis is None else _ttl(ttl_millis),
         search_strategies=_strategies(strategies),
+        max_entries=None if max_entries is None else check_max_entries(max_entries),
     )
     return Request(_UPDATE_CACHE, _encode(body), check_path_segment("cache_id", cache_id))
 
@@ -217,6 +220,11 @@ def check_threshold(value: object) -> float:
 
 def _ttl(value: object) -> int:
     return check_int("default_ttl_millis", value, minimum=_FOR_EVER, error=LimitError)
+
+
+def check_max_entries(value: object) -> int:
+    """How many entries there may be; 0 and -1 stand for any number. Raises `LimitError`."""
+    return check_int("max_entries", value, minimum=_ANY_NUMBER, error=LimitError)
 
 
 def check_attribute_names(value: object) -> list[str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_caches"]
 
-_FOR_EVER = -1
+_FOR_EVER = _ANY_NUMBER = -1
 _STRATEGIES = ("exact", "semantic")
 
 
@@ -72,6 +72,24 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
         choices=_STRATEGIES,
         help="how to search by default; give it twice for both, in order",
     )
+    command.add_argument(
+        "--max-entries",
+        type=_max_entries,
+        metavar="NUMBER",
+        help="how many entries there may be, the newest, or 'any'; not for the vendor's service",
+    )
+
+
+def _max_entries(text: str) -> int:
+    if text == "any":
+        return _ANY_NUMBER
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be a whole number from 1 on, or any")
+    return number
 
 
 def _ttl(text: str) -> int:
@@ -92,6 +110,7 @@ def _create(admin: LangCacheAdmin, options: argparse.Namespace) -> None:
         attributes=options.attributes,
         default_ttl_millis=options.ttl,
         search_strategies=options.strategies,
+        max_entries=options.max_entries,
         database_id=options.database_id,
         **settings,
     )
@@ -124,13 +143,15 @@ def _line(value: object) -> str:
 
 
 def _change(admin: LangCacheAdmin, options: argparse.Namespace) -> None:
-    if options.threshold is None and options.ttl is None and options.strategies is None:
-        raise ValueError("change: give --threshold, --ttl or --strategy")
+    given = (options.threshold, options.ttl, options.strategies, options.max_entries)
+    if all(each is None for each in given):
+        raise ValueError("change: give --threshold, --ttl, --strategy or --max-entries")
     admin.update_cache(
         options.cache_id,
         default_search_threshold=options.threshold,
         default_ttl_millis=options.ttl,
         search_strategies=options.strategies,
+        max_entries=options.max_entries,
     )
     _done(options, "changed")
 

@@ -277,6 +277,7 @@ class Admin:
             ttl_millis=config.ttl_millis,
             strategies=config.strategies or DEFAULT_STRATEGIES,
             created_at=0,
+            max_entries=config.max_entries,
         )
         info = self._made(record)
         info.created_at = None
@@ -295,6 +296,7 @@ class Admin:
             database_name=self._catalogue.storage.name,
             default_search_threshold=record.threshold,
             default_ttl_millis=-1 if record.ttl_millis is None else record.ttl_millis,
+            max_entries=record.max_entries,
             attributes=list(record.attributes),
             search_strategies=list(record.strategies),
             embedding_provider=provider,

@@ -7,7 +7,13 @@ from collections.abc import Callable, Container, Sequence
 
 import msgspec
 
-from .._call.admin_protocol import check_attribute_names, check_database, check_name, check_threshold
+from .._call.admin_protocol import (
+    check_attribute_names,
+    check_database,
+    check_max_entries,
+    check_name,
+    check_threshold,
+)
 from .._checks import check_int, short
 from ..caches import CreateCacheRequest, CreateKeyRequest, KeyGrant, UpdateCacheRequest
 from ..limits import LimitError, Limits
@@ -48,6 +54,7 @@ def new_cache(body: CreateCacheRequest) -> CacheRecord:
         ttl_millis=_ttl(body.default_ttl_millis),
         strategies=_strategies(body.search_strategies) or DEFAULT_STRATEGIES,
         created_at=now_millis(),
+        max_entries=_max_entries(body.max_entries),
     )
 
 
@@ -60,11 +67,13 @@ def changed_cache(body: UpdateCacheRequest) -> Callable[[CacheRecord], CacheReco
         changes["ttl_millis"] = _ttl(body.default_ttl_millis)
     if strategies := _strategies(body.search_strategies):
         changes["strategies"] = strategies
+    if body.max_entries is not None:
+        changes["max_entries"] = _max_entries(body.max_entries)
     if not changes:
         raise LimitError(
             "body",
             "required",
-            "must have at least one of defaultSearchThreshold, defaultTtlMillis and searchStrategies",
+            "must have defaultSearchThreshold, defaultTtlMillis, searchStrategies or maxEntries",
         )
     return lambda record: msgspec.structs.replace(record, **changes)
 
@@ -113,6 +122,10 @@ def _ttl(millis: int | None) -> int | None:
     if most is not None and millis > most:
         raise LimitError("default_ttl_millis", "max", f"must be at most {most} (a year), but is {millis}")
     return millis
+
+
+def _max_entries(most: int | None) -> int | None:
+    return None if most is None or check_max_entries(most) <= 0 else most
 
 
 def _strategies(strategies: Sequence[SearchStrategy] | None) -> tuple[SearchStrategy, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -77,7 +78,7 @@ class Catalogue:
         self._unread: StoreError | None = None
         """What kept the last reading from its end."""
         self._poll: asyncio.Task[None] | None = None
-        self._sweeps: set[asyncio.Task[None]] = set()
+        self._beside: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Open the caches of the settings, and read what there is besides."""
@@ -90,7 +91,7 @@ class Catalogue:
 
     async def close(self) -> None:
         """End what runs beside the requests."""
-        tasks = [*self._sweeps, *self._opening.values(), *([self._poll] if self._poll is not None else [])]
+        tasks = [*self._beside, *self._opening.values(), *([self._poll] if self._poll is not None else [])]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -192,9 +193,7 @@ class Catalogue:
         settings = CacheSettings(cache_id=cache_id)
         await self.storage.drop(settings, flush)
         if flush and self.storage.records.shared:
-            sweep = asyncio.get_running_loop().create_task(self._sweep(settings))
-            self._sweeps.add(sweep)
-            sweep.add_done_callback(self._sweeps.discard)
+            self._begin_soon(self._sweep(settings))
 
     async def _look_again(self) -> None:
         """Look for a change by another service, but not all the time for those who try keys."""
@@ -232,7 +231,7 @@ class Catalogue:
             if not self.knows(cache_id):
                 self._forget(cache_id)
             elif cache_id in self._open and cache_id in self.caches:
-                self._open[cache_id].configure(self.caches[cache_id].settings())
+                self._configure(self._open[cache_id], self.caches[cache_id].settings())
         access: dict[bytes, dict[str, set[str]]] = {}
         for config in self.configs.values():
             access.setdefault(digest_of(config.api_key.encode()), {})[config.cache_id] = set(ACTIONS)
@@ -241,6 +240,23 @@ class Catalogue:
             for grant in key.grants:
                 opened.setdefault(grant.cache_id, set()).update(grant.actions)
         self._access = access
+
+    def _configure(self, cache: Cache, settings: CacheSettings) -> None:
+        before = cache.settings.max_entries
+        cache.configure(settings)
+        if settings.max_entries != before:
+            self._begin_soon(self._limit(cache))
+
+    async def _limit(self, cache: Cache) -> None:
+        try:
+            await cache.store.keep_at_most(cache.settings.max_entries)
+        except StoreError as error:
+            _log.warning("the oldest entries can't be deleted now: %s", error)
+
+    def _begin_soon(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
 
     def _forget(self, cache_id: str) -> None:
         self.failures.pop(cache_id, None)
@@ -265,4 +281,4 @@ class Catalogue:
         elif cache_id in self.caches:
             self.failures.pop(cache_id, None)
             self._open[cache_id] = opening.result()
-            self._open[cache_id].configure(self.caches[cache_id].settings())
+            self._configure(opening.result(), self.caches[cache_id].settings())

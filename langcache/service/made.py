@@ -32,6 +32,8 @@ class CacheRecord(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     """Milliseconds since the epoch."""
 
+    max_entries: int | None = None
+
     def settings(self) -> CacheSettings:
         """What the engine goes by."""
         return CacheSettings(
@@ -40,6 +42,7 @@ class CacheRecord(msgspec.Struct, frozen=True, kw_only=True):
             threshold=self.threshold,
             ttl_millis=self.ttl_millis,
             strategies=self.strategies,
+            max_entries=self.max_entries,
         )
 
 

@@ -98,9 +98,9 @@ OPERATIONS = {
     ),
     "get_cache": (lambda admin: admin.get_cache(CACHE_ID), f"GET /v1/caches/{CACHE_ID}", "", (200, CACHE)),
     "update_cache": (
-        lambda admin: admin.update_cache(CACHE_ID, default_ttl_millis=0),
+        lambda admin: admin.update_cache(CACHE_ID, default_ttl_millis=0, max_entries=5),
         f"PATCH /v1/caches/{CACHE_ID}",
-        '{"defaultTtlMillis":0}',
+        '{"defaultTtlMillis":0,"maxEntries":5}',
         (201, ""),
     ),
     "delete_cache": (
@@ -292,6 +292,8 @@ def test_what_is_missing_is_named(monkeypatch):
         lambda admin: admin.create_cache("n", attributes=list("abcdef")),
         lambda admin: admin.create_cache("n", default_search_threshold=1.5),
         lambda admin: admin.create_cache("n", default_ttl_millis=-2),
+        lambda admin: admin.create_cache("n", max_entries=-2),
+        lambda admin: admin.update_cache(CACHE_ID, max_entries=1.5),
         lambda admin: admin.create_cache("n", search_strategies=["exact", "exact"]),
         lambda admin: admin.create_cache("n", database_id="a/b"),
         lambda admin: admin.update_cache(CACHE_ID),

@@ -62,6 +62,10 @@ def test_a_cache_and_its_keys_from_birth_to_death(run, server):
     assert run("keys", "revoke", listed_key["keyId"]) == f"The key {listed_key['keyId']} is revoked.\n"
     assert run("caches", "change", cache_id, "--ttl", "never", "--json") == ""
     assert run("caches", "show", cache_id, "--json")["defaultTtlMillis"] == -1
+    assert run("caches", "change", cache_id, "--max-entries", "50", "--json") == ""
+    assert "max entries: 50\n" in run("caches", "show", cache_id)
+    run("caches", "change", cache_id, "--max-entries", "any")
+    assert "max entries" not in run("caches", "show", cache_id)
     run("caches", "delete", cache_id)
     assert len(run("caches", "list").splitlines()) == 2
 
@@ -85,7 +89,7 @@ def test_what_a_key_may_do(run, server, option, actions):
         (["caches", "delete", "local"], "400 .*settings that the service was started with"),
         (["caches", "create", ""], "name: must have 1 to 64 characters"),
         (["caches", "create", "n", "--threshold", "2"], "default_search_threshold: must be from 0 to 1"),
-        (["caches", "change", "c"], "change: give --threshold, --ttl or --strategy"),
+        (["caches", "change", "c"], "change: give --threshold, --ttl, --strategy or --max-entries"),
         (["keys", "create", "nothing"], "grants: must be for caches, but there is no cache"),
         (["keys", "revoke", "nothing"], "404 .*no key with the id 'nothing'"),
         (["caches", "list", "--server-url", "http://127.0.0.1:9"], "no connection to the service"),

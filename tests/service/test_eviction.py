@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis_servers import STORES
 
-from langcache import LangCache
+from langcache import AsyncLangCache, AsyncLangCacheAdmin, LangCache
 from langcache.cli import main
 from langcache.limits import LimitError
 from langcache.service import CacheConfig, LocalServer
@@ -20,6 +20,9 @@ from langcache.service.stores.memory import Memory
 from langcache.service.stores.redis_url import redis_url
 from langcache.service.stores.sqlite import Database
 from langcache.service.stores.store import NEVER, Entry
+
+
+ADMIN_KEY = "admin-key-0123456789"
 
 
 class Clock:
@@ -188,6 +191,49 @@ def test_the_oldest_of_many_are_found_without_looking_at_all_each_time(embedder,
 
     asyncio.run(run())
     assert len(looked) <= 6
+
+
+@pytest.mark.parametrize("kind", STORES)
+async def test_a_cache_made_at_run_time_keeps_as_many_as_are_asked_for(kind, embedder, kept_in):
+    place = {**kept_in(kind), "embedder": embedder, "admin_key": ADMIN_KEY}
+
+    async def found(cache):
+        return [int(each.response) for each in await cache.search("p @0", max_results=50)]
+
+    async def until(cache, expected):
+        for _ in range(600):  # what is too much goes in the background
+            if await found(cache) == expected:
+                return
+            await asyncio.sleep(0.05)
+        pytest.fail(f"there were never {expected}")
+
+    with LocalServer(**place) as server:
+        async with AsyncLangCacheAdmin(server.url, ADMIN_KEY) as admin:
+            cache_id = (await admin.create_cache("n", max_entries=5)).cache_id
+            key = (await admin.create_key("k", {cache_id: ["read", "write"]})).token
+            async with AsyncLangCache(server.url, key, cache_id) as cache:
+
+                async def add(*numbers):
+                    for number in numbers:
+                        await cache.set("p @0", f"{number}")
+
+                await add(*range(8))
+                assert await found(cache) == [7, 6, 5, 4, 3]
+                await admin.update_cache(cache_id, max_entries=2)
+                await until(cache, [7, 6])
+                await add(8)
+                assert await found(cache) == [8, 7]
+                await admin.update_cache(cache_id, max_entries=-1)
+                await add(9, 10)
+                assert await found(cache) == [10, 9, 8, 7]
+                await admin.update_cache(cache_id, default_search_threshold=0.7)
+                assert (await admin.get_cache(cache_id)).max_entries is None
+                await admin.update_cache(cache_id, max_entries=3)
+                assert (await admin.get_cache(cache_id)).max_entries == 3
+    if kind != "memory":
+        with LocalServer(**place) as server:
+            async with AsyncLangCache(server.url, key, cache_id) as cache:
+                await until(cache, [10, 9, 8])
 
 
 @pytest.mark.parametrize("most", [0, -1, 1.5, True])

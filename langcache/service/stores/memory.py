@@ -73,8 +73,7 @@ class MemoryStore:
         vector = checked_row(vector, self.index.dimensions)
         with enough_memory():
             self.index.add([entry], vector[None])
-            if self._most is not None and len(self.index) > self._most:
-                self.remove(self.index.oldest(len(self.index) - self._most))
+            self._evict()
 
     async def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
         with enough_memory():
@@ -101,6 +100,15 @@ class MemoryStore:
     async def size(self) -> int:
         with enough_memory():
             return len(self.index)
+
+    async def keep_at_most(self, entries: int | None) -> None:
+        self._most = entries
+        with enough_memory():
+            self._evict()
+
+    def _evict(self) -> None:
+        if self._most is not None and len(self.index) > self._most:
+            self.remove(self.index.oldest(len(self.index) - self._most))
 
     async def check(self) -> None:
         """Do nothing: memory is always there."""

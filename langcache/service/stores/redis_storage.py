@@ -143,7 +143,8 @@ class RedisStore:
         self._eviction: Eviction | None = None
 
     async def keep_at_most(self, entries: int | None) -> None:
-        """Keep at about so many entries from now on, the newest."""
+        """Keep about so many entries from now on, the newest. None: any number."""
+        self._eviction = None
         if entries is not None:
             self._eviction = Eviction(entries, self._index, self._unlink, self._millis)
             await self._eviction.evict()

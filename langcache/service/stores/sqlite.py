@@ -330,6 +330,10 @@ class SqliteStore:
         await self.read()
         await self._database.change(lambda _: None)  # reads the file, and writes nothing
 
+    async def keep_at_most(self, entries: int | None) -> None:
+        self._most = entries
+        await self.evict()
+
     async def evict(self) -> None:
         """Delete the oldest entries if there are more than there may be."""
         if self._most is None:

@@ -83,6 +83,10 @@ class Store(Protocol):
         """How many entries there are."""
         ...
 
+    async def keep_at_most(self, entries: int | None) -> None:
+        """Keep so many entries from now on, the newest. None: any number."""
+        ...
+
     async def check(self) -> None:
         """Ask the place of the entries whether they can be searched now. Raises `StoreError` if not.
 
