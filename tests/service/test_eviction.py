@@ -21,7 +21,6 @@ from langcache.service.stores.redis_url import redis_url
 from langcache.service.stores.sqlite import Database
 from langcache.service.stores.store import NEVER, Entry
 
-
 ADMIN_KEY = "admin-key-0123456789"
 
 
