@@ -36,7 +36,7 @@ def _steps(cache: LangCache, show: _Show) -> None:
     show.heading("Save three answers")
     shipping, _, _ = [show.save(*each) for each in _SAVED]
 
-    show.heading("Ask for them in other words")
+    show.heading("Ask for them in other words: hits, with their similarity")
     show.search("My parcel goes to Canada. How many days is the shipping?")
     show.search("I forgot my password, what now?")
 
@@ -47,7 +47,7 @@ def _steps(cache: LangCache, show: _Show) -> None:
     show.search("I forgot my password, what now?", topic="account")
     show.search("I forgot my password, what now?", topic="shipping")
 
-    show.heading("The threshold decides: by default 0.85; a lower one finds more")
+    show.heading("The threshold decides: 0.85 by default, higher is stricter, lower finds more")
     show.search("I forgot my password, what now?", threshold=0.95)
     show.search("I am locked out, what now?")
     show.search("I am locked out, what now?", threshold=0.7)
