@@ -26,8 +26,6 @@ html_title = f"langcache {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
-pygments_style = "tango"
-pygments_dark_style = "monokai"
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3

@@ -5,32 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from browser import EVIL, KEY
+from browser import CONTRAST, EVIL, KEY
 
 STORED = ["How do I reset my password?", "Where is my order?", EVIL]
-
-CONTRAST = """(() => {
-  const parts = (color) => color.match(/[\\d.]+/g).map(Number);
-  const linear = (value) => value <= 10 ? value / 3294.6 : ((value / 255 + .055) / 1.055) ** 2.4;
-  const light = (color) => {
-    const [red, green, blue] = parts(color).map(linear);
-    return .2126 * red + .7152 * green + .0722 * blue;
-  };
-  const behind = (each) => {
-    const color = getComputedStyle(each).backgroundColor;
-    return (parts(color)[3] ?? 1) > 0 ? color : behind(each.parentElement);
-  };
-  const hasText = (each) => [...each.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-  return [...document.querySelectorAll("body *")]
-    .filter((each) => each.checkVisibility() && !each.disabled && hasText(each))
-    .filter((each) => !each.closest("svg, noscript, .skip, option"))
-    .filter((each) => {
-      const lights = [light(getComputedStyle(each).color), light(behind(each))];
-      lights.sort((one, other) => other - one);
-      return (lights[0] + .05) / (lights[1] + .05) < 4.5;
-    }).map((each) => each.outerHTML);
-})()"""
-"""The elements whose text has a contrast below 4.5."""
 
 UNLABELLED = """[...document.querySelectorAll("input, select, button")]
   .filter((each) => each.checkVisibility())
