@@ -21,7 +21,7 @@ TOO_WIDE = """(() => {
   return [...(page.scrollWidth > innerWidth ? [page] : []), ...wide, ...cut]
     .map((each) => each.outerHTML.slice(0, 200));
 })()"""
-"""What has to be scrolled sideways with its page, or has no end to see. Tables and code scroll by themselves."""
+"""What is wider than the window, or has no end to be seen. Tables and code scroll by themselves."""
 
 
 @pytest.fixture(scope="module")
