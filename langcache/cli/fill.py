@@ -142,10 +142,11 @@ def _finished(options: argparse.Namespace, done: Done, failures: Sequence[tuple[
 def _attribute_names(file: str, form: Any, fields: Fields) -> Sequence[str] | None:
     """The names of attributes that a service of our own has to know; None if there is no entry to store.
 
-    Raises `ValueError` if there is none since the lines are wrong: then nothing should be made for them.
+    Raises `OSError`, and `ValueError` if there is none since the lines are wrong: then nothing should be made
+    for them.
     """
-    if not Path(file).is_file():
-        raise ValueError("FILE: with --db and --store it is read twice, so it must be a file that there is")
+    if file == "-" or (Path(file).exists() and not Path(file).is_file()):
+        raise ValueError(f"{file}: with --db and --store it is read twice, so it must be a file")
     names: dict[str, None] = {}
     wrong, entries = "", 0
     for line in read_lines(file, form, fields):

@@ -136,7 +136,8 @@ def test_a_dash_reads_stdin(run, monkeypatch):
         (["stats", "--db", "nowhere.db", "--server-url", "http://h"], "--server-url: "),
         (["export"], "export: a service does not list its entries"),
         (["export", "--db", "a.db", "--prompts", "p"], "--prompts: asks a service"),
-        (["import", "nowhere.jsonl", "--db", "a.db"], "FILE: with --db and --store it is read twice"),
+        (["import", "-", "--db", "a.db"], "-: with --db and --store it is read twice"),
+        (["import", ".", "--db", "a.db"], ".: with --db and --store it is read twice"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
@@ -155,6 +156,7 @@ def test_what_is_given_wrongly_is_said_in_one_line(run, arguments, reason, tmp_p
         (["stats", "--cache-id", "other"], "404"),
         (["stats", "--db", "nowhere.db"], "there is no database nowhere.db"),
         (["import", "nowhere.jsonl"], "nowhere.jsonl: No such file"),
+        (["import", "nowhere.jsonl", "--db", "a.db"], "nowhere.jsonl: No such file"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
