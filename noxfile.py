@@ -161,8 +161,8 @@ def redis(session: nox.Session) -> None:
 
 @nox.session
 def page(session: nox.Session) -> None:
-    """Use the service's page in headless Chromium; `-- screenshots` makes the pictures of the docs anew."""
-    session.install(".[local]", *group("test"), *group("page"))
+    """Look at the service's page and the docs in headless Chromium; `-- screenshots` makes pictures anew."""
+    session.install(".[local]", *group("test"), *group("page"), *group("docs"))
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     chromium = {} if found is None else {"LANGCACHE_CHROMIUM": found}
     if session.posargs == ["screenshots"]:

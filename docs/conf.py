@@ -26,8 +26,6 @@ html_title = f"langcache {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
-pygments_style = "tango"
-pygments_dark_style = "monokai"
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -58,6 +56,9 @@ nitpick_ignore_regex = [
 
 NAME_PARTS = re.compile(r"(?<=[A-Za-z0-9][._/(=])(?=[A-Za-z\"{])(?!py\b)|(?<=[a-z])(?=[A-Z])")
 """Where a name may break: ``errors.|Not|Found|Error``, ``max_|elapsed_|time``."""
+
+OPTIONS = re.compile(r"(--[a-z][a-z-]*)")
+"""Options of the command line."""
 
 
 def find_by_last_name(
@@ -105,13 +106,19 @@ def readable_defaults(
 
 
 def breakable_names(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Let long code in tables break between the parts of a name, so that a table fits its page."""
+    """Let long code in tables break between the parts of a name, so that a table fits its page.
+
+    Options are kept whole: browsers would break them after each hyphen.
+    """
     for cell in doctree.findall(nodes.entry):
-        for code in [each for each in cell.findall(nodes.literal) if len(each.astext()) > 16]:
-            first, *others = NAME_PARTS.split(code.astext())
-            code.children = [nodes.Text(first)]
-            for part in others:
-                code += [nodes.raw("", "<wbr>", format="html"), nodes.Text(part)]
+        for code in [*cell.findall(nodes.literal)]:
+            text = code.astext()
+            code.children = []
+            for at, part in enumerate(NAME_PARTS.split(text) if len(text) > 16 else [text]):
+                code += [nodes.raw("", "<wbr>", format="html")] if at else []
+                for piece in filter(None, OPTIONS.split(part)):
+                    kept = OPTIONS.fullmatch(piece)
+                    code += nodes.inline("", piece, classes=["option"]) if kept else nodes.Text(piece)
 
 
 def setup(app: Sphinx) -> None:

@@ -73,5 +73,5 @@ def _run(work: Work, options: argparse.Namespace) -> int:
         ) as admin:
             work(admin, options)
     except (LangCacheError, ValueError) as error:
-        return failed(said(error))
+        return failed(error, said(error))
     return 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .embedder import read_secret, secret
-from .messages import failed
+from .messages import CommandError, failed
 from .parser import Parser
 
 if TYPE_CHECKING:
@@ -39,7 +39,12 @@ _OPTIONS = {
     "pass api_key=": "give --api-key-file",
     "pass cache_id=": "give --cache-id",
     "pass admin_key=": "give --admin-key-file",
+    "similarity_threshold: ": "--threshold: ",
+    "default_search_threshold: ": "--threshold: ",
+    "max_results: ": "--max-results: ",
+    "ttl_millis: ": "--ttl: ",
 }
+"""What errors call the options that commands have in place of arguments."""
 
 Work = Callable[[argparse.Namespace], int]
 
@@ -62,7 +67,7 @@ def _add_client_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_client_command(commands: Any, name: str, help: str, work: Work, description: str = "") -> Parser:
-    """Add a command that uses a cache. Errors that may happen are said in one line, with exit status 1."""
+    """Add a command that uses a cache. Errors that may happen are said in one line."""
     command: Parser = commands.add_parser(
         name,
         help=help,
@@ -135,7 +140,9 @@ def attributes_of(options: argparse.Namespace) -> dict[str, str]:
 def _run(work: Work, options: argparse.Namespace) -> int:
     from ..errors import LangCacheError
 
-    expected: tuple[type[Exception], ...] = (LangCacheError, ValueError, OverflowError, ImportError, OSError)
+    expected: tuple[type[Exception], ...] = (
+        *(LangCacheError, CommandError, ValueError, OverflowError, ImportError, OSError),
+    )
     if (store_errors := _store_errors(options)) is not None:
         expected = (*expected, *store_errors)
     try:
@@ -143,7 +150,7 @@ def _run(work: Work, options: argparse.Namespace) -> int:
     except BrokenPipeError:  # the reader of the output has ended
         raise
     except expected as error:
-        return failed(said(error))
+        return failed(error, said(error))
 
 
 def _store_errors(options: argparse.Namespace) -> tuple[type[Exception], ...] | None:

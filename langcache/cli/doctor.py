@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from importlib.util import find_spec
 from textwrap import wrap
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .._version import __version__
 from ..errors import (
@@ -30,6 +30,10 @@ from ..errors import (
 )
 from .client import add_client_command, said, settings_of
 from .terminal import Colours, one_line, print_json
+
+if TYPE_CHECKING:
+    from ..client import AsyncLangCache
+    from .probe import Probe
 
 __all__ = ["EXTRAS", "add_doctor"]
 
@@ -138,13 +142,14 @@ def _of_service(options: argparse.Namespace) -> list[Check]:
     if any(check.state == "wrong" for check in checks):
         return checks
     from ..client import AsyncLangCache
+    from .probe import Probe
 
-    recorder = _Recorder()
+    probe = Probe()
     try:
-        cache = AsyncLangCache(*settings, client=recorder.make, timeout_ms=_TIMEOUT_MS)
+        cache = AsyncLangCache(*settings, client=probe.begin, timeout_ms=_TIMEOUT_MS)
     except ValueError as error:
         return [*checks, Check("settings", "wrong", said(error))]
-    return [*checks, *asyncio.run(_asked(cache, recorder))]
+    return [*checks, *asyncio.run(_asked(cache, probe))]
 
 
 def _setting(options: argparse.Namespace, name: str, given: str | None) -> Check:
@@ -166,43 +171,7 @@ def _setting(options: argparse.Namespace, name: str, given: str | None) -> Check
     return Check(name, "ok", f"{value}, from {where}")
 
 
-class _Recorder:
-    """An HTTP client that keeps the headers of the last reply."""
-
-    def __init__(self) -> None:
-        self.headers: Mapping[str, str] = {}
-        self.clock: float | None = None
-        self.client: Any = None
-        self.proxies: Any = None
-
-    def make(self) -> _Recorder:
-        from .._call.connections import AiohttpClient
-        from .._call.proxies import EnvProxies
-
-        self.proxies = EnvProxies.read(os.environ)
-        self.client = AiohttpClient.with_own_session(max_reply_bytes=2**24, proxies=self.proxies)
-        return self
-
-    async def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        content: bytes | None,
-        timeout: float | None,
-    ) -> Any:
-        """Send a request, and note what its reply says."""
-        reply = await self.client.request(method, url, headers=headers, content=content, timeout=timeout)
-        self.headers, self.clock = reply.headers, time.time()
-        return reply
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self.client.aclose()
-
-
-async def _asked(cache: Any, recorder: _Recorder) -> list[Check]:
+async def _asked(cache: AsyncLangCache, probe: Probe) -> list[Check]:
     async with cache:
         # A text that nobody has stored, so that no answer of anybody is read.
         nonce = f"langcache doctor {uuid.uuid4().hex}"
@@ -217,18 +186,18 @@ async def _asked(cache: Any, recorder: _Recorder) -> list[Check]:
                 await _embedder(cache, nonce),
                 await _latency(cache, nonce),
             ]
-        proxy = _proxy(cache, recorder)
-        clock = _clock(recorder)
+        proxy = _proxy(probe)
+        clock = _clock(probe)
         return [*([proxy] if proxy else []), *checks, *([clock] if clock else [])]
 
 
-def _proxy(cache: Any, recorder: _Recorder) -> Check | None:
+def _proxy(probe: Probe) -> Check | None:
     from .._call.connections import _parsed
 
-    if recorder.proxies is None:
+    if probe.proxies is None:
         return Check("proxy", "ok", "none is set")
     try:
-        proxy = recorder.proxies.for_url(_parsed(cache._caller.base_url))
+        proxy = probe.proxies.for_url(_parsed(probe.url))
     except ConnectError as error:
         return Check("proxy", "wrong", f"{error}")
     if proxy is None:
@@ -243,7 +212,7 @@ def _failure(error: LangCacheError) -> Check:
     return Check("reachable", "wrong", f"{error}", "the service's log may say more")
 
 
-async def _embedder(cache: Any, nonce: str) -> Check:
+async def _embedder(cache: AsyncLangCache, nonce: str) -> Check:
     try:
         await cache.search(nonce, similarity_threshold=1)
     except LangCacheError as error:
@@ -252,7 +221,7 @@ async def _embedder(cache: Any, nonce: str) -> Check:
     return Check("embedder", "ok", "searches by meaning work")
 
 
-async def _latency(cache: Any, nonce: str) -> Check:
+async def _latency(cache: AsyncLangCache, nonce: str) -> Check:
     took: list[float] = []
     for number in range(_SEARCHES):
         began = time.perf_counter()
@@ -264,12 +233,12 @@ async def _latency(cache: Any, nonce: str) -> Check:
     return Check("latency", "ok", f"{statistics.median(took):.1f} ms (median of {_SEARCHES} searches)")
 
 
-def _clock(recorder: _Recorder) -> Check | None:
-    date = recorder.headers.get("Date")
-    if date is None or recorder.clock is None:
+def _clock(probe: Probe) -> Check | None:
+    date = probe.headers.get("Date")
+    if date is None or probe.clock is None:
         return None
     try:
-        off = recorder.clock - parsedate_to_datetime(date).timestamp()
+        off = probe.clock - parsedate_to_datetime(date).timestamp()
     except (TypeError, ValueError, OverflowError):
         return None
     if abs(off) <= _CLOCK_SECONDS:

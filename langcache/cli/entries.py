@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .client import MISS, add_attributes, add_client_command, attributes_of, settings_of
+from .messages import CommandError
 from .settings import time_in_millis
 from .terminal import Colours, one_line, print_json, printable, stdin
 
@@ -169,12 +170,12 @@ def _flush(options: argparse.Namespace) -> int:
 
 
 def _confirm(question: str) -> None:
-    """Ask at a terminal. Raises `ValueError` without one, or if the answer is no."""
+    """Ask at a terminal. Raises `ValueError` without one, and `CommandError` if the answer is no."""
     if not (sys.stdin and sys.stdin.isatty()):
         raise ValueError("flush: deletes all entries; say --yes if that is meant")
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise ValueError("flush: nothing was deleted")
+        raise CommandError("flush: nothing was deleted")
 
 
 def _entries(count: int) -> str:

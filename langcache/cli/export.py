@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from .client import add_attributes, add_client_command, attributes_of, patient, settings_of
 from .lines import NewEntry, encoded
+from .messages import CommandError
 from .place import add_place_options, is_given, place_given
 from .terminal import Progress, stdin, write_line
 
@@ -26,8 +27,12 @@ attributes, and expires_at for those that expire. They are read from what a serv
 file that no service may have open or a Redis.
 
 A service by itself tells no entries but by their prompts: with --prompts, a file with a prompt in each line,
-those with exactly these prompts are asked for. It does not tell when they expire.
+those with exactly these prompts are asked for. It does not tell when they expire, and of each prompt no more
+than 100 entries: the exit status is 1 if there may be more.
 """
+
+_MOST_RESULTS = 100
+"""How many entries a service tells of one prompt."""
 
 
 def add_export(commands: Any) -> None:
@@ -45,10 +50,11 @@ def add_export(commands: Any) -> None:
 
 def _export(options: argparse.Namespace) -> int:
     attributes = attributes_of(options)
+    full: list[int] = []
     if options.prompts is not None:
         if is_given(options):
             raise ValueError("--prompts: asks a service, and --db and --store name other places")
-        entries = _by_prompts(options, attributes)
+        entries = _by_prompts(options, attributes, full)
     else:
         place, cache_id = _place(options)
         entries = _all(place, cache_id, attributes)
@@ -57,7 +63,13 @@ def _export(options: argparse.Namespace) -> int:
         count = asyncio.run(_write(entries, write, shown))
     if options.output is not None:
         print(f"Wrote {count:,} entries to {options.output}.", file=sys.stderr)
-    return 0
+    for number in full:
+        print(
+            f"langcache: --prompts: prompt {number} has {_MOST_RESULTS} entries, and may have more, which a "
+            "service does not tell; --db FILE or --store URL has all",
+            file=sys.stderr,
+        )
+    return 1 if full else 0
 
 
 def _place(options: argparse.Namespace) -> tuple[Path | str, str]:
@@ -95,8 +107,9 @@ async def _all(place: Path | str, cache_id: str, attributes: Mapping[str, str]) 
 
 
 async def _by_prompts(
-    options: argparse.Namespace, attributes: Mapping[str, str]
+    options: argparse.Namespace, attributes: Mapping[str, str], full: list[int]
 ) -> AsyncGenerator[NewEntry, None]:
+    """The entries with the prompts that are given; in ``full`` the numbers of those that may have more."""
     from ..client import AsyncLangCache
 
     async with AsyncLangCache(*settings_of(options), retry_config=patient()) as cache:
@@ -104,13 +117,16 @@ async def _by_prompts(
             _prompts(options.prompts),
             search_strategies=["exact"],
             attributes=attributes or None,
-            max_results=100,
+            max_results=_MOST_RESULTS,
         )
         async for result in batch:
             if result.error is not None:
-                raise ValueError(f"--prompts: prompt {result.index + 1}: {result.error}") from result.error
-            for entry in reversed((result.value and result.value.data) or []):  # the oldest first
+                raise CommandError(f"--prompts: prompt {result.index + 1}: {result.error}") from result.error
+            found = (result.value and result.value.data) or []
+            for entry in reversed(found):  # the oldest first
                 yield NewEntry(entry.prompt, entry.response, entry.attributes, None)
+            if len(found) >= _MOST_RESULTS:
+                full.append(result.index + 1)
 
 
 def _prompts(file: str) -> Iterator[str]:

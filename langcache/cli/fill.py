@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from .client import add_client_command, said, settings_of
-from .filling import Filling, Stopped
+from .filling import Done, Filling, Stopped
 from .lines import FORMATS, Fields, count_lines, format_of, read_lines
 from .messages import failed
 from .place import add_embedder_options, add_place_options, is_given, own_service
@@ -98,6 +98,8 @@ def _fill(options: argparse.Namespace, form: Any, fields: Fields, *, copies: boo
     with ExitStack() as stack:
         if is_given(options):
             names = _attribute_names(options.file, form, fields)
+            if names is None:
+                return _finished(options, Done(), ())
             settings = stack.enter_context(own_service(options, names))
         else:
             settings = settings_of(options)
@@ -117,33 +119,45 @@ def _fill(options: argparse.Namespace, form: Any, fields: Fields, *, copies: boo
             progress(total or filling.done.lines, total or filling.done.lines)
         except Stopped as stopped:
             progress.end()
-            status = failed(f"stopped: {said(stopped.error)}; the same command goes on from here")
+            status = failed(stopped, f"stopped: {said(stopped.error)}; the same command goes on from here")
         except KeyboardInterrupt:
             progress.end()
             print("Interrupted; the same command goes on from here.", file=sys.stderr)
             status = 130
-    for number, reason in filling.failures:
+    finished = _finished(options, filling.done, filling.failures)
+    return status or finished
+
+
+def _finished(options: argparse.Namespace, done: Done, failures: Sequence[tuple[int, str]]) -> int:
+    """Print what became of the lines. Returns the exit status."""
+    for number, reason in failures:
         print(f"langcache: line {number}: {one_line(reason)}", file=sys.stderr)
     if options.json:
-        print_json(msgspec.to_builtins(filling.done))
+        print_json(msgspec.to_builtins(done))
     else:
-        print(filling.done)
-    return status or (1 if filling.failures else 0)
+        print(done)
+    return 1 if failures else 0
 
 
-def _attribute_names(file: str, form: Any, fields: Fields) -> Sequence[str]:
-    """The names of attributes that a service of our own has to know."""
-    if fields.attributes is not None:
-        return tuple(fields.attributes)
-    if not Path(file).is_file():
-        raise ValueError("FILE: with --db and --store it is read twice, so it must be a file that there is")
-    return tuple(dict.fromkeys(_names(file, form, fields)))
+def _attribute_names(file: str, form: Any, fields: Fields) -> Sequence[str] | None:
+    """The names of attributes that a service of our own has to know; None if there is no entry to store.
 
-
-def _names(file: str, form: Any, fields: Fields) -> Iterator[str]:
+    Raises `OSError`, and `ValueError` if there is none since the lines are wrong: then nothing should be made
+    for them.
+    """
+    if file == "-" or (Path(file).exists() and not Path(file).is_file()):
+        raise ValueError(f"{file}: with --db and --store it is read twice, so it must be a file")
+    names: dict[str, None] = {}
+    wrong, entries = "", 0
     for line in read_lines(file, form, fields):
         if line.entry is not None:
-            yield from line.entry.attributes
+            entries += 1
+            names.update(dict.fromkeys(line.entry.attributes))
+        elif line.reason is not None:
+            wrong = wrong or f"line {line.number}: {one_line(line.reason)}"
+    if wrong and not entries:
+        raise ValueError(f"{file}: there is nothing to store; {wrong}")
+    return tuple(fields.attributes or names) if entries else None
 
 
 def _at_once(text: str) -> int:

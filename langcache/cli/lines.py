@@ -6,6 +6,7 @@ import csv
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, cast
 
@@ -113,9 +114,15 @@ def _of_json(opened: Iterable[bytes], fields: Fields) -> Iterator[Line]:
 
 
 def _of_table(opened: Iterable[bytes], form: Format, fields: Fields) -> Iterator[Line]:
-    texts = (raw.decode("utf-8-sig" if at == 0 else "utf-8", "replace") for at, raw in enumerate(opened))
+    lines = iter(opened)
+    first = next(lines, None)
+    if first is None:
+        return
+    delimiter = "\t" if form == "tsv" else ";" if b";" in first and b"," not in first else ","
+    later = (raw.decode("utf-8", "replace") for raw in lines)
+    texts = chain([first.decode("utf-8-sig", "replace")], later)
     csv.field_size_limit(_MOST_CHARS)
-    reader = csv.reader(texts, delimiter="\t" if form == "tsv" else ",", strict=True)
+    reader = csv.reader(texts, delimiter=delimiter, strict=True)
     names: list[str] | None = None
     while True:
         try:
@@ -127,12 +134,25 @@ def _of_table(opened: Iterable[bytes], form: Format, fields: Fields) -> Iterator
             return
         if names is None:
             names = row
+            _check_names(names, fields)
         elif len(row) > len(names):
             yield Line(reader.line_num, None, f"has {len(row)} cells, and the first line has {len(names)}")
         elif any("\N{REPLACEMENT CHARACTER}" in cell for cell in row):
             yield Line(reader.line_num, None, "is not UTF-8")
         elif any(row):
             yield _line(reader.line_num, dict(zip(names, row, strict=False)), fields)
+
+
+def _check_names(names: Sequence[str], fields: Fields) -> None:
+    """Raise `ValueError` unless a table has the columns: without them no line would have an entry."""
+    wanted = [("--prompt-field", fields.prompt), ("--response-field", fields.response)]
+    wanted += [("--attribute", field) for field in (fields.attributes or {}).values()]
+    for option, field in wanted:
+        if field not in names:
+            raise ValueError(
+                f"{option}: no column of the table is called {field!r}; its first line has "
+                f"{', '.join(repr(each) for each in names) or 'no names'}"
+            )
 
 
 def _line(number: int, content: Any, fields: Fields) -> Line:

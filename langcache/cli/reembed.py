@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .embedder import EMBEDDER_HELP, embedder_of
 from .messages import failed
 from .serve_settings import place_of
+from .terminal import Progress
 
 if TYPE_CHECKING:
     from ..service.embedders import Embedder
@@ -61,7 +62,8 @@ def _run(options: argparse.Namespace) -> int:
     except (ImportError, ValueError) as error:
         return failed(error)
     try:
-        count = asyncio.run(_reembed(embedder, store or db, options.cache_id))
+        with Progress("embedded", "prompts") as progress:
+            count = asyncio.run(_reembed(embedder, store or db, options.cache_id, progress))
     except (ImportError, EmbedderError, StoreError) as error:
         return failed(error)
     said = (
@@ -73,19 +75,19 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _reembed(embedder: Embedder, place: str | Path | None, cache_id: str) -> int:
+async def _reembed(embedder: Embedder, place: str | Path | None, cache_id: str, progress: Progress) -> int:
     await embedder.start()
     try:
         if isinstance(place, Path):
             from ..service.stores.sqlite import Database
 
-            database = Database(place, embedder)
+            database = Database(place, embedder, progress=progress)
             await database.open()
             await database.close()
             return database.embedded_anew
         from ..service.stores.redis_reembed import reembed  # needs the extra redis
         from ..service.stores.redis_url import redis_url
 
-        return await reembed(redis_url(place), cache_id, embedder)
+        return await reembed(redis_url(place), cache_id, embedder, progress)
     finally:
         await embedder.close()

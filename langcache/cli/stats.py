@@ -12,6 +12,7 @@ from typing import Any
 
 from .client import add_client_command, settings_of
 from .embedder import read_secret, secret
+from .messages import CommandError
 from .place import add_place_options, is_given, place_given
 from .terminal import one_line, print_json, print_table
 
@@ -29,7 +30,7 @@ _SEARCHES = re.compile(
 _REQUESTS = re.compile(
     r'^langcache_requests_total\{operation="(?P<operation>[^"]*)",status="(?P<status>\d+)"\} (?P<n>\S+)$'
 )
-_MOST_BYTES = 4 * 1024 * 1024
+_TIMEOUT_MS = 10_000
 
 
 def add_stats(commands: Any) -> None:
@@ -88,33 +89,29 @@ async def _of_place(options: argparse.Namespace) -> dict[str, Any]:
 
 
 async def _of_service(options: argparse.Namespace) -> dict[str, Any]:
-    from .._call.connections import AiohttpClient
     from .._call.head import authorization
-    from .._call.proxies import EnvProxies
     from ..client import AsyncLangCache
+    from .probe import Probe
 
-    async with AsyncLangCache(*settings_of(options)) as cache:  # which checks them
-        caller = cache._caller
-    root = caller.base_url.removesuffix(f"/v1/caches/{caller.cache_id}/")
     headers: dict[str, str] = {}
     if key := _key(options):
         headers["Authorization"] = authorization(key)
-    client = AiohttpClient.with_own_session(max_reply_bytes=_MOST_BYTES, proxies=EnvProxies.read(os.environ))
-    try:
-        reply = await client.request("GET", f"{root}/metrics", headers=headers, content=None, timeout=10.0)
-    finally:
-        await client.aclose()
+    probe = Probe()
+    async with AsyncLangCache(*settings_of(options), client=probe.begin, timeout_ms=_TIMEOUT_MS) as cache:
+        await cache.health()  # since a cache that there is not has as few figures as one without searches
+        url, cache_id = f"{probe.root}/metrics", probe.cache_id
+        reply = await probe.request("GET", url, headers=headers, content=None, timeout=_TIMEOUT_MS / 1000)
     text = reply.content.decode("utf-8", "replace")
     if reply.status_code == 401:
-        raise ValueError(
+        raise CommandError(
             f"the service gives its figures for a key alone: --metrics-key-file FILE, or {_KEY_VARIABLE}"
         )
     if reply.status_code != 200 or "langcache_" not in text:
-        raise ValueError(
+        raise CommandError(
             "the service gives no figures; `langcache serve` does with --metrics, and --db FILE or --store "
             "URL here count what it keeps"
         )
-    return _figures(text, caller.cache_id)
+    return _figures(text, cache_id)
 
 
 def _key(options: argparse.Namespace) -> str:

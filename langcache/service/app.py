@@ -59,6 +59,7 @@ def application(
     ``recent`` how many searches are kept for it, ``draw`` makes the picture of labelled pairs.
     """
     api = _Api(catalogue, allowed, Recent(recent))
+    catalogue.on_forget = api.recent.forget
     # aiohttp's own limit of a body is not used: bodies are read by `Bodies`.
     app = web.Application(middlewares=[answer_with_problems, api.admit])
     base = "/v1/caches/{cache_id}"

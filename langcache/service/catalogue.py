@@ -67,6 +67,8 @@ class Catalogue:
         """The keys that were made at run time."""
         self.failures: dict[str, Failure] = {}
         """The caches that could not be opened when they were last needed."""
+        self.on_forget: Callable[[str], None] | None = None
+        """Called with the id of a cache that there is no longer."""
         self._open: dict[str, Cache] = {}
         self._opening: dict[str, asyncio.Task[Cache]] = {}
         self._access: dict[bytes, dict[str, set[str]]] = {}
@@ -260,6 +262,8 @@ class Catalogue:
 
     def _forget(self, cache_id: str) -> None:
         self.failures.pop(cache_id, None)
+        if self.on_forget is not None:
+            self.on_forget(cache_id)
         cache = self._open.pop(cache_id, None)
         if cache is not None:
             cache.retire()

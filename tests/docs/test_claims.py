@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from pathlib import Path
 
 import pytest
+from demo_output import without_times
 
 from langcache import LangCache
 from langcache.cli.demo import _SAVED, demo
@@ -105,17 +107,35 @@ def test_what_the_demo_prints_is_true(capsys):
     answers = {prompt: response for prompt, response, _ in _SAVED}
     hits = [(question, saved) for question, _, saved in expected if saved is not None]
     scores = iter(similarities([(saved, question) for question, saved in hits]))
-    for (question, settings, (outcome,)), (_, _, saved) in zip(asked, expected, strict=True):
+    for (question, settings, (outcome, *more)), (_, _, saved) in zip(asked, expected, strict=True):
         if saved is None:
             assert outcome.startswith("miss"), question
             continue
-        similarity, response, saved_as = re.match(
-            r"hit, similarity (\S+): (.+)  \(saved as: (.+)\)  \[", outcome
-        ).groups()
+        similarity, saved_as = re.match(r"hit  (\S+)  (.+)  \[", outcome).groups()
+        (response,) = more
         assert float(similarity) == pytest.approx(next(scores), abs=0.001)
         assert float(similarity) >= float((settings or "").partition("threshold ")[2] or 0.85)
         assert saved_as == saved
         assert response == answers.get(saved, "Under Settings, Security, scan the code.")
+
+
+def test_the_demo_fits_a_terminal_and_is_in_colours_there_alone(capsys, monkeypatch):
+    printed = {}
+    for terminal in (False, True):
+        with monkeypatch.context() as patched:
+            for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
+                patched.delenv(name, raising=False)
+            patched.setattr(sys.stdout, "isatty", lambda terminal=terminal: terminal, raising=False)
+            demo()
+        printed[terminal] = capsys.readouterr().out
+    plain = re.sub(r"\x1b\[\d+m", "", printed[True])
+    assert without_times(plain) == without_times(printed[False])
+    assert "\x1b" not in printed[False]
+    marked = re.findall(r"\x1b\[(\d+)m(.*?)\x1b\[0m", printed[True])
+    assert {text for code, text in marked if code == "32"} == {"hit"}
+    assert {text for code, text in marked if code == "33"} == {"miss"}
+    assert [text for code, text in marked if code == "1"] == re.findall(r"^(?! )(.+)$", plain, re.MULTILINE)
+    assert max(map(len, plain.splitlines())) <= 80
 
 
 def test_the_near_miss_of_the_demo_would_be_a_hit_by_its_vectors():

@@ -58,6 +58,12 @@ def test_the_table_of_stores_is_made_of_what_was_kept(benchmarks):
     assert between("scale.md", "figures") == table(KEPT["service"]["figures"])
 
 
+def test_the_picture_of_the_readme_is_made_of_what_was_kept(benchmarks):
+    import chart
+
+    assert (DOCS / "benchmark.svg").read_text("utf-8") == chart.draw(KEPT)
+
+
 def test_the_tables_and_pictures_of_semantic_caches_are_made_of_what_was_kept(benchmarks):
     from rivals_table import pictures, tables
 

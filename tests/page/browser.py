@@ -22,6 +22,33 @@ KEY = "a-key-of-the-page"
 EVIL = "<img src=x onerror=\"document.title='broken into'\">"
 """A prompt that does something in a page that takes it for HTML."""
 
+CONTRAST = """(() => {
+  const parts = (color) => color.match(/[\\d.]+/g).map(Number);
+  const over = (color, below) => {
+    const [red, green, blue, alpha = 1] = color;
+    return [red, green, blue].map((value, at) => alpha * value + (1 - alpha) * below[at]);
+  };
+  const linear = (value) => value <= 10 ? value / 3294.6 : ((value / 255 + .055) / 1.055) ** 2.4;
+  const light = ([red, green, blue]) =>
+    .2126 * linear(red) + .7152 * linear(green) + .0722 * linear(blue);
+  const behind = (each) => {
+    if (!each) return [255, 255, 255];
+    const color = parts(getComputedStyle(each).backgroundColor);
+    return (color[3] ?? 1) === 1 ? color : over(color, behind(each.parentElement));
+  };
+  const hasText = (each) => [...each.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+  return [...document.querySelectorAll("body *")]
+    .filter((each) => each.checkVisibility() && !each.disabled && hasText(each))
+    .filter((each) => !each.closest("svg, noscript, .skip, option"))
+    .filter((each) => {
+      const ground = behind(each);
+      const lights = [light(over(parts(getComputedStyle(each).color), ground)), light(ground)];
+      lights.sort((one, other) => other - one);
+      return (lights[0] + .05) / (lights[1] + .05) < 4.5;
+    }).map((each) => each.outerHTML);
+})()"""
+"""The elements whose text has a contrast below 4.5."""
+
 _SECONDS = 60
 
 

@@ -1,4 +1,4 @@
-"""These tests use the service's page in headless Chromium, which ``nox -s page`` looks for."""
+"""These tests look at pages in headless Chromium, which ``nox -s page`` looks for."""
 
 from __future__ import annotations
 

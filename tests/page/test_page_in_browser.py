@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
-from browser import EVIL, KEY
+from browser import CONTRAST, EVIL, KEY
 
 STORED = ["How do I reset my password?", "Where is my order?", EVIL]
-
-CONTRAST = """(() => {
-  const parts = (color) => color.match(/[\\d.]+/g).map(Number);
-  const linear = (value) => value <= 10 ? value / 3294.6 : ((value / 255 + .055) / 1.055) ** 2.4;
-  const light = (color) => {
-    const [red, green, blue] = parts(color).map(linear);
-    return .2126 * red + .7152 * green + .0722 * blue;
-  };
-  const behind = (each) => {
-    const color = getComputedStyle(each).backgroundColor;
-    return (parts(color)[3] ?? 1) > 0 ? color : behind(each.parentElement);
-  };
-  const hasText = (each) => [...each.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-  return [...document.querySelectorAll("body *")]
-    .filter((each) => each.checkVisibility() && !each.disabled && hasText(each))
-    .filter((each) => !each.closest("svg, noscript, .skip, option"))
-    .filter((each) => {
-      const lights = [light(getComputedStyle(each).color), light(behind(each))];
-      lights.sort((one, other) => other - one);
-      return (lights[0] + .05) / (lights[1] + .05) < 4.5;
-    }).map((each) => each.outerHTML);
-})()"""
-"""The elements whose text has a contrast below 4.5."""
 
 UNLABELLED = """[...document.querySelectorAll("input, select, button")]
   .filter((each) => each.checkVisibility())
@@ -133,6 +111,63 @@ async def test_it_fits_its_window_is_labelled_and_can_be_read(tab, service, them
     assert await tab.js("document.documentElement.scrollWidth <= innerWidth")
     assert await tab.js(UNLABELLED) == []
     assert await tab.js(CONTRAST) == []
+
+
+def rows_of(*searches):
+    """Searches as the page gets them, of similarities and whether they hit."""
+    return json.dumps([{"similarity": similarity, "hit": hit} for similarity, hit in searches])
+
+
+HISTOGRAM = """(async () => {
+  const { histogram } = await import("/page/parts.js");
+  const drawn = histogram(%s, %s);
+  const number = (each, name) => Number(each.getAttribute(name));
+  return {
+    bars: [...drawn.querySelectorAll("rect")].map((each) =>
+      [each.classList.contains("hit"), ...["x", "y", "width", "height"].map((name) => number(each, name))]),
+    limit: drawn.querySelector(".limit").getAttribute("d"),
+    marks: [...drawn.querySelectorAll("text")].map((each) => [each.textContent, number(each, "x")]),
+    said: drawn.getAttribute("aria-label"),
+  };
+})()"""
+
+
+async def test_a_histogram_counts_each_search_in_its_bar(tab, service):
+    await tab.show(f"{service.url}/")
+    searches = [(0.1, False), (0.5, False), (0.524, False), (0.525, False), (0.85, True), (0.86, False)]
+    searches += [(0.999, True), (1, True), (1, True), (None, False)]
+    drawn = await tab.js(HISTOGRAM % (rows_of(*searches), 0.85))
+    foot, most = 125, 110
+    counted = {}
+    for hit, x, y, width, height in drawn["bars"]:
+        counted[round((x - 11) / 20), hit] = round(3 * height / most)
+        assert (width, y >= foot - most - 1e-6, y + height <= foot + 1e-6) == (18, True, True)
+    assert counted == {(0, False): 3, (1, False): 1, (14, True): 1, (14, False): 1, (19, True): 3}
+    at = {(round((x - 11) / 20), hit): (y, y + height) for hit, x, y, _, height in drawn["bars"]}
+    assert at[14, True][1] == pytest.approx(at[14, False][0]), "hits stand on misses"
+    assert drawn["limit"] == "M290 4V125"
+    assert dict(drawn["marks"])["0.8"] == pytest.approx(250)
+    assert drawn["said"] == (
+        "Searches by similarity, from 0.5 to 1. below 0.525: 0 hits, 3 misses; 0.525: 0 hits, 1 misses; "
+        "0.850: 1 hits, 1 misses; 0.975: 3 hits, 0 misses"
+    )
+
+
+@pytest.mark.parametrize(("threshold", "x"), [(0, 10), (0.5, 10), (0.75, 210), (1, 410)])
+async def test_a_histogram_of_nothing_says_so_and_shows_the_threshold(tab, service, threshold, x):
+    await tab.show(f"{service.url}/")
+    drawn = await tab.js(HISTOGRAM % ("[]", threshold))
+    assert (drawn["bars"], drawn["limit"]) == ([], f"M{x} 4V125")
+    assert drawn["said"] == "Searches by similarity, from 0.5 to 1. None yet."
+
+
+async def test_the_histogram_of_the_page_is_that_of_its_searches(tab, service):
+    await inside(tab, service)
+    drawn = "document.querySelector('svg[role=img]')"
+    said = await tab.js(f"{drawn}.getAttribute('aria-label')")
+    shown = await tab.js("[...document.querySelectorAll('#asked li')].map((each) => each.className)")
+    hits, misses = (sum(map(int, re.findall(rf"(\d+) {what}", said))) for what in ("hits", "misses"))
+    assert (hits, hits + misses) == (sum("hit" in each for each in shown), len(shown))
 
 
 async def test_labels_become_the_picture(tab, service, tmp_path):

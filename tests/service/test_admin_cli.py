@@ -88,9 +88,9 @@ def test_what_a_key_may_do(run, server, option, actions):
         (["caches", "show", "nothing"], "404 Not Found: there is no cache 'nothing'"),
         (["caches", "delete", "local"], "400 .*settings that the service was started with"),
         (["caches", "create", ""], "name: must have 1 to 64 characters"),
-        (["caches", "create", "n", "--threshold", "2"], "default_search_threshold: must be from 0 to 1"),
+        (["caches", "create", "n", "--threshold", "2"], "--threshold: must be from 0 to 1"),
         (["caches", "change", "c"], "change: give --threshold, --ttl, --strategy or --max-entries"),
-        (["keys", "create", "nothing"], "grants: must be for caches, but there is no cache"),
+        (["keys", "create", "nothing"], "400 .*grants: must be for caches, but there is no cache"),
         (["keys", "revoke", "nothing"], "404 .*no key with the id 'nothing'"),
         (["caches", "list", "--server-url", "http://127.0.0.1:9"], "no connection to the service"),
         (["caches", "list", "--admin-key-file", "nowhere"], "--admin-key-file: can't read 'nowhere'"),
@@ -98,7 +98,8 @@ def test_what_a_key_may_do(run, server, option, actions):
 )
 @pytest.mark.usefixtures("server")
 def test_what_goes_wrong_is_said_in_one_line(arguments, reason, capsys):
-    assert main(arguments) == 1
+    sent = re.match(r"4\d\d|no connection", reason)
+    assert main(arguments) == (1 if sent else 2)
     printed = capsys.readouterr()
     assert printed.out == ""
     assert len(printed.err.splitlines()) == 1
@@ -108,7 +109,7 @@ def test_what_goes_wrong_is_said_in_one_line(arguments, reason, capsys):
 def test_what_is_missing_is_named(monkeypatch, capsys):
     for variable in ("LANGCACHE_SERVER_URL", "LANGCACHE_ADMIN_KEY"):
         monkeypatch.delenv(variable, raising=False)
-    assert main(["caches", "list"]) == 1
+    assert main(["caches", "list"]) == 2
     printed = capsys.readouterr().err
     assert "LANGCACHE_SERVER_URL" in printed
     assert "LANGCACHE_ADMIN_KEY" in printed

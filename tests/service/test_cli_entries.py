@@ -88,7 +88,7 @@ def test_delete_by_attributes_and_flush(run):
     assert (status, json.loads(out)) == (0, {"deletedEntriesCount": 2})
     status, out, err = run("flush")
     assert (status, out, err) == (
-        1,
+        2,
         "",
         "langcache: flush: deletes all entries; say --yes if that is meant\n",
     )
@@ -121,38 +121,64 @@ def test_a_dash_reads_stdin(run, monkeypatch):
     [
         (["search", ""], "prompt: must have at least 1 character"),
         (["search", "x" * 1025], "prompt: "),
-        (["search", "x", "--threshold", "2"], "similarity_threshold: must be"),
-        (["search", "x", "--attribute", "other=x"], "other"),
+        (["search", "x", "--threshold", "2"], "--threshold: must be"),
+        (["search", "x", "--threshold=-0.1"], "--threshold: must be"),
+        (["search", "x", "--threshold", "nan"], "--threshold: must be"),
+        (["search", "x", "--max-results", "0"], "--max-results: must be"),
+        (["search", "x", "--attribute", "a b=x"], "attributes"),
+        (["set", "a", "b", "--ttl", "999999d"], "--ttl: must be"),
         (["set", "a", "b", "--attribute", "topic=a,b"], "attributes"),
         (["set", "a", "b", "--attribute", "topic=a", "--attribute", "topic=b"], "topic is given twice"),
         (["delete"], "delete: give ids, or --attribute"),
         (["delete", "i", "--attribute", "topic=a"], "delete: give ids, or --attribute"),
         (["search", "x", "--api-key-file", "nowhere"], "--api-key-file: can't read 'nowhere'"),
         (["search", "x", "--server-url", "http://user:pass@h"], "server_url: must not carry a user"),
-        (["search", "x", "--cache-id", "other"], "404"),
-        (["stats"], "the service gives no figures"),
         (["stats", "--db", "nowhere.db", "--server-url", "http://h"], "--server-url: "),
-        (["stats", "--db", "nowhere.db"], "there is no database nowhere.db"),
         (["export"], "export: a service does not list its entries"),
         (["export", "--db", "a.db", "--prompts", "p"], "--prompts: asks a service"),
-        (["import", "nowhere.jsonl"], "nowhere.jsonl: No such file"),
-        (["import", "nowhere.jsonl", "--db", "a.db"], "FILE: with --db and --store it is read twice"),
+        (["import", "-", "--db", "a.db"], "-: with --db and --store it is read twice"),
+        (["import", ".", "--db", "a.db"], ".: with --db and --store it is read twice"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
-def test_what_is_wrong_is_said_in_one_line(run, arguments, reason, tmp_path, monkeypatch):
+def test_what_is_given_wrongly_is_said_in_one_line(run, arguments, reason, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    status, out, err = run(*arguments)
-    assert (status, out) == (1, "")
+    assert said_in_one_line(run(*arguments), reason) == 2
+
+
+@pytest.mark.usefixtures("named")
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["search", "x", "--attribute", "other=x"], "other"),
+        (["search", "x", "--cache-id", "other"], "404"),
+        (["stats"], "the service gives no figures"),
+        (["stats", "--cache-id", "other"], "404"),
+        (["stats", "--db", "nowhere.db"], "there is no database nowhere.db"),
+        (["import", "nowhere.jsonl"], "nowhere.jsonl: No such file"),
+        (["import", "nowhere.jsonl", "--db", "a.db"], "nowhere.jsonl: No such file"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
+)
+def test_what_can_not_be_done_is_said_in_one_line(run, arguments, reason, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert said_in_one_line(run(*arguments), reason) == 1
+
+
+def said_in_one_line(done, reason):
+    """The exit status of a command that said what is wrong as it should."""
+    status, out, err = done
+    assert out == ""
     assert err.startswith("langcache: ")
     assert reason in err
     assert err.count("\n") == 1
+    return status
 
 
 @pytest.mark.parametrize("command", ["search x", "set a b", "delete i", "flush --yes", "stats"])
 def test_with_nothing_set_all_three_are_named_as_options(run, command):
     status, out, err = run(*command.split())
-    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert (status, out, err.count("\n")) == (2, "", 1)
     for option in ("--server-url", "--api-key-file", "--cache-id", "langcache serve"):
         assert option in err
 
@@ -307,4 +333,4 @@ def test_a_question_is_read_from_stdin_too(run, monkeypatch):
     run("set", "-", "By card.")
     assert "By card." in run("search", "How do I pay?")[1]
     status, _, err = run("set", "-", "-")
-    assert (status, "stdin has the question or the answer" in err) == (1, True)
+    assert (status, "stdin has the question or the answer" in err) == (2, True)

@@ -148,6 +148,7 @@ def test_what_is_open_or_embedded_otherwise_is_refused_and_not_changed(run, monk
 
 TABLES = {
     "qa.csv": 'question,reply,topic\nq1,"a, 1",t\nq2,"a\n2",\n',
+    "qa;.csv": 'question;reply;topic\nq1;"a, 1";t\nq2;"a\n2";\n',
     "qa.tsv": "question\treply\ttopic\nq1\ta, 1\tt\nq2\ta 2\t\n",
     "qa.jsonl": '{"question": "q1", "reply": "a, 1", "topic": "t"}\n\n{"question": "q2", "reply": "a 2"}\n',
 }
@@ -165,6 +166,85 @@ def test_warm_reads_tables_and_lines(name, cache, run):
         assert (status, out.startswith("Stored ")) == (0, True), err
     assert of(cache, "q1", attributes={"topic": "t"}) == ["a, 1"]
     assert len(of(cache, "q2")) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "reason"),
+    [
+        (
+            "a.csv",
+            b"question,answer\nq,a\n",
+            [],
+            "--prompt-field: no column of the table is called 'prompt'; its",
+        ),
+        (
+            "a.csv",
+            b"prompt;answer\nq;a\n",
+            [],
+            "--response-field: no column of the table is called 'response'",
+        ),
+        ("a.csv", b"prompt|response\nq|a\n", [], "its first line has 'prompt|response'"),
+        ("a.csv", b"\xef\xbb\xbfPrompt,Response\nq,a\n", [], "its first line has 'Prompt', 'Response'"),
+        ("a.csv", b"\n", [], "its first line has no names"),
+        (
+            "a.tsv",
+            b"prompt\tresponse\n",
+            ["--attribute", "team"],
+            "--attribute: no column of the table is called",
+        ),
+        ("a.jsonl", b"nothing\n", [], "there is nothing to store; line 1: is not JSON"),
+        ("none.csv", None, ["--attribute", "team"], "No such file"),
+        ("none.jsonl", None, [], "No such file"),
+    ],
+    ids=[
+        "names",
+        "semicolons",
+        "bars",
+        "capitals",
+        "empty-line",
+        "attribute",
+        "json",
+        "no-table",
+        "no-lines",
+    ],
+)
+def test_what_can_not_be_stored_makes_no_database(run, name, content, options, reason):
+    if content is not None:
+        Path(name).write_bytes(content)
+    status, out, err = run("warm", name, "--db", "new.db", *options)
+    assert (status, out, reason in err) == (2 if content is not None else 1, "", True), err
+    assert not Path("new.db").exists()
+
+
+@pytest.mark.parametrize("name", ["empty.csv", "empty.jsonl"])
+def test_of_nothing_nothing_is_stored(run, name):
+    Path(name).write_bytes(b"")
+    assert run("warm", name, "--db", "new.db") == (0, "Stored 0\n", "")
+    assert not Path("new.db").exists()
+
+
+def test_an_export_by_prompts_says_where_it_may_not_be_all(cache, run):
+    cache.set_many(
+        [("few", f"{number}") for number in range(99)] + [("many", f"{number}") for number in range(101)]
+    )
+    Path("prompts.txt").write_text("few\nmany\nnone\n")
+    status, out, err = run("export", "--prompts", "prompts.txt")
+    assert (status, len(out.splitlines())) == (1, 199)
+    assert "prompt 2 has 100 entries, and may have more" in err
+    assert "prompt 1 " not in err
+    Path("prompts.txt").write_text("few\nnone\n")
+    status, out, err = run("export", "--prompts", "prompts.txt")
+    assert (status, len(out.splitlines()), "may have more" in err) == (0, 99, False)
+
+
+def test_a_reembedding_shows_how_far_it_is(run, tmp_path, monkeypatch):
+    filled(tmp_path / "cache.db")
+    monkeypatch.setattr("langcache.cli.reembed.embedder_of", lambda name, model: other)
+    other = AngleEmbedder()
+    other.name = "another"
+    status, out, err = run("reembed", "--db", "cache.db", "--embedder", "minilm")
+    assert (status, out) == (0, "5 entries are embedded with another.\n")
+    assert "embedded 5 of 5 prompts" in err
 
 
 def test_warm_takes_answers_out_of_a_log(cache, run):

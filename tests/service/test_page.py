@@ -8,6 +8,8 @@ from types import SimpleNamespace
 import aiohttp
 import pytest
 
+from langcache import AsyncLangCache
+from langcache.admin import AsyncLangCacheAdmin
 from langcache.cli.serve import _draw
 from langcache.service import CacheConfig, LocalServer, ServerConfig
 from langcache.service.operations import SearchBody
@@ -268,6 +270,26 @@ async def test_a_search_under_way_while_its_cache_is_emptied_is_not_kept():
     assert recent.of("one") == []
     recent.note(cache, body, [], recent.times_forgotten(cache))
     assert len(recent.of("one")) == 1
+
+
+async def test_nothing_is_kept_of_a_cache_that_was_deleted(embedder, monkeypatch):
+    kept = []
+    monkeypatch.setattr("langcache.service.app.Recent", lambda most: kept.append(Recent(most)) or kept[0])
+    config = ServerConfig(caches=CACHES, admin_key=ADMIN)
+    async with (
+        serving(config, embedder) as running,
+        AsyncLangCacheAdmin(running.url, ADMIN) as admin,
+        AsyncLangCache(running.url, "key-two", "two") as other,
+    ):
+        cache_id = (await admin.create_cache("made")).cache_id
+        key = (await admin.create_key("k", {cache_id: ["read"]})).token
+        async with AsyncLangCache(running.url, key, cache_id) as cache:
+            await cache.search("p")
+        await other.search("p")
+        (recent,) = kept
+        assert len(recent.of(cache_id)) == 1
+        await admin.delete_cache(cache_id)
+        assert [len(recent.of(each)) for each in (cache_id, "two")] == [0, 1]
 
 
 @pytest.mark.parametrize("recent", [-1, 1001, True, "5"])

@@ -51,7 +51,7 @@ def no_variable(monkeypatch):
 def test_what_can_t_be_meant_is_refused(options, variable, reason, monkeypatch, capsys):
     if variable is not None:
         monkeypatch.setenv(STORE_VARIABLE, variable)
-    assert main(["serve", *options]) == 1
+    assert main(["serve", *options]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert SECRET not in printed.err

@@ -276,5 +276,5 @@ async def store_one(server):
 )
 def test_what_can_t_be_meant_is_refused(options, reason, capsys, monkeypatch):
     monkeypatch.delenv("LANGCACHE_SERVE_STORE", raising=False)
-    assert main(["reembed", *options, "--embedder", "minilm"]) == 1
+    assert main(["reembed", *options, "--embedder", "minilm"]) == 2
     assert reason in capsys.readouterr().err

@@ -144,7 +144,7 @@ def test_a_value_of_a_wrong_type_is_refused_where_it_is_given(name, file, monkey
     for value in values:
         text = "{ a = 1 }" if isinstance(value, dict) else json.dumps(value)
         path = file(f"{name} = {text}\n")
-        assert main(["serve", "--config", str(path)]) == 1
+        assert main(["serve", "--config", str(path)]) == 2
         errors = capsys.readouterr().err
         assert errors.startswith(f"langcache: {path}: {name}: must be ")
         assert errors.count("\n") == 1
@@ -196,7 +196,7 @@ def test_a_name_that_is_near_to_none(file):
     ],
 )
 def test_a_file_that_can_not_be_read_is_named(content, reason, file, capsys):
-    assert main(["serve", "--config", str(file(content))]) == 1
+    assert main(["serve", "--config", str(file(content))]) == 2
     errors = capsys.readouterr().err
     assert errors.startswith("langcache: --config: ")
     assert reason in errors
@@ -205,7 +205,7 @@ def test_a_file_that_can_not_be_read_is_named(content, reason, file, capsys):
 
 def test_a_file_that_is_not_there(tmp_path, capsys):
     for path in (tmp_path / "nowhere.toml", tmp_path):
-        assert main(["serve", "--config", str(path)]) == 1
+        assert main(["serve", "--config", str(path)]) == 2
         assert f"--config: can't read '{path}': " in capsys.readouterr().err
 
 
@@ -286,7 +286,7 @@ def test_a_file_with_a_key_that_others_can_read_is_reported(file, capsys):
     ],
 )
 def test_what_is_not_possible_is_said_in_one_line_that_names_it(options, reason, capsys):
-    assert main(["serve", "--embedder", "openai:http://127.0.0.1:9", "--embedder-model", "m", *options]) == 1
+    assert main(["serve", "--embedder", "openai:http://127.0.0.1:9", "--embedder-model", "m", *options]) == 2
     errors = capsys.readouterr().err
     assert errors.startswith(f"langcache: {reason}") or reason in errors.partition(": ")[2]
     assert errors.count("\n") == 1

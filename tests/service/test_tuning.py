@@ -362,7 +362,8 @@ def test_what_can_not_be_done_is_said_in_one_line(arguments, message, tmp_path, 
     (tmp_path / "good.tsv").write_text("a\tb\t1\nc\td\t0\n", "utf-8")
     (tmp_path / "bad.tsv").write_text("a\tb\t1\nc\td\tperhaps\n", "utf-8")
     (tmp_path / "scored.csv").write_text("question,prompt,same,similarity\na,b,1,1\nc,d,0,0\n", "utf-8")
-    assert main(["tune", *arguments]) == 1
+    could_be = message.endswith(("No such file or directory", "Is a directory")) or "endpoint" in message
+    assert main(["tune", *arguments]) == (1 if could_be else 2)
     output = capsys.readouterr()
     assert output.out == ""
     assert output.err.startswith(f"langcache: {message}")
@@ -371,7 +372,7 @@ def test_what_can_not_be_done_is_said_in_one_line(arguments, message, tmp_path, 
 
 def test_a_service_without_a_cache_id_is_said_in_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("LANGCACHE_CACHE_ID", raising=False)
-    assert main(["tune", written(tmp_path / "p.jsonl", ANGLES), "--service", "--server-url", "http://x"]) == 1
+    assert main(["tune", written(tmp_path / "p.jsonl", ANGLES), "--service", "--server-url", "http://x"]) == 2
     output, errors = capsys.readouterr()
     assert output == ""
     assert errors.startswith("langcache: api_key: is missing")

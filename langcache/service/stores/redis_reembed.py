@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from secrets import token_hex
 from typing import Any
 
@@ -63,25 +63,34 @@ metadata and beginning of the copies' keys, the new metadata.
 """
 
 
-async def reembed(url: RedisUrl, cache_id: str, embedder: Embedder) -> int:
+async def reembed(
+    url: RedisUrl, cache_id: str, embedder: Embedder, progress: Callable[[int, None], None] | None = None
+) -> int:
     """Embed all entries of a cache with another embedder, which has been started.
 
     Until that is done, services with the former embedder use the cache as before: what they add is embedded
     too, and what they delete is gone. Then their calls fail, and services with the new embedder can start. A
     run that was stopped is taken up where it ended. Returns how many entries were embedded in this run, 0 if
     the cache has the embedder already. Raises `StoreError`, also if there is no such cache, and
-    `EmbedderError`.
+    `EmbedderError`. ``progress`` is called with how many are embedded so far.
     """
     connection = Connection(url)
     try:
         await connection.open()
-        return await _Reembedding(connection, url, cache_id, embedder).run()
+        return await _Reembedding(connection, url, cache_id, embedder, progress).run()
     finally:
         await connection.close()
 
 
 class _Reembedding:
-    def __init__(self, connection: Connection, url: RedisUrl, cache_id: str, embedder: Embedder) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        url: RedisUrl,
+        cache_id: str,
+        embedder: Embedder,
+        progress: Callable[[int, None], None] | None,
+    ) -> None:
         self._connection = connection
         self._url = url
         self._cache_id = cache_id
@@ -89,6 +98,7 @@ class _Reembedding:
         self._keys = Keys(url.prefix, cache_id, embedder.name, embedder.dimensions)
         self._call = connection.calls(self._keys.meta)
         self._count = 0
+        self._progress = progress
 
     async def run(self) -> int:
         encoded = await self._field("made")
@@ -175,6 +185,8 @@ class _Reembedding:
             given = (2, key, copy, how, "number", number, *fields(entry, vector))
             scripts.append(scripted(self._call, _COPY, *given))
         self._count += sum(await asyncio.gather(*scripts))
+        if self._progress is not None:
+            self._progress(self._count, None)
         if how == "copy":  # in the order of their numbers
             (reply,) = await self._call(("HSET", self._keys.meta, "copied", rows[-1][1]))
             checked_reply(reply)

@@ -55,10 +55,17 @@ class Database:
 
     name = "sqlite"
 
-    def __init__(self, path: Path, embedder: Embedder, clock: Callable[[], int] = now_millis) -> None:
+    def __init__(
+        self,
+        path: Path,
+        embedder: Embedder,
+        clock: Callable[[], int] = now_millis,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
         self._file = SqliteFile(path)
         self._embedder = embedder
         self._clock = clock
+        self._progress = progress
         self._thread = ThreadPoolExecutor(1, "langcache-sqlite")  # one: a connection belongs to a thread
         self._stores: dict[str, SqliteStore] = {}
         self.records: SqliteRecords = SqliteRecords(self)
@@ -225,7 +232,7 @@ class Database:
                     *(count, self._embedder.name),
                 )
             self.embedded_anew = count
-            last = 0
+            last = done = 0
             while rows := await self._run(self._file.next_rows, last, _EMBEDDED_AT_ONCE):
                 last = rows[-1].number
                 vectors = await embed(self._embedder, [row.entry.prompt for row in rows])
@@ -234,6 +241,9 @@ class Database:
                     for row, vector in zip(rows, vectors, strict=True)
                 ]
                 await self._run(self._file.replace, renewed)
+                done += len(rows)
+                if self._progress is not None:
+                    self._progress(done, count)
             await self._run(self._file.set_embedder, now)
         except BaseException:
             await self._run(self._file.end, "ROLLBACK")
