@@ -74,8 +74,8 @@ class Aside:
             limits.attribute_map({config.function_attribute: "name"})
         self._added: frozenset[str] = added_attributes(config)
         limits.attribute_map(dict.fromkeys(self._added, "value"))
-        entries = Entries(caller, limits, self._added)
         self.state: State = State(limits, config, execution)
+        entries = Entries(caller, limits, self._added, self.state.near)
         self.accounts: Accounts = Accounts(self.state, telemetry, caller.cache_id)
         self.lookups: Lookups = Lookups(self.state, entries, asks_for_key=caller.asks_for_key)
         self.invalidation: Invalidation = Invalidation(self.state, entries)
@@ -192,6 +192,7 @@ class Aside:
                 answer.similarity,
                 answer.error,
                 stale=answer.stale,
+                near=answer.near,
             )
             return answer
 
@@ -216,6 +217,11 @@ class Aside:
         elif lookup.stale:
             return await self.renewals.store(question, lookup, value)
         return lookup.error
+
+    def changed(self) -> None:
+        """Empty the near cache: the client has changed entries by an operation."""
+        if self.state.near is not None:
+            self.state.near.drop()
 
     def given(self, lookup: Lookup) -> Lookup:
         """The outcome to give: a dry run gives no hit."""
@@ -303,6 +309,7 @@ class Aside:
             status=_HIT,
             entry=lookup.entry,
             stale=lookup.stale,
+            near=lookup.near,
             usage=usage,
             saved=saved,
         )

@@ -9,10 +9,11 @@ from inspect import isawaitable
 from typing import Any
 
 from ..models import CacheEntry
-from .age import is_stale
+from .age import age, is_stale
 from .answers import CacheStatus, Lookup
 from .entries import Entries
 from .judge import Judge, JudgeFailed
+from .near import Near, copied
 from .options import Accept
 from .question import Question
 from .sources import is_index_entry
@@ -68,6 +69,12 @@ class Lookups:
         state = self._state
         started = question.started = time.monotonic()
         refresh = question.options.refresh  # the cache is then not asked, so no probe starts here
+        near = None if refresh or not self._entries.is_open else state.near
+        if near is not None:
+            epoch = near.epoch
+            lookup = await self._near_hit(near, question, authorization)
+            if lookup is not None:
+                return lookup
         if not question.raises_errors and (state.breaker.blocks if refresh else not state.breaker.allows()):
             return BYPASS["circuit open"]
         if refresh:
@@ -85,7 +92,38 @@ class Lookups:
             elapsed = time.monotonic() - started
             state.stats.lookup_seconds += elapsed  # no call on this line, or threads could lose updates
         state.breaker.succeeded()
-        return await self._first_accepted(question, found.data) if found.data else _MISS
+        if not found.data:
+            return _MISS
+        if near is None:
+            return await self._first_accepted(question, found.data)
+        entries = copied(found.data)
+        lookup = await self._first_accepted(question, found.data)
+        if lookup.entry is not None:
+            seconds = self._seconds_near(near, question, lookup.entry)
+            near.put(_near_key(question, authorization), entries, epoch, seconds)
+        return lookup
+
+    async def _near_hit(
+        self, near: Near, question: Question[Any], authorization: str | None
+    ) -> Lookup | None:
+        """The hit of a reply that the near cache has, by the rules for one that has just come; else None."""
+        epoch = near.epoch
+        entries = near.get(_near_key(question, authorization))
+        if entries is None:
+            return None
+        lookup = await self._first_accepted(question, entries, near=True)
+        if lookup.entry is None or near.epoch is not epoch:  # the entry was deleted while ``accept`` was asked
+            return None
+        self._state.stats.near_hits += 1
+        return lookup
+
+    def _seconds_near(self, near: Near, question: Question[Any], entry: CacheEntry) -> float:
+        """How long the near cache keeps a hit: no longer than the entry, if it has the time of the call."""
+        if question.options.ttl_millis is None:
+            return near.ttl
+        time_attribute = self._state.config.time_attribute
+        seconds = None if time_attribute is None else age(entry.attributes, time_attribute)
+        return min(near.ttl, question.options.ttl_millis / 1000 - max(seconds or 0.0, 0.0))
 
     def _failed(self, question: Question[Any], error: Exception) -> Lookup:
         self._state.record_failure(question, error)
@@ -93,7 +131,9 @@ class Lookups:
             raise error
         return Lookup(status=CacheStatus.ERROR, error=error)
 
-    async def _first_accepted(self, question: Question[Any], entries: Iterable[CacheEntry]) -> Lookup:
+    async def _first_accepted(
+        self, question: Question[Any], entries: Iterable[CacheEntry], *, near: bool = False
+    ) -> Lookup:
         """The hit for the first entry that is accepted, or a miss."""
         stats, claims = self._state.stats, self._state.claims
         accept = self._state.config.accept if question.options.accept is None else question.options.accept
@@ -124,7 +164,7 @@ class Lookups:
                         question.make, question.options.function, question.codec, question.attributes
                     ):
                         stale = question.options.stale_after is not None and self._is_stale(question, entry)
-                        return Lookup(status=_HIT, value=value, entry=entry, stale=stale)
+                        return Lookup(status=_HIT, value=value, entry=entry, stale=stale, near=near)
             except Exception as error:
                 # Without the error's message, which may quote the answer.
                 name, kind = str(question), type(error).__name__
@@ -157,6 +197,12 @@ class Lookups:
         if isawaitable(verdict):
             verdict = await self._state.execution.resolve(question.method, verdict)
         return bool(verdict)
+
+
+def _near_key(question: Question[Any], authorization: str | None) -> tuple[bytes | None, str | None]:
+    """All that the service's reply depends on: what it is asked, and by whom."""
+    assert question.request is not None
+    return question.request.body, authorization
 
 
 class _Judging:

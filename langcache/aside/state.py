@@ -21,6 +21,7 @@ from .claims import Claims
 from .execution import Execution
 from .flight import CannotFollow
 from .log import RateLimitedLog, error_text
+from .near import Near
 from .options import AsideConfig, added_attributes
 from .question import Question
 from .sources import name_of
@@ -70,6 +71,8 @@ class State:
         self.renewed: dict[Hashable, None] = {}
         """The questions whose stale answers are being renewed, by flight key."""
         self.blocked: BlockedPairs = BlockedPairs()
+        is_dry_run = config.shadow is not None and config.shadow.dry_run
+        self.near: Near | None = None if config.near is None or is_dry_run else Near(config.near)
         _states.add(self)
 
     def count_answer(self, status: CacheStatus, *, shared: bool) -> None:
@@ -183,6 +186,8 @@ class State:
         self.renewed.clear()
         self.streams.clear()
         self.execution.flights.clear()
+        if self.near is not None:
+            self.near.start_anew_in_child()
         self.breaker.abandoned()
 
 

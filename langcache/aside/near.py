@@ -1,0 +1,106 @@
+"""The near cache: keeps replies of the service in the process for a while, so that a hit needs no request."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from datetime import timedelta
+from typing import cast
+
+import msgspec
+
+from .._checks import check_duration, check_int
+from ..models import CacheEntry
+
+__all__ = ["Near", "NearCache", "copied"]
+
+
+class NearCache(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of a near cache: ``AsideConfig(near=NearCache(max_entries=1000, ttl=30))``.
+
+    What the service found for a question, if it was a hit, is kept in the client, which all of its scopes
+    share. While it is kept, the same question is a hit without a request; ``accept`` is asked all the same,
+    and the answer is decoded anew. What this client changes itself (`set`, a refresh, deleting, `flush`,
+    `invalidate`, a verdict that deletes) empties the near cache. What others change, and an entry whose time
+    in the service has ended, is noticed after ``ttl`` at the latest.
+
+    Raises `TypeError` or `ValueError` for a setting that breaks a rule.
+    """
+
+    max_entries: int = 1000
+    """The most questions whose hits are kept, at least 1. Beyond that, the one that was not asked for longest
+    makes room. Default: 1,000."""
+
+    ttl: float | timedelta = 30.0
+    """How long a hit is kept: seconds, or a `timedelta`, more than 0. A call with a ``ttl`` of its own, by
+    which it stores answers, keeps a hit no longer than that. Default: 30 seconds."""
+
+    def __post_init__(self) -> None:
+        set_field = msgspec.structs.force_setattr
+        set_field(self, "max_entries", check_int("max_entries", self.max_entries, minimum=1))
+        ttl = self.ttl.total_seconds() if isinstance(self.ttl, timedelta) else self.ttl
+        set_field(self, "ttl", check_duration("ttl", ttl))
+
+
+class Near:
+    """The replies that one client keeps. Any threads may share it.
+
+    Args:
+        settings: how many replies are kept, and for how long.
+        clock: tells the time in seconds.
+    """
+
+    def __init__(self, settings: NearCache, clock: Callable[[], float] = time.monotonic) -> None:
+        self.ttl: float = cast("float", settings.ttl)
+        """Seconds for which a reply is kept at most."""
+        self.epoch: object = object()
+        """Another one after each `drop`. A lookup reads it before it begins, for `put`."""
+        self._max_entries = settings.max_entries
+        self._clock = clock
+        self.start_anew_in_child()
+
+    def start_anew_in_child(self) -> None:
+        """Be empty, in a forked child: another thread of the parent may have held the lock."""
+        # Re-entrant, since a signal handler may ask the cache at any time.
+        self._lock = threading.RLock()
+        self._kept: OrderedDict[Hashable, tuple[float, list[CacheEntry]]] = OrderedDict()
+
+    def get(self, key: Hashable) -> Iterator[CacheEntry] | None:
+        """The entries of a reply, as copies that may be changed; None if none is kept under this key."""
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is None:
+                return None
+            until, entries = kept
+            if until <= self._clock():
+                del self._kept[key]
+                return None
+            self._kept.move_to_end(key)
+        return map(_copied, entries)
+
+    def put(self, key: Hashable, entries: list[CacheEntry], epoch: object, seconds: float) -> None:
+        """Keep the entries of a reply for so many seconds, unless something was dropped since this epoch."""
+        with self._lock:
+            if epoch is not self.epoch or seconds <= 0:
+                return
+            self._kept[key] = self._clock() + seconds, entries
+            self._kept.move_to_end(key)
+            if len(self._kept) > self._max_entries:
+                self._kept.popitem(last=False)
+
+    def drop(self) -> None:
+        """Forget all replies, and those that are on their way: the program has changed entries."""
+        with self._lock:
+            self.epoch = object()
+            self._kept.clear()
+
+
+def copied(entries: Iterable[CacheEntry]) -> list[CacheEntry]:
+    """Copies of entries, which stay as they are when the program changes the others."""
+    return [*map(_copied, entries)]
+
+
+def _copied(entry: CacheEntry) -> CacheEntry:
+    return msgspec.structs.replace(entry, attributes=dict(entry.attributes))
