@@ -104,7 +104,7 @@ class AsyncOperations:
         try:
             return await self._caller.call(request, retries, server_url, timeout_ms, http_headers)
         finally:
-            self._aside.changed()
+            self._aside.state.record_change()
 
     @explain_operation
     async def delete_by_id(
@@ -133,7 +133,7 @@ class AsyncOperations:
         try:
             return await self._caller.call(request, retries, server_url, timeout_ms, http_headers)
         finally:
-            self._aside.changed()
+            self._aside.state.record_change()
 
     @explain_operation
     async def delete_query(
@@ -158,7 +158,7 @@ class AsyncOperations:
         try:
             return await self._caller.call(request, retries, server_url, timeout_ms, http_headers)
         finally:
-            self._aside.changed()
+            self._aside.state.record_change()
             self._aside.invalidation.forget(in_scope)
 
     @explain_operation
@@ -178,7 +178,7 @@ class AsyncOperations:
             else:
                 await self._caller.call(protocol.flush(), retries, server_url, timeout_ms, http_headers)
         finally:
-            self._aside.changed()
+            self._aside.state.record_change()
             self._aside.invalidation.forget(None if self._scope is None else self._scope.attributes)
 
     @explain_operation

@@ -218,11 +218,6 @@ class Aside:
             return await self.renewals.store(question, lookup, value)
         return lookup.error
 
-    def changed(self) -> None:
-        """Empty the near cache: the client has changed entries by an operation."""
-        if self.state.near is not None:
-            self.state.near.drop()
-
     def given(self, lookup: Lookup) -> Lookup:
         """The outcome to give: a dry run gives no hit."""
         return DRY_RUN if lookup.status is _HIT and self.is_dry_run else lookup
@@ -237,6 +232,15 @@ class Aside:
             authorization, failed = await self.lookups.authorization(question)
             if failed is not None:
                 return self._counted(question, await self._computed(question, failed, compute))
+        look_up = self.lookups.look_up
+        if self.lookups.near_needs_no_flight(question):
+            near = await self.lookups.near_hit(question, authorization)
+            hit = None if near is None else self._hit(question, near)
+            if near is not None and hit is not None:
+                self._counted(question, hit)
+                await self.after_hit(question, near, compute, authorization)
+                return hit
+            look_up = self.lookups.ask
         flight_key = question.flight_key(domain, authorization)
         while True:
             flight, leader = execution.flights.join(flight_key)
@@ -248,13 +252,13 @@ class Aside:
                 continue
             except CannotFollow as error:
                 self.state.record_cannot_follow(question, error)
-                lookup = await self.lookups.look_up(question, authorization)
+                lookup = await look_up(question, authorization)
                 hit = self._hit(question, lookup)
                 return self._counted(question, hit or await self._computed(question, lookup, compute))
             return self._counted(question, shared_answer(shared))
         assert leader is not None
         with leader:
-            lookup = await self.lookups.look_up(question, authorization)
+            lookup = await look_up(question, authorization)
             hit = self._hit(question, lookup)
             if hit is None:
                 computed = await leader.lead(partial(self._computed, question, lookup, compute))

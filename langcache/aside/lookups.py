@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from inspect import isawaitable
 from typing import Any
 
@@ -13,7 +13,7 @@ from .age import age, is_stale
 from .answers import CacheStatus, Lookup
 from .entries import Entries
 from .judge import Judge, JudgeFailed
-from .near import Near, copied
+from .near import Kept, Near, copied
 from .options import Accept
 from .question import Question
 from .sources import is_index_entry
@@ -59,22 +59,28 @@ class Lookups:
         except Exception as error:
             return None, self._failed(question, error)
 
-    async def look_up(self, question: Question[Any], authorization: str | None) -> Lookup:
-        """Ask the cache. Raises its errors only if ``question.raises_errors``.
+    def look_up(
+        self, question: Question[Any], authorization: str | None
+    ) -> Coroutine[Any, Any, Lookup]:
+        """Look in the near cache, if there is one, and then ask the service.
 
         Args:
             question: a question whose ``request`` is set.
             authorization: what `authorization` returned.
         """
-        state = self._state
+        if self._state.near is None:
+            return self.ask(question, authorization)
+        return self._near_or_asked(question, authorization)
+
+    async def _near_or_asked(self, question: Question[Any], authorization: str | None) -> Lookup:
+        return await self.near_hit(question, authorization) or await self.ask(question, authorization)
+
+    async def ask(self, question: Question[Any], authorization: str | None) -> Lookup:
+        """Ask the service. Raises its errors only if ``question.raises_errors``. Arguments as for `look_up`."""
+        state, near = self._state, self._state.near
+        epoch = None if near is None else near.epoch
         started = question.started = time.monotonic()
         refresh = question.options.refresh  # the cache is then not asked, so no probe starts here
-        near = None if refresh or not self._entries.is_open else state.near
-        if near is not None:
-            epoch = near.epoch
-            lookup = await self._near_hit(near, question, authorization)
-            if lookup is not None:
-                return lookup
         if not question.raises_errors and (state.breaker.blocks if refresh else not state.breaker.allows()):
             return BYPASS["circuit open"]
         if refresh:
@@ -100,19 +106,32 @@ class Lookups:
         lookup = await self._first_accepted(question, found.data)
         if lookup.entry is not None:
             seconds = self._seconds_near(near, question, lookup.entry)
-            near.put(_near_key(question, authorization), entries, epoch, seconds)
+            verified = lookup.entry.id if self._accept(question) is None else None
+            near.put(_near_key(question, authorization), entries, verified, epoch, seconds)
         return lookup
 
-    async def _near_hit(
-        self, near: Near, question: Question[Any], authorization: str | None
-    ) -> Lookup | None:
+    def near_needs_no_flight(self, question: Question[Any]) -> bool:
+        """Whether there is a near cache, and a hit of it asks no function of the program.
+
+        If it asks one, say a `Judge`, concurrent calls had better share what it says.
+        """
+        if self._state.near is None:
+            return False
+        accept = self._accept(question)
+        return accept is None or isinstance(accept, str)
+
+    async def near_hit(self, question: Question[Any], authorization: str | None) -> Lookup | None:
         """The hit of a reply that the near cache has, by the rules for one that has just come; else None."""
-        epoch = near.epoch
-        entries = near.get(_near_key(question, authorization))
-        if entries is None:
+        near = self._state.near
+        if near is None or question.options.refresh or not self._entries.is_open:
             return None
-        lookup = await self._first_accepted(question, entries, near=True)
-        if lookup.entry is None or near.epoch is not epoch:  # the entry was deleted while ``accept`` was asked
+        epoch = near.epoch
+        kept = near.get(_near_key(question, authorization))
+        if kept is None:
+            return None
+        question.started = time.monotonic()
+        lookup = await self._first_accepted(question, kept.copies(), kept)
+        if lookup.entry is None or near.epoch is not epoch:  # changed while ``accept`` was asked
             return None
         self._state.stats.near_hits += 1
         return lookup
@@ -125,6 +144,11 @@ class Lookups:
         seconds = None if time_attribute is None else age(entry.attributes, time_attribute)
         return min(near.ttl, question.options.ttl_millis / 1000 - max(seconds or 0.0, 0.0))
 
+    def _accept(self, question: Question[Any]) -> Accept | None:
+        """The ``accept`` of a call; None for the verifier of this package."""
+        accept = question.options.accept
+        return self._state.config.accept if accept is None else accept
+
     def _failed(self, question: Question[Any], error: Exception) -> Lookup:
         self._state.record_failure(question, error)
         if question.raises_errors:
@@ -132,11 +156,18 @@ class Lookups:
         return Lookup(status=CacheStatus.ERROR, error=error)
 
     async def _first_accepted(
-        self, question: Question[Any], entries: Iterable[CacheEntry], *, near: bool = False
+        self, question: Question[Any], entries: Iterable[CacheEntry], kept: Kept | None = None
     ) -> Lookup:
-        """The hit for the first entry that is accepted, or a miss."""
+        """The hit for the first entry that is accepted, or a miss.
+
+        Args:
+            question: the question.
+            entries: the entries of the reply.
+            kept: the reply, if the near cache has kept it.
+        """
         stats, claims = self._state.stats, self._state.claims
-        accept = self._state.config.accept if question.options.accept is None else question.options.accept
+        accept = self._accept(question)
+        verified = None if kept is None else kept.verified
         accepts_any = isinstance(accept, str)
         blocked, source_attribute = self._state.blocked, self._state.config.source_attribute
         judging = None
@@ -151,7 +182,7 @@ class Lookups:
                     and not (blocked and blocked.has(question.text, question.attributes, entry))
                     and (
                         accepts_any
-                        or (accept is None and question.text == entry.prompt)
+                        or (accept is None and (question.text == entry.prompt or entry.id == verified))
                         or await (
                             self._is_accepted(question, accept, entry)
                             if judging is None
@@ -164,7 +195,7 @@ class Lookups:
                         question.make, question.options.function, question.codec, question.attributes
                     ):
                         stale = question.options.stale_after is not None and self._is_stale(question, entry)
-                        return Lookup(status=_HIT, value=value, entry=entry, stale=stale, near=near)
+                        return Lookup(status=_HIT, value=value, entry=entry, stale=stale, near=kept is not None)
             except Exception as error:
                 # Without the error's message, which may quote the answer.
                 name, kind = str(question), type(error).__name__

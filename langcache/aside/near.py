@@ -44,6 +44,23 @@ class NearCache(msgspec.Struct, frozen=True, kw_only=True):
         set_field(self, "ttl", check_duration("ttl", ttl))
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """A reply in the near cache."""
+
+    entries: list[CacheEntry]
+    """The entries that the service found."""
+
+    verified: str | None
+    """The id of the entry that `langcache.verifier` accepted, which always says the same of it."""
+
+    until: float
+    """When it is forgotten, by the clock of the near cache."""
+
+    def copies(self) -> Iterator[CacheEntry]:
+        """Copies of the entries, which the program may change."""
+        return map(_copied, self.entries)
+
+
 class Near:
     """The replies that one client keeps. Any threads may share it.
 
@@ -65,27 +82,34 @@ class Near:
         """Be empty, in a forked child: another thread of the parent may have held the lock."""
         # Re-entrant, since a signal handler may ask the cache at any time.
         self._lock = threading.RLock()
-        self._kept: OrderedDict[Hashable, tuple[float, list[CacheEntry]]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
 
-    def get(self, key: Hashable) -> Iterator[CacheEntry] | None:
-        """The entries of a reply, as copies that may be changed; None if none is kept under this key."""
+    def get(self, key: Hashable) -> Kept | None:
+        """The reply under this key; None if none is kept, or no longer."""
         with self._lock:
             kept = self._kept.get(key)
-            if kept is None:
-                return None
-            until, entries = kept
-            if until <= self._clock():
+            if kept is not None and kept.until > self._clock():
+                self._kept.move_to_end(key)
+                return kept
+            if kept is not None:
                 del self._kept[key]
-                return None
-            self._kept.move_to_end(key)
-        return map(_copied, entries)
+            return None
 
-    def put(self, key: Hashable, entries: list[CacheEntry], epoch: object, seconds: float) -> None:
-        """Keep the entries of a reply for so many seconds, unless something was dropped since this epoch."""
+    def put(
+        self, key: Hashable, entries: list[CacheEntry], verified: str | None, epoch: object, seconds: float
+    ) -> None:
+        """Keep a reply, unless there was a `drop` since this epoch.
+
+        Args:
+            key: what the reply answers.
+            entries, verified: see `Kept`.
+            epoch: what `epoch` was before the reply was asked for.
+            seconds: how long to keep it.
+        """
         with self._lock:
-            if epoch is not self.epoch or seconds <= 0:
+            if epoch is not self.epoch:
                 return
-            self._kept[key] = self._clock() + seconds, entries
+            self._kept[key] = Kept(entries, verified, self._clock() + seconds)
             self._kept.move_to_end(key)
             if len(self._kept) > self._max_entries:
                 self._kept.popitem(last=False)

@@ -88,6 +88,11 @@ class State:
             stats.errors += 1
         stats.shared += shared
 
+    def record_change(self) -> None:
+        """Record that an operation of the client has changed entries: the near cache forgets all."""
+        if self.near is not None:
+            self.near.drop()
+
     def record_cannot_follow(self, question: Question[Any], error: CannotFollow) -> None:
         """Record a call that computes an answer alone, though another call is computing the same."""
         if error.timed_out:
