@@ -232,15 +232,16 @@ class Aside:
             authorization, failed = await self.lookups.authorization(question)
             if failed is not None:
                 return self._counted(question, await self._computed(question, failed, compute))
-        look_up = self.lookups.look_up
-        if self.lookups.near_needs_no_flight(question):
-            near = await self.lookups.near_hit(question, authorization)
-            hit = None if near is None else self._hit(question, near)
-            if near is not None and hit is not None:
+        look_up = self.lookups.ask
+        if self.state.near is not None and (kept := self.lookups.kept(question, authorization)):
+            if self.lookups.asks_program(question):
+                look_up = self.lookups.look_up  # calls of one moment share what the program's function says
+            elif near := await self.lookups.near_hit(question, kept):
+                hit = self._hit(question, near)
+                assert hit is not None
                 self._counted(question, hit)
                 await self.after_hit(question, near, compute, authorization)
                 return hit
-            look_up = self.lookups.ask
         flight_key = question.flight_key(domain, authorization)
         while True:
             flight, leader = execution.flights.join(flight_key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Hashable, Iterable
 from inspect import isawaitable
 from typing import Any
 
@@ -13,7 +13,7 @@ from .age import age, is_stale
 from .answers import CacheStatus, Lookup
 from .entries import Entries
 from .judge import Judge, JudgeFailed
-from .near import Kept, Near, copied
+from .near import Kept, snapshots
 from .options import Accept
 from .question import Question
 from .sources import is_index_entry
@@ -68,12 +68,15 @@ class Lookups:
             question: a question whose ``request`` is set.
             authorization: what `authorization` returned.
         """
-        if self._state.near is None:
+        kept = self.kept(question, authorization)
+        if kept is None:
             return self.ask(question, authorization)
-        return self._near_or_asked(question, authorization)
+        return self._near_hit_or_asked(question, authorization, kept)
 
-    async def _near_or_asked(self, question: Question[Any], authorization: str | None) -> Lookup:
-        return await self.near_hit(question, authorization) or await self.ask(question, authorization)
+    async def _near_hit_or_asked(
+        self, question: Question[Any], authorization: str | None, kept: Kept
+    ) -> Lookup:
+        return await self.near_hit(question, kept) or await self.ask(question, authorization)
 
     async def ask(self, question: Question[Any], authorization: str | None) -> Lookup:
         """Ask the service. Raises its errors only if ``question.raises_errors``. Arguments as for `look_up`."""
@@ -102,47 +105,44 @@ class Lookups:
             return _MISS
         if near is None:
             return await self._first_accepted(question, found.data)
-        entries = copied(found.data)
+        entries = snapshots(found.data)
         lookup = await self._first_accepted(question, found.data)
         if lookup.entry is not None:
-            seconds = self._seconds_near(near, question, lookup.entry)
             verified = lookup.entry.id if self._accept(question) is None else None
+            seconds = near.ttl
+            if question.options.ttl_millis is not None:
+                seconds = min(seconds, self._seconds_left(lookup.entry, question.options.ttl_millis))
             near.put(_near_key(question, authorization), entries, verified, epoch, seconds)
         return lookup
 
-    def near_needs_no_flight(self, question: Question[Any]) -> bool:
-        """Whether there is a near cache, and a hit of it asks no function of the program.
-
-        If it asks one, say a `Judge`, concurrent calls had better share what it says.
-        """
-        if self._state.near is None:
-            return False
-        accept = self._accept(question)
-        return accept is None or isinstance(accept, str)
-
-    async def near_hit(self, question: Question[Any], authorization: str | None) -> Lookup | None:
-        """The hit of a reply that the near cache has, by the rules for one that has just come; else None."""
+    def kept(self, question: Question[Any], authorization: str | None) -> Kept | None:
+        """The reply that the near cache has; None if it has none, or must not be used."""
         near = self._state.near
-        if near is None or question.options.refresh or not self._entries.is_open:
+        if near is None or question.options.refresh:
             return None
-        epoch = near.epoch
         kept = near.get(_near_key(question, authorization))
-        if kept is None:
-            return None
+        return kept if kept is not None and self._entries.is_open else None
+
+    async def near_hit(self, question: Question[Any], kept: Kept) -> Lookup | None:
+        """The hit of a reply that was kept, by the rules for one that has just come; None if it is none."""
+        state = self._state
         question.started = time.monotonic()
         lookup = await self._first_accepted(question, kept.copies(), kept)
-        if lookup.entry is None or near.epoch is not epoch:  # changed while ``accept`` was asked
-            return None
-        self._state.stats.near_hits += 1
+        if lookup.entry is None or state.near is None or kept.epoch is not state.near.epoch:
+            return None  # not accepted this time, or dropped while ``accept`` was asked
+        state.stats.near_hits += 1
         return lookup
 
-    def _seconds_near(self, near: Near, question: Question[Any], entry: CacheEntry) -> float:
-        """How long the near cache keeps a hit: no longer than the entry, if it has the time of the call."""
-        if question.options.ttl_millis is None:
-            return near.ttl
+    def asks_program(self, question: Question[Any]) -> bool:
+        """Whether the program has a function of its own, say a `Judge`, that is asked about entries."""
+        accept = self._accept(question)
+        return accept is not None and not isinstance(accept, str)
+
+    def _seconds_left(self, entry: CacheEntry, ttl_millis: int) -> float:
+        """How long an entry that was stored with this time to live exists at most, as far as it tells."""
         time_attribute = self._state.config.time_attribute
         seconds = None if time_attribute is None else age(entry.attributes, time_attribute)
-        return min(near.ttl, question.options.ttl_millis / 1000 - max(seconds or 0.0, 0.0))
+        return ttl_millis / 1000 - max(seconds or 0.0, 0.0)
 
     def _accept(self, question: Question[Any]) -> Accept | None:
         """The ``accept`` of a call; None for the verifier of this package."""
@@ -230,10 +230,11 @@ class Lookups:
         return bool(verdict)
 
 
-def _near_key(question: Question[Any], authorization: str | None) -> tuple[bytes | None, str | None]:
-    """All that the service's reply depends on: what it is asked, and by whom."""
+def _near_key(question: Question[Any], authorization: str | None) -> Hashable:
+    """All that the service's reply depends on: what it is asked and, if that is not always so, with which key."""
     assert question.request is not None
-    return question.request.body, authorization
+    body = question.request.body
+    return body if authorization is None else (body, authorization)
 
 
 class _Judging:

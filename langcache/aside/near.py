@@ -5,16 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from datetime import timedelta
-from typing import cast
+from typing import TypeAlias, cast
 
 import msgspec
 
 from .._checks import check_duration, check_int
 from ..models import CacheEntry
 
-__all__ = ["Near", "NearCache", "copied"]
+__all__ = ["Kept", "Near", "NearCache", "snapshots"]
 
 
 class NearCache(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,21 +44,28 @@ class NearCache(msgspec.Struct, frozen=True, kw_only=True):
         set_field(self, "ttl", check_duration("ttl", ttl))
 
 
+Snapshot: TypeAlias = tuple[CacheEntry, dict[str, str]]
+"""A copy of an entry, and one of its attributes, in whose place the copy of the entry has the original ones."""
+
+
 class Kept(msgspec.Struct, frozen=True):
     """A reply in the near cache."""
 
-    entries: list[CacheEntry]
+    entries: list[Snapshot]
     """The entries that the service found."""
 
     verified: str | None
     """The id of the entry that `langcache.verifier` accepted, which always says the same of it."""
 
+    epoch: object
+    """`Near.epoch` before the reply was asked for."""
+
     until: float
     """When it is forgotten, by the clock of the near cache."""
 
     def copies(self) -> Iterator[CacheEntry]:
-        """Copies of the entries, which the program may change."""
-        return map(_copied, self.entries)
+        """The entries anew, which the program may change."""
+        return map(_restored, self.entries)
 
 
 class Near:
@@ -86,17 +93,20 @@ class Near:
 
     def get(self, key: Hashable) -> Kept | None:
         """The reply under this key; None if none is kept, or no longer."""
-        with self._lock:
-            kept = self._kept.get(key)
-            if kept is not None and kept.until > self._clock():
-                self._kept.move_to_end(key)
-                return kept
-            if kept is not None:
-                del self._kept[key]
+        kept = self._kept.get(key)
+        if kept is None:
             return None
+        with self._lock:
+            if self._kept.get(key) is not kept:  # another thread has changed it meanwhile
+                return None
+            if kept.until <= self._clock():
+                del self._kept[key]
+                return None
+            self._kept.move_to_end(key)
+        return kept
 
     def put(
-        self, key: Hashable, entries: list[CacheEntry], verified: str | None, epoch: object, seconds: float
+        self, key: Hashable, entries: list[Snapshot], verified: str | None, epoch: object, seconds: float
     ) -> None:
         """Keep a reply, unless there was a `drop` since this epoch.
 
@@ -109,8 +119,7 @@ class Near:
         with self._lock:
             if epoch is not self.epoch:
                 return
-            self._kept[key] = Kept(entries, verified, self._clock() + seconds)
-            self._kept.move_to_end(key)
+            self._kept[key] = Kept(entries, verified, epoch, self._clock() + seconds)
             if len(self._kept) > self._max_entries:
                 self._kept.popitem(last=False)
 
@@ -121,10 +130,12 @@ class Near:
             self._kept.clear()
 
 
-def copied(entries: Iterable[CacheEntry]) -> list[CacheEntry]:
-    """Copies of entries, which stay as they are when the program changes the others."""
-    return [*map(_copied, entries)]
+def snapshots(entries: list[CacheEntry]) -> list[Snapshot]:
+    """What entries are now, whatever the program does to them later."""
+    return [(entry.__copy__(), dict(entry.attributes)) for entry in entries]
 
 
-def _copied(entry: CacheEntry) -> CacheEntry:
-    return msgspec.structs.replace(entry, attributes=dict(entry.attributes))
+def _restored(snapshot: Snapshot) -> CacheEntry:
+    entry = snapshot[0].__copy__()
+    entry.attributes = dict(snapshot[1])
+    return entry
