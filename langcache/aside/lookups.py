@@ -59,9 +59,7 @@ class Lookups:
         except Exception as error:
             return None, self._failed(question, error)
 
-    def look_up(
-        self, question: Question[Any], authorization: str | None
-    ) -> Coroutine[Any, Any, Lookup]:
+    def look_up(self, question: Question[Any], authorization: str | None) -> Coroutine[Any, Any, Lookup]:
         """Look in the near cache, if there is one, and then ask the service.
 
         Args:
@@ -79,7 +77,7 @@ class Lookups:
         return await self.near_hit(question, kept) or await self.ask(question, authorization)
 
     async def ask(self, question: Question[Any], authorization: str | None) -> Lookup:
-        """Ask the service. Raises its errors only if ``question.raises_errors``. Arguments as for `look_up`."""
+        """Ask the service, as `look_up` does. Raises its errors only if ``question.raises_errors``."""
         state, near = self._state, self._state.near
         epoch = None if near is None else near.epoch
         started = question.started = time.monotonic()
@@ -195,7 +193,9 @@ class Lookups:
                         question.make, question.options.function, question.codec, question.attributes
                     ):
                         stale = question.options.stale_after is not None and self._is_stale(question, entry)
-                        return Lookup(status=_HIT, value=value, entry=entry, stale=stale, near=kept is not None)
+                        return Lookup(
+                            status=_HIT, value=value, entry=entry, stale=stale, near=kept is not None
+                        )
             except Exception as error:
                 # Without the error's message, which may quote the answer.
                 name, kind = str(question), type(error).__name__
@@ -231,7 +231,7 @@ class Lookups:
 
 
 def _near_key(question: Question[Any], authorization: str | None) -> Hashable:
-    """All that the service's reply depends on: what it is asked and, if that is not always so, with which key."""
+    """All that the service's reply depends on: what it is asked, and with which key if there are several."""
     assert question.request is not None
     body = question.request.body
     return body if authorization is None else (body, authorization)

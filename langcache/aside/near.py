@@ -45,7 +45,7 @@ class NearCache(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Snapshot: TypeAlias = tuple[CacheEntry, dict[str, str]]
-"""A copy of an entry, and one of its attributes, in whose place the copy of the entry has the original ones."""
+"""A copy of an entry, and a copy of its attributes, which the first copy shares with the entry."""
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -136,6 +136,6 @@ def snapshots(entries: list[CacheEntry]) -> list[Snapshot]:
 
 
 def _restored(snapshot: Snapshot) -> CacheEntry:
-    entry = snapshot[0].__copy__()
+    entry: CacheEntry = snapshot[0].__copy__()
     entry.attributes = dict(snapshot[1])
     return entry

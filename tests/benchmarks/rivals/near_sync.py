@@ -1,7 +1,7 @@
 """`langcache.LangCache` with cache-aside, with a near cache and without one.
 
-Of the questions of ``near_miss`` and ``far_other`` there are more than the near cache keeps, so that none is a
-near hit. Each is a hit in the service.
+Of the questions of ``near_miss`` and ``far_other`` there are more than the near cache keeps, so none is a near
+hit. Each is a hit in the service.
 """
 
 from __future__ import annotations
