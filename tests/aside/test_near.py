@@ -72,7 +72,9 @@ class Service:
             self.entries = [each for each in self.entries if each not in gone]
             return web.json_response({"deletedEntriesCount": len(gone)})
         else:
-            return web.json_response({"entryId": self.add(body["prompt"], body["response"], attributes)}, status=201)
+            return web.json_response(
+                {"entryId": self.add(body["prompt"], body["response"], attributes)}, status=201
+            )
         return web.Response(status=204)
 
     def add(self, prompt, response, attributes=()):
@@ -227,7 +229,18 @@ async def through_twin(cache, service):
         await cache.flush()
 
 
-CHANGES = [delete_by_id, set_, set_many, delete_query, flush, flush_scope, refresh, wrong, invalidate, through_twin]
+CHANGES = [
+    delete_by_id,
+    set_,
+    set_many,
+    delete_query,
+    flush,
+    flush_scope,
+    refresh,
+    wrong,
+    invalidate,
+    through_twin,
+]
 
 
 @pytest.fixture(params=CHANGES, ids=lambda change: change.__name__.strip("_"))
@@ -495,7 +508,9 @@ async def test_another_codec_reads_what_is_kept_by_itself(near, service):
     cache = near(function_attribute=None)
     for _ in range(2):
         assert (await cache.get(QUESTION, computed, function="f")).value == "7"
-    answer = await cache.get(QUESTION, lambda prompt: [], codec=JsonCodec(list[int]), function="g", no_store=True)
+    answer = await cache.get(
+        QUESTION, lambda prompt: [], codec=JsonCodec(list[int]), function="g", no_store=True
+    )
     assert answer.value == []  # what one function stored is no answer of another's
 
 
@@ -593,7 +608,9 @@ def test_a_blocking_client_answers_without_its_event_loop(connection, monkeypatc
 
 
 def test_threads_share_it(connection):
-    with LangCache(**connection, aside=AsideConfig(lookup_timeout=60, near=NearCache(max_entries=3))) as cache:
+    with LangCache(
+        **connection, aside=AsideConfig(lookup_timeout=60, near=NearCache(max_entries=3))
+    ) as cache:
         questions = [QUESTION, OTHER, "Who are you?", "What is the time?"]
         for question in questions:
             cache.set(question, question.upper())
