@@ -275,6 +275,7 @@ class LangCache(BlockingAsideMethods, Embeddable, Uncopied):
                 with suppress(ClosedError):
                     self._portal.call("close", "await aclose()", self._aside.drain)
         finally:
+            self._aside.state.near = None
             self._portal.close()
 
     def __enter__(self: ClientT) -> ClientT:

@@ -183,11 +183,6 @@ class Caller(Uncopied):
         headers = head.headers(request, authorization, http_headers)
         return await self._transport.exchange(request, url, headers, within, nth_try)
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the client is not closed."""
-        return self._transport.is_open
-
     def check_open(self) -> None:
         """Raise `ClosedError` if the client is closed."""
         self._transport.check_open()

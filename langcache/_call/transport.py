@@ -155,11 +155,6 @@ class Transport:
         if waiting in self._waiting:
             waiting.cut_short()
 
-    @property
-    def is_open(self) -> bool:
-        """Whether this is not closed."""
-        return not self._closed
-
     def check_open(self) -> None:
         """Raise `ClosedError` if this is closed."""
         if self._closed:

@@ -138,11 +138,6 @@ class Entries:
                 return found, complete
             count *= 4
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the client is not closed."""
-        return self._caller.is_open
-
     async def check_open(self) -> None:
         """Raise `ClosedError` if the client is closed."""
         self._caller.check_open()

@@ -118,8 +118,7 @@ class Lookups:
         near = self._state.near
         if near is None or question.options.refresh:
             return None
-        kept = near.get(_near_key(question, authorization))
-        return kept if kept is not None and self._entries.is_open else None
+        return near.get(_near_key(question, authorization))
 
     async def near_hit(self, question: Question[Any], kept: Kept) -> Lookup | None:
         """The hit of a reply that was kept, by the rules for one that has just come; None if it is none."""

@@ -73,6 +73,7 @@ class State:
         self.blocked: BlockedPairs = BlockedPairs()
         is_dry_run = config.shadow is not None and config.shadow.dry_run
         self.near: Near | None = None if config.near is None or is_dry_run else Near(config.near)
+        """The near cache, until the client is closed; None for none."""
         _states.add(self)
 
     def count_answer(self, status: CacheStatus, *, shared: bool) -> None:
