@@ -1,7 +1,7 @@
 """`langcache.AsyncLangCache` with cache-aside, with a near cache and without one.
 
-Of the questions of ``near_miss`` and ``far_other`` there are more than the near cache keeps, so none is a near
-hit. Each is a hit in the service.
+Of the questions of ``near_miss`` and ``far_other`` there are more than the near cache keeps, so none is a
+near hit. Each is a hit in the service.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import texts
 from langcache import AsyncLangCache
 from langcache.aside import AsideConfig, NearCache
 
-MANY = cycle([f"{texts.PROMPT} ({number})" for number in range(64)])
+MANY = [f"{texts.PROMPT} ({number})" for number in range(64)]
 
 
 @asynccontextmanager
 async def connect(url: str, cache_id: str) -> AsyncIterator[dict[str, Callable[[], Awaitable[str]]]]:
     without = AsideConfig(accept="any")
+    missed, others = cycle(MANY), cycle(MANY)
     near = AsideConfig(accept="any", near=NearCache(max_entries=8))
     async with (
         AsyncLangCache(url, "key", cache_id, aside=without) as far_cache,
@@ -38,12 +39,12 @@ async def connect(url: str, cache_id: str) -> AsyncIterator[dict[str, Callable[[
             return (await far_cache.get_or_set(texts.PROMPT, make)).value
 
         async def near_miss() -> str:
-            answer = await missed_cache.get_or_set(next(MANY), make)
+            answer = await missed_cache.get_or_set(next(missed), make)
             assert not answer.near
             return answer.value
 
         async def far_other() -> str:
-            answer = await far_cache.get_or_set(next(MANY), make)
+            answer = await far_cache.get_or_set(next(others), make)
             assert not answer.near
             return answer.value
 

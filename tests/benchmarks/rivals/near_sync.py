@@ -1,7 +1,7 @@
 """`langcache.LangCache` with cache-aside, with a near cache and without one.
 
-Of the questions of ``near_miss`` and ``far_other`` there are more than the near cache keeps, so none is a near
-hit. Each is a hit in the service.
+Of the questions of ``near_miss`` and ``far_other`` there are more than the near cache keeps, so none is a
+near hit. Each is a hit in the service.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import texts
 from langcache import LangCache
 from langcache.aside import AsideConfig, NearCache
 
-MANY = cycle([f"{texts.PROMPT} ({number})" for number in range(64)])
+MANY = [f"{texts.PROMPT} ({number})" for number in range(64)]
 
 
 @contextmanager
 def connect(url: str, cache_id: str) -> Iterator[dict[str, Callable[[], str]]]:
     without = AsideConfig(accept="any")
+    missed, others = cycle(MANY), cycle(MANY)
     near = AsideConfig(accept="any", near=NearCache(max_entries=8))
     with (
         LangCache(url, "key", cache_id, aside=without) as far_cache,
@@ -38,12 +39,12 @@ def connect(url: str, cache_id: str) -> Iterator[dict[str, Callable[[], str]]]:
             return far_cache.get_or_set(texts.PROMPT, make).value
 
         def near_miss() -> str:
-            answer = missed_cache.get_or_set(next(MANY), make)
+            answer = missed_cache.get_or_set(next(missed), make)
             assert not answer.near
             return answer.value
 
         def far_other() -> str:
-            answer = far_cache.get_or_set(next(MANY), make)
+            answer = far_cache.get_or_set(next(others), make)
             assert not answer.near
             return answer.value
 
