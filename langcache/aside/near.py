@@ -6,6 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
+from copy import copy
 from datetime import timedelta
 from typing import TypeAlias, cast
 
@@ -132,10 +133,10 @@ class Near:
 
 def snapshots(entries: list[CacheEntry]) -> list[Snapshot]:
     """What entries are now, whatever the program does to them later."""
-    return [(entry.__copy__(), dict(entry.attributes)) for entry in entries]
+    return [(copy(entry), dict(entry.attributes)) for entry in entries]
 
 
 def _restored(snapshot: Snapshot) -> CacheEntry:
-    entry: CacheEntry = snapshot[0].__copy__()
+    entry = copy(snapshot[0])
     entry.attributes = dict(snapshot[1])
     return entry
