@@ -240,7 +240,8 @@ class Aside:
                 hit = self._hit(question, near)
                 assert hit is not None
                 self._counted(question, hit)
-                await self.after_hit(question, near, compute, authorization)
+                if near.stale or self.shadowing is not None:
+                    await self.after_hit(question, near, compute, authorization)
                 return hit
         flight_key = question.flight_key(domain, authorization)
         while True:
