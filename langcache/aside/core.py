@@ -232,7 +232,7 @@ class Aside:
             authorization, failed = await self.lookups.authorization(question)
             if failed is not None:
                 return self._counted(question, await self._computed(question, failed, compute))
-        look_up = self.lookups.ask
+        look_up = self.lookups.ask_service
         if self.state.near is not None and (kept := self.lookups.kept(question, authorization)):
             if self.lookups.asks_program(question):
                 look_up = self.lookups.look_up  # calls of one moment share what the program's function says

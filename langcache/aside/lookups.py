@@ -68,15 +68,15 @@ class Lookups:
         """
         kept = self.kept(question, authorization)
         if kept is None:
-            return self.ask(question, authorization)
+            return self.ask_service(question, authorization)
         return self._near_hit_or_asked(question, authorization, kept)
 
     async def _near_hit_or_asked(
         self, question: Question[Any], authorization: str | None, kept: Kept
     ) -> Lookup:
-        return await self.near_hit(question, kept) or await self.ask(question, authorization)
+        return await self.near_hit(question, kept) or await self.ask_service(question, authorization)
 
-    async def ask(self, question: Question[Any], authorization: str | None) -> Lookup:
+    async def ask_service(self, question: Question[Any], authorization: str | None) -> Lookup:
         """Ask the service, as `look_up` does. Raises its errors only if ``question.raises_errors``."""
         state, near = self._state, self._state.near
         epoch = None if near is None else near.epoch

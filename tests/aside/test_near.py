@@ -16,6 +16,7 @@ from conftest import Either
 
 from langcache import AsyncLangCache, LangCache
 from langcache.aside import AsideConfig, JsonCodec, NearCache, Shadow, Usage
+from langcache.aside.near import Near
 
 QUESTION = "How do I reset my password?"
 OTHER = "Where is my parcel?"
@@ -625,17 +626,28 @@ def test_threads_share_it(connection):
         assert len(cache._aside.state.near._kept) <= 3
 
 
+def test_what_was_dropped_is_there_no_more_and_can_not_be_put():
+    near = Near(NearCache())
+    before = near.epoch
+    near.put("kept", [], None, before, 60)
+    assert near.get("kept") is not None
+    near.drop()
+    near.put("late", [], None, before, 60)
+    assert near.get("kept") is near.get("late") is None
+    near.put("kept", [], None, near.epoch, 60)
+    assert near.get("kept") is not None
+
+
 def test_a_forked_child_begins_with_an_empty_one_that_works():
-    near = LangCache("http://127.0.0.1:9", "key", "c", aside=AsideConfig(near=NearCache()))._aside.state.near
-    near.put(b"key", [], None, near.epoch, 60)
-    with near._lock:  # another thread of the parent may hold it
-        near.start_anew_in_child()
-        assert near.get(b"key") is None
-        done = []
-        thread = threading.Thread(target=lambda: done.append(near.put(b"key", [], None, near.epoch, 60)))
-        thread.start()
-        thread.join(60)
-        assert done == [None]
+    cache = LangCache("http://127.0.0.1:9", "key", "c", aside=AsideConfig(near=NearCache()))
+    near = cache._aside.state.near
+    near.put("key", [], None, near.epoch, 60)
+    held = near._lock
+    with held:  # another thread of the parent may hold it
+        cache._aside.state.start_anew_in_child()
+        assert near.get("key") is None
+        assert near._lock is not held
+    cache.close()
 
 
 @pytest.mark.parametrize(
