@@ -371,7 +371,7 @@ class Aside:
                 asked.text,
                 options.similarity_threshold,
                 options.search_strategies,
-                None if question.attributes is None else dict(question.attributes),
+                None if question.attributes is None else dict(sorted(question.attributes)),
                 options.max_results,
             )
         except (TypeError, ValueError) as error:

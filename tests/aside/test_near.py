@@ -182,6 +182,15 @@ async def test_every_way_to_ask_is_answered_from_it(near, service, way):
     assert service.searches == 2
 
 
+async def test_the_order_of_attributes_does_not_count(near, service):
+    names = ("tenant", "model", "user", "language", "plan")
+    service.add(QUESTION, "stored", dict.fromkeys(names, "x"))
+    cache = near()
+    for order in itertools.permutations(names):
+        await cache.get(QUESTION, computed, attributes=dict.fromkeys(order, "x"))
+    assert service.searches == 1
+
+
 async def delete_by_id(cache, service):
     await cache._run(cache.client.delete_by_id, service.entries[-1]["id"])
 
