@@ -101,7 +101,10 @@ class AsyncOperations:
             The id of the new entry.
         """
         request = protocol.set(self._limits, prompt, response, self._with_scope(attributes), ttl_millis, ttl)
-        return await self._caller.call(request, retries, server_url, timeout_ms, http_headers)
+        try:
+            return await self._caller.call(request, retries, server_url, timeout_ms, http_headers)
+        finally:
+            self._aside.state.record_change()
 
     @explain_operation
     async def delete_by_id(
@@ -127,7 +130,10 @@ class AsyncOperations:
                 "delete_query, or the client that this one was made from"
             )
         request = protocol.delete_by_id(entry_id)
-        return await self._caller.call(request, retries, server_url, timeout_ms, http_headers)
+        try:
+            return await self._caller.call(request, retries, server_url, timeout_ms, http_headers)
+        finally:
+            self._aside.state.record_change()
 
     @explain_operation
     async def delete_query(
@@ -152,6 +158,7 @@ class AsyncOperations:
         try:
             return await self._caller.call(request, retries, server_url, timeout_ms, http_headers)
         finally:
+            self._aside.state.record_change()
             self._aside.invalidation.forget(in_scope)
 
     @explain_operation
@@ -171,6 +178,7 @@ class AsyncOperations:
             else:
                 await self._caller.call(protocol.flush(), retries, server_url, timeout_ms, http_headers)
         finally:
+            self._aside.state.record_change()
             self._aside.invalidation.forget(None if self._scope is None else self._scope.attributes)
 
     @explain_operation

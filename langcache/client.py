@@ -162,6 +162,7 @@ class AsyncLangCache(AsyncOperations, AsyncAsideMethods, AsyncManyMethods, Embed
         """
         if self._scope is None:
             await self._aside.drain()
+            self._aside.state.near = None
             await self._transport.aclose()
             if self._engine is not None:
                 await self._engine.aclose()
@@ -169,6 +170,7 @@ class AsyncLangCache(AsyncOperations, AsyncAsideMethods, AsyncManyMethods, Embed
     def discard(self) -> None:
         """Close without waiting, from any thread. Each event loop closes its connections in its next turn."""
         if self._scope is None:
+            self._aside.state.near = None
             self._transport.discard()
             if self._engine is not None:
                 self._engine.portal.discard()

@@ -168,6 +168,7 @@ class LangCache(BlockingAsideMethods, Embeddable, Uncopied):
         )
         for each in (self._portal_client, self._async_client):
             each._aside.invalidation = self._aside.invalidation  # which a flush by any of them concerns
+            each._aside.state.near = self._aside.state.near  # and which any change by one of them empties
         # Set in a scoped client. It keeps the client that owns the portal from being collected.
         self._parent: LangCache | None = None
         weakref.finalize(self, self._portal.discard).atexit = False
@@ -274,6 +275,7 @@ class LangCache(BlockingAsideMethods, Embeddable, Uncopied):
                 with suppress(ClosedError):
                     self._portal.call("close", "await aclose()", self._aside.drain)
         finally:
+            self._aside.state.near = None
             self._portal.close()
 
     def __enter__(self: ClientT) -> ClientT:

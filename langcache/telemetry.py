@@ -33,8 +33,9 @@ class Telemetry(Uncopied):
     Each operation has a CLIENT span, such as ``search my-cache``, with the attributes of OpenTelemetry's
     semantic conventions for database clients, and is recorded in the histogram
     ``db.client.operation.duration``, in seconds. Each answer of `get_or_set` or of a cached function has an
-    INTERNAL span around its operations, and is counted in ``langcache.answers`` by ``langcache.status``; the
-    similarities of hits, 0 to 1, are recorded in the histogram ``langcache.similarity``. Verdicts are counted
+    INTERNAL span around its operations, and is counted in ``langcache.answers`` by ``langcache.status``, and
+    for a hit without a request (`langcache.aside.NearCache`) by ``langcache.near``; the similarities of hits,
+    0 to 1, are recorded in the histogram ``langcache.similarity``. Verdicts are counted
     in ``langcache.verdicts`` by ``langcache.verdict``, "right" or "wrong", and ``langcache.source``,
     "verdict" for those of the program and "shadow".
 
@@ -193,11 +194,14 @@ class QuestionSpan:
         error: Exception | None,
         *,
         stale: bool,
+        near: bool,
     ) -> None:
         """Record how the answer was obtained. The arguments are fields of a `langcache.aside.Answer`."""
         known: dict[str, Any] = {"langcache.status": status, "langcache.shared": shared}
         if reason is not None:
             known["langcache.reason"] = reason
+        if near:
+            known["langcache.near"] = True
         self._count(1, {**self._common, **known})
         if similarity is not None:
             self._record_similarity(similarity, self._common)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .codecs import Codec, JsonCodec, TextCodec
     from .judge import Ask, Judge, Score
     from .key import Key
+    from .near import NearCache
     from .options import Accept, AsideConfig, CallOptions, Options, StoreIf
     from .scope import AttributeValue, encode_attributes, restore_attributes
     from .shadow import Compare, Shadow
@@ -49,6 +50,7 @@ __all__ = [
     "Judge",
     "Key",
     "Lookup",
+    "NearCache",
     "Options",
     "Price",
     "Score",
@@ -88,6 +90,7 @@ _MODULE_OF = {
     "JsonCodec": "codecs",
     "Judge": "judge",
     "Key": "key",
+    "NearCache": "near",
     "Lookup": "answers",
     "Options": "options",
     "Price": "usage",

@@ -79,6 +79,9 @@ class _Obtained(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a hit is older than ``stale_after``, and is being computed anew in the background, unless too
     much is being computed there already (`AsideConfig.max_renewals`)."""
 
+    near: bool = False
+    """Whether a hit comes from the near cache (`NearCache`), and the service was not asked."""
+
     @property
     def hit(self) -> bool:
         """Whether the answer comes from the cache."""

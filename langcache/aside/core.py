@@ -74,8 +74,8 @@ class Aside:
             limits.attribute_map({config.function_attribute: "name"})
         self._added: frozenset[str] = added_attributes(config)
         limits.attribute_map(dict.fromkeys(self._added, "value"))
-        entries = Entries(caller, limits, self._added)
         self.state: State = State(limits, config, execution)
+        entries = Entries(caller, limits, self._added, self.state.near)
         self.accounts: Accounts = Accounts(self.state, telemetry, caller.cache_id)
         self.lookups: Lookups = Lookups(self.state, entries, asks_for_key=caller.asks_for_key)
         self.invalidation: Invalidation = Invalidation(self.state, entries)
@@ -192,6 +192,7 @@ class Aside:
                 answer.similarity,
                 answer.error,
                 stale=answer.stale,
+                near=answer.near,
             )
             return answer
 
@@ -231,6 +232,17 @@ class Aside:
             authorization, failed = await self.lookups.authorization(question)
             if failed is not None:
                 return self._counted(question, await self._computed(question, failed, compute))
+        look_up = self.lookups.ask_service
+        if self.state.near is not None and (kept := self.lookups.kept(question, authorization)):
+            if self.lookups.asks_program(question):
+                look_up = self.lookups.look_up  # calls of one moment share what the program's function says
+            elif near := await self.lookups.near_hit(question, kept):
+                hit = self._hit(question, near)
+                assert hit is not None
+                self._counted(question, hit)
+                if near.stale or self.shadowing is not None:
+                    await self.after_hit(question, near, compute, authorization)
+                return hit
         flight_key = question.flight_key(domain, authorization)
         while True:
             flight, leader = execution.flights.join(flight_key)
@@ -242,13 +254,13 @@ class Aside:
                 continue
             except CannotFollow as error:
                 self.state.record_cannot_follow(question, error)
-                lookup = await self.lookups.look_up(question, authorization)
+                lookup = await look_up(question, authorization)
                 hit = self._hit(question, lookup)
                 return self._counted(question, hit or await self._computed(question, lookup, compute))
             return self._counted(question, shared_answer(shared))
         assert leader is not None
         with leader:
-            lookup = await self.lookups.look_up(question, authorization)
+            lookup = await look_up(question, authorization)
             hit = self._hit(question, lookup)
             if hit is None:
                 computed = await leader.lead(partial(self._computed, question, lookup, compute))
@@ -303,6 +315,7 @@ class Aside:
             status=_HIT,
             entry=lookup.entry,
             stale=lookup.stale,
+            near=lookup.near,
             usage=usage,
             saved=saved,
         )
@@ -358,7 +371,7 @@ class Aside:
                 asked.text,
                 options.similarity_threshold,
                 options.search_strategies,
-                None if question.attributes is None else dict(question.attributes),
+                None if question.attributes is None else dict(sorted(question.attributes)),
                 options.max_results,
             )
         except (TypeError, ValueError) as error:

@@ -14,6 +14,7 @@ from .._wire.exchange import Request
 from ..errors import NotFoundError, TimeoutException
 from ..limits import LimitError, Limits
 from ..models import CacheEntry, SearchResponse
+from .near import Near
 from .texts import folded
 
 __all__ = ["Entries"]
@@ -35,12 +36,20 @@ class Entries:
         caller: makes the HTTP calls.
         limits: what the service accepts.
         added: the names of attributes that are stored with an answer, and are no part of its question.
+        near: the near cache, which is emptied when entries are replaced or deleted; None for none.
     """
 
-    def __init__(self, caller: Caller, limits: Limits, added: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        limits: Limits,
+        added: frozenset[str] = frozenset(),
+        near: Near | None = None,
+    ) -> None:
         self._caller = caller
         self._limits = limits
         self._added = added
+        self._near = near
 
     def find(
         self, request: Request[SearchResponse], timeout: float, authorization: str | None
@@ -87,15 +96,19 @@ class Entries:
             request = protocol.set(self._limits, prompt, response, stored, ttl_millis)
         # Searched before storing: of two calls that replace at once, neither may delete the other's entry.
         older = await self._entries_to_replace(prompt, dict(attributes or {})) if replace else []
-        if request is not None:
-            await self._caller.call(request)
-        if (
-            stale is not None
-            and folded(stale.prompt) == folded(prompt)
-            and all(entry.id != stale.id for entry in older)
-        ):
-            older.append(stale)
-        await self._delete(older)
+        try:
+            if request is not None:
+                await self._caller.call(request)
+            if (
+                stale is not None
+                and folded(stale.prompt) == folded(prompt)
+                and all(entry.id != stale.id for entry in older)
+            ):
+                older.append(stale)
+            await self._delete(older)
+        finally:
+            if replace:
+                self._changed()
 
     async def add(self, prompt: str, response: str, attributes: Mapping[str, str], ttl_millis: int) -> None:
         """Store an entry that is no answer."""
@@ -103,7 +116,10 @@ class Entries:
 
     async def delete_by_attributes(self, attributes: Mapping[str, str]) -> int:
         """Delete the entries that have all of these attributes, and return how many."""
-        deleted = await self._caller.call(protocol.delete_query(self._limits, attributes))
+        try:
+            deleted = await self._caller.call(protocol.delete_query(self._limits, attributes))
+        finally:
+            self._changed()
         return deleted.deleted_entries_count
 
     async def exact(self, prompt: str, attributes: Mapping[str, str]) -> tuple[list[CacheEntry], bool]:
@@ -128,8 +144,11 @@ class Entries:
 
     async def delete(self, entry_id: str) -> None:
         """Delete an entry, if it is still there."""
-        with suppress(NotFoundError):
-            await self._caller.call(protocol.delete_by_id(entry_id))
+        try:
+            with suppress(NotFoundError):
+                await self._caller.call(protocol.delete_by_id(entry_id))
+        finally:
+            self._changed()
 
     async def delete_all(self, prompt: str, attributes: dict[str, str], response: str | None) -> None:
         """Delete the entries with exactly this prompt, these attributes and this response; None for any."""
@@ -166,6 +185,11 @@ class Entries:
     async def _delete(self, entries: Iterable[CacheEntry]) -> None:
         for entry in entries:
             await self.delete(entry.id)
+
+    def _changed(self) -> None:
+        """Empty the near cache, of which any reply may have what was there before."""
+        if self._near is not None:
+            self._near.drop()
 
 
 def _chars(entry: CacheEntry) -> int:

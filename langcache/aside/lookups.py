@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Coroutine, Hashable, Iterable
 from inspect import isawaitable
 from typing import Any
 
 from ..models import CacheEntry
-from .age import is_stale
+from .age import age, is_stale
 from .answers import CacheStatus, Lookup
 from .entries import Entries
 from .judge import Judge, JudgeFailed
+from .near import Kept, snapshots
 from .options import Accept
 from .question import Question
 from .sources import is_index_entry
@@ -58,14 +59,27 @@ class Lookups:
         except Exception as error:
             return None, self._failed(question, error)
 
-    async def look_up(self, question: Question[Any], authorization: str | None) -> Lookup:
-        """Ask the cache. Raises its errors only if ``question.raises_errors``.
+    def look_up(self, question: Question[Any], authorization: str | None) -> Coroutine[Any, Any, Lookup]:
+        """Look in the near cache, if there is one, and then ask the service.
 
         Args:
             question: a question whose ``request`` is set.
             authorization: what `authorization` returned.
         """
-        state = self._state
+        kept = self.kept(question, authorization)
+        if kept is None:
+            return self.ask_service(question, authorization)
+        return self._near_hit_or_asked(question, authorization, kept)
+
+    async def _near_hit_or_asked(
+        self, question: Question[Any], authorization: str | None, kept: Kept
+    ) -> Lookup:
+        return await self.near_hit(question, kept) or await self.ask_service(question, authorization)
+
+    async def ask_service(self, question: Question[Any], authorization: str | None) -> Lookup:
+        """Ask the service, as `look_up` does. Raises its errors only if ``question.raises_errors``."""
+        state, near = self._state, self._state.near
+        epoch = None if near is None else near.epoch
         started = question.started = time.monotonic()
         refresh = question.options.refresh  # the cache is then not asked, so no probe starts here
         if not question.raises_errors and (state.breaker.blocks if refresh else not state.breaker.allows()):
@@ -85,7 +99,52 @@ class Lookups:
             elapsed = time.monotonic() - started
             state.stats.lookup_seconds += elapsed  # no call on this line, or threads could lose updates
         state.breaker.succeeded()
-        return await self._first_accepted(question, found.data) if found.data else _MISS
+        if not found.data:
+            return _MISS
+        if near is None:
+            return await self._first_accepted(question, found.data)
+        entries = snapshots(found.data)
+        lookup = await self._first_accepted(question, found.data)
+        if lookup.entry is not None:
+            verified = lookup.entry.id if self._accept(question) is None else None
+            seconds = near.ttl
+            if question.options.ttl_millis is not None:
+                seconds = min(seconds, self._seconds_left(lookup.entry, question.options.ttl_millis))
+            near.put(_near_key(question, authorization), entries, verified, epoch, seconds)
+        return lookup
+
+    def kept(self, question: Question[Any], authorization: str | None) -> Kept | None:
+        """The reply that the near cache has; None if it has none, or must not be used."""
+        near = self._state.near
+        if near is None or question.options.refresh:
+            return None
+        return near.get(_near_key(question, authorization))
+
+    async def near_hit(self, question: Question[Any], kept: Kept) -> Lookup | None:
+        """The hit of a reply that was kept, by the rules for one that has just come; None if it is none."""
+        state = self._state
+        question.started = time.monotonic()
+        lookup = await self._first_accepted(question, kept.copies(), kept)
+        if lookup.entry is None or state.near is None or kept.epoch is not state.near.epoch:
+            return None  # not accepted this time, or dropped while ``accept`` was asked
+        state.stats.near_hits += 1
+        return lookup
+
+    def asks_program(self, question: Question[Any]) -> bool:
+        """Whether the program has a function of its own, say a `Judge`, that is asked about entries."""
+        accept = self._accept(question)
+        return accept is not None and not isinstance(accept, str)
+
+    def _seconds_left(self, entry: CacheEntry, ttl_millis: int) -> float:
+        """How long an entry that was stored with this time to live exists at most, as far as it tells."""
+        time_attribute = self._state.config.time_attribute
+        seconds = None if time_attribute is None else age(entry.attributes, time_attribute)
+        return ttl_millis / 1000 - max(seconds or 0.0, 0.0)
+
+    def _accept(self, question: Question[Any]) -> Accept | None:
+        """The ``accept`` of a call; None for the verifier of this package."""
+        accept = question.options.accept
+        return self._state.config.accept if accept is None else accept
 
     def _failed(self, question: Question[Any], error: Exception) -> Lookup:
         self._state.record_failure(question, error)
@@ -93,10 +152,19 @@ class Lookups:
             raise error
         return Lookup(status=CacheStatus.ERROR, error=error)
 
-    async def _first_accepted(self, question: Question[Any], entries: Iterable[CacheEntry]) -> Lookup:
-        """The hit for the first entry that is accepted, or a miss."""
+    async def _first_accepted(
+        self, question: Question[Any], entries: Iterable[CacheEntry], kept: Kept | None = None
+    ) -> Lookup:
+        """The hit for the first entry that is accepted, or a miss.
+
+        Args:
+            question: the question.
+            entries: the entries of the reply.
+            kept: the reply, if the near cache has kept it.
+        """
         stats, claims = self._state.stats, self._state.claims
-        accept = self._state.config.accept if question.options.accept is None else question.options.accept
+        accept = self._accept(question)
+        verified = None if kept is None else kept.verified
         accepts_any = isinstance(accept, str)
         blocked, source_attribute = self._state.blocked, self._state.config.source_attribute
         judging = None
@@ -111,7 +179,7 @@ class Lookups:
                     and not (blocked and blocked.has(question.text, question.attributes, entry))
                     and (
                         accepts_any
-                        or (accept is None and question.text == entry.prompt)
+                        or (accept is None and (question.text == entry.prompt or entry.id == verified))
                         or await (
                             self._is_accepted(question, accept, entry)
                             if judging is None
@@ -124,7 +192,9 @@ class Lookups:
                         question.make, question.options.function, question.codec, question.attributes
                     ):
                         stale = question.options.stale_after is not None and self._is_stale(question, entry)
-                        return Lookup(status=_HIT, value=value, entry=entry, stale=stale)
+                        return Lookup(
+                            status=_HIT, value=value, entry=entry, stale=stale, near=kept is not None
+                        )
             except Exception as error:
                 # Without the error's message, which may quote the answer.
                 name, kind = str(question), type(error).__name__
@@ -157,6 +227,13 @@ class Lookups:
         if isawaitable(verdict):
             verdict = await self._state.execution.resolve(question.method, verdict)
         return bool(verdict)
+
+
+def _near_key(question: Question[Any], authorization: str | None) -> Hashable:
+    """All that the service's reply depends on: what it is asked, and with which key if there are several."""
+    assert question.request is not None
+    body = question.request.body
+    return body if authorization is None else (body, authorization)
 
 
 class _Judging:

@@ -13,6 +13,7 @@ from .._checks import check_duration, check_instance, check_int, check_text
 from .._established.mistakes import unexpected_arguments
 from ..limits import LimitError, Limits
 from ..models import CacheEntry, SearchStrategy
+from .near import NearCache
 from .shadow import Shadow
 from .sources import Sources, check_sources
 from .usage import Price, UsageOf
@@ -262,6 +263,10 @@ class AsideConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Measures a share of the hits by answers that are computed anyway, or never gives a hit. Default:
     None."""
 
+    near: NearCache | None = None
+    """Keeps hits in the process for a while, so that the same question needs no request. None: every question
+    is looked up in the service. With `Shadow.dry_run`, which gives no hit, nothing is kept."""
+
     def __post_init__(self) -> None:
         _check_choice("on_error", self.on_error, ("compute", "raise"))
         _check_accept(self.accept)
@@ -271,6 +276,7 @@ class AsideConfig(msgspec.Struct, frozen=True, kw_only=True):
             count = check_int(name, getattr(self, name), minimum=1)
             msgspec.structs.force_setattr(self, name, count)
         check_instance("shadow", self.shadow, Shadow, "langcache.aside.Shadow")
+        check_instance("near", self.near, NearCache, "langcache.aside.NearCache")
         if self.labels is not None:
             msgspec.structs.force_setattr(self, "labels", _file_path("labels", self.labels))
         _check_callable("price", self.price, "a Usage")

@@ -21,6 +21,7 @@ from .claims import Claims
 from .execution import Execution
 from .flight import CannotFollow
 from .log import RateLimitedLog, error_text
+from .near import Near
 from .options import AsideConfig, added_attributes
 from .question import Question
 from .sources import name_of
@@ -70,6 +71,9 @@ class State:
         self.renewed: dict[Hashable, None] = {}
         """The questions whose stale answers are being renewed, by flight key."""
         self.blocked: BlockedPairs = BlockedPairs()
+        is_dry_run = config.shadow is not None and config.shadow.dry_run
+        self.near: Near | None = None if config.near is None or is_dry_run else Near(config.near)
+        """The near cache, until the client is closed; None for none."""
         _states.add(self)
 
     def count_answer(self, status: CacheStatus, *, shared: bool) -> None:
@@ -84,6 +88,11 @@ class State:
         else:
             stats.errors += 1
         stats.shared += shared
+
+    def record_change(self) -> None:
+        """Record that an operation of the client has changed entries: the near cache forgets all."""
+        if self.near is not None:
+            self.near.drop()
 
     def record_cannot_follow(self, question: Question[Any], error: CannotFollow) -> None:
         """Record a call that computes an answer alone, though another call is computing the same."""
@@ -183,6 +192,8 @@ class State:
         self.renewed.clear()
         self.streams.clear()
         self.execution.flights.clear()
+        if self.near is not None:
+            self.near.start_anew_in_child()
         self.breaker.abandoned()
 
 

@@ -53,6 +53,9 @@ class Stats(msgspec.Struct, kw_only=True):
     errors: int = 0
     """Calls whose answer was computed because the lookup failed or took too long."""
 
+    near_hits: int = 0
+    """Lookups that were hits without asking the service (`NearCache`). Calls that share one count as one."""
+
     shared: int = 0
     """Calls, among those above, that shared the answer of a concurrent call."""
 
@@ -158,6 +161,7 @@ class Stats(msgspec.Struct, kw_only=True):
         lines = (
             f"answers       {self.calls}, {self.shared} of them shared with another call",
             f"  hits        {self.hits}, {self.hit_rate:.1%} of those that the cache was asked for",
+            f"    near      {self.near_hits} lookups without the service",
             f"  misses      {self.misses}",
             f"  bypasses    {self.bypasses}",
             f"  errors      {self.errors}",

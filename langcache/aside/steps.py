@@ -91,7 +91,13 @@ async def look_up_first(
             lookup = await _looked_up(aside, question)
             seen = aside.given(lookup)
             span.answered(
-                seen.status.value, False, seen.reason, seen.similarity, seen.error, stale=seen.stale
+                seen.status.value,
+                False,
+                seen.reason,
+                seen.similarity,
+                seen.error,
+                stale=seen.stale,
+                near=seen.near,
             )
     given = aside.given(lookup)
     aside.state.count_answer(given.status, shared=False)
@@ -106,6 +112,7 @@ async def look_up_first(
         reason=given.reason,
         error=given.error,
         stale=given.stale,
+        near=given.near,
         value=given.value,
         saved=saved,
     )

@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from langcache import AsyncLangCache, LangCache
+from langcache.aside import AsideConfig, NearCache
 from langcache.telemetry import Telemetry
 
 QUESTION = "A question that nobody may see"
@@ -144,6 +145,23 @@ def test_the_blocking_client_is_observed_under_the_callers_span(connection, obse
     assert answer.parent.span_id == observed.span("the caller's").context.span_id
     LangCache(enabled=False, telemetry=observed.telemetry).get_or_set(QUESTION, ANSWER)
     assert observed.span("get_or_set disabled").attributes["langcache.reason"] == "disabled"
+
+
+async def test_near_hits_are_counted_apart_and_search_nothing(connection, observed):
+    config = AsideConfig(lookup_timeout=60, near=NearCache())
+    async with AsyncLangCache(**connection, telemetry=observed.telemetry, aside=config) as cache:
+        for _ in range(3):
+            await cache.get_or_set(QUESTION, ANSWER)
+        await cache.look_up(QUESTION, function="f", accept="any")
+    searches = [span for span in observed.spans if span.name == "search local"]
+    assert len(searches) == 2
+    answers = [span for span in observed.spans if span.name == "get_or_set local"]
+    assert [span.attributes.get("langcache.near") for span in answers] == [None, None, True, True]
+    counts = {
+        (point.attributes["langcache.status"], point.attributes.get("langcache.near")): point.value
+        for point in observed.points("langcache.answers")
+    }
+    assert counts == {("miss", None): 1, ("hit", None): 1, ("hit", True): 2}
 
 
 def test_without_the_package_the_error_says_what_to_install(monkeypatch):

@@ -11,6 +11,8 @@ from measuring import BLOCK_SECONDS, Contender, Estimate, Lane
 ASYNC = Contender("AsyncLangCache", "async_langcache", "langcache")
 SYNC = Contender("LangCache", "langcache_sync", "langcache")
 SYNC_UVLOOP = Contender("LangCache with uvloop", "langcache_sync", "uvloop")
+NEAR = Contender("AsyncLangCache with a near cache", "near_async", "langcache")
+NEAR_SYNC = Contender("LangCache with a near cache", "near_sync", "langcache")
 MIXED = Contender("LangCache, async methods", "langcache_async", "langcache")
 AIOHTTP = Contender("aiohttp by hand", "aiohttp_async", "aiohttp")
 THREADSAFE = Contender("aiohttp by hand, run_coroutine_threadsafe", "aiohttp_threadsafe", "aiohttp")
@@ -142,6 +144,20 @@ def _aside() -> Heat:
     return Heat((bare, aside), [Target(what, aside, bare, at_most=1.15)])
 
 
+def _near_cache() -> Heat:
+    lanes: list[Lane] = []
+    targets: list[Target] = []
+    for contender in (NEAR, NEAR_SYNC):
+        hit, far, miss, far_misses = (
+            Lane(contender, operation) for operation in ("near_hit", "far_hit", "near_miss", "far_other")
+        )
+        lanes += [hit, far, miss, far_misses]
+        what = f"{contender.name}: get_or_set"
+        targets.append(Target(f"{what}, a near hit: CPU, x a hit in the service", hit, far, at_most=0.1))
+        targets.append(Target(f"{what}, a near miss: CPU, x without", miss, far_misses, at_most=1.03))
+    return Heat(lanes, targets)
+
+
 def _large() -> Heat:
     ours, ours_sync, aiohttp, threadsafe, established, established_sync = (
         Lane(contender, cache_id=texts.LARGE_CACHE)
@@ -178,6 +194,7 @@ HEATS = {
     "threads-distant": _distant_threads(),
     "retries": _retries(),
     "get_or_set": _aside(),
+    "near": _near_cache(),
     "large": _large(),
 }
 

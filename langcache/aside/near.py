@@ -1,0 +1,142 @@
+"""The near cache: keeps replies of the service in the process for a while, so that a hit needs no request."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from copy import copy
+from datetime import timedelta
+from typing import TypeAlias, cast
+
+import msgspec
+
+from .._checks import check_duration, check_int
+from ..models import CacheEntry
+
+__all__ = ["Kept", "Near", "NearCache", "snapshots"]
+
+
+class NearCache(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of a near cache: ``AsideConfig(near=NearCache(max_entries=1000, ttl=30))``.
+
+    What the service found for a question, if it was a hit, is kept in the client, which all of its scopes
+    share. While it is kept, the same question is a hit without a request; ``accept`` is asked all the same,
+    and the answer is decoded anew. What this client changes itself (`set`, a refresh, deleting, `flush`,
+    `invalidate`, a verdict that deletes) empties the near cache. What others change, and an entry whose time
+    in the service has ended, is noticed after ``ttl`` at the latest.
+
+    Raises `TypeError` or `ValueError` for a setting that breaks a rule.
+    """
+
+    max_entries: int = 1000
+    """The most questions whose hits are kept, at least 1. Beyond that, the one that was not asked for longest
+    makes room. Default: 1,000."""
+
+    ttl: float | timedelta = 30.0
+    """How long a hit is kept: seconds, or a `timedelta`, more than 0. A call with a ``ttl`` of its own, by
+    which it stores answers, keeps a hit no longer than that. Default: 30 seconds."""
+
+    def __post_init__(self) -> None:
+        set_field = msgspec.structs.force_setattr
+        set_field(self, "max_entries", check_int("max_entries", self.max_entries, minimum=1))
+        ttl = self.ttl.total_seconds() if isinstance(self.ttl, timedelta) else self.ttl
+        set_field(self, "ttl", check_duration("ttl", ttl))
+
+
+Snapshot: TypeAlias = tuple[CacheEntry, dict[str, str]]
+"""A copy of an entry, and a copy of its attributes, which the first copy shares with the entry."""
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A reply in the near cache."""
+
+    entries: list[Snapshot]
+    """The entries that the service found."""
+
+    verified: str | None
+    """The id of the entry that `langcache.verifier` accepted, which always says the same of it."""
+
+    epoch: object
+    """`Near.epoch` before the reply was asked for."""
+
+    until: float
+    """When it is forgotten, by the clock of the near cache."""
+
+    def copies(self) -> Iterator[CacheEntry]:
+        """The entries anew, which the program may change."""
+        return map(_restored, self.entries)
+
+
+class Near:
+    """The replies that one client keeps. Any threads may share it.
+
+    Args:
+        settings: how many replies are kept, and for how long.
+        clock: tells the time in seconds.
+    """
+
+    def __init__(self, settings: NearCache, clock: Callable[[], float] = time.monotonic) -> None:
+        self.ttl: float = cast("float", settings.ttl)
+        """Seconds for which a reply is kept at most."""
+        self.epoch: object = object()
+        """Another one after each `drop`. A lookup reads it before it begins, for `put`."""
+        self._max_entries = settings.max_entries
+        self._clock = clock
+        self.start_anew_in_child()
+
+    def start_anew_in_child(self) -> None:
+        """Be empty, in a forked child: another thread of the parent may have held the lock."""
+        # Re-entrant, since a signal handler may ask the cache at any time.
+        self._lock = threading.RLock()
+        self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
+
+    def get(self, key: Hashable) -> Kept | None:
+        """The reply under this key; None if none is kept, or no longer."""
+        kept = self._kept.get(key)
+        if kept is None:
+            return None
+        with self._lock:
+            if self._kept.get(key) is not kept:  # another thread has changed it meanwhile
+                return None
+            if kept.until <= self._clock():
+                del self._kept[key]
+                return None
+            self._kept.move_to_end(key)
+        return kept
+
+    def put(
+        self, key: Hashable, entries: list[Snapshot], verified: str | None, epoch: object, seconds: float
+    ) -> None:
+        """Keep a reply, unless there was a `drop` since this epoch.
+
+        Args:
+            key: what the reply answers.
+            entries, verified: see `Kept`.
+            epoch: what `epoch` was before the reply was asked for.
+            seconds: how long to keep it.
+        """
+        with self._lock:
+            if epoch is not self.epoch:
+                return
+            self._kept[key] = Kept(entries, verified, epoch, self._clock() + seconds)
+            if len(self._kept) > self._max_entries:
+                self._kept.popitem(last=False)
+
+    def drop(self) -> None:
+        """Forget all replies, and those that are on their way: the program has changed entries."""
+        with self._lock:
+            self.epoch = object()
+            self._kept.clear()
+
+
+def snapshots(entries: list[CacheEntry]) -> list[Snapshot]:
+    """What entries are now, whatever the program does to them later."""
+    return [(copy(entry), dict(entry.attributes)) for entry in entries]
+
+
+def _restored(snapshot: Snapshot) -> CacheEntry:
+    entry = copy(snapshot[0])
+    entry.attributes = dict(snapshot[1])
+    return entry
