@@ -14,7 +14,9 @@ from langcache.cli import main
 from langcache.service import LocalServer
 
 PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
-COMMAND = re.compile(r"^\$ python -m langcache (?P<arguments>.+)\n(?P<output>(?:(?!\$ ).+\n)*)", re.MULTILINE)
+COMMAND = re.compile(
+    r"^\$ python -m langcache (?P<arguments>(?:.+\\\n)*.+)\n(?P<output>(?:(?!\$ ).+\n)*)", re.MULTILINE
+)
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def test_the_examples_print_what_the_page_shows(monkeypatch, capsys):
         with LangCache() as cache:
             cache.health()
         for found in commands:
-            status = main(shlex.split(found["arguments"]))
+            status = main(shlex.split(found["arguments"].replace("\\\n", "")))
             expected = re.escape(found["output"]).replace("…", ".+")
             printed = capsys.readouterr()
             assert re.fullmatch(expected, printed.out, re.DOTALL), (found["arguments"], printed)

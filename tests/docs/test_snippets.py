@@ -29,7 +29,7 @@ ATTRIBUTES = ("function", "language", "sources", "stored_at", "tenant", "topic",
 """The attributes of the cache, for a page that has no command that declares its own."""
 
 BLOCK = re.compile(r"(?P<before>[^\n]*)\n+```python\n(?P<code>.*?)^```", re.DOTALL | re.MULTILINE)
-SERVE = re.compile(r"python -m langcache serve((?: --attribute \w+)+)[`\n]")
+SERVE = re.compile(r"python -m langcache serve((?:[ \\\n]+--attribute \w+)+)[`\n]")
 NOT_RUN = re.compile(r"<!-- not run: .{8,} -->")
 
 
@@ -65,7 +65,7 @@ def blocks(page):
 def attributes(page):
     """The attributes that a page tells its reader to declare, who would get errors if one were missing."""
     serve = SERVE.search(page.read_text("utf-8"))
-    return ATTRIBUTES if serve is None else tuple(serve[1].split()[1::2])
+    return ATTRIBUTES if serve is None else tuple(re.findall(r"--attribute (\w+)", serve[1]))
 
 
 @pytest.fixture

@@ -148,8 +148,8 @@ async def test_a_histogram_counts_each_search_in_its_bar(tab, service):
     assert drawn["limit"] == "M290 4V125"
     assert dict(drawn["marks"])["0.8"] == pytest.approx(250)
     assert drawn["said"] == (
-        "Searches by similarity, from 0.5 to 1. below 0.525: 0 hits, 3 misses; 0.525: 0 hits, 1 misses; "
-        "0.850: 1 hits, 1 misses; 0.975: 3 hits, 0 misses"
+        "Searches by similarity, from 0.5 to 1. below 0.525: 0 hit, 3 missed; 0.525: 0 hit, 1 missed; "
+        "0.850: 1 hit, 1 missed; 0.975: 3 hit, 0 missed"
     )
 
 
@@ -166,7 +166,7 @@ async def test_the_histogram_of_the_page_is_that_of_its_searches(tab, service):
     drawn = "document.querySelector('svg[role=img]')"
     said = await tab.js(f"{drawn}.getAttribute('aria-label')")
     shown = await tab.js("[...document.querySelectorAll('#asked li')].map((each) => each.className)")
-    hits, misses = (sum(map(int, re.findall(rf"(\d+) {what}", said))) for what in ("hits", "misses"))
+    hits, misses = (sum(map(int, re.findall(rf"(\d+) {what}", said))) for what in ("hit", "missed"))
     assert (hits, hits + misses) == (sum("hit" in each for each in shown), len(shown))
 
 

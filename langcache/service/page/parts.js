@@ -33,7 +33,7 @@ export function histogram(asked, threshold) {
   const said = bars
     .map((bar, at) => [bar, 0.5 + at / 40])
     .filter(([bar]) => bar.hit + bar.miss)
-    .map(([bar, from]) => `${from === 0.5 ? "below 0.525" : from.toFixed(3)}: ${bar.hit} hits, ${bar.miss} misses`);
+    .map(([bar, from]) => `${from === 0.5 ? "below 0.525" : from.toFixed(3)}: ${bar.hit} hit, ${bar.miss} missed`);
   const picture = drawn("svg", { viewBox: "0 0 420 150", role: "img", "aria-label":
     `Searches by similarity, from 0.5 to 1. ${said.join("; ") || "None yet."}` });
   bars.forEach((bar, at) => {
