@@ -474,6 +474,17 @@ async def test_the_verifier_compares_the_texts_once(near, service, monkeypatch):
     assert compared == [QUESTION]
 
 
+async def test_what_another_accept_let_through_is_compared(near, service):
+    question = "Which router is the best to buy?"
+    service.means[question] = QUESTION
+    service.add(QUESTION, "stored")
+    cache = near()
+    for _ in range(2):
+        answer = await cache.get(question, computed, accept="any")
+    assert answer.near
+    assert (await cache.get(question, computed)).status.value == "miss"
+
+
 async def test_a_verdict_blocks_what_is_kept(near, service):
     service.means["In other words?"] = QUESTION
     service.add(QUESTION, "stored")
