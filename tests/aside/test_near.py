@@ -475,7 +475,7 @@ async def test_the_verifier_compares_the_texts_once(near, service, monkeypatch):
 
 
 async def test_what_another_accept_let_through_is_compared(near, service):
-    question = "Which router is the best to buy?"
+    question = "How do I reset my router?"
     service.means[question] = QUESTION
     service.add(QUESTION, "stored")
     cache = near()
