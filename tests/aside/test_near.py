@@ -474,6 +474,29 @@ async def test_the_verifier_compares_the_texts_once(near, service, monkeypatch):
     assert compared == [QUESTION]
 
 
+async def test_a_refresh_that_replaces_nothing_takes_effect_too(near, service):
+    service.means["In other words?"] = QUESTION
+    service.add(QUESTION, "stored")
+    cache = near(accept="any")
+    for _ in range(2):
+        assert (await cache.get("In other words?", computed)).value == "stored"
+    service.means.clear()  # the service prefers the very text, once it has it
+    await cache.get("In other words?", computed, refresh=True)
+    answer = await cache.get("In other words?", computed)
+    assert (answer.value, answer.near) == (computed("In other words?"), False)
+
+
+async def test_what_another_accept_let_through_is_compared(near, service):
+    question = "How do I reset my router?"
+    service.means[question] = QUESTION
+    service.add(QUESTION, "stored")
+    cache = near()
+    for _ in range(2):
+        answer = await cache.get(question, computed, accept="any")
+    assert answer.near
+    assert (await cache.get(question, computed)).status.value == "miss"
+
+
 async def test_a_verdict_blocks_what_is_kept(near, service):
     service.means["In other words?"] = QUESTION
     service.add(QUESTION, "stored")
