@@ -75,6 +75,11 @@ class Index:
         return len(self._entries) - self._hidden
 
     @property
+    def rows(self) -> int:
+        """How many rows there are, those of expired and removed entries included."""
+        return len(self._entries)
+
+    @property
     def nbytes(self) -> int:
         """The bytes of all arrays."""
         return self._rows.nbytes
@@ -149,7 +154,7 @@ class Index:
     def scan(self, wanted: Sequence[tuple[Vectors, Mapping[str, str], int]]) -> Scan:
         """A pass over the rows as they are now, for some searches: the vector, attributes and limit of each.
 
-        Until it has run, `hold` the rows, if anything may be called in between.
+        Call `hold` before this if anything may be called before it has run, and `release` afterwards.
         """
         self._refresh()
         queries: list[Query] = []
