@@ -224,17 +224,12 @@ class _Home:
     def answer_at_once(self, method: str, path: str, content: bytes) -> Reply | None:
         """The reply to a request that waits for nothing, else None. May be called in any thread."""
         at_once = self._at_once
-        if at_once is None or self._process != os.getpid():
+        if at_once is None or method != "POST" or self._process != os.getpid():
             return None
-        from .service.operations import decode_search, decode_set
-
-        model: Model | None = None
         try:
-            if method == "POST" and path == "entries/search":
-                model = at_once.search(decode_search(content))
-            elif method == "POST" and path == "entries":
-                model = at_once.set(decode_set(content))
+            model = at_once.answer(path, content)
         except Exception as error:
+            # Closing the client may have made it fail.
             return None if self._at_once is None else _failure(error, method, path)
         return None if model is None else _reply(model)
 

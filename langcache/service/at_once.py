@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from ..models import SearchResponse, SetResponse
@@ -10,7 +10,7 @@ from .config import CacheSettings
 from .embedders import Embedder, Vectors
 from .engine import Cache
 from .in_front import InFront
-from .operations import Operations, SearchBody, SetBody
+from .operations import Operations, decode_search, decode_set
 from .stores.memory import MemoryStore
 from .stores.sqlite import SqliteStore
 from .vectors import EmbedNow
@@ -23,9 +23,9 @@ T = TypeVar("T")
 class AtOnce:
     """The operations of a cache that programs call most, in any thread.
 
-    They do what `Operations` does. They return None, and have done nothing, where a call would have to wait,
-    or could take longer than some 2 ms: for an embedder without ``embed_now``, for a change of a file, for
-    another thread, to compare the texts of several entries or very many vectors.
+    They do what `Operations` does. Where a call would have to wait, or could take longer than some 2 ms, they
+    do nothing: for an embedder without ``embed_now``, for a change of a file, for another thread, to compare
+    the texts of several entries, or very many vectors.
 
     Args:
         config, store, embedder: those of the cache.
@@ -34,33 +34,50 @@ class AtOnce:
     def __init__(self, config: CacheSettings, store: MemoryStore | SqliteStore, embedder: Embedder) -> None:
         self._config = config
         self._store = store
+        self._takes_sets = isinstance(store, MemoryStore)
         embed_now: EmbedNow | None = getattr(embedder, "embed_now", None)
         waits = embed_now is None or getattr(embedder, "word_vectors", None) is not None
         self._embedder = None if waits or embed_now is None else _EmbedderAtOnce(embedder, embed_now)
+        self._compares_texts: bool = embedder.compare_texts if isinstance(embedder, InFront) else True
+        self._idle: list[tuple[MemoryStore, Operations, Cache]] = []
+        """What no call has at the moment. Each call has its own, since asyncio's locks are for one thread."""
 
     @property
     def is_held_here(self) -> bool:
         """Whether this code interrupts a call that is using the entries (`Exclusive.is_held_here`)."""
         return self._store.is_held_here
 
-    def search(self, body: SearchBody) -> SearchResponse | None:
-        """See `Operations.search`."""
-        if self._embedder is None or (self._embedder.compare_texts and body.max_results not in (None, 1)):
-            return None
-        store = self._store.at_once()
-        return None if store is None else _result_of(Operations().search(self._cache(store), body))
+    def answer(self, path: str, content: bytes) -> SearchResponse | SetResponse | None:
+        """The reply to a POST request with this path behind that of the cache, or None.
 
-    def set(self, body: SetBody) -> SetResponse | None:
-        """See `Operations.set`."""
-        if self._embedder is None or not isinstance(self._store, MemoryStore):
+        Raises what `Operations` raises, and `msgspec.DecodeError`.
+        """
+        if self._embedder is None:
             return None
-        store = self._store.at_once()
-        return None if store is None else _result_of(Operations().set(self._cache(store), body))
+        if path == "entries/search":
+            search = decode_search(content)
+            if self._compares_texts and search.max_results not in (None, 1):
+                return None
+            return self._run(lambda operations, cache: operations.search(cache, search))
+        if path == "entries" and self._takes_sets:
+            entry = decode_set(content)
+            return self._run(lambda operations, cache: operations.set(cache, entry))
+        return None
 
-    def _cache(self, store: MemoryStore) -> Cache:
-        """A cache for one call, so that no other call, in another thread, has its locks."""
+    def _run(self, call: Callable[[Operations, Cache], Coroutine[Any, Any, T]]) -> T | None:
+        store = self._store.at_once()
+        if store is None:
+            return None
         assert self._embedder is not None
-        return Cache(self._config, store, self._embedder)
+        try:
+            own = self._idle.pop()
+        except IndexError:
+            own = None
+        if own is None or own[0] is not store:
+            own = store, Operations(), Cache(self._config, store, self._embedder)
+        result = _result_of(call(*own[1:]))
+        self._idle.append(own)  # one that an exception has left is not used again
+        return result
 
 
 class _EmbedderAtOnce(InFront):

@@ -87,30 +87,32 @@ class Index:
     def add(self, entries: Sequence[Entry], vectors: Vectors) -> None:
         """Add entries, oldest first. ``vectors`` has a row for each. One takes the place of its id's."""
         self._refresh()
-        vectors = np.ascontiguousarray(vectors, np.float32)
         self._changing = True
         rows = self._rows
-        new = rows.append(vectors)
-        self._entries += entries
-        self._count_chunks()
-        some = slice(new.start, new.stop)
-        rows.comparable[some] = vectors.any(axis=1)
-        rows.group[some] = 0
-        rows.expiry[some] = NEVER
+        start = rows.length
         replaced: list[int] = []
-        for row, entry, vector in zip(new, entries, vectors, strict=True):
+        for entry, vector in zip(entries, np.ascontiguousarray(vectors, np.float32), strict=True):
+            row = rows.append(vector)
+            self._entries.append(entry)
+            if row // _CHUNK == len(self._earliest):
+                self._count_chunks()
+            rows.comparable[row] = np.count_nonzero(vector) > 0
+            rows.group[row] = 0
             rows.age[row] = next(self._ages)
             rows.digest[row] = hash(vector.tobytes())
-            rows.attributes.add(row, entry.attributes)
+            if entry.attributes:
+                rows.attributes.add(row, entry.attributes)
             before = self._row_of.get(entry.id)
             if before is not None:
                 replaced.append(before)
                 self._forget(before)
             self._register(row, entry)
-            if entry.expires_at is not None:
+            if entry.expires_at is None:
+                rows.expiry[row] = NEVER
+            else:
                 rows.expiry[row] = entry.expires_at
                 self._expires(row, entry.expires_at)
-        rows.shown[some] = True
+        rows.shown[start : rows.length] = True
         if replaced:
             self._hide(np.array([row for row in replaced if rows.shown[row]], np.int64))
         self._changing = False
