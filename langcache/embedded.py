@@ -177,6 +177,8 @@ class Engine:
                 "server_url: the cache of this client is embedded, and it has no other service"
             )
         path, content = url[len(self._prefix) :], content or b""
+        if not self.portal.is_here:
+            await asyncio.sleep(0)  # a turn for other tasks, and for a cancellation
         if not self.portal.is_closed:
             reply = self._home.answer_at_once(method, path, content)
             if reply is not None:
@@ -234,7 +236,7 @@ class _Home:
         return None if model is None else _reply(model)
 
     def is_held_here(self) -> bool:
-        """Whether this code interrupts `answer_at_once` where no other call of its thread can use the cache."""
+        """Whether this code interrupts `answer_at_once` where its thread is using the entries."""
         return self._at_once is not None and self._at_once.is_held_here
 
     async def _called(self, cache: Cache, method: str, path: str, content: bytes) -> Model | None:

@@ -86,7 +86,7 @@ class Portal:
             RuntimeError: it was called on the portal's own thread.
         """
         self._check_thread(name, advice)
-        return self._outcome(Call(lambda: function(*args, **kwargs)))
+        return self._outcome(self._running_thread(), Call(lambda: function(*args, **kwargs)))
 
     def call_here(
         self,
@@ -113,7 +113,17 @@ class Portal:
         except StopIteration as done:
             result: T = done.value
             return result
-        return self._outcome(Call(partial(_go_on, work), context=context))
+        try:
+            thread = self._running_thread()
+        except Exception as error:
+            context.run(work.throw, error)  # for what has to be told of it
+            raise
+        return self._outcome(thread, Call(partial(_go_on, work), context=context))
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this code runs in `call_here`, in the calling thread."""
+        return _begun_here.get()
 
     async def move(self) -> None:
         """In a call of `call_here`: go on on the portal's loop. Else nothing."""
@@ -121,9 +131,9 @@ class Portal:
             _begun_here.set(False)
             await _Move()
 
-    def _outcome(self, call: Call[T]) -> T:
+    def _outcome(self, thread: LoopThread, call: Call[T]) -> T:
         try:
-            self._running_thread().submit(call)
+            thread.submit(call)
             return call.wait()
         except ClosedError:
             _sleep_until_exit()
@@ -182,8 +192,8 @@ class Portal:
         if self.interrupts is not None and self.interrupts():
             raise RuntimeError(
                 f"{name}() was called by a signal handler or a finalizer that interrupts another call of the "
-                "same client in this thread, and would wait for it for ever; let the handler set a flag or put "
-                "into a queue.SimpleQueue, and make the call elsewhere"
+                "same client in this thread, and would wait for it for ever; let it set a flag or fill a "
+                "queue.SimpleQueue, and make the call elsewhere"
             )
 
     @property

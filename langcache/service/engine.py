@@ -160,11 +160,12 @@ class Cache:
 
     async def _embedded(self, prompt: str) -> Vectors:
         """The vector of a prompt. Whether it follows the rule, the store checks."""
-        vectors = await self._embedder.embed([prompt])
+        vectors: Vectors = await self._embedder.embed([prompt])
         shape = (1, self._embedder.dimensions)
         if type(vectors) is not np.ndarray or vectors.dtype != np.float32 or vectors.shape != shape:
             vectors = checked(vectors, shape)
-        return vectors[0]
+        vector: Vectors = vectors[0]
+        return vector
 
     def _configured(self, attributes: Mapping[str, str] | None) -> dict[str, str]:
         known = self._config.attributes

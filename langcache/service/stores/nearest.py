@@ -188,7 +188,8 @@ class _Best:
     def millionths_of_one(self, vector: Vectors) -> int:
         """The same number for a single row, in less time."""
         cosine: float = (vector[None] * self._vector).sum(axis=1).item()
-        return min(max(round((cosine + 1) * (_UNIT / 2)), 0), _UNIT)
+        millionths: int = min(max(round((cosine + 1) * (_UNIT / 2)), 0), _UNIT)
+        return millionths
 
     def add(self, rows: NDArray[np.int64], keys: NDArray[np.int64]) -> None:
         """Keep the best of the rows that there are and of these."""
