@@ -86,7 +86,7 @@ class Portal:
             RuntimeError: it was called on the portal's own thread.
         """
         self._check_thread(name, advice)
-        return self._outcome(self._running_thread(), Call(lambda: function(*args, **kwargs)))
+        return self._outcome(Call(lambda: function(*args, **kwargs)))
 
     def call_here(
         self,
@@ -114,11 +114,11 @@ class Portal:
             result: T = done.value
             return result
         try:
-            thread = self._running_thread()
+            self._running_thread()
         except Exception as error:
-            context.run(work.throw, error)  # for what has to be told of it
-            raise
-        return self._outcome(thread, Call(partial(_go_on, work), context=context))
+            _sleep_until_exit()
+            context.run(work.throw, error)  # which raises it where the coroutine is
+        return self._outcome(Call(partial(_go_on, work), context=context))
 
     @property
     def is_here(self) -> bool:
@@ -131,9 +131,9 @@ class Portal:
             _begun_here.set(False)
             await _Move()
 
-    def _outcome(self, thread: LoopThread, call: Call[T]) -> T:
+    def _outcome(self, call: Call[T]) -> T:
         try:
-            thread.submit(call)
+            self._running_thread().submit(call)
             return call.wait()
         except ClosedError:
             _sleep_until_exit()
