@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeAlias, TypeVar, cast
 
 from ..errors import ClosedError, ConnectError, LangCacheError, NoResponseError
@@ -40,18 +40,16 @@ class Call(Generic[T]):
     Args:
         function: the coroutine function.
         outcomes: receives the outcome. Default: a new queue, which `wait` reads.
-        context: what the function runs in. Default: a copy of the running context.
     """
 
     def __init__(
         self,
         function: Callable[[], Coroutine[Any, Any, T]],
         outcomes: OutcomeQueue | None = None,
-        context: Context | None = None,
     ) -> None:
         self.function = function
         self._outcomes: OutcomeQueue = new_queue() if outcomes is None else outcomes
-        self._context = copy_context() if context is None else context
+        self._context = copy_context()
         self._abandoned = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None

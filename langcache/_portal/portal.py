@@ -13,7 +13,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import closing, suppress
-from contextvars import ContextVar, copy_context
+from contextvars import Context, ContextVar, copy_context
 from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
@@ -118,7 +118,7 @@ class Portal:
         except Exception as error:
             _sleep_until_exit()
             context.run(work.throw, error)  # which raises it where the coroutine is
-        return self._outcome(Call(partial(_go_on, work), context=context))
+        return self._outcome(Call(partial(_go_on, _Begun(work, context))))
 
     @property
     def is_here(self) -> bool:
@@ -242,17 +242,28 @@ class _Move:
 
 
 class _Begun(Generic[T]):
-    """Awaits the rest of a coroutine that has begun."""
+    """Awaits the rest of a coroutine that has begun in a context, to which it keeps."""
 
-    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, T], context: Context) -> None:
         self._coroutine = coroutine
+        self._run = context.run
 
     def __await__(self) -> Generator[Any, Any, T]:
-        return self._coroutine.__await__()
+        step: Callable[[], Any] = partial(self._coroutine.send, None)
+        while True:
+            try:
+                awaited = self._run(step)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            try:
+                step = partial(self._coroutine.send, (yield awaited))
+            except BaseException as error:
+                step = partial(self._coroutine.throw, error)
 
 
-async def _go_on(work: Coroutine[Any, Any, T]) -> T:
-    return await _Begun(work)
+async def _go_on(begun: _Begun[T]) -> T:
+    return await begun
 
 
 class _Awaited:
