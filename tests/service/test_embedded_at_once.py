@@ -1,4 +1,4 @@
-"""Calls of an embedded cache that wait for nothing: made where they are called, and no different otherwise."""
+"""Calls of an embedded cache that wait for nothing: made where they are called, and not different else."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from langcache.service.stores.store import Entry
 from langcache.telemetry import Telemetry
 
 NEVER_ENDS = 60
+EXACT = ["exact"]
 RETRIES = RetryConfig("backoff", BackoffStrategy(1, 1, 1.0, 100), retry_connection_errors=True)
 
 
