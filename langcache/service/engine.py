@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 
@@ -74,7 +74,7 @@ class Cache:
         attributes = self._configured(attributes)
         ttl_millis = ttl_millis or self._config.ttl_millis
         entry = Entry(
-            id=uuid.uuid4().hex,
+            id=secrets.token_hex(16),
             prompt=prompt,
             response=response,
             attributes=attributes,
