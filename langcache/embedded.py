@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .service.config import CacheConfig
     from .service.embedders import Embedder
     from .service.engine import Cache
+    from .service.stores.sqlite import Database
 else:  # they are loaded when they are used
     Embedder = Portal = Any
 
@@ -296,12 +297,17 @@ class _Home:
         from .service.engine import Cache
         from .service.readable import ReadableOnly
         from .service.stores.memory import Memory
-        from .service.stores.sqlite import Database
 
         embedder = ReadableOnly(self._embedder)
         stack.push_async_callback(embedder.close)
         await embedder.start()
-        storage = Memory(embedder) if self._db is None else Database(self._db, embedder)
+        storage: Memory | Database
+        if self._db is None:
+            storage = Memory(embedder)
+        else:
+            from .service.stores.sqlite import Database
+
+            storage = Database(self._db, embedder)
         await storage.open()
         stack.push_async_callback(storage.close)
         store = await storage.store(self._config)

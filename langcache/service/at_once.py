@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..models import SearchResponse, SetResponse
 from .config import CacheSettings
@@ -12,8 +12,10 @@ from .engine import Cache
 from .in_front import InFront
 from .operations import Operations, decode_search, decode_set
 from .stores.memory import MemoryStore
-from .stores.sqlite import SqliteStore
 from .vectors import EmbedNow
+
+if TYPE_CHECKING:
+    from .stores.sqlite import SqliteStore
 
 __all__ = ["AtOnce"]
 
