@@ -149,6 +149,7 @@ class Engine:
         config = CacheConfig(**settings)
         path = None if db is None else Path(db)
         self._home = _Home(config, path, MiniLMEmbedder() if embedder is None else embedder)
+        self._waiting: set[object] = set()
         self._prefix = f"{SERVER_URL}/v1/caches/{config.cache_id}/"
 
     def live_on(self, portal: Portal) -> None:
@@ -178,10 +179,9 @@ class Engine:
                 "server_url: the cache of this client is embedded, and it has no other service"
             )
         path, content = url[len(self._prefix) :], content or b""
-        if not self.portal.is_here:
-            await asyncio.sleep(0)  # a turn for other tasks, and for a cancellation
+        is_alone = self.portal.is_here or await self._turn()
         if not self.portal.is_closed:
-            reply = self._home.answer_at_once(method, path, content)
+            reply = self._home.answer_at_once(method, path, content, is_alone)
             if reply is not None:
                 return reply
         answer = partial(self._home.answer, method, path, content)
@@ -190,6 +190,20 @@ class Engine:
         await self.portal.move()
         async with time_limit(timeout):
             return await self.portal.run(answer)
+
+    async def _turn(self) -> bool:
+        """Let other tasks of the event loop have a turn, and a cancellation arrive.
+
+        Returns whether no other call waits for one in the meantime.
+        """
+        waits = object()
+        is_alone = not self._waiting
+        self._waiting.add(waits)
+        try:
+            await asyncio.sleep(0)
+        finally:
+            self._waiting.discard(waits)
+        return is_alone and not self._waiting
 
     async def aclose(self) -> None:
         """Close the cache, and wait until it is closed."""
@@ -224,13 +238,13 @@ class _Home:
             return _failure(error, method, path)
         return _reply(model)
 
-    def answer_at_once(self, method: str, path: str, content: bytes) -> Reply | None:
+    def answer_at_once(self, method: str, path: str, content: bytes, is_alone: bool) -> Reply | None:
         """The reply to a request that waits for nothing, else None. May be called in any thread."""
         at_once = self._at_once
         if at_once is None or method != "POST" or self._process != os.getpid():
             return None
         try:
-            model = at_once.answer(path, content)
+            model = at_once.answer(path, content, is_alone=is_alone)
         except Exception as error:
             # Closing the client may have made it fail.
             return None if self._at_once is None else _failure(error, method, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,7 +12,9 @@ from .embedders import Embedder, Vectors
 from .engine import Cache
 from .in_front import InFront
 from .operations import Operations, decode_search, decode_set
+from .stores.index import FEW_ROWS
 from .stores.memory import MemoryStore
+from .stores.searches import MOST_ROWS_AT_ONCE
 from .vectors import EmbedNow
 
 if TYPE_CHECKING:
@@ -49,8 +52,12 @@ class AtOnce:
         """Whether this code interrupts a call that is using the entries (`Exclusive.is_held_here`)."""
         return self._store.is_held_here
 
-    def answer(self, path: str, content: bytes) -> SearchResponse | SetResponse | None:
+    def answer(
+        self, path: str, content: bytes, *, is_alone: bool = True
+    ) -> SearchResponse | SetResponse | None:
         """The reply to a POST request with this path behind that of the cache, or None.
+
+        If it is not alone, other searches are called at the same moment: they may share a pass over the rows.
 
         Raises what `Operations` raises, and `msgspec.DecodeError`.
         """
@@ -60,14 +67,15 @@ class AtOnce:
             search = decode_search(content)
             if self._compares_texts and search.max_results not in (None, 1):
                 return None
-            return self._run(lambda operations, cache: operations.search(cache, search))
+            rows = MOST_ROWS_AT_ONCE if is_alone else FEW_ROWS
+            return self._run(rows, lambda operations, cache: operations.search(cache, search))
         if path == "entries" and self._takes_sets:
             entry = decode_set(content)
-            return self._run(lambda operations, cache: operations.set(cache, entry))
+            return self._run(sys.maxsize, lambda operations, cache: operations.set(cache, entry))
         return None
 
-    def _run(self, call: Callable[[Operations, Cache], Coroutine[Any, Any, T]]) -> T | None:
-        store = self._store.at_once()
+    def _run(self, most_rows: int, call: Callable[[Operations, Cache], Coroutine[Any, Any, T]]) -> T | None:
+        store = self._store.at_once(most_rows)
         if store is None:
             return None
         assert self._embedder is not None

@@ -23,6 +23,7 @@ from langcache.service import EmbedderError, LocalServer, WordLlamaEmbedder
 from langcache.service.stores.exclusive import Exclusive
 from langcache.service.stores.index import Index
 from langcache.service.stores.memory import MemoryStore
+from langcache.service.stores.searches import Searches
 from langcache.service.stores.store import Entry
 from langcache.telemetry import Telemetry
 
@@ -407,6 +408,26 @@ async def test_tasks_of_a_loop_get_their_turn_and_a_cancellation_arrives():
         assert turns > 50
 
 
+@pytest.mark.parametrize(("rows", "together"), [(2_000, False), (2_001, True)])
+async def test_searches_of_many_tasks_share_passes_where_that_pays(rows, together, monkeypatch):
+    passes = []
+    begin = Searches._begin_pass
+    monkeypatch.setattr(
+        Searches, "_begin_pass", lambda self, searches: passes.append(len(searches)) or begin(self, searches)
+    )
+    async with AsyncLangCache.embedded(embedder=Angle()) as cache:
+        await cache.set("p0 @0", "r")
+        others = [Entry(f"e{each}", f"p{each} @{each % 360}", "r", {}, None) for each in range(1, rows)]
+        vectors = await AngleEmbedder().embed([each.prompt for each in others])
+        store_of(cache).index.add(others, vectors)
+        found = await asyncio.gather(*(cache.search(f"x @{each}", max_results=3) for each in range(32)))
+        assert not [each for each in found if len(each.data) != 3]
+        assert bool(passes) is together
+        passes.clear()
+        assert await cache.search("x @7")
+        assert not passes
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_is_told_to_make_a_client_of_its_own():
     with LangCache.embedded(embedder=Angle()) as cache:
@@ -466,6 +487,7 @@ def test_the_spans_of_calls_that_go_on_elsewhere_end(caplog):
 
 def test_a_store_that_is_not_at_rest_is_used_by_its_event_loop():
     store = MemoryStore(Index(2))
-    assert store.at_once() is not None
+    assert store.at_once(0) is not None
     store.index._entries = range(20_001)
-    assert store.at_once() is None
+    assert store.at_once(20_001) is not None
+    assert store.at_once(20_000) is None

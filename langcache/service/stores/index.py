@@ -15,7 +15,7 @@ from .rows import Rows
 from .shrinking import ShrinkingDict
 from .store import NEVER, Entry, Found, now_millis
 
-__all__ = ["Index"]
+__all__ = ["FEW_ROWS", "Index"]
 
 _SLICE = 1_000
 """How many removed entries a call lets go of at most, which takes some 3 ms."""
@@ -23,7 +23,7 @@ _SLICE = 1_000
 _CHUNK = 1_024
 """Rows whose earliest expiry, and number of removed entries, is known without looking at them."""
 
-_FEW = 2_000
+FEW_ROWS = 2_000
 """So many rows are compared one by one, rather than all rows in a pass that others share."""
 
 _LOOKED_AT = 64
@@ -145,11 +145,11 @@ class Index:
         """What `nearest` finds if there are only few rows to compare, else None."""
         self._refresh()
         if not attributes:
-            if len(self._entries) > _FEW:
+            if len(self._entries) > FEW_ROWS:
                 return None
             return self._scan([Query(vector, (), limit)]).run()[0]
         rows = self._matching(attributes, self._rows.comparable)
-        if len(rows) > _FEW:
+        if len(rows) > FEW_ROWS:
             return None
         return self._scan([Query(vector, (), limit)]).among(rows)[0]
 

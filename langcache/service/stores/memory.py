@@ -15,7 +15,7 @@ from ..vectors import checked_row
 from .exclusive import Exclusive
 from .index import Index
 from .records import MemoryRecords
-from .searches import MOST_ROWS_AT_ONCE, Searches, SearchesAtOnce
+from .searches import Searches, SearchesAtOnce
 from .store import Entry, Found, StoreError
 
 __all__ = ["Memory", "MemoryStore", "enough_memory"]
@@ -76,12 +76,12 @@ class MemoryStore:
         self._at_once = copy(self)
         self._at_once._searches = SearchesAtOnce(index, self._alone)
 
-    def at_once(self) -> MemoryStore | None:
+    def at_once(self, most_rows: int) -> MemoryStore | None:
         """The same store for one call in any thread, in which no method waits for an event loop.
 
-        None if a search could take longer than some 2 ms, or another thread is using the entries now.
+        None if there are more rows than this, or if another thread is using the entries now.
         """
-        if self._alone.is_busy or self.index.untidy or self.index.rows > MOST_ROWS_AT_ONCE:
+        if self._alone.is_busy or self.index.untidy or self.index.rows > most_rows:
             return None
         return self._at_once
 

@@ -274,9 +274,9 @@ class SqliteStore:
         self._memory: MemoryStore | None = None
         self._reading: asyncio.Future[Index] | None = None
 
-    def at_once(self) -> MemoryStore | None:
+    def at_once(self, most_rows: int) -> MemoryStore | None:
         """Like `MemoryStore.at_once`, for what changes nothing: a change waits for the disk."""
-        return None if self._memory is None else self._memory.at_once()
+        return None if self._memory is None else self._memory.at_once(most_rows)
 
     @property
     def is_held_here(self) -> bool:
