@@ -8,10 +8,14 @@ import gc
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import angle_embedder
 import pytest
 from angle_embedder import AngleEmbedder
 from test_embedded import KINDS, Driver, script
@@ -339,7 +343,7 @@ def test_a_call_that_interrupts_another_of_its_thread_is_refused(name):
         assert cache.search("one").response == "1"
 
 
-def test_a_finalizer_that_interrupts_another_thread_waits_for_it():
+def test_one_thread_at_a_time_uses_the_entries():
     exclusive, order = Exclusive(), []
     inside, go = threading.Event(), threading.Event()
 
@@ -491,3 +495,28 @@ def test_a_store_that_is_not_at_rest_is_used_by_its_event_loop():
     store.index._entries = range(20_001)
     assert store.at_once(20_001) is not None
     assert store.at_once(20_000) is None
+
+
+LOADED = """
+import sys
+sys.path.insert(0, {folder!r})
+from angle_embedder import AngleEmbedder
+from langcache import LangCache
+with LangCache.embedded({db!r}, embedder=AngleEmbedder()) as cache:
+    cache.set("one", "1")
+    assert cache.search("one").response == "1"
+print(*[name for name in {modules!r} if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize(("where", "loaded"), [(None, ""), ("cache.db", "sqlite3")])
+def test_only_what_it_uses_is_loaded(where, loaded, tmp_path):
+    """No server, no SQLite for a cache in memory, no model that is not used, none of what makes chat keys."""
+    modules = ["aiohttp.web", "sqlite3", "onnxruntime", "tokenizers", "redis", "langcache.chat", "pydantic"]
+    code = LOADED.format(
+        folder=str(Path(angle_embedder.__file__).parent),
+        db=where and str(tmp_path / where),
+        modules=modules,
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=120, stdout=subprocess.PIPE)
+    assert done.stdout.decode().strip() == loaded
