@@ -194,6 +194,7 @@ class AsyncLangCache(AsyncOperations, AsyncAsideMethods, AsyncManyMethods, Embed
         client = cls(client=engine, **settings)
         engine.live_on_own_portal()
         client._engine = engine
+        client._caller.timeout_bounds_call = True
         return client
 
     def _make_aside(

@@ -25,9 +25,11 @@ from .telemetry import Telemetry
 
 if TYPE_CHECKING:
     from ._portal.portal import Portal
+    from .service.at_once import AtOnce
     from .service.config import CacheConfig
     from .service.embedders import Embedder
     from .service.engine import Cache
+    from .service.stores.sqlite import Database
 else:  # they are loaded when they are used
     Embedder = Portal = Any
 
@@ -124,9 +126,9 @@ class Embeddable:
 
 
 class Engine:
-    """An `AsyncHttpClient` that answers from a cache in this process, on the event loop of one portal.
+    """An `AsyncHttpClient` that answers from a cache in this process.
 
-    Calls from other event loops and threads are passed to it.
+    What waits for nothing is done where it is called; the rest, on the event loop of one portal.
 
     Args:
         db, embedder, settings: as for `Embeddable.embedded`.
@@ -147,13 +149,19 @@ class Engine:
         config = CacheConfig(**settings)
         path = None if db is None else Path(db)
         self._home = _Home(config, path, MiniLMEmbedder() if embedder is None else embedder)
+        self._waiting: set[object] = set()
         self._prefix = f"{SERVER_URL}/v1/caches/{config.cache_id}/"
+
+    def live_on(self, portal: Portal) -> None:
+        """Have the cache live on the event loop of a portal."""
+        self.portal = portal
+        portal.interrupts = self._home.is_held_here
 
     def live_on_own_portal(self) -> None:
         """Have an event loop on a thread of its own."""
         from ._portal.portal import Portal  # which few async programs need
 
-        self.portal = Portal(None)
+        self.live_on(Portal(None))
         weakref.finalize(self, self.portal.discard).atexit = False
 
     async def request(
@@ -170,11 +178,32 @@ class Engine:
             raise ConnectError(
                 "server_url: the cache of this client is embedded, and it has no other service"
             )
-        answer = partial(self._home.answer, method, url[len(self._prefix) :], content or b"")
+        path, content = url[len(self._prefix) :], content or b""
+        is_alone = self.portal.is_here or await self._turn()
+        if not self.portal.is_closed:
+            reply = self._home.answer_at_once(method, path, content, is_alone)
+            if reply is not None:
+                return reply
+        answer = partial(self._home.answer, method, path, content)
         if timeout is None:
             return await self.portal.run(answer)
+        await self.portal.move()
         async with time_limit(timeout):
             return await self.portal.run(answer)
+
+    async def _turn(self) -> bool:
+        """Let other tasks of the event loop have a turn, and a cancellation arrive.
+
+        Returns whether no other call waits for one in the meantime.
+        """
+        waits = object()
+        is_alone = not self._waiting
+        self._waiting.add(waits)
+        try:
+            await asyncio.sleep(0)
+        finally:
+            self._waiting.discard(waits)
+        return is_alone and not self._waiting
 
     async def aclose(self) -> None:
         """Close the cache, and wait until it is closed."""
@@ -196,6 +225,7 @@ class _Home:
         self._embedder = embedder
         self._operations = Operations()
         self._cache: Cache | None = None
+        self._at_once: AtOnce | None = None
         self._process: int | None = None
         self._opened: asyncio.Future[Cache] | None = None
 
@@ -206,9 +236,23 @@ class _Home:
             model = await self._called(cache, method, path, content)
         except Exception as error:
             return _failure(error, method, path)
-        if model is None:
-            return Reply(204, {}, b"")
-        return Reply(201 if type(model) is SetResponse else 200, _JSON, _encode(model))
+        return _reply(model)
+
+    def answer_at_once(self, method: str, path: str, content: bytes, is_alone: bool) -> Reply | None:
+        """The reply to a request that waits for nothing, else None. May be called in any thread."""
+        at_once = self._at_once
+        if at_once is None or method != "POST" or self._process != os.getpid():
+            return None
+        try:
+            model = at_once.answer(path, content, is_alone=is_alone)
+        except Exception as error:
+            # Closing the client may have made it fail.
+            return None if self._at_once is None else _failure(error, method, path)
+        return None if model is None else _reply(model)
+
+    def is_held_here(self) -> bool:
+        """Whether this code interrupts `answer_at_once` where its thread is using the entries."""
+        return self._at_once is not None and self._at_once.is_held_here
 
     async def _called(self, cache: Cache, method: str, path: str, content: bytes) -> Model | None:
         from .service import operations as service
@@ -260,21 +304,29 @@ class _Home:
                 opened.exception()  # whoever asked for it may have left
         finally:
             opened.cancel()
-            self._cache = self._opened = None
+            self._cache = self._at_once = self._opened = None
 
     async def _open(self, stack: AsyncExitStack) -> Cache:
+        from .service.at_once import AtOnce
         from .service.engine import Cache
         from .service.readable import ReadableOnly
         from .service.stores.memory import Memory
-        from .service.stores.sqlite import Database
 
         embedder = ReadableOnly(self._embedder)
         stack.push_async_callback(embedder.close)
         await embedder.start()
-        storage = Memory(embedder) if self._db is None else Database(self._db, embedder)
+        storage: Memory | Database
+        if self._db is None:
+            storage = Memory(embedder)
+        else:
+            from .service.stores.sqlite import Database
+
+            storage = Database(self._db, embedder)
         await storage.open()
         stack.push_async_callback(storage.close)
-        return Cache(self._config, await storage.store(self._config), embedder)
+        store = await storage.store(self._config)
+        self._at_once = AtOnce(self._config, store, embedder)
+        return Cache(self._config, store, embedder)
 
 
 def _not_opened(error: Exception) -> Exception:
@@ -283,6 +335,12 @@ def _not_opened(error: Exception) -> Exception:
     failure = ConnectError(f"the embedded cache can't be opened: {error}")
     failure.__cause__ = error
     return failure
+
+
+def _reply(model: Model | None) -> Reply:
+    if model is None:
+        return Reply(204, {}, b"")
+    return Reply(201 if type(model) is SetResponse else 200, _JSON, _encode(model))
 
 
 def _failure(error: Exception, method: str, path: str) -> Reply:

@@ -44,14 +44,15 @@ ClientT = TypeVar("ClientT", bound="LangCache")
 def _blocking(
     method: Callable[Concatenate[AsyncLangCache, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate[LangCache, P], R]:
-    """Make a blocking method of an async one. It runs on the client's portal."""
+    """Make a blocking method of an async one. It runs on the client's portal, or begins in this thread."""
     name = method.__name__
     advice = f"use AsyncLangCache, or await {name}_async()"
 
     @functools.wraps(method)
     def call(self: LangCache, /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return self._portal.call(name, advice, method, self._portal_client, *args, **kwargs)
+            run = self._portal.call if kwargs.get("retries") else self._run  # tries wait for each other
+            return run(name, advice, method, self._portal_client, *args, **kwargs)
         except TypeError as error:
             rename_in(error, method, call.__qualname__)
             raise
@@ -162,9 +163,10 @@ class LangCache(BlockingAsideMethods, Embeddable, Uncopied):
             error.args = (f"async_{error}",)
             raise
         self._portal = Portal(self._portal_client)
+        self._run = self._portal.call_here if isinstance(client, Engine) else self._portal.call
         self._scope: Scope | None = None
         self._aside: Aside = self._portal_client._make_aside(
-            InThread(self._portal.call), aside, telemetry, enabled
+            InThread(self._portal.call, self._run), aside, telemetry, enabled
         )
         for each in (self._portal_client, self._async_client):
             each._aside.invalidation = self._aside.invalidation  # which a flush by any of them concerns
@@ -265,7 +267,9 @@ class LangCache(BlockingAsideMethods, Embeddable, Uncopied):
     @classmethod
     def _around(cls: type[ClientT], engine: Engine, **settings: Any) -> ClientT:
         client = cls(client=engine, async_client=engine, **settings)
-        engine.portal = client._portal  # so that blocking calls are passed on once
+        engine.live_on(client._portal)  # so that blocking calls are passed on once
+        for each in (client._portal_client, client._async_client):
+            each._caller.timeout_bounds_call = True
         return client
 
     def _close_portal(self) -> None:

@@ -11,9 +11,11 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import closing, suppress
-from typing import Any, ParamSpec, TypeVar, cast
+from contextvars import Context, ContextVar, copy_context
+from functools import partial
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from .._call.deadlines import time_until
 from .._call.forks import leave_to_parent
@@ -28,6 +30,8 @@ T = TypeVar("T")
 
 _CLOSE_SECONDS = 5.0
 """How long `Portal.close` waits at most for the thread to end."""
+
+_CLOSED = "this client is closed; make a new one"
 
 _EXIT_SECONDS = 0.25
 """How long the interpreter's exit waits at most for all portals' threads together."""
@@ -48,6 +52,8 @@ class Portal:
         refuse_eventlet()
         self._keep_alive = keep_alive
         self._closed = False
+        self.interrupts: Callable[[], bool] | None = None
+        """Tells whether code of the calling thread interrupts a call that another call would wait for."""
         self._reset()
         _portals.add(self)
 
@@ -80,7 +86,52 @@ class Portal:
             RuntimeError: it was called on the portal's own thread.
         """
         self._check_thread(name, advice)
-        call = Call(lambda: function(*args, **kwargs))
+        return self._outcome(Call(lambda: function(*args, **kwargs)))
+
+    def call_here(
+        self,
+        name: str,
+        advice: str,
+        function: Callable[P, Coroutine[Any, Any, T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Like `call`, for a coroutine function that awaits `run` or `move` before all that needs a loop.
+
+        It runs in the calling thread, without an event loop, until then. If it has ended by then, the loop's
+        thread need not even have been started.
+        """
+        self._check_thread(name, advice)
+        if self._closed:
+            raise ClosedError(_CLOSED)
+        context = copy_context()
+        context.run(_begun_here.set, True)
+        work = context.run(function, *args, **kwargs)
+        try:
+            context.run(work.send, None)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        try:
+            self._running_thread()
+        except Exception as error:
+            _sleep_until_exit()
+            context.run(work.throw, error)  # which raises it where the coroutine is
+        return self._outcome(Call(partial(_go_on, _Begun(work, context))))
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this code runs in `call_here`, in the calling thread."""
+        return _begun_here.get()
+
+    async def move(self) -> None:
+        """In a call of `call_here`: go on on the portal's loop. Else nothing."""
+        if _begun_here.get():
+            _begun_here.set(False)
+            await _Move()
+
+    def _outcome(self, call: Call[T]) -> T:
         try:
             self._running_thread().submit(call)
             return call.wait()
@@ -112,8 +163,10 @@ class Portal:
         On the portal's own loop it is awaited at once. A task that is cancelled meanwhile cancels the call.
         Raises as `call` does.
         """
+        await self.move()
         if self._thread is not None and self._thread.is_current:
             return await function()
+        self._check_interrupted("a coroutine")
         awaited = _Awaited()
         call = Call(function, cast("OutcomeQueue", awaited))
         self._running_thread().submit(call)
@@ -132,7 +185,21 @@ class Portal:
                 f"{name}() was called on the client's own event loop thread (by a callback or a middleware, "
                 f"perhaps) and would wait for itself; in async code {advice}"
             )
+        self._check_interrupted(name)
         _warn_if_blocking(name, advice)
+
+    def _check_interrupted(self, name: str) -> None:
+        if self.interrupts is not None and self.interrupts():
+            raise RuntimeError(
+                f"{name}() was called by a signal handler or a finalizer that interrupts another call of the "
+                "same client in this thread, and would wait for it for ever; let it set a flag or fill a "
+                "queue.SimpleQueue, and make the call elsewhere"
+            )
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` or `discard` was called."""
+        return self._closed
 
     def discard(self) -> LoopThread | None:
         """Close without waiting. Calls in flight end in `ClosedError`. Returns the thread, if any."""
@@ -151,7 +218,7 @@ class Portal:
     def _running_thread(self) -> LoopThread:
         with self._lock:
             if self._closed:
-                raise ClosedError("this client is closed; make a new one")
+                raise ClosedError(_CLOSED)
             _refuse_at_exit()
             if self._thread is None or self._thread.ended:
                 refuse_eventlet()
@@ -161,6 +228,42 @@ class Portal:
                 else:
                     thread.stop()  # a call from a signal handler has started another
             return self._thread
+
+
+_begun_here: ContextVar[bool] = ContextVar("langcache_begun_here", default=False)
+"""Whether this code runs in `Portal.call_here`, and not on the portal's loop yet."""
+
+
+class _Move:
+    """Suspends a coroutine that runs without an event loop."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+class _Begun(Generic[T]):
+    """Awaits the rest of a coroutine that has begun in a context, to which it keeps."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T], context: Context) -> None:
+        self._coroutine = coroutine
+        self._run = context.run
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        step: Callable[[], Any] = partial(self._coroutine.send, None)
+        while True:
+            try:
+                awaited = self._run(step)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            try:
+                step = partial(self._coroutine.send, (yield awaited))
+            except BaseException as error:
+                step = partial(self._coroutine.throw, error)
+
+
+async def _go_on(begun: _Begun[T]) -> T:
+    return await begun
 
 
 class _Awaited:

@@ -48,6 +48,10 @@ class InLoop:
         """Run a coroutine function that makes requests."""
         return function(*args)
 
+    def request(self, method: str, function: Callable[..., Awaitable[T]], *args: Any) -> Awaitable[T]:
+        """The same, for one that makes one request and needs an event loop for nothing else."""
+        return function(*args)
+
     async def run_file_access(self, function: Callable[..., None], *args: Any) -> None:
         """Call a function that reads or writes a file, which may block, in another thread."""
         await asyncio.to_thread(function, *args)
@@ -58,13 +62,19 @@ class InLoop:
 
 
 class InThread:
-    """The user's functions run in the calling thread, requests on the portal's event loop."""
+    """The user's functions run in the calling thread, requests on the portal's event loop.
+
+    Args:
+        portal_call: `Portal.call`.
+        request: it, or `Portal.call_here` if the requests go to a cache in this process.
+    """
 
     is_blocking: bool = True
 
-    def __init__(self, portal_call: PortalCall) -> None:
+    def __init__(self, portal_call: PortalCall, request: PortalCall) -> None:
         self.flights: ThreadFlights = ThreadFlights()
         self._portal_call = portal_call
+        self._request = request
 
     def flight_domain(self) -> Hashable:
         """Equal for calls that may share a flight: the process id, since flights don't go on in a fork."""
@@ -73,6 +83,10 @@ class InThread:
     async def run(self, method: str, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
         """Run a coroutine function that makes requests. Blocks instead of suspending."""
         return self._portal_call(method, _ADVICE, function, *args)
+
+    async def request(self, method: str, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        """The same, for one that makes one request and needs an event loop for nothing else."""
+        return self._request(method, _ADVICE, function, *args)
 
     async def run_file_access(self, function: Callable[..., None], *args: Any) -> None:
         """Call a function that reads or writes a file, in this thread."""

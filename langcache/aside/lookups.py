@@ -87,7 +87,7 @@ class Lookups:
         if refresh:
             return _MISS
         try:
-            found = await state.execution.run(
+            found = await state.execution.request(
                 question.method, self._entries.find, question.request, question.timeout, authorization
             )
         except Exception as error:

@@ -26,7 +26,8 @@ from .operations import (
 )
 from .page import Draw, Page
 from .page.recent import Recent
-from .problems import NotFound, Problem, answer_with_problems
+from .problem_replies import answer_with_problems
+from .problems import NotFound, Problem
 from .traffic import FOUND
 
 __all__ = ["MAX_BODY_BYTES", "application"]

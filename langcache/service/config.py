@@ -12,7 +12,6 @@ from .._call.head import authorization
 from .._checks import check_int, check_number, check_path_segment
 from ..limits import LimitError, Limits
 from ..models import SearchStrategy
-from .connections import MAX_CONNECTIONS
 from .hosts import check_host_names, is_loopback
 from .rate import RateLimit
 from .stores.redis_url import redis_url
@@ -21,6 +20,7 @@ __all__ = [
     "DEFAULT_API_KEY",
     "DEFAULT_CACHE_ID",
     "DEFAULT_THRESHOLD",
+    "MAX_CONNECTIONS",
     "CacheConfig",
     "CacheSettings",
     "ServerConfig",
@@ -31,6 +31,9 @@ DEFAULT_API_KEY = "langcache-local-key"
 """Everybody knows this key, so a server with it listens at a loopback address only."""
 
 DEFAULT_THRESHOLD = 0.85
+
+MAX_CONNECTIONS = 1000
+"""How many connections there may be at once, by default. One more takes the place of the one idle longest."""
 
 _LEAST_ADMIN_CHARS = 16
 _RECENT = 200

@@ -15,11 +15,9 @@ from typing import Any, cast
 from aiohttp import StreamReader, web
 
 from .accepting import Listener
+from .config import MAX_CONNECTIONS
 
-__all__ = ["MAX_CONNECTIONS", "Connection", "Connections"]
-
-MAX_CONNECTIONS = 1000
-"""How many connections there may be at once, by default. One more takes the place of the one idle longest."""
+__all__ = ["Connection", "Connections"]
 
 HEAD_SECONDS = 10.0
 """How long the head of a request may take: from the start of a connection, later from the first byte."""

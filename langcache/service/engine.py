@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import uuid
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
+
+import numpy as np
 
 from ..limits import LimitError
 from ..models import CacheEntry, SearchStrategy
 from .config import CacheSettings
-from .embedders import Embedder
+from .embedders import Embedder, Vectors
 from .scoring import Scorer
 from .stores.store import Entry, Found, Store, StoreError, now_millis
-from .vectors import embed
+from .vectors import checked
 
 __all__ = ["NEAREST", "Cache"]
 
@@ -72,13 +74,13 @@ class Cache:
         attributes = self._configured(attributes)
         ttl_millis = ttl_millis or self._config.ttl_millis
         entry = Entry(
-            id=uuid.uuid4().hex,
+            id=secrets.token_hex(16),
             prompt=prompt,
             response=response,
             attributes=attributes,
             expires_at=None if ttl_millis is None else self._clock() + ttl_millis,
         )
-        (vector,) = await embed(self._embedder, [prompt])
+        vector = await self._embedded(prompt)
         if self._retired:
             raise StoreError("the cache was deleted meanwhile")
         await self._store.add(entry, vector)
@@ -147,14 +149,23 @@ class Cache:
     ) -> Found:
         if strategy is SearchStrategy.EXACT:
             return await self._store.same(prompt, attributes, limit)
-        (vector,) = await embed(self._embedder, [prompt])
-        if not vector.any():  # a prompt without meaning to the embedder is similar to none
+        vector = await self._embedded(prompt)
+        if not np.count_nonzero(vector):  # a prompt without meaning to the embedder is similar to none
             return []
         found = await self._store.nearest(vector, attributes, limit)
         candidates = [(similarity, entry.prompt) for similarity, entry in found]
         similarities = await self._scorer.similarities(prompt, candidates, threshold)
         scored = zip(similarities, (entry for _, entry in found), strict=True)
         return sorted(scored, key=lambda each: -each[0])  # stable: equals stay nearest first
+
+    async def _embedded(self, prompt: str) -> Vectors:
+        """The vector of a prompt. Whether it follows the rule, the store checks."""
+        vectors: Vectors = await self._embedder.embed([prompt])
+        shape = (1, self._embedder.dimensions)
+        if type(vectors) is not np.ndarray or vectors.dtype != np.float32 or vectors.shape != shape:
+            vectors = checked(vectors, shape)
+        vector: Vectors = vectors[0]
+        return vector
 
     def _configured(self, attributes: Mapping[str, str] | None) -> dict[str, str]:
         known = self._config.attributes

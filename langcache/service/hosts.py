@@ -6,10 +6,11 @@ import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
-from aiohttp import web
+if TYPE_CHECKING:
+    from aiohttp import web  # which an embedded cache does without
 
 __all__ = ["AllowedHosts", "check_host_names", "is_loopback"]
 

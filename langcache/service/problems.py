@@ -1,15 +1,14 @@
-"""Failures as replies of the service: the status, the ``type`` and the problem body of each."""
+"""What a client is told of a failure: the status, the ``type`` and the problem body, however it is sent."""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Literal
 
 import msgspec
-from aiohttp import web
 
 from .._wire.base import camel_case
 from .._wire.exchange import UNREADABLE
@@ -18,7 +17,7 @@ from ..models import FieldError, ProblemDetails
 from .embedders import EmbedderError
 from .stores.store import StoreError
 
-__all__ = ["NotFound", "Problem", "answer_with_problems", "body_of", "log_failure", "problem_of"]
+__all__ = ["NotFound", "Problem", "body_of", "log_failure", "problem_of"]
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -37,19 +36,11 @@ _TYPES = {
 all, but a reply that can't be read; this includes every release for JavaScript, 0.11.1 being the newest, and
 those for Python before 0.12."""
 
-_NEWER_TYPES = {404: "/errors/resource-not-found", 424: "/errors/resource-unavailable"}
-"""The types that established clients for Python know since 0.12, which know no others."""
-
-_KNOWS_NEWER_TYPES = re.compile(r"langcache-python/|speakeasy-sdk/python (?:0\.(?:1[2-9]|[2-9]\d)|[1-9])")
-"""The clients, by their User-Agent, that get the newer types. No type would do for all."""
-
 _NOT_FOUND = {
     "cache": "/errors/cache/not-found",
     "entry": "/errors/cache/entry/not-found",
     "key": "/errors/token/not-found",
 }
-
-_UNDERSTOOD = {"Accept-Encoding": "gzip, deflate"}
 
 _MISSING_FIELD = re.compile(r"missing required field `(\w+)`")
 _WRONG_FIELD = re.compile(r"(.*) - at `\$\.(\w+)")
@@ -81,50 +72,9 @@ class NotFound(Problem):
         self.type: str = _NOT_FOUND[what]
 
 
-@web.middleware
-async def answer_with_problems(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Turn an exception of a handler into the reply that the hosted service would give."""
-    try:
-        return await handler(request)
-    except web.HTTPException as error:  # of aiohttp: no such route or method, or a body that is too large
-        allow = {name: value for name, value in error.headers.items() if name == "Allow"}
-        _forget_frames(error)
-        return _reply(request, Problem(error.status), allow)
-    except Exception as error:
-        problem = problem_of(error)
-        client_left = isinstance(error, ConnectionError) and request.transport is None
-        if problem.status == 500 and not client_left:  # a client that leaves early is no failure of ours
-            resource = request.match_info.route.resource
-            log_failure(request.method, "?" if resource is None else resource.canonical)  # without ids
-        _forget_frames(error)
-        return _reply(request, problem, _UNDERSTOOD if problem.status == 415 else problem.headers)
-
-
 def log_failure(method: str, path: str) -> None:
     """Log the exception that is being handled, and at what it came."""
     _log.exception("the local service failed at %s %s", method, path)
-
-
-def _forget_frames(error: BaseException) -> None:
-    """Forget where an error, and those behind it, came from: frames that hold the request.
-
-    The request holds the error in turn, so that only a collection of garbage would free the two.
-    """
-    behind: BaseException | None = error
-    while behind is not None and behind.__traceback__ is not None:
-        behind.__traceback__ = None
-        behind = behind.__cause__ or behind.__context__
-
-
-def _reply(request: web.Request, problem: Problem, headers: Mapping[str, str] | None = None) -> web.Response:
-    kind = problem.type
-    if problem.status in _NEWER_TYPES and _KNOWS_NEWER_TYPES.match(request.headers.get("User-Agent", "")):
-        kind = _NEWER_TYPES[problem.status]
-    return web.Response(
-        status=problem.status, body=body_of(problem, kind), content_type="application/json", headers=headers
-    )
 
 
 def body_of(problem: Problem, kind: str | None = None) -> bytes:
@@ -149,8 +99,6 @@ def problem_of(error: Exception) -> Problem:
         return _validation_problem(str(error))
     if isinstance(error, UNREADABLE):
         return Problem(400, f"the body is not JSON: {error}")
-    if isinstance(error, web.RequestPayloadError):
-        return Problem(400, "the body can't be read: it is not sent as its headers say")
     if isinstance(error, (EmbedderError, StoreError)):
         _log.warning("a request failed: %s", error)
         # Without the error's own words, which may name a file or a host.

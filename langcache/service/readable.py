@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
 from .embedders import Embedder, Vectors
 from .in_front import InFront
-from .vectors import embed
+from .vectors import EmbedNow, checked
 
 __all__ = ["ReadableOnly", "embed_readable"]
 
@@ -30,26 +31,58 @@ class ReadableOnly(InFront):
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """See `Embedder.embed`; a row is zeros where the text can't be read."""
         vectors, unreadable = await embed_readable(self._embedder, texts)
-        if unreadable and not self._reported:
-            self._reported = True
-            _log.warning(
-                "the embedder %s can't read the language or the signs of a prompt; such prompts are found by "
-                "exact search only, never by meaning. Use an embedder that knows the language: "
-                "`serve --embedder openai:URL --embedder-model MODEL`, or "
-                "`LocalServer(embedder=OpenAIEmbedder(url, model))`. Further prompts are not reported.",
-                self.name,
-            )
+        if unreadable:
+            self._report()
         return vectors
+
+    @property
+    def embed_now(self) -> EmbedNow | None:
+        """The same without async, if the other embedder has it."""
+        now: EmbedNow | None = getattr(self._embedder, "embed_now", None)
+        return None if now is None else partial(self._embed_now, now)
+
+    def _embed_now(self, embed: EmbedNow, texts: Sequence[str]) -> Vectors:
+        readable = _readable(self._embedder, texts)
+        if len(readable) == len(texts):
+            return embed(texts)
+        self._report()
+        vectors = embed([texts[row] for row in readable]) if readable else None
+        return _among_zeros(self._embedder, texts, readable, vectors)
+
+    def _report(self) -> None:
+        if self._reported:
+            return
+        self._reported = True
+        _log.warning(
+            "the embedder %s can't read the language or the signs of a prompt; such prompts are found by "
+            "exact search only, never by meaning. Use an embedder that knows the language: "
+            "`serve --embedder openai:URL --embedder-model MODEL`, or "
+            "`LocalServer(embedder=OpenAIEmbedder(url, model))`. Further prompts are not reported.",
+            self.name,
+        )
 
 
 async def embed_readable(embedder: Embedder, texts: Sequence[str]) -> tuple[Vectors, int]:
     """The vectors of texts, zeros for those that the embedder can't read, and how many these are."""
-    can_read: Callable[[str], bool] | None = getattr(embedder, "can_read", None)
-    readable = [row for row, text in enumerate(texts) if can_read is None or can_read(text)]
+    readable = _readable(embedder, texts)
     if len(readable) == len(texts):
         return await embedder.embed(texts), 0
-    vectors = np.zeros((len(texts), embedder.dimensions), np.float32)
+    vectors = await embedder.embed([texts[row] for row in readable]) if readable else None
+    return _among_zeros(embedder, texts, readable, vectors), len(texts) - len(readable)
+
+
+def _readable(embedder: Embedder, texts: Sequence[str]) -> list[int]:
+    """Which of the texts the embedder can read."""
+    can_read: Callable[[str], bool] | None = getattr(embedder, "can_read", None)
+    return [row for row, text in enumerate(texts) if can_read is None or can_read(text)]
+
+
+def _among_zeros(
+    embedder: Embedder, texts: Sequence[str], readable: Sequence[int], vectors: object
+) -> Vectors:
+    """A row for each text: that of ``vectors`` for those that can be read, else zeros."""
+    rows = np.zeros((len(texts), embedder.dimensions), np.float32)
     if readable:
         # Checked, because NumPy would take one vector for all of these rows.
-        vectors[readable] = await embed(embedder, [texts[row] for row in readable])
-    return vectors, len(texts) - len(readable)
+        rows[readable] = checked(vectors, (len(readable), embedder.dimensions))
+    return rows

@@ -19,8 +19,15 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from .app import application
 from .catalogue import Catalogue
-from .config import DEFAULT_API_KEY, DEFAULT_CACHE_ID, DEFAULT_THRESHOLD, CacheConfig, ServerConfig
-from .connections import MAX_CONNECTIONS, Connections
+from .config import (
+    DEFAULT_API_KEY,
+    DEFAULT_CACHE_ID,
+    DEFAULT_THRESHOLD,
+    MAX_CONNECTIONS,
+    CacheConfig,
+    ServerConfig,
+)
+from .connections import Connections
 from .embedders import Embedder, MiniLMEmbedder, WordLlamaEmbedder
 from .grouped import Grouped
 from .hosts import AllowedHosts

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
 from .embedders import Embedder, EmbedderError, Vectors
 
-__all__ = ["checked", "checked_row", "embed"]
+__all__ = ["EmbedNow", "checked", "checked_row", "embed"]
+
+EmbedNow: TypeAlias = Callable[[Sequence[str]], Vectors]
+"""An `Embedder.embed` that is not async."""
 
 _TOLERANCE = 1e-3
 """How far from 1 a length may be. Half precision, which some models compute in, reaches 5e-4."""

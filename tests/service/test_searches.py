@@ -37,7 +37,7 @@ def store(threads):
 @pytest.fixture
 def in_thread(monkeypatch):
     """Make every search that may wait run in the thread."""
-    monkeypatch.setattr(searches_module, "_IN_LOOP_ROWS", 0)
+    monkeypatch.setattr(searches_module, "MOST_ROWS_AT_ONCE", 0)
 
 
 @pytest.fixture

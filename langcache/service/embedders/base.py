@@ -42,6 +42,10 @@ class Embedder(Protocol):
     With an attribute ``compare_texts = False``, the similarity of a hit is that of the vectors alone,
     without a look at the texts, which knows English.
 
+    It may also have a method ``embed_now(texts) -> Vectors``, which is not async: it gives what `embed`
+    gives, within about a millisecond and without waiting for anything. It is called after `start`, in any
+    thread, by several at once. With it, an embedded cache answers in the thread that calls.
+
     It may also have a method ``word_vectors(texts) -> list[WordVectors]``, async: the vectors of the words
     of each text, as they stand in it; no words for a text for which that takes too long. With it the score
     of a hit knows how well words match. Its weights are fitted to MiniLM's vectors.

@@ -45,6 +45,10 @@ class WordLlamaEmbedder:
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """See `Embedder.embed`. Runs in the event loop: passing the work to a thread would take longer."""
+        return self.embed_now(texts)
+
+    def embed_now(self, texts: Sequence[str]) -> Vectors:
+        """The same, in any thread."""
         return unit_rows(self._model.embed([folded(text) for text in several(texts)]))
 
     def can_read(self, text: str) -> bool:

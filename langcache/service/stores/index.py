@@ -15,7 +15,7 @@ from .rows import Rows
 from .shrinking import ShrinkingDict
 from .store import NEVER, Entry, Found, now_millis
 
-__all__ = ["Index"]
+__all__ = ["FEW_ROWS", "Index"]
 
 _SLICE = 1_000
 """How many removed entries a call lets go of at most, which takes some 3 ms."""
@@ -23,7 +23,7 @@ _SLICE = 1_000
 _CHUNK = 1_024
 """Rows whose earliest expiry, and number of removed entries, is known without looking at them."""
 
-_FEW = 2_000
+FEW_ROWS = 2_000
 """So many rows are compared one by one, rather than all rows in a pass that others share."""
 
 _LOOKED_AT = 64
@@ -75,6 +75,11 @@ class Index:
         return len(self._entries) - self._hidden
 
     @property
+    def rows(self) -> int:
+        """How many rows there are, those of expired and removed entries included."""
+        return len(self._entries)
+
+    @property
     def nbytes(self) -> int:
         """The bytes of all arrays."""
         return self._rows.nbytes
@@ -82,30 +87,32 @@ class Index:
     def add(self, entries: Sequence[Entry], vectors: Vectors) -> None:
         """Add entries, oldest first. ``vectors`` has a row for each. One takes the place of its id's."""
         self._refresh()
-        vectors = np.ascontiguousarray(vectors, np.float32)
         self._changing = True
         rows = self._rows
-        new = rows.append(vectors)
-        self._entries += entries
-        self._count_chunks()
-        some = slice(new.start, new.stop)
-        rows.comparable[some] = vectors.any(axis=1)
-        rows.group[some] = 0
-        rows.expiry[some] = NEVER
+        start = rows.length
         replaced: list[int] = []
-        for row, entry, vector in zip(new, entries, vectors, strict=True):
+        for entry, vector in zip(entries, np.ascontiguousarray(vectors, np.float32), strict=True):
+            row = rows.append(vector)
+            self._entries.append(entry)
+            if row // _CHUNK == len(self._earliest):
+                self._count_chunks()
+            rows.comparable[row] = np.count_nonzero(vector) > 0
+            rows.group[row] = 0
             rows.age[row] = next(self._ages)
             rows.digest[row] = hash(vector.tobytes())
-            rows.attributes.add(row, entry.attributes)
+            if entry.attributes:
+                rows.attributes.add(row, entry.attributes)
             before = self._row_of.get(entry.id)
             if before is not None:
                 replaced.append(before)
                 self._forget(before)
             self._register(row, entry)
-            if entry.expires_at is not None:
+            if entry.expires_at is None:
+                rows.expiry[row] = NEVER
+            else:
                 rows.expiry[row] = entry.expires_at
                 self._expires(row, entry.expires_at)
-        rows.shown[some] = True
+        rows.shown[start : rows.length] = True
         if replaced:
             self._hide(np.array([row for row in replaced if rows.shown[row]], np.int64))
         self._changing = False
@@ -138,18 +145,18 @@ class Index:
         """What `nearest` finds if there are only few rows to compare, else None."""
         self._refresh()
         if not attributes:
-            if len(self._entries) > _FEW:
+            if len(self._entries) > FEW_ROWS:
                 return None
             return self._scan([Query(vector, (), limit)]).run()[0]
         rows = self._matching(attributes, self._rows.comparable)
-        if len(rows) > _FEW:
+        if len(rows) > FEW_ROWS:
             return None
         return self._scan([Query(vector, (), limit)]).among(rows)[0]
 
     def scan(self, wanted: Sequence[tuple[Vectors, Mapping[str, str], int]]) -> Scan:
         """A pass over the rows as they are now, for some searches: the vector, attributes and limit of each.
 
-        Until it has run, `hold` the rows, if anything may be called in between.
+        Call `hold` before this if anything may be called before it has run, and `release` afterwards.
         """
         self._refresh()
         queries: list[Query] = []

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from copy import copy
 
 from ..calibration import calibrated, unrelated_cosine
 from ..config import CacheSettings
 from ..embedders import Embedder, Vectors
 from ..vectors import checked_row
+from .exclusive import Exclusive
 from .index import Index
 from .records import MemoryRecords
-from .searches import Searches
+from .searches import Searches, SearchesAtOnce
 from .store import Entry, Found, StoreError
 
 __all__ = ["Memory", "MemoryStore", "enough_memory"]
@@ -48,10 +50,10 @@ class Memory:
 
 
 class MemoryStore:
-    """A `Store` in memory.
+    """A `Store` in memory. What is no coroutine function may be called in any thread.
 
     Args:
-        index: the entries.
+        index: the entries. Only through this store may they be used from now on.
         unrelated: the cosine of unrelated prompts, from which similarity counts.
         threads: runs long searches. Default: a thread of its own.
         most: how many entries there may be. One more takes the place of the oldest. None: any number.
@@ -65,19 +67,35 @@ class MemoryStore:
         most: int | None = None,
     ) -> None:
         self.index = index
+        self._alone = Exclusive()
         self._most = most
         self._unrelated = unrelated
-        self._searches = Searches(index, threads or ThreadPoolExecutor(1, "langcache-search"))
+        self._searches: Searches | SearchesAtOnce = Searches(
+            index, self._alone, threads or ThreadPoolExecutor(1, "langcache-search")
+        )
+        self._at_once = copy(self)
+        self._at_once._searches = SearchesAtOnce(index, self._alone)
+
+    def at_once(self, most_rows: int) -> MemoryStore | None:
+        """The same store for one call in any thread, in which no method waits for an event loop.
+
+        None if there are more rows than this, or if another thread is using the entries now.
+        """
+        if self._alone.is_busy or self.index.untidy or self.index.rows > most_rows:
+            return None
+        return self._at_once
+
+    @property
+    def is_held_here(self) -> bool:
+        """Whether this code interrupts a call that is using the entries (`Exclusive.is_held_here`)."""
+        return self._alone.is_held_here
 
     async def add(self, entry: Entry, vector: Vectors) -> None:
-        vector = checked_row(vector, self.index.dimensions)
-        with enough_memory():
-            self.index.add([entry], vector[None])
-            self._evict()
+        self.put(entry, checked_row(vector, self.index.dimensions))
 
     async def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
         with enough_memory():
-            return self.index.same(prompt, attributes, limit)
+            return self._alone.run(self.index.same, prompt, attributes, limit)
 
     async def nearest(self, vector: Vectors, attributes: Mapping[str, str], limit: int) -> Found:
         vector = checked_row(vector, self.index.dimensions)
@@ -89,42 +107,78 @@ class MemoryStore:
         return self.remove([entry_id]) == 1
 
     async def delete_matching(self, attributes: Mapping[str, str]) -> int:
-        with enough_memory():
-            entry_ids = self.index.matching(attributes)
-        return self.remove(entry_ids)
+        return self.remove(self.matching(attributes))
 
     async def clear(self) -> None:
-        with enough_memory():
-            self.index.clear()
+        self.remove_all()
 
     async def size(self) -> int:
-        with enough_memory():
-            return len(self.index)
+        return self.count()
 
     async def keep_at_most(self, entries: int | None) -> None:
-        self._most = entries
+        self._most = self._at_once._most = entries
         with enough_memory():
-            self._evict()
-
-    def _evict(self) -> None:
-        if self._most is not None and len(self.index) > self._most:
-            self.remove(self.index.oldest(len(self.index) - self._most))
+            self._alone.run(self._evict)
+        self._searches.tidy()
 
     async def check(self) -> None:
         """Do nothing: memory is always there."""
 
+    def put(self, entry: Entry, vector: Vectors) -> None:
+        """See `add`, for a vector that is checked."""
+        with enough_memory():
+            self._alone.run(self._put, entry, vector)
+
+    def matching(self, attributes: Mapping[str, str]) -> list[str]:
+        """The ids of the entries that match."""
+        with enough_memory():
+            return self._alone.run(self.index.matching, attributes)
+
+    def count(self) -> int:
+        """How many entries there are."""
+        with enough_memory():
+            return self._alone.run(len, self.index)
+
+    def oldest(self, count: int) -> list[str]:
+        """The ids of the oldest entries, at most so many, oldest first."""
+        with enough_memory():
+            return self._alone.run(self.index.oldest, count)
+
     def remove(self, entry_ids: Sequence[str]) -> int:
         """Delete entries. Returns the number of those that existed."""
         with enough_memory():
-            removed = self.index.remove(entry_ids)
+            removed = self._alone.run(self.index.remove, entry_ids)
         self._searches.tidy()
         return removed
 
+    def remove_all(self) -> None:
+        """Delete every entry."""
+        with enough_memory():
+            self._alone.run(self.index.clear)
 
-@contextmanager
-def enough_memory() -> Generator[None, None, None]:
+    def _put(self, entry: Entry, vector: Vectors) -> None:
+        self.index.add([entry], vector[None])
+        self._evict()
+
+    def _evict(self) -> None:
+        if self._most is not None and len(self.index) > self._most:
+            self.index.remove(self.index.oldest(len(self.index) - self._most))
+
+
+class _EnoughMemory:
+    """See `enough_memory`. A generator would take ten times as long."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, MemoryError):
+            raise StoreError("there is not enough memory") from error
+
+
+_enough_memory = _EnoughMemory()
+
+
+def enough_memory() -> AbstractContextManager[None]:
     """Raise `StoreError` in place of `MemoryError`."""
-    try:
-        yield
-    except MemoryError as error:
-        raise StoreError("there is not enough memory") from error
+    return _enough_memory

@@ -117,7 +117,7 @@ class Scan:
             self._add(best, rows[self._comparable[rows]])
             # All may have been removed since, if this is not the thread that removes.
             return best.found(self._entries) or None
-        millionths: int = best.millionths(self._blocks[highest // size][highest % size][None]).item()
+        millionths = best.millionths_of_one(self._blocks[highest // size][highest % size])
         return [(millionths / _UNIT, self._entries[highest])]
 
     def among(self, rows: NDArray[np.int64]) -> list[Found]:
@@ -184,6 +184,12 @@ class _Best:
         millionths = np.rint((cosines + 1) * (_UNIT / 2))
         clipped: NDArray[np.int64] = np.minimum(np.maximum(millionths, 0), _UNIT).astype(np.int64)
         return clipped
+
+    def millionths_of_one(self, vector: Vectors) -> int:
+        """The same number for a single row, in less time."""
+        cosine: float = (vector[None] * self._vector).sum(axis=1).item()
+        millionths: int = min(max(round((cosine + 1) * (_UNIT / 2)), 0), _UNIT)
+        return millionths
 
     def add(self, rows: NDArray[np.int64], keys: NDArray[np.int64]) -> None:
         """Keep the best of the rows that there are and of these."""

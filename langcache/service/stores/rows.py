@@ -54,22 +54,21 @@ class Rows:
         """The bytes of all arrays."""
         return sum(array.nbytes for array in (*self.blocks, *self._columns()))
 
-    def append(self, vectors: Vectors) -> range:
-        """Add rows with these vectors, which are not shown, and return their numbers. All other columns have
-        to be set."""
-        start, end, size = self.length, self.length + len(vectors), self.block_rows
-        if end > self._capacity:
-            self._resize(max(end, 2 * self._capacity))
-        while len(self.blocks) * size < end:
+    def append(self, vector: Vectors) -> int:
+        """Add a row with this vector, which is not shown, and return its number. All other columns but the
+        attributes, of which it has none, have to be set."""
+        row, size = self.length, self.block_rows
+        if row == self._capacity:
+            self._resize(2 * row)
+        block, place = divmod(row, size)
+        if block == len(self.blocks):
             self.blocks.append(np.empty((size, self.blocks[0].shape[1]), np.float32))
-        self.shown[start:end] = False
-        self.length = end
-        for block, first, last in _parts(start, end, size):
-            self.blocks[block][first - block * size : last - block * size] = vectors[
-                first - start : last - start
-            ]
-        self.attributes.clear(start, end)
-        return range(start, end)
+        self.shown[row] = False
+        self.length = row + 1
+        self.blocks[block][place] = vector
+        for column in self.attributes.columns.values():
+            column[row] = 0
+        return row
 
     def move(self, rows: NDArray[np.int64], to: NDArray[np.int64]) -> None:
         """Copy some rows to the places of others, all but whether they are shown. Both ascend."""
@@ -123,11 +122,6 @@ class AttributeColumns:
         """The number of different attributes."""
         return len(self._codes)
 
-    def clear(self, start: int, end: int) -> None:
-        """Make these rows have no attributes."""
-        for column in self.columns.values():
-            column[start:end] = 0
-
     def add(self, row: int, attributes: Mapping[str, str]) -> None:
         """Give a row without attributes these."""
         for pair in attributes.items():
@@ -177,12 +171,6 @@ def gathered(blocks: Sequence[Vectors], rows: NDArray[np.int64]) -> Vectors:
     for block, first, last in _groups(rows, size):
         np.take(blocks[block], rows[first:last] - block * size, axis=0, out=vectors[first:last], mode="clip")
     return vectors
-
-
-def _parts(start: int, end: int, size: int) -> Iterator[tuple[int, int, int]]:
-    """The blocks in which rows ``start`` to ``end`` lie, and which of these rows lie in each."""
-    for block in range(start // size, -(-end // size)):
-        yield block, max(start, block * size), min(end, (block + 1) * size)
 
 
 def _groups(rows: NDArray[np.int64], size: int) -> Iterator[tuple[int, int, int]]:

@@ -16,7 +16,7 @@ from ..config import CacheSettings
 from ..embedders import Embedder, Vectors
 from ..vectors import checked_row, embed
 from .index import Index
-from .memory import MemoryStore, enough_memory
+from .memory import MemoryStore
 from .sqlite_errors import reason_of
 from .sqlite_file import Commit, SqliteFile, Step
 from .sqlite_records import SqliteRecords
@@ -284,6 +284,15 @@ class SqliteStore:
         self._memory: MemoryStore | None = None
         self._reading: asyncio.Future[Index] | None = None
 
+    def at_once(self, most_rows: int) -> MemoryStore | None:
+        """Like `MemoryStore.at_once`, for what changes nothing: a change waits for the disk."""
+        return None if self._memory is None else self._memory.at_once(most_rows)
+
+    @property
+    def is_held_here(self) -> bool:
+        """See `MemoryStore.is_held_here`."""
+        return self._memory is not None and self._memory.is_held_here
+
     async def add(self, entry: Entry, vector: Vectors) -> None:
         memory = await self.read()
         vector = checked_row(vector, memory.index.dimensions)
@@ -295,7 +304,7 @@ class SqliteStore:
                 file.delete(self._cache_id, oldest)
 
         def follow(memory: MemoryStore) -> None:
-            memory.index.add([entry], vector[None])
+            memory.put(entry, vector)
             if oldest:
                 memory.remove(oldest)
 
@@ -321,14 +330,12 @@ class SqliteStore:
 
     async def delete_matching(self, attributes: Mapping[str, str]) -> int:
         memory = await self.read()
-        with enough_memory():
-            entry_ids = memory.index.matching(attributes)
-        return await self._delete(entry_ids)
+        return await self._delete(memory.matching(attributes))
 
     async def clear(self) -> None:
         await self._database.change(
             lambda file: file.clear(self._cache_id),
-            lambda _: self._follow(lambda memory: memory.index.clear()),
+            lambda _: self._follow(lambda memory: memory.remove_all()),
             True,
         )
         await self._database.give_back()
@@ -379,10 +386,9 @@ class SqliteStore:
         """The oldest entries, which have to go so that there is room for so many more."""
         if self._most is None:
             return []
-        with enough_memory():
-            going = len(self._evicting)
-            count = len(memory.index) + more - going - self._most
-            oldest = memory.index.oldest(count + going) if count > 0 else []
+        going = len(self._evicting)
+        count = memory.count() + more - going - self._most
+        oldest = memory.oldest(count + going) if count > 0 else []
         return [entry_id for entry_id in oldest if entry_id not in self._evicting][:count]
 
     def _delete(self, entry_ids: Sequence[str]) -> asyncio.Future[int]:
