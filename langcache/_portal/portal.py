@@ -256,6 +256,8 @@ class _Begun(Generic[T]):
             except StopIteration as done:
                 result: T = done.value
                 return result
+            finally:
+                del step  # breaks a reference cycle: an error, its traceback, this frame, the step
             try:
                 step = partial(self._coroutine.send, (yield awaited))
             except BaseException as error:

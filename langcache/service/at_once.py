@@ -43,7 +43,7 @@ class AtOnce:
         embed_now: EmbedNow | None = getattr(embedder, "embed_now", None)
         waits = embed_now is None or getattr(embedder, "word_vectors", None) is not None
         self._embedder = None if waits or embed_now is None else _EmbedderAtOnce(embedder, embed_now)
-        self._compares_texts: bool = embedder.compare_texts if isinstance(embedder, InFront) else True
+        self._compares_texts: bool = getattr(embedder, "compare_texts", True)
         self._idle: list[tuple[MemoryStore, Operations, Cache]] = []
         """What no call has at the moment. Each call has its own, since asyncio's locks are for one thread."""
 
