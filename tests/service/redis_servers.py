@@ -301,12 +301,12 @@ class Cluster:
     def _knows_all(self, node: Server) -> bool:
         return len(_bytes(node.do("CLUSTER", "NODES")).splitlines()) == len(self.nodes)
 
-    def kill_master_of(self, key: str) -> None:
-        """End the node that has a key, once its replica has all that it has."""
+    def master_of(self, key: str) -> Server:
+        """The node that has a key, once its replica has all that it has."""
         slot = int(str(self.nodes[0].do("CLUSTER", "KEYSLOT", key)))
         number = min(slot // (16384 // self._masters), self._masters - 1)
         self.nodes[number].do("WAIT", 1, 10_000)
-        self.nodes[number].kill()
+        return self.nodes[number]
 
     def __exit__(self, *_: object) -> None:
         for node in self.nodes:

@@ -188,6 +188,19 @@ async def test_services_share_entries_at_once(url, embedder):
         assert await other.nearest(X, {}, 9) == []
 
 
+async def test_what_is_added_before_a_lost_index_is_made_anew_is_found(url, place, embedder):
+    async with opened(url, embedder) as one, opened(url, embedder) as other:
+        await one.add(entry(1), X)
+        await other.add(entry(2), X)
+        for node in getattr(place, "nodes", [place]):
+            node.do("FLUSHALL")
+        made, _, new = await one._index._metadata()  # and now, before there is an index:
+        await other.add(entry(3), X)
+        await one._index._create(made.index, new)
+        assert new
+        assert numbers(await other.nearest(X, {}, 9)) == numbers(await one.nearest(X, {}, 9)) == [3]
+
+
 async def test_caches_and_prefixes_keep_apart(url, embedder):
     async with (
         opened(url, embedder) as one,

@@ -39,8 +39,8 @@ _CONNECT_SECONDS = 2.0
 _ELSEWHERE = (exceptions.AskError, exceptions.TryAgainError, exceptions.ClusterDownError)
 """What a node of a cluster answers that has not carried out a command. `MovedError` is one of them."""
 
-_UNKNOWN = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.SlotNotCoveredError)
-"""Failures after which a command may have been carried out or not."""
+_UNKNOWN = (exceptions.ConnectionError, exceptions.SlotNotCoveredError)
+"""Failures after which a command may have been carried out or not, and there is time for another try."""
 
 
 def reason_of(error: BaseException) -> StoreError:
@@ -112,6 +112,7 @@ class Connection:
         self._client: Any = None  # a Redis, whose methods are typed for sync and async at once
         self._nodes: dict[tuple[str, int], Any] = {}
         self._calls: dict[str, Calls] = {}
+        self._looking: asyncio.Task[None] | None = None
 
     @property
     def made(self) -> int:
@@ -124,9 +125,9 @@ class Connection:
             if self._url.kind == "cluster":
                 self._cluster = RedisCluster(
                     startup_nodes=[
-                        ClusterNode(host, port, **self._settings()) for host, port in self._url.hosts
+                        ClusterNode(host, port, **self._quick()) for host, port in self._url.hosts
                     ],
-                    **self._settings(),
+                    **self._quick(),
                 )
                 await self._cluster.initialize()
             elif self._url.kind == "sentinel":
@@ -156,6 +157,9 @@ class Connection:
     async def close(self) -> None:
         """Finish the calls that there are, and close the connections."""
         await asyncio.gather(*(calls.close() for calls in self._calls.values()))
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
         sentinels = self._sentinel.sentinels if self._sentinel is not None else ()
         for client in (self._cluster, self._client, *self._nodes.values(), *sentinels):
             if client is not None:
@@ -172,6 +176,10 @@ class Connection:
             **_WITHOUT_NOTICES,
         }
         return {**settings, **self._tls()}
+
+    def _quick(self) -> dict[str, Any]:
+        # For questions about the cluster, which goes on to the next node when one does not answer.
+        return {**self._settings(), "socket_timeout": min(_CONNECT_SECONDS, self._url.seconds)}
 
     def _untimed(self) -> dict[str, Any]:
         # redis-py would start and stop a timer for each reply. `_exchanged` has one for all of a batch.
@@ -214,12 +222,28 @@ class Connection:
             assert node is not None  # it can be for replicas alone
             return await _exchanged(self._node(node.host, int(node.port)), calls, self._url.seconds)
         except exceptions.RedisError as error:
+            if isinstance(error, exceptions.TimeoutError):
+                self._look_again()
             return [[error for _ in call.commands] for call in calls]
 
     def _node(self, host: str, port: int) -> Any:
         if (host, port) not in self._nodes:
             self._nodes[host, port] = Redis(host=host, port=port, **self._untimed())
         return self._nodes[host, port]
+
+    def _look_again(self) -> None:
+        # Not in a call, whose time is over. A node that hangs closes no connection, and says nothing.
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.get_running_loop().create_task(self._read_nodes())
+
+    async def _read_nodes(self) -> None:
+        """Ask the cluster which of its nodes have what."""
+        assert self._cluster is not None
+        with contextlib.suppress(
+            exceptions.RedisError, OSError, asyncio.TimeoutError
+        ):  # the next call looks again
+            await self._cluster.aclose()
+            await self._cluster.initialize()
 
     async def _find_node(self, key: str) -> None:
         """Ask the cluster which node has a key: redis-py does when the one that had it fails or says no."""

@@ -200,6 +200,8 @@ class CacheIndex:
             made = self._known or Made(
                 SCHEMA, name, dimensions, await self._unrelated(), self._wanted or await self._kind()
             )
+            # Others may still go by equal metadata, and add entries before there is an index again.
+            made = msgspec.structs.replace(made, build=token_hex(4))
             # Of several that begin with the cache at once, the first decides.
             (reply,) = await self._call(("HSETNX", self._keys.meta, "made", made.encoded()))
             new = bool(checked_reply(reply))

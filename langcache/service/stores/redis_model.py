@@ -81,8 +81,8 @@ class Made(msgspec.Struct, frozen=True):
     """The cosine of unrelated prompts, from which similarity counts."""
     index: IndexKind
     build: str = ""
-    """Changes before an index is made over entries that there are: then whoever searched a former one looks
-    whether the new one is complete."""
+    """Changes before an index is made: then whoever went by a former one looks whether the new one is there
+    and complete, before anything is added or found."""
 
     def encoded(self) -> bytes:
         """As it is in Redis."""
