@@ -19,9 +19,17 @@ __all__ = ["rewritten"]
 
 _LAYERS = 6
 _HEADS = 12
+_WIDTH = 384
 _EPSILON = 1e-12
 _MIDDLE = 128
 """What stands for 0 in the eight bits."""
+
+_LARGE = {99: 2, 157: 2, 223: 6, 338: 2}
+"""Places with far greater numbers than others between layers, each with the number of parts it is cut into.
+
+Uncut, they would leave few of the 127 steps to the others: a vector of "Yeah, that's right" had a cosine of
+0.985 with the published graph's.
+"""
 
 
 def rewritten(model: bytes) -> bytes:
@@ -43,6 +51,11 @@ class _MiniLM:
         self._graph = Graph()
         self._step = self._graph.constant("step", np.array(1 / (_MIDDLE - 1), np.float32))
         self._zero = self._graph.constant("zero", np.array(_MIDDLE, np.uint8))
+        share = np.ones(_WIDTH, np.float32)
+        share[list(_LARGE)] = [1 / parts for parts in _LARGE.values()]
+        self._share = self._graph.constant("share", share)
+        self._more = np.repeat([*_LARGE], [parts - 1 for parts in _LARGE.values()])
+        self._again = self._graph.constant("again", self._more)
 
     def embeddings(self) -> str:
         graph, prefix = self._graph, "inner.embeddings."
@@ -66,13 +79,13 @@ class _MiniLM:
         graph, at = self._graph, f"layer{number}."
         prefix = f"inner.encoder.layer.{number}."
         *three, out, up, down = self._products[6 * number : 6 * number + 6]
-        narrow = self._narrow(x)
+        narrow = self._narrow_cut(x)
         parts = [self._product(f"{at}{part}", narrow, weights) for part, weights in zip("qkv", three, strict=True)]
         biases = [self._known[f"{prefix}attention.self.{name}.bias"] for name in ("query", "key", "value")]
         bias = graph.constant(f"{at}bias", np.concatenate(biases))
         seen = graph.node("MultiHeadAttention", [*parts, bias, "mask"], f"{at}seen", num_heads=_HEADS)
         x = self._added(f"{at}middle", f"{prefix}attention.output.", out, seen, x)
-        wide = self._product(f"{at}up", self._narrow(x), up)
+        wide = self._product(f"{at}up", self._narrow_cut(x), up)
         bent = graph.node("BiasGelu", [wide, self._weight(f"{prefix}intermediate.dense.bias")], f"{at}bent")
         return self._added(f"{at}end", f"{prefix}output.", down, bent, x)
 
@@ -90,9 +103,18 @@ class _MiniLM:
         share = graph.node("Div", [x, greatest], f"{x}.share")
         return graph.node("QuantizeLinear", [share, self._step, self._zero], f"{x}.narrow"), greatest
 
+    def _narrow_cut(self, x: str) -> tuple[str, str]:
+        """The same with the parts of `_LARGE`; the second and further ones of each are at the end."""
+        graph = self._graph
+        narrow, greatest = self._narrow(graph.node("Mul", [x, self._share], f"{x}.cut"))
+        again = graph.node("Gather", [narrow, self._again], f"{x}.again", axis=-1)
+        return graph.node("Concat", [narrow, again], f"{x}.parts", axis=-1), greatest
+
     def _product(self, name: str, x: tuple[str, str], weights: str) -> str:
         graph, (narrow, greatest) = self._graph, x
         unsigned = (self._known[f"{weights}_q"] ^ -128).view(np.uint8)  # adds 128
+        if narrow.endswith(".parts"):
+            unsigned = np.concatenate([unsigned, unsigned[self._more]])
         zeros = np.full(unsigned.shape[1], _MIDDLE, np.uint8)
         given = [
             narrow,
@@ -109,4 +131,4 @@ class _MiniLM:
         return self._graph.constant(name, self._known[name])
 
     def written(self, output: str) -> bytes:
-        return self._graph.written({"input_ids": "int64", "attention_mask": "int64"}, output, 384)
+        return self._graph.written({"input_ids": "int64", "attention_mask": "int64"}, output, _WIDTH)

@@ -20,7 +20,7 @@ _IR_VERSION = 8
 _VERSIONS = {"": 17, "com.microsoft": 1}
 """Those of the operators that are used, by domain. onnxruntime has them since 1.14."""
 _OPERATORS_OF_ONNX = frozenset(
-    "Abs Add Cast Div Gather LayerNormalization Mul QuantizeLinear ReduceMax Shape Slice".split()
+    "Abs Add Cast Concat Div Gather LayerNormalization Mul QuantizeLinear ReduceMax Shape Slice".split()
 )
 
 _Setting = int | float | list[int]
