@@ -46,7 +46,7 @@ class MiniLMEmbedder:
 
     name = "minilm/all-MiniLM-L6-v2-w8a8"
     dimensions = 384
-    unrelated_cosine: float = 0.0516
+    unrelated_cosine: float = 0.0532
     """Measured with the prompts in ``langcache.service.calibration``; a test measures it again."""
 
     def __init__(self) -> None:
@@ -103,7 +103,9 @@ def _model() -> _Model:
     with _lock:
         if _shared is None:
             tokenizer = WordPiece(read_vocabulary(_VOCABULARY))
-            transformer = Transformer(rewritten(_weights()), tokenizer, max_length=_MAX_LENGTH, keep_words=True)
+            transformer = Transformer(
+                rewritten(_weights()), tokenizer, max_length=_MAX_LENGTH, keep_words=True
+            )
             _shared = _Model(tokenizer, Batches(transformer.embed), transformer.words)
         return _shared
 

@@ -19,9 +19,8 @@ _NAMES = {number: name for name, number in _TYPES.items()}
 _IR_VERSION = 8
 _VERSIONS = {"": 17, "com.microsoft": 1}
 """Those of the operators that are used, by domain. onnxruntime has them since 1.14."""
-_OPERATORS_OF_ONNX = frozenset(
-    "Abs Add Cast Concat Div Gather LayerNormalization Mul QuantizeLinear ReduceMax Shape Slice".split()
-)
+_OF_ONNXRUNTIME = {"BiasGelu", "MatMulIntegerToFloat", "MultiHeadAttention", "SkipLayerNormalization"}
+"""Operators of its own domain."""
 
 _Setting = int | float | list[int]
 
@@ -57,7 +56,7 @@ class Graph:
         """Add a node with these inputs and attributes. Returns the name."""
         content = b"".join(_field(1, each) for each in given) + _field(2, name) + _field(4, operator)
         content += b"".join(_field(5, _attribute(*each)) for each in settings.items())
-        domain = "" if operator in _OPERATORS_OF_ONNX else "com.microsoft"
+        domain = "com.microsoft" if operator in _OF_ONNXRUNTIME else ""
         self._nodes.append(_field(1, content + _field(7, domain)))
         return name
 
@@ -66,7 +65,7 @@ class Graph:
         return self.node("Cast", [given], name, to=_TYPES[to])
 
     def written(self, inputs: Mapping[str, str], output: str, width: int) -> bytes:
-        """The content of a file. Of each input, two-dimensional, it has the type; the output has rows for it."""
+        """The content of a file. Inputs, given with their types, have two dimensions; the output has three."""
         given = (_field(11, _described(name, kind)) for name, kind in inputs.items())
         out = _field(12, _described(output, "float32", width))
         graph = b"".join((*self._nodes, _field(2, "graph"), *self._constants.values(), *given, out))
