@@ -65,7 +65,7 @@ class Graph:
         return self.node("Cast", [given], name, to=_TYPES[to])
 
     def written(self, inputs: Mapping[str, str], output: str, width: int) -> bytes:
-        """The content of a file. Inputs, given with their types, have two dimensions; the output has three."""
+        """The content of a file. Inputs, given with types, have two dimensions; the output has three."""
         given = (_field(11, _described(name, kind)) for name, kind in inputs.items())
         out = _field(12, _described(output, "float32", width))
         graph = b"".join((*self._nodes, _field(2, "graph"), *self._constants.values(), *given, out))
