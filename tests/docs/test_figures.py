@@ -58,6 +58,12 @@ def test_the_table_of_stores_is_made_of_what_was_kept(benchmarks):
     assert between("scale.md", "figures") == table(KEPT["service"]["figures"])
 
 
+def test_the_table_of_the_local_service_is_made_of_what_was_kept(benchmarks):
+    from local_service import table
+
+    assert between("local-service.md", "figures") == table(KEPT["local"]["figures"])
+
+
 def test_the_tables_and_pictures_of_semantic_caches_are_made_of_what_was_kept(benchmarks):
     from rivals_table import pictures, tables
 
