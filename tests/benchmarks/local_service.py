@@ -128,7 +128,13 @@ def _ready(interpreters: Interpreters, *options: str) -> float:
 
 def _filled(interpreters: Interpreters, service: Service, entries: int) -> dict[str, Any]:
     before = service.rss()
-    command = [interpreters["local"], "local_service.py", *service.settings, f"{entries}", f"{service.process}"]
+    command = [
+        interpreters["local"],
+        "local_service.py",
+        *service.settings,
+        f"{entries}",
+        f"{service.process}",
+    ]
     done = subprocess.run(command, cwd=HERE, check=True, stdout=subprocess.PIPE)
     return {**json.loads(done.stdout), "memory_bytes": service.rss() - before}
 
@@ -167,7 +173,18 @@ def write(figures: dict[str, Any], docs: Path) -> None:
 
 _DONE = ("change", "cancel", "renew", "export", "share", "print", "check", "move", "insure", "return")
 _THINGS = (
-    *("invoice", "order", "phone", "contract", "ticket", "password", "parcel", "printer", "garden", "passport"),
+    *(
+        "invoice",
+        "order",
+        "phone",
+        "contract",
+        "ticket",
+        "password",
+        "parcel",
+        "printer",
+        "garden",
+        "passport",
+    ),
     *("bicycle", "recipe", "photo", "calendar", "laptop", "booking", "account", "mortgage", "piano", "visa"),
 )
 _TIMES = ("today", "next week", "before Friday", "after a move", "at night", "in May", "twice", "in advance")

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,8 +70,10 @@ class MiniLMEmbedder:
         """
         if self._model is None:
             raise EmbedderError("the embedder was not started")
-        model = self._model
-        return await model.batches.run(model.words, [folded(text) for text in several(texts)])
+        model = self._model.transformer
+        asked = [folded(text) for text in several(texts)]
+        # What is at hand must not wait for what other calls have embedded meanwhile.
+        return model.words_at_hand(asked) or await self._model.batches.run(model.words, asked)
 
     def can_read(self, text: str) -> bool:
         """Whether pieces of three letters or more, or whole words, make up 60 % of the letters of a text.
@@ -89,8 +91,8 @@ class MiniLMEmbedder:
 
 class _Model(NamedTuple):
     tokenizer: WordPiece
+    transformer: Transformer
     batches: Batches
-    words: Callable[[Sequence[str]], list[WordVectors]]
 
 
 _shared: _Model | None = None
@@ -106,7 +108,7 @@ def _model() -> _Model:
             transformer = Transformer(
                 rewritten(_weights()), tokenizer, max_length=_MAX_LENGTH, keep_words=True
             )
-            _shared = _Model(tokenizer, Batches(transformer.embed), transformer.words)
+            _shared = _Model(tokenizer, transformer, Batches(transformer.embed))
         return _shared
 
 
