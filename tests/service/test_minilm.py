@@ -136,7 +136,7 @@ async def test_texts_that_are_read_are_never_the_same_to_it_by_what_it_does_not_
 
 
 async def test_the_calibration_in_the_code_is_what_is_measured(minilm):
-    assert await measure_unrelated(minilm) == pytest.approx(MiniLMEmbedder.unrelated_cosine, abs=0.0005)
+    assert await measure_unrelated(minilm) == pytest.approx(MiniLMEmbedder.unrelated_cosine, abs=0.003)
 
 
 async def test_embedding_leaves_the_event_loop_alone(minilm):
