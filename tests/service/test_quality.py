@@ -45,7 +45,7 @@ async def test_figures_are_what_they_say(embedder):
 
 
 def _are_near(row, written):
-    """Whether two rows of one name have the same numbers but for a pair or two: processors differ a little."""
+    """Whether two rows of one name have the same numbers, but for a pair or two: processors differ."""
     if row.split("|")[:2] != written.split("|")[:2]:
         return False
     ours, theirs = ([int(each) for each in re.findall(r"\d+", line)] for line in (row, written))
