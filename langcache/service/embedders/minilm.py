@@ -73,7 +73,8 @@ class MiniLMEmbedder:
         model = self._model.transformer
         asked = [folded(text) for text in several(texts)]
         # What is at hand must not wait for what other calls have embedded meanwhile.
-        return model.words_at_hand(asked) or await self._model.batches.run(model.words, asked)
+        found = model.words_at_hand(asked)
+        return await self._model.batches.run(model.words, asked) if found is None else found
 
     def can_read(self, text: str) -> bool:
         """Whether pieces of three letters or more, or whole words, make up 60 % of the letters of a text.
