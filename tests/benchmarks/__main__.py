@@ -37,8 +37,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="keep the figures here, beside those of parts not measured")
     parser.add_argument("--chart", type=Path, help="draw them here, as SVG")
     parser.add_argument("--page", type=Path, help="the page with the table of the part service")
+    parser.add_argument("--docs", type=Path, help="the folder of the pages and pictures of local and rivals")
     rivals = parser.add_argument_group("of the part rivals")
-    rivals.add_argument("--docs", type=Path, help="the folder of the page and the pictures")
     rivals.add_argument("--only", action="append", default=[], type=str.lower, metavar="NAME")
     rivals.add_argument("--resume", action="store_true", help="leave out caches with figures")
     rivals.add_argument("--sizes", type=int, nargs="+", default=rivals_table.SIZES)
@@ -65,6 +65,8 @@ def main() -> int:
             kept[part] = {"figures": figures, "results": [as_json(result) for result in found]}
             if part == "service" and arguments.page:
                 service_table.write(figures, arguments.page)
+            if part == "local" and arguments.docs:
+                local_service.write(figures, arguments.docs)
             keep(kept, arguments.json)
     if arguments.chart and all(part in kept for part in chart.PARTS):
         arguments.chart.write_text(chart.draw(kept))

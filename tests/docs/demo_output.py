@@ -10,6 +10,7 @@ from pathlib import Path
 README = Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"(?<=<!-- the demo -->\n```text\n).*?(?=^```$)", re.DOTALL | re.MULTILINE)
 TIME = re.compile(r"\d+\.\d+ (?=m?s\b)")
+SIMILARITY = re.compile(r"(?<=hit  )\d\.\d+")
 
 
 def printed() -> str:
@@ -27,9 +28,14 @@ def shown() -> str:
     return BLOCK.findall(README.read_text("utf-8"))[0]
 
 
-def without_times(output: str) -> str:
-    """Output with the same word in place of each time, which differs from run to run."""
-    return TIME.sub("0.0 ", output)
+def without_numbers(output: str) -> str:
+    """Output with the same word in place of each time, and of each similarity, which runs differ in."""
+    return SIMILARITY.sub("0.0", TIME.sub("0.0 ", output))
+
+
+def similarities(output: str) -> list[float]:
+    """The similarities in an output. Processors, and versions of onnxruntime, differ by some hundredths."""
+    return [float(each) for each in SIMILARITY.findall(output)]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from demo_output import without_times
+from demo_output import without_numbers
 
 FENCE = re.compile(r"(?P<said>:?)\n+```\w*\n(?P<code>.*?)^```\n", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"!?\[([^]]*)\]\([^)]*\)")
@@ -30,7 +30,7 @@ def claims(text: str) -> list[str]:
 
 
 def _code(block: re.Match[str]) -> str:
-    first = without_times(block["code"].strip().splitlines()[0])
+    first = without_numbers(block["code"].strip().splitlines()[0])
     return f"{': ' if block['said'] else NEW}```{first}```{NEW}"
 
 

@@ -64,6 +64,12 @@ def test_the_picture_of_the_readme_is_made_of_what_was_kept(benchmarks):
     assert (DOCS / "benchmark.svg").read_text("utf-8") == chart.draw(KEPT)
 
 
+def test_the_table_of_the_local_service_is_made_of_what_was_kept(benchmarks):
+    from local_service import table
+
+    assert between("local-service.md", "figures") == table(KEPT["local"]["figures"])
+
+
 def test_the_tables_and_pictures_of_semantic_caches_are_made_of_what_was_kept(benchmarks):
     from rivals_table import pictures, tables
 

@@ -26,7 +26,7 @@ from langcache.matching.features import ALIGNED, COSINE, LEXICAL, compared, lexi
 __all__ = ["Fit", "Table", "fit", "fit_all", "tables", "without_held_out"]
 
 WEIGHTS = Path(score.__file__).with_name("weights.json")
-PENALTY = 5.0
+PENALTY = 8.0
 _STEPS = 25
 _DECIMALS = 3
 _SIGNS = {**LEXICAL, **COSINE, **ALIGNED}

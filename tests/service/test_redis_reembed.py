@@ -13,7 +13,7 @@ import pytest
 from redis_servers import Cluster, Server, needs
 
 from langcache.cli import main
-from langcache.service import CacheConfig, EmbedderError, LocalServer, StoreError
+from langcache.service import CacheConfig, EmbedderError, LocalServer, MiniLMEmbedder, StoreError
 from langcache.service.stores.redis_url import redis_url
 from langcache.service.stores.store import Entry, now_millis
 
@@ -253,9 +253,9 @@ def test_the_command_embeds_entries_of_a_redis_and_of_a_file(redis_at, embedder,
         with LocalServer(embedder=embedder, **kept) as server:
             asyncio.run(store_one(server))
         assert main(["reembed", option, "--embedder", "minilm"]) == 0
-        assert capsys.readouterr().out == "1 entry is embedded with minilm/all-MiniLM-L6-v2-int8.\n"
+        assert capsys.readouterr().out == f"1 entry is embedded with {MiniLMEmbedder.name}.\n"
         assert main(["reembed", option, "--embedder", "minilm"]) == 0
-        assert capsys.readouterr().out == "There is nothing to embed with minilm/all-MiniLM-L6-v2-int8.\n"
+        assert capsys.readouterr().out == f"There is nothing to embed with {MiniLMEmbedder.name}.\n"
 
 
 async def store_one(server):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -103,6 +104,7 @@ class Transformer:
         self._keep_words = keep_words
         self._kept: OrderedDict[str, WordVectors] = OrderedDict()
         self._kept_bytes = 0
+        self._keeping = threading.Lock()
         unknown = self._types.keys() - _INPUTS
         if unknown:
             raise EmbedderError(
@@ -125,14 +127,22 @@ class Transformer:
         texts that were embedded or asked for are at hand; others are embedded for it. A long text has none.
         Call it in the thread that calls `embed`.
         """
-        found: list[WordVectors] = []
-        for text in texts:
-            if text in self._kept:
+        missing = [text for text in texts if self._at_hand(text) is None]
+        if missing:
+            self.embed(missing)
+        return [self._at_hand(text) or _NO_WORDS for text in texts]
+
+    def words_at_hand(self, texts: Sequence[str]) -> list[WordVectors] | None:
+        """What `words` gives, in any thread, if it needs no embedding; None otherwise."""
+        found = [self._at_hand(text) for text in texts]
+        return None if None in found else [words for words in found if words is not None]
+
+    def _at_hand(self, text: str) -> WordVectors | None:
+        with self._keeping:
+            words = self._kept.get(text)
+            if words is not None:
                 self._kept.move_to_end(text)
-            else:
-                self.embed([text])
-            found.append(self._kept.get(text, _NO_WORDS))
-        return found
+        return words
 
     def _keep(self, text: str, pieces: Vectors) -> None:
         """Remember the vectors of the words of a text, from those of its pieces."""
@@ -149,13 +159,13 @@ class Transformer:
         counts = np.diff([*starts, at])[:, None]
         chosen = [number for number, word in enumerate(words) if is_content(word)] or list(range(len(words)))
         rows = (sums / counts).astype(np.float16)[chosen]
-        earlier = self._kept.pop(text, None)
-        if earlier is not None:
-            self._kept_bytes -= _bytes_of(earlier)
-        self._kept[text] = WordVectors([words[number] for number in chosen], rows)
-        self._kept_bytes += _bytes_of(self._kept[text])
-        while self._kept_bytes > _MOST_BYTES_KEPT:
-            self._kept_bytes -= _bytes_of(self._kept.popitem(last=False)[1])
+        kept = WordVectors([words[number] for number in chosen], rows)
+        with self._keeping:
+            earlier = self._kept.pop(text, None)
+            self._kept[text] = kept
+            self._kept_bytes += _bytes_of(kept) - (0 if earlier is None else _bytes_of(earlier))
+            while self._kept_bytes > _MOST_BYTES_KEPT:
+                self._kept_bytes -= _bytes_of(self._kept.popitem(last=False)[1])
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """A vector of length 1 for each text. The same text has the same vector, whatever is beside it."""
