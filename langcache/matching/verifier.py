@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 from ..models import CacheEntry
 from .features import compared, lexical
 from .score import REPEATED, is_repeated, is_verifiable, likelihood
 
-__all__ = ["are_equal", "confidence", "differ_in_layout", "verifier"]
+__all__ = ["are_equal", "confidence", "differ_in_case", "differ_in_layout", "verifier"]
 
 _LEAST = 0.5
+
+_CASED = re.compile(r"(?<![\w-])-[A-Za-z]{1,6}(?![\w-])|(?<![A-Za-z])(?:[kKMGT]i?[bB]|[mM]W)(?:ps|/s|h)?\b")
+"""Where small and capital letters mean something else: options of commands (-v), units (Mb, MB)."""
 
 
 def verifier(question: str, entry: CacheEntry) -> bool:
@@ -30,8 +35,11 @@ def confidence(question: str, entry: CacheEntry) -> float | None:
 
     `verifier` accepts 0.5 and more, and what can't be judged. It is 1 for texts that are equal but for case
     and spacing, and 0.99 for those that differ in politeness and slips of the keyboard alone. It is 0 for
-    texts whose words are equal, and whose lines are indented in another way, since they may be programs.
+    texts whose words are equal, and whose lines are indented in another way, since they may be programs, and
+    for texts that name an option or a unit with letters of another case (`differ_in_case`).
     """
+    if differ_in_case(question, entry.prompt):
+        return 0.0
     if are_equal(question, entry.prompt):
         return 1.0
     if differ_in_layout(question, entry.prompt):
@@ -50,6 +58,14 @@ def are_equal(one: str, other: str) -> bool:
 def differ_in_layout(one: str, other: str) -> bool:
     """Whether two texts are equal but for case, spacing and how their lines are indented."""
     return ("\n" in one or "\n" in other) and _words(one) == _words(other) and _layout(one) != _layout(other)
+
+
+def differ_in_case(one: str, other: str) -> bool:
+    """Whether one text has an option or a unit that the other has in another case: -v and -V, Mb and MB."""
+    if one == other:
+        return False
+    ours, theirs = ({each.replace("k", "K") for each in _CASED.findall(text)} for text in (one, other))
+    return not {each.casefold() for each in ours - theirs}.isdisjoint(map(str.casefold, theirs - ours))
 
 
 def _words(text: str) -> list[str]:

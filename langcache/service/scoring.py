@@ -15,7 +15,7 @@ from ..matching.score import (
     most_likely,
     similarity_of,
 )
-from ..matching.verifier import are_equal, differ_in_layout
+from ..matching.verifier import are_equal, differ_in_case, differ_in_layout
 from .alignment import Words, aligned, words_of
 from .embedders import Embedder, WordVectors
 
@@ -89,6 +89,8 @@ class Scorer:
         the searches that have some to make take it by turns. One that has no other to make (``is_only``), and
         that nobody waits for, waits for no turn.
         """
+        if differ_in_case(prompt, stored):
+            return 0.0
         if are_equal(prompt, stored):
             return 1.0
         if differ_in_layout(prompt, stored):

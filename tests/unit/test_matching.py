@@ -10,6 +10,7 @@ from langcache import CacheEntry, verifier
 from langcache.matching.features import LEXICAL, Reading, compared, lexical
 from langcache.matching.score import FEATURES, STRICT, is_repeated, is_verifiable, likelihood, similarity_of
 from langcache.matching.tidy import is_slip, mended, without_politeness
+from langcache.matching.verifier import confidence
 
 
 def entry(prompt):
@@ -142,6 +143,35 @@ PROGRAM = "What does this print?\nfor x in y:\n    a()\n    b()"
 def test_lines_that_are_indented_in_another_way_are_another_question(stored):
     assert not verifier(PROGRAM, entry(stored))
     assert not verifier(stored, entry(PROGRAM))
+
+
+@pytest.mark.parametrize(
+    ("asked", "stored"),
+    [
+        ("What does ls -a show?", "What does ls -A show?"),
+        ("What does ls -a show?", "Which files does ls -A show?"),
+        ("How do I use tar -xC?", "How do I use tar -Xc?"),
+        ("Is 100 Mb/s enough for a call?", "Is 100 MB/s enough for a call?"),
+        ("Is a 10Gbps link enough?", "Is a 10GBps link enough?"),
+        ("What needs 5 MW?", "What needs 5 mW?"),
+    ],
+)
+def test_case_that_means_something_else_is_another_question(asked, stored):
+    assert confidence(asked, entry(stored)) == confidence(stored, entry(asked)) == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "stored"),
+    [
+        ("what does ls -a show?", "What does LS -a show?"),
+        ("Is 10 kB small?", "Is 10 KB small?"),
+        ("Is 10 mb small?", "Is 10 MB small?"),
+        ("Is an e-mail safe?", "Is an E-Mail safe?"),
+        ("What does --force do?", "What does --Force do?"),
+    ],
+)
+def test_case_makes_no_other_difference(asked, stored):
+    assert confidence(asked, entry(stored)) == 1
 
 
 @pytest.mark.parametrize(
