@@ -74,8 +74,7 @@ class StreamBody:
 
     async def close(self) -> None:
         """Stop reading."""
-        with suppress(RuntimeError):  # if both are garbage, the event loop is closing the stream's generator
-            await self._run.close(self._stream)
+        await self._run.close(self._stream)
         if self._rest is not None:
             await self._run.drain(self._rest)
         await self._source.detach()
