@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from ..errors import TimeoutException
 from .accounts import Figures
 from .answers import CacheStatus, Lookup
+from .codecs import check_shared
 from .core import Aside
 from .flight import CannotFollow, LeaderLeft
 from .question import Question
@@ -205,10 +206,11 @@ async def _read(
             if not lookup_yielded:
                 lookup_yielded = True
                 yield lookup
+            may_be_refused = follows and hasattr(question.codec, "check_shared")
             index, more = 0, True
             while more:
                 more = await stream.has_chunk(index, timeout)
-                if not counted:
+                if not counted and (lookup.hit or not may_be_refused):
                     counted = True
                     state.count_answer(lookup.status, shared=follows)
                     if lookup.hit:
@@ -218,6 +220,9 @@ async def _read(
                     chunks = stream.chunks[index:]
                     index += len(chunks)
                     yield chunks
+            if not counted:  # since only now it is known whether this call may have the answer
+                check_shared(question.codec, stream.chunks)
+                state.count_answer(lookup.status, shared=True)
             if not lookup.hit:
                 figures.count(aside.accounts, question, stream.usage, computed=not follows)
             return

@@ -82,6 +82,8 @@ NOT_SHARED = {
     "html": Reply(body=b"<html>", content_type="text/html"),
 }
 
+WITH_USAGE = ("tool_call", "truncated")
+
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", NOT_SHARED)
@@ -94,6 +96,13 @@ async def test_what_is_not_stored_is_not_shared_so_that_each_sends_its_own(
     assert sorted(each.text for each in others) == [f"Answer {number} to {QUESTION}" for number in (2, 3, 4)]
     assert all(each.tokens > 0 for each in others)
     assert isinstance(first, Exception) or not first.text.startswith("Answer")
+    stats = either.stats()
+    assert (stats.shared, stats.bypasses, stats.stores) == (0, FOLLOWERS, 0)
+    saved, spent = stats.saved, stats.spent
+    assert (saved.input_tokens, saved.output_tokens, saved.unknown) == (0, 0, 0)
+    await getattr(sdk, way)("Who wrote Faust?")
+    of_one = either.stats().spent.output_tokens - spent.output_tokens
+    assert spent.output_tokens == of_one * (FOLLOWERS + (name in WITH_USAGE) - spent.unknown)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 
+from ...aside.key import Key
 from ..replies import FORMATS, Json
 from ..replies.reading import StreamReader, object_of
 from .asked import Asked
-from .body import NotShared, StreamBody
-from .codec import Piece
+from .body import StreamBody
+from .codec import NotShared, Piece
 from .endpoints import Endpoints, marked
 
 __all__ = ["Exchange"]
@@ -68,13 +69,19 @@ class Exchange:
                 return marked(self._endpoints.rebuilt(self._response, bytes_), stream)
             # Another call is getting the reply. Whether it can be shared is known when it is complete.
             reply = await self._last_of(stream)
-            return await self._given_again(reply, stream)
+            return await (self._alone() if reply is None else self._given_again(reply, stream))
         except NotShared as given:
             return await self._passed_on(given)
         finally:
             if body is None:
                 await self._run.close(stream)
                 await self.detach()
+
+    async def _alone(self) -> Any:
+        """The reply to this request in place of what another call got, which this one must not have."""
+        options = {**self._options, "key": _not_shared}
+        alone = Exchange(self._endpoints, self._request, self._asked, options)
+        return await (alone.streamed() if self._asked.is_streamed else alone.plain())
 
     async def _last_of(self, stream: Any) -> Json | None:
         """What a stream that another call began is a reply of; None if that call fails."""
@@ -87,11 +94,10 @@ class Exchange:
         except Exception:  # whose cause is that call's own: this one asks for itself
             return None
 
-    async def _given_again(self, reply: Json | None, found: Any) -> Any:
-        """A reply that was stored or that another call got; if it can't be given again, the provider's."""
-        kept = None if reply is None else self._format.kept(reply)
-        if kept is None:
-            return marked(await self._sent(), found)
+    async def _given_again(self, reply: Json, found: Any) -> Any:
+        """A reply that was stored or that another call got."""
+        kept = self._format.kept(reply)
+        assert kept is not None  # or it would be neither
         body = self._asked.body
         replayed = self._format.replayed(kept, body, int(time.time()))
         if self._asked.is_streamed:
@@ -103,7 +109,7 @@ class Exchange:
     async def _passed_on(self, given: NotShared) -> Any:
         """What came in place of an answer, as it came: to this call, or else to one that sends its own."""
         if given.owner is not self:
-            return await self._sent()
+            return await self._alone()
         if self.error is not None:
             raise self.error from self.error.__cause__
         response, self._left = self._left, None
@@ -179,3 +185,7 @@ class Exchange:
         left, self._left = self._left, None
         if left is not None:
             await self._run.close(left)
+
+
+def _not_shared(body: object) -> Key:
+    return Key(None, reason="not shared")
