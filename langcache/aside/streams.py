@@ -131,9 +131,7 @@ class AnswerStream(AsyncIterator[C], StreamStatus, Generic[C]):
 
     async def _begin(self) -> AsyncGenerator[Any, None]:
         """Start to read. If it is interrupted, or the lookup raises an error, it can be started again."""
-        items = _read(
-            self._aside, self._question, self._source, self._figures, self._ahead, self._read_from
-        )
+        items = _read(self._aside, self._question, self._source, self._figures, self._ahead, self._read_from)
         lookup: Lookup = await anext(items)
         self._lookup, self._items = lookup, items
         return items

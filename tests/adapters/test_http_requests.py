@@ -373,7 +373,7 @@ WRONG = {
         TypeError,
         "client: must be an httpx2.AsyncClient or httpx.Async",
     ),
-    "when": (lambda: {"when": True}, TypeError, "when: must be a function of a request's JSON, but is bool"),
+    "when": (lambda: {"when": True}, TypeError, "when: must be a function of a request, but is bool"),
     "text": (lambda: {"text": "x"}, TypeError, "text: must be a function of the question, but is str"),
     "turns": (lambda: {"turns": "all"}, ValueError, "turns: must be 'single' or 'hashed'"),
     "attribute": (lambda: {"attribute": ""}, ValueError, "attribute: must be the name of an attribute"),

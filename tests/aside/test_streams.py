@@ -100,7 +100,9 @@ async def test_a_stream_that_is_dropped_closes_its_source_without_a_word(cache, 
 
 
 @pytest.mark.parametrize("closes", ["itself", "the event loop"])
-async def test_a_stream_that_is_garbage_together_with_its_reader_is_closed_without_an_error(cache, closes):
+async def test_a_stream_that_is_garbage_together_with_its_reader_is_closed_without_an_error(
+    cache, until, closes
+):
     failures = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, failure: failures.append(failure))
     source, left = Source(), asyncio.Event()
@@ -121,8 +123,7 @@ async def test_a_stream_that_is_garbage_together_with_its_reader_is_closed_witho
     del stream, reader
     gc.collect()
     await left.wait()
-    while cache._aside.state.streams:
-        await asyncio.sleep(0)
+    await until(lambda: not cache._aside.state.streams)
     gc.collect()
     assert (source.closed, failures) == (1, [])
 

@@ -38,8 +38,8 @@ class Piece(NamedTuple):
 class ReplyCodec:
     """Stores the replies of an API: dicts, or the lists of pieces of a stream.
 
-    All are equal. What is stored is JSON that was read before, so that it comes back as it is. A reply is given again as either, and no API finds the replies of another, since it is
-    part of the fingerprint.
+    All are equal. What is stored is JSON that was read before, so that it comes back as it is. A reply is
+    given again as either, and no API finds the replies of another, since it is part of the fingerprint.
     """
 
     is_exact = True
