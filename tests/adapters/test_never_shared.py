@@ -17,10 +17,8 @@ from google.genai.types import GenerateContentConfig  # noqa: E402
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase  # noqa: E402
 from openai.types.responses.response_create_params import ResponseCreateParamsBase  # noqa: E402
 
-from langcache import AsyncLangCache  # noqa: E402
 from langcache.chat import request_key  # noqa: E402
 
-from .conftest import PATIENT  # noqa: E402
 from .sdks import SCHEMA, SDKS, Chat, Gemini, Messages, Responses  # noqa: E402
 
 QUESTION = "Where is the Louvre?"
@@ -263,14 +261,6 @@ BYPASSED = {
 }
 
 
-@pytest.fixture
-async def shared(server):
-    """A cache for the tests of all pairs: what one stores is another's only if that is wrong."""
-    async with AsyncLangCache(server.url, server.api_key, server.cache_id, aside=PATIENT) as cache:
-        await cache.flush()
-        yield cache
-
-
 def cases(table):
     return [pytest.param(kind, name, id=f"{kind.api}-{name}") for kind in SDKS for name in table[kind]]
 
@@ -286,20 +276,22 @@ async def assert_apart(provider, sdk, asked):
 
 
 @pytest.mark.parametrize(("kind", "name"), cases(APART))
-async def test_requests_that_differ_in_more_than_the_question_never_share(provider, sdks, shared, kind, name):
-    sdk = sdks.cached(kind, shared)
+async def test_requests_that_differ_in_more_than_the_question_never_share(
+    provider, sdks, shared_cache, kind, name
+):
+    sdk = sdks.cached(kind, shared_cache)
     await assert_apart(provider, sdk, [(QUESTION, body) for body in APART[kind][name]])
 
 
 @pytest.mark.parametrize("kind", SDKS, ids=lambda kind: kind.api)
-async def test_two_questions_in_one_template_never_share(provider, sdks, shared, kind):
-    await assert_apart(provider, sdks.cached(kind, shared), [(text, {}) for text in CONTEXTS])
+async def test_two_questions_in_one_template_never_share(provider, sdks, shared_cache, kind):
+    await assert_apart(provider, sdks.cached(kind, shared_cache), [(text, {}) for text in CONTEXTS])
 
 
 @pytest.mark.parametrize("kind", SDKS, ids=lambda kind: kind.api)
-async def test_two_users_never_share(provider, sdks, shared, kind):
+async def test_two_users_never_share(provider, sdks, shared_cache, kind):
     user = ["ann"]
-    sdk = sdks.cached(kind, shared, attributes=lambda body: {"user": user[0]})
+    sdk = sdks.cached(kind, shared_cache, attributes=lambda body: {"user": user[0]})
     said = {}
     for user[0] in ("ann", "bob", "ann", "bob"):
         for way in ("ask", "stream"):
@@ -309,12 +301,12 @@ async def test_two_users_never_share(provider, sdks, shared, kind):
 
 
 @pytest.mark.parametrize(("kind", "name"), cases(BYPASSED))
-async def test_what_no_stored_answer_fits_is_never_looked_up(provider, sdks, shared, kind, name):
-    sdk = sdks.cached(kind, shared)
+async def test_what_no_stored_answer_fits_is_never_looked_up(provider, sdks, shared_cache, kind, name):
+    sdk = sdks.cached(kind, shared_cache)
     body = BYPASSED[kind][name]
     said = {(await getattr(sdk, way)(QUESTION, **body)).text for way in ("ask", "stream", "ask")}
     assert provider.count == len(said) == 3
-    stats = shared.stats()
+    stats = shared_cache.stats()
     assert (stats.bypasses, stats.stores) == (3, 0)
 
 
