@@ -181,7 +181,7 @@ def test_no_prompt_is_an_error(messages, cut):
     for text in (prompt, json.dumps(messages), prompt[: len(prompt) - cut]):
         asked, others = convert.question(text, "settings")
         assert isinstance(others, str) or all(isinstance(each["role"], str) for each in asked)
-        assert isinstance(NEVER_SENT._key(None, asked, others), Key)
+        assert isinstance(NEVER_SENT._arguments(None, asked, others)["key"](None), Key)
 
 
 def test_a_prompt_that_holds_more_than_messages_is_not_asked(cache):
