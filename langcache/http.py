@@ -9,14 +9,13 @@ from importlib import import_module
 from typing import Any, cast
 
 from .aside.options import CallOptions, Options
-from .aside.scope import encode_attributes
 from .aside.state import State
-from .chat import request_key
 from .chat.http.classes import transport_for
 from .chat.http.endpoints import Endpoints
 from .chat.http.running import InLoop, InThread
-from .chat.http.transport import Attributes, Settings, Transport, When
+from .chat.http.transport import Transport
 from .chat.messages import Text, Turns
+from .chat.rules import Attributes, Rules, When
 from .client import AsyncLangCache
 from .sync import LangCache
 
@@ -92,16 +91,15 @@ def cached_http(
     running, name = (InLoop(), "AsyncClient") if isinstance(cache, AsyncLangCache) else (InThread(), "Client")
     if not isinstance(cache, AsyncLangCache | LangCache):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"cache: must be an AsyncLangCache or a LangCache, but is {type(cache).__name__}")
-    settings = _settings(
-        cache._aside.state, when, text, attributes, turns, attribute, cast("dict[str, Any]", options)
-    )
+    rules = Rules.checked(when=when, text=text, attributes=attributes, turns=turns, attribute=attribute)
+    checked = _checked(cache._aside.state, cast("dict[str, Any]", options))
     is_ours = client is None
     module = _module_of(client, name)
     if client is None:
         # As the SDKs make their own: many requests at once, each of which may be redirected.
         limits = module.Limits(max_connections=1000, max_keepalive_connections=100)
         client = getattr(module, name)(follow_redirects=True, limits=limits)
-    transport = Transport(Endpoints(cache, client, module, running), settings)
+    transport = Transport(Endpoints(cache, client, module, running), rules, checked)
     same = (
         "auth",
         "headers",
@@ -119,22 +117,14 @@ def cached_http(
     )
 
 
-def _settings(
-    state: State, when: Any, text: Any, attributes: Any, turns: Any, attribute: Any, options: dict[str, Any]
-) -> Settings:
-    """The settings. Raises `TypeError` or `ValueError` for one that breaks a rule."""
-    for name, function, takes in (("when", when, "a request's JSON"), ("text", text, "the question")):
-        if function is not None and not callable(function):
-            raise TypeError(f"{name}: must be a function of {takes}, but is {type(function).__name__}")
-    if attributes is not None and not callable(attributes):
-        encode_attributes(attributes)
-    request_key({"messages": []}, api="openai.chat", turns=turns, attribute=attribute)
+def _checked(state: State, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of cache-aside. Raises `TypeError` or `ValueError` for one that breaks a rule."""
     Options.of("cached_http", cast("CallOptions", options), state.limits, state.config)
     for name in ("search_strategies", "sources"):
         if isinstance(options.get(name), Iterator):  # which would be used up by the first request
             options[name] = list(options[name])
     options.setdefault("function", "langcache.http")
-    return Settings(when, text, cast("Attributes | None", attributes), turns, attribute, options)
+    return options
 
 
 def _module_of(client: Any, name: str) -> Any:

@@ -89,3 +89,37 @@ if sys.version_info < (3, 11):
             return replace(target, attribute, new if isinstance(new, type) else either)
 
         backport._patch_object = replace_in_this_thread
+
+
+@pytest.fixture(scope="session")
+def patient():
+    """Settings of cache-aside for what must succeed, however busy the machine is."""
+    from langcache.aside import AsideConfig
+
+    return AsideConfig(lookup_timeout=60)
+
+
+@pytest.fixture
+def connection(langcache_server):
+    """What a client needs to use the cache of a local service."""
+    return {
+        "server_url": langcache_server.url,
+        "api_key": langcache_server.api_key,
+        "cache_id": langcache_server.cache_id,
+    }
+
+
+@pytest.fixture
+async def cache(connection, patient):
+    from langcache import AsyncLangCache
+
+    async with AsyncLangCache(**connection, aside=patient) as client:
+        yield client
+
+
+@pytest.fixture
+def blocking_cache(connection, patient):
+    from langcache import LangCache
+
+    with LangCache(**connection, aside=patient) as client:
+        yield client

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from ..errors import TimeoutException
 from .accounts import Figures
 from .answers import CacheStatus, Lookup
+from .codecs import check_shared
 from .computing import run_to_end
 from .core import Aside
 from .flight import CannotFollow, Flight, LeaderLeft
@@ -110,10 +111,11 @@ def _read(
             if not lookup_yielded:
                 lookup_yielded = True
                 yield lookup
+            may_be_refused = follows and hasattr(question.codec, "check_shared")
             index, more = 0, True
             while more:
                 more = stream.has_chunk(index)
-                if not counted:
+                if not counted and (lookup.hit or not may_be_refused):
                     counted = True
                     state.count_answer(lookup.status, shared=follows)
                     if lookup.hit:
@@ -122,6 +124,9 @@ def _read(
                     chunk_yielded = True
                     yield stream.chunks[index]
                     index += 1
+            if not counted:  # since only now it is known whether this call may have the answer
+                check_shared(question.codec, stream.chunks)
+                state.count_answer(lookup.status, shared=True)
             if not lookup.hit:
                 figures.count(aside.accounts, question, stream.usage, computed=not follows)
             return

@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, get_origin
 import msgspec
 import msgspec.inspect
 
-__all__ = ["Codec", "JsonCodec", "TextCodec", "UnsuitableAnswer", "check_codec", "codec_for"]
+__all__ = ["Codec", "JsonCodec", "TextCodec", "UnsuitableAnswer", "check_codec", "check_shared", "codec_for"]
 
 T = TypeVar("T")
 
@@ -22,9 +22,12 @@ class Codec(Protocol[T]):
     Either may raise any exception. A value that can't be encoded, or that its text does not give back equal
     and of the same type, is returned and not stored; an entry that can't be decoded is not a hit.
 
-    A codec may have two more methods, each with a value as its argument. ``whole`` returns what of it comes
+    A codec may have three more methods, each with a value as its argument. ``whole`` returns what of it comes
     back equal, in place of the value itself, such as of chunks of which a hit has fewer. ``text`` returns
-    what it says, which `Shadow` compares.
+    what it says, which `Shadow` compares. ``check_shared`` raises an exception for an answer of another call,
+    which asked the same at once, if this call must not have it too: it is raised, and the call not counted.
+
+    If it has ``is_exact = True``, each value that it encodes comes back equal, and this is not tried.
     """
 
     def encode(self, value: T) -> str:
@@ -115,6 +118,13 @@ def check_codec(codec: object) -> None:
     if isinstance(codec, type) or not (hasattr(codec, "encode") and hasattr(codec, "decode")):
         kind = f"the class {codec.__name__}" if isinstance(codec, type) else type(codec).__name__
         raise TypeError(f"codec: must have encode and decode, but is {kind}; write codec=JsonCodec(Type)")
+
+
+def check_shared(codec: object, value: object) -> None:
+    """Raise what the codec raises for an answer of another call that this one must not have."""
+    check = getattr(codec, "check_shared", None)
+    if check is not None:
+        check(value)
 
 
 def codec_for(type_: Any) -> Codec[Any]:

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Coroutine
 from functools import partial
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any, TypeVar, cast
 
 __all__ = [
@@ -57,7 +57,8 @@ def check_make(method: str, make: object, *, blocking: bool) -> None:
         make: a function, or the answer itself.
         blocking: whether the client is the blocking one.
     """
-    if isinstance(make, FunctionType) and not make.__code__.co_flags & (
+    function = make.__func__ if isinstance(make, MethodType) else make
+    if isinstance(function, FunctionType) and not function.__code__.co_flags & (
         _NOT_BLOCKING if blocking else _GENERATOR
     ):
         return  # the usual case, decided fast

@@ -15,7 +15,7 @@ from ..limits import LimitError, Limits
 from ..telemetry import Telemetry
 from .accounts import Accounts
 from .answers import Answer, AsyncAnswer, BlockingAnswer, CacheStatus, Lookup, shared_answer, with_origin
-from .codecs import TEXT, Codec, check_codec
+from .codecs import TEXT, Codec, check_codec, check_shared
 from .computing import check_make
 from .entries import Entries
 from .execution import Execution
@@ -257,6 +257,7 @@ class Aside:
                 lookup = await look_up(question, authorization)
                 hit = self._hit(question, lookup)
                 return self._counted(question, hit or await self._computed(question, lookup, compute))
+            check_shared(question.codec, shared.value)
             return self._counted(question, shared_answer(shared))
         assert leader is not None
         with leader:

@@ -32,7 +32,7 @@ def encode_exactly(codec: Codec[T], value: T) -> str:
     elif kind is TextChunks:
         for chunk in cast("list[object]", value):
             _check_is_text(chunk)
-    else:
+    elif getattr(codec, "is_exact", False) is not True:
         _check_is_read_back(codec, value, text)
     return _sendable(text)
 

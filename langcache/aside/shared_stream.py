@@ -92,11 +92,15 @@ class SharedStream(Flight, Generic[C]):
             await self._wait_for_change(timeout)
         return True
 
-    async def leave(self, outer: Flight | None) -> None:
-        """Remove a reader; the last one closes the source."""
+    def leave(self, outer: Flight | None) -> None:
+        """Remove a reader; the last one has the source closed."""
         self.remove_participant(outer)
         if not self.participants:
             self._producer.cancel()
+
+    async def closed(self) -> None:
+        """Wait until the source is closed, if no reader is left."""
+        if not self.participants:
             await asyncio.wait([self._producer])
 
     async def _wait_for_change(self, timeout: float | None) -> None:

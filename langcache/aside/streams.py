@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from ..errors import TimeoutException
 from .accounts import Figures
 from .answers import CacheStatus, Lookup
+from .codecs import check_shared
 from .core import Aside
 from .flight import CannotFollow, LeaderLeft
 from .question import Question
@@ -78,6 +79,8 @@ class AnswerStream(AsyncIterator[C], StreamStatus, Generic[C]):
         self._source = source
         self._ahead = 0
         self._items: AsyncGenerator[Any, None] | None = None
+        self._read_from: list[SharedStream[C]] = []
+        """The stream that is read, once there is one."""
         self._ready: deque[C] = deque()
         self._chunk_yielded = False
         self._closed = False
@@ -128,7 +131,7 @@ class AnswerStream(AsyncIterator[C], StreamStatus, Generic[C]):
 
     async def _begin(self) -> AsyncGenerator[Any, None]:
         """Start to read. If it is interrupted, or the lookup raises an error, it can be started again."""
-        items = _read(self._aside, self._question, self._source, self._figures, self._ahead)
+        items = _read(self._aside, self._question, self._source, self._figures, self._ahead, self._read_from)
         lookup: Lookup = await anext(items)
         self._lookup, self._items = lookup, items
         return items
@@ -151,6 +154,8 @@ class AnswerStream(AsyncIterator[C], StreamStatus, Generic[C]):
         self._ready.clear()
         if self._items is not None:
             await self._items.aclose()
+        for stream in self._read_from:
+            await stream.closed()
 
     async def __aenter__(self) -> AnswerStream[C]:
         return self
@@ -169,9 +174,15 @@ def read_ahead(stream: AnswerStream[Any], chunks: int) -> None:
 
 
 # No async generator here may iterate over another one: when both are garbage, the event loop closes each in a
-# separate task, and the outer one fails because the inner one is already running.
+# separate task, and the outer one fails because the inner one is already running. For the same reason nothing
+# is awaited when this one is closed: its `AnswerStream` may be closing it too.
 async def _read(
-    aside: Aside, question: Question[list[C]], source: Callable[[], Any], figures: Figures, ahead: int
+    aside: Aside,
+    question: Question[list[C]],
+    source: Callable[[], Any],
+    figures: Figures,
+    ahead: int,
+    read_from: list[SharedStream[C]],
 ) -> AsyncGenerator[Any, None]:
     """Yield, for one reader, the outcome of the lookup, then lists of the chunks that are there."""
     state = aside.state
@@ -185,16 +196,19 @@ async def _read(
         # No await until `add_participant`, or the stream might end in between.
         stream, follows = _join(aside, question, source, ahead, domain, authorization, lookup)
         outer = stream.add_participant()
+        read_from[:] = [stream]
+        is_closing = False
         timeout = state.config.flight_timeout if follows else None
         try:
             lookup = await stream.wait_for_lookup(timeout)
             if not lookup_yielded:
                 lookup_yielded = True
                 yield lookup
+            may_be_refused = follows and hasattr(question.codec, "check_shared")
             index, more = 0, True
             while more:
                 more = await stream.has_chunk(index, timeout)
-                if not counted:
+                if not counted and (lookup.hit or not may_be_refused):
                     counted = True
                     state.count_answer(lookup.status, shared=follows)
                     if lookup.hit:
@@ -204,9 +218,15 @@ async def _read(
                     chunks = stream.chunks[index:]
                     index += len(chunks)
                     yield chunks
+            if not counted:  # since only now it is known whether this call may have the answer
+                check_shared(question.codec, stream.chunks)
+                state.count_answer(lookup.status, shared=True)
             if not lookup.hit:
                 figures.count(aside.accounts, question, stream.usage, computed=not follows)
             return
+        except GeneratorExit:
+            is_closing = True
+            raise
         except LeaderLeft as error:
             if not follows:
                 raise stream.interruption() from None
@@ -222,7 +242,9 @@ async def _read(
             # With the outcome of its own lookup it shares no stream, and so computes alone.
             lookup = lookup or await aside.lookups.look_up(question, authorization)
         finally:
-            await stream.leave(outer)
+            stream.leave(outer)
+            if not is_closing:
+                await stream.closed()
 
 
 def _join(

@@ -11,7 +11,7 @@ from .canonical import NotJsonError, fingerprint
 from .messages import Conversation, NotAskedError, Text, Turns, content_parts, read_messages
 from .requests import Api, read_request, tools_without_marks
 
-__all__ = ["RULE", "ChatKey", "chat_key", "request_key"]
+__all__ = ["RULE", "ChatKey", "chat_key", "check_rules", "request_key"]
 
 RULE = 1
 """The version of the rule by which fingerprints are made. It is part of each, so that a later rule finds none
@@ -25,7 +25,7 @@ class ChatKey:
     """What `chat_key` returns: a function of messages that returns their `langcache.aside.Key`."""
 
     def __init__(self, settings: Mapping[str, Any], turns: Turns, text: Text | None, attribute: str) -> None:
-        _check_rules(turns, text, attribute)
+        check_rules(turns, text, attribute)
         self.attribute: str = attribute
         """The name of the attribute that holds the fingerprint."""
         self._turns: Turns = turns
@@ -52,8 +52,8 @@ class ChatKey:
         try:
             if parameters:
                 others = _fingerprint_of(parameters, "name the parameter in ignore= or attributes=")
-            asked = read_messages(given, self._turns, self._text)
-            return _key(asked, self.attribute, ["messages", self._settings, others])
+            conversation = read_messages(given, self._turns, self._text)
+            return _key(conversation, self.attribute, ["messages", self._settings, others])
         except NotAskedError as reason:
             return Key(None, reason=reason.reason)
         except NotJsonError:
@@ -130,7 +130,7 @@ def request_key(
         TypeError, ValueError: an argument breaks a rule, or ``text`` returned what is no part of the text.
             A body that is not understood raises nothing, and is not looked up.
     """
-    _check_rules(turns, text, attribute)
+    check_rules(turns, text, attribute)
     if api not in _APIS:
         raise ValueError(f"api: must be one of {', '.join(_APIS)}, but is {api!r}")
     if not isinstance(body, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -139,19 +139,21 @@ def request_key(
         raise ValueError("place: must be given for Gemini, whose requests have their model in the path")
     try:
         request = read_request(api, body)
-        asked = read_messages(request.messages, turns, text)
-        return _key(asked, attribute, [api, place, request.settings])
+        conversation = read_messages(request.messages, turns, text)
+        return _key(conversation, attribute, [api, place, request.settings])
     except NotAskedError as reason:
         return Key(None, reason=reason.reason)
     except NotJsonError:
         return Key(None, reason="not JSON")
 
 
-def _key(asked: Conversation, attribute: str, settings: list[Any]) -> Key:
-    return Key(asked.text, {attribute: fingerprint([RULE, settings, asked.place, asked.messages])})
+def _key(conversation: Conversation, attribute: str, settings: list[Any]) -> Key:
+    text, place, messages = conversation
+    return Key(text, {attribute: fingerprint([RULE, settings, place, messages])})
 
 
-def _check_rules(turns: object, text: object, attribute: str) -> None:
+def check_rules(turns: object, text: object, attribute: str) -> None:
+    """Raise `TypeError` or `ValueError`, which name the argument, if one breaks its rule."""
     if turns not in _TURNS:
         raise ValueError(f"turns: must be 'single' or 'hashed', but is {turns!r}")
     if text is not None and not callable(text):

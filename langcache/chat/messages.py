@@ -86,9 +86,9 @@ def read_messages(messages: Sequence[Any], turns: Turns, text: Text | None) -> C
     for index in reversed(range(len(as_list(parts)))):
         part = as_mapping(parts[index])
         if part.get("type") == "text" and isinstance(part.get("text"), str):
-            before, asked, after = _split(part["text"], text)
+            before, question, after = _split(part["text"], text)
             parts[index] = without(part, frozenset({"text"}))
-            return Conversation(asked, [len(normal) - 1, index, before, after], normal)
+            return Conversation(question, [len(normal) - 1, index, before, after], normal)
     raise NotAskedError("no text")
 
 
@@ -188,13 +188,13 @@ def _word(value: object) -> str | None:
 
 def _check_single_turn(messages: list[dict[str, Any]]) -> None:
     """Raise `NotAskedError` if an assistant or a tool has its turn after the first one of the user."""
-    asked = False
+    has_begun = False
     for message in messages:
         is_user = message["role"] == "user"
-        follows = asked and not is_user and message["role"] != "system"
+        follows = has_begun and not is_user and message["role"] != "system"
         if follows or _has_tool_result(message):
             raise NotAskedError("conversation")
-        asked = asked or is_user
+        has_begun = has_begun or is_user
 
 
 def _parts_beside_text(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -224,29 +224,29 @@ def _has_audio(message: Mapping[str, Any]) -> bool:
     return False
 
 
-def _split(question: str, text: Text | None) -> tuple[str, str, str]:
+def _split(whole: str, text: Text | None) -> tuple[str, str, str]:
     """The text before what is looked up, what is looked up, and the text after it."""
     if text is None:
-        before, asked, after = "", question, ""
+        before, question, after = "", whole, ""
     else:
-        chosen: Any = text(question)
+        chosen: Any = text(whole)
         if chosen is None:
             raise NotAskedError("no text")
         if not isinstance(chosen, str):
             raise TypeError(
                 f"text: must return str, or None to bypass the cache, but returned {type(chosen).__name__}"
             )
-        before, asked, after = question.rpartition(chosen) if chosen else ("", "", "")
-        if chosen and not asked:
+        before, question, after = whole.rpartition(chosen) if chosen else ("", "", "")
+        if chosen and not question:
             raise ValueError(
                 "text: must return a part of the text that it is called with, as it stands there; to look up "
                 "something else, write a key= function that returns a langcache.aside.Key"
             )
-    if not asked.strip():
+    if not question.strip():
         raise NotAskedError("no text")
-    if not asked.isascii():
+    if not question.isascii():
         try:
-            asked.encode()
+            question.encode()
         except UnicodeEncodeError:  # a lone surrogate, which can't be sent
             raise NotAskedError("not JSON") from None
-    return before, asked, after
+    return before, question, after

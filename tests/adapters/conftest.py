@@ -7,15 +7,11 @@ from pathlib import Path
 import pytest
 
 from langcache import AsyncLangCache, LangCache
-from langcache.aside import AsideConfig
 from langcache.service import LocalServer
 
 from .provider import Provider
 
 HERE = Path(__file__).parent
-
-PATIENT = AsideConfig(lookup_timeout=60)
-"""For what must succeed, however busy the machine is."""
 
 
 def pytest_collection_modifyitems(items):
@@ -38,30 +34,17 @@ def server():
 
 
 @pytest.fixture
-def connection(langcache_server):
-    return {
-        "server_url": langcache_server.url,
-        "api_key": langcache_server.api_key,
-        "cache_id": langcache_server.cache_id,
-    }
-
-
-@pytest.fixture
-async def cache(connection):
-    async with AsyncLangCache(**connection, aside=PATIENT) as client:
-        yield client
-
-
-@pytest.fixture
-def blocking_cache(connection):
-    with LangCache(**connection, aside=PATIENT) as client:
-        yield client
+async def shared_cache(server, patient):
+    """The cache of the module's service, emptied."""
+    async with AsyncLangCache(server.url, server.api_key, server.cache_id, aside=patient) as cache:
+        await cache.flush()
+        yield cache
 
 
 @pytest.fixture(params=[AsyncLangCache, LangCache], ids=["async", "blocking"])
-async def either(request, connection):
+async def either(request, connection, patient):
     """A cache of either client."""
-    client = request.param(**connection, aside=PATIENT)
+    client = request.param(**connection, aside=patient)
     yield client
     if isinstance(client, LangCache):
         client.close()

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import AsyncGenerator
 from functools import partial
 from inspect import isawaitable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import anthropic
 import openai
@@ -62,9 +62,6 @@ class Chat:
     """Chat completions."""
 
     api = "openai.chat"
-    tools: ClassVar = {"tools": [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}]}
-    other_model: ClassVar = {"model": "other"}
-    image: ClassVar = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
 
     def __init__(self, provider: Provider, http: Any, *, is_async: bool, **settings: Any) -> None:
         kind = openai.AsyncOpenAI if is_async else openai.OpenAI
@@ -72,23 +69,22 @@ class Chat:
             **{"base_url": provider.openai, "api_key": "k", "max_retries": 0, "http_client": http, **settings}
         )
 
-    def body(self, question: str, parts: list[Any], body: dict[str, Any]) -> dict[str, Any]:
-        content: Any = [*parts, {"type": "text", "text": question}] if parts else question
-        return {"model": "m", "messages": [{"role": "user", "content": content}], **body}
+    def body(self, question: str, body: dict[str, Any]) -> dict[str, Any]:
+        return {"model": "m", "messages": [{"role": "user", "content": question}], **body}
 
-    async def ask(self, question: str, parts: Any = (), **body: Any) -> Said:
-        answer = await settled(self.sdk.chat.completions.create(**self.body(question, parts, body)))
+    async def ask(self, question: str, **body: Any) -> Said:
+        answer = await settled(self.sdk.chat.completions.create(**self.body(question, body)))
         usage = answer.usage.total_tokens
         return Said(answer.choices[0].message.content or "", answer.id, usage)
 
-    def open(self, question: str, parts: Any = (), **body: Any) -> Any:
+    def open(self, question: str, **body: Any) -> Any:
         """A stream of chunks."""
         body = {"stream_options": {"include_usage": True}, "stream": True, **body}
-        return self.sdk.chat.completions.create(**self.body(question, parts, body))
+        return self.sdk.chat.completions.create(**self.body(question, body))
 
-    async def stream(self, question: str, parts: Any = (), **body: Any) -> Said:
+    async def stream(self, question: str, **body: Any) -> Said:
         text, id_, tokens = "", None, 0
-        async for chunk in items(self.open(question, parts, **body)):
+        async for chunk in items(self.open(question, **body)):
             id_ = chunk.id
             text += (chunk.choices[0].delta.content or "") if chunk.choices else ""
             tokens += chunk.usage.total_tokens if chunk.usage else 0
@@ -100,12 +96,12 @@ class Chat:
 
     async def raw(self, question: str, **body: Any) -> Any:
         """The raw response of a chat completion."""
-        asked = self.sdk.chat.completions.with_raw_response.create(**self.body(question, [], body))
+        asked = self.sdk.chat.completions.with_raw_response.create(**self.body(question, body))
         return await settled(asked)
 
     async def streaming_bytes(self, question: str) -> bytes:
         """The bytes of a chat completion, by way of a streaming response."""
-        opened = self.sdk.chat.completions.with_streaming_response.create(**self.body(question, [], {}))
+        opened = self.sdk.chat.completions.with_streaming_response.create(**self.body(question, {}))
         if hasattr(opened, "__aenter__"):
             async with opened as response:
                 return b"".join([chunk async for chunk in response.iter_bytes()])
@@ -114,7 +110,7 @@ class Chat:
 
     async def final(self, question: str) -> str:
         """The text of a message, by the helper for streams."""
-        opened = self.sdk.messages.stream(**self.body(question, [], {}))
+        opened = self.sdk.messages.stream(**self.body(question, {}))
         if hasattr(opened, "__aenter__"):
             async with opened as stream:
                 return str(await stream.get_final_text())
@@ -135,27 +131,20 @@ class Responses(Chat):
     """The Responses API."""
 
     api = "openai.responses"
-    tools: ClassVar = {
-        "tools": [{"type": "function", "name": "weather", "parameters": SCHEMA, "strict": False}]
-    }
-    image: ClassVar = [{"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "auto"}]
 
-    def body(self, question: str, parts: list[Any], body: dict[str, Any]) -> dict[str, Any]:
-        given: Any = question
-        if parts:
-            given = [{"role": "user", "content": [*parts, {"type": "input_text", "text": question}]}]
-        return {"model": "m", "input": given, "store": False, **body}
+    def body(self, question: str, body: dict[str, Any]) -> dict[str, Any]:
+        return {"model": "m", "input": question, "store": False, **body}
 
-    async def ask(self, question: str, parts: Any = (), **body: Any) -> Said:
-        answer = await settled(self.sdk.responses.create(**self.body(question, parts, body)))
+    async def ask(self, question: str, **body: Any) -> Said:
+        answer = await settled(self.sdk.responses.create(**self.body(question, body)))
         return Said(answer.output_text, answer.id, answer.usage.total_tokens)
 
-    def open(self, question: str, parts: Any = (), **body: Any) -> Any:
-        return self.sdk.responses.create(**self.body(question, parts, {"stream": True, **body}))
+    def open(self, question: str, **body: Any) -> Any:
+        return self.sdk.responses.create(**self.body(question, {"stream": True, **body}))
 
-    async def stream(self, question: str, parts: Any = (), **body: Any) -> Said:
+    async def stream(self, question: str, **body: Any) -> Said:
         text, id_, tokens = "", None, 0
-        async for event in items(self.open(question, parts, **body)):
+        async for event in items(self.open(question, **body)):
             text += event.delta if event.type == "response.output_text.delta" else ""
             if event.type in ("response.completed", "response.incomplete"):
                 id_, tokens = event.response.id, event.response.usage.total_tokens
@@ -166,10 +155,6 @@ class Messages(Chat):
     """Anthropic's messages."""
 
     api = "anthropic.messages"
-    tools: ClassVar = {"tools": [{"name": "weather", "input_schema": SCHEMA}]}
-    image: ClassVar = [
-        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
-    ]
 
     def __init__(self, provider: Provider, http: Any, *, is_async: bool, **settings: Any) -> None:
         kind = anthropic.AsyncAnthropic if is_async else anthropic.Anthropic
@@ -177,20 +162,20 @@ class Messages(Chat):
             **{"base_url": provider.url, "api_key": "k", "max_retries": 0, "http_client": http, **settings}
         )
 
-    def body(self, question: str, parts: list[Any], body: dict[str, Any]) -> dict[str, Any]:
-        return {"max_tokens": 99, **super().body(question, parts, body)}
+    def body(self, question: str, body: dict[str, Any]) -> dict[str, Any]:
+        return {"max_tokens": 99, **super().body(question, body)}
 
-    async def ask(self, question: str, parts: Any = (), **body: Any) -> Said:
-        answer = await settled(self.sdk.messages.create(**self.body(question, parts, body)))
+    async def ask(self, question: str, **body: Any) -> Said:
+        answer = await settled(self.sdk.messages.create(**self.body(question, body)))
         text = "".join(block.text for block in answer.content if block.type == "text")
         return Said(text, answer.id, answer.usage.input_tokens + answer.usage.output_tokens)
 
-    def open(self, question: str, parts: Any = (), **body: Any) -> Any:
-        return self.sdk.messages.create(**self.body(question, parts, {"stream": True, **body}))
+    def open(self, question: str, **body: Any) -> Any:
+        return self.sdk.messages.create(**self.body(question, {"stream": True, **body}))
 
-    async def stream(self, question: str, parts: Any = (), **body: Any) -> Said:
+    async def stream(self, question: str, **body: Any) -> Said:
         text, id_, tokens = "", None, 0
-        async for event in items(self.open(question, parts, **body)):
+        async for event in items(self.open(question, **body)):
             if event.type == "message_start":
                 id_, tokens = event.message.id, event.message.usage.input_tokens
             elif event.type == "content_block_delta" and event.delta.type == "text_delta":
@@ -204,10 +189,6 @@ class Gemini(Chat):
     """google-genai."""
 
     api = "gemini"
-    tools: ClassVar = {
-        "config": {"tools": [{"function_declarations": [{"name": "weather", "parameters": SCHEMA}]}]}
-    }
-    image: ClassVar = [{"inline_data": {"mime_type": "image/png", "data": b"\0\0\0"}}]
 
     def __init__(self, provider: Provider, http: Any, *, is_async: bool, **settings: Any) -> None:
         # One is made of each kind, if it is not given.
@@ -218,20 +199,20 @@ class Gemini(Chat):
         self.whole = genai.Client(api_key="k", http_options={"base_url": base_url, **settings})
         self.sdk = self.whole.aio if is_async else self.whole
 
-    def body(self, question: str, parts: list[Any], body: dict[str, Any]) -> dict[str, Any]:
-        contents: Any = [{"role": "user", "parts": [*parts, {"text": question}]}]
+    def body(self, question: str, body: dict[str, Any]) -> dict[str, Any]:
+        contents: Any = [{"role": "user", "parts": [{"text": question}]}]
         return {"model": "m", "contents": contents, **body}
 
-    async def ask(self, question: str, parts: Any = (), **body: Any) -> Said:
-        answer = await settled(self.sdk.models.generate_content(**self.body(question, parts, body)))
+    async def ask(self, question: str, **body: Any) -> Said:
+        answer = await settled(self.sdk.models.generate_content(**self.body(question, body)))
         return Said(answer.text or "", answer.response_id, answer.usage_metadata.total_token_count)
 
-    def open(self, question: str, parts: Any = (), **body: Any) -> Any:
-        return self.sdk.models.generate_content_stream(**self.body(question, parts, body))
+    def open(self, question: str, **body: Any) -> Any:
+        return self.sdk.models.generate_content_stream(**self.body(question, body))
 
-    async def stream(self, question: str, parts: Any = (), **body: Any) -> Said:
+    async def stream(self, question: str, **body: Any) -> Said:
         text, id_, tokens = "", None, 0
-        async for chunk in items(self.open(question, parts, **body)):
+        async for chunk in items(self.open(question, **body)):
             text += chunk.text or ""
             id_, tokens = chunk.response_id, chunk.usage_metadata.total_token_count
         return Said(text, id_, tokens)

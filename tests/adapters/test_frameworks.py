@@ -11,7 +11,6 @@ import pytest
 
 from langcache import AsyncLangCache, LangCache
 
-from .conftest import PATIENT
 from .frameworks import FRAMEWORKS
 from .provider import Provider, Reply
 
@@ -20,10 +19,8 @@ ALIKE = "I forgot my password, what now?"
 
 
 @pytest.fixture
-async def cache(server):
-    async with AsyncLangCache(server.url, server.api_key, server.cache_id, aside=PATIENT) as cache:
-        await cache.flush()
-        yield cache
+async def cache(shared_cache):
+    return shared_cache
 
 
 def marked(kind):
@@ -69,8 +66,10 @@ async def test_a_stream_and_a_plain_call_share_an_entry(framework, kind, provide
     assert provider.count == count + 1
 
 
-async def test_with_a_blocking_client_the_calls_that_are_awaited_work_as_well(kind, server, provider):
-    with LangCache(server.url, server.api_key, server.cache_id, aside=PATIENT) as cache:
+async def test_with_a_blocking_client_the_calls_that_are_awaited_work_as_well(
+    kind, server, provider, patient
+):
+    with LangCache(server.url, server.api_key, server.cache_id, aside=patient) as cache:
         await cache.flush_async()
         framework = kind(provider, cache)
         first = await framework.ask(QUESTION)

@@ -7,7 +7,7 @@ import pytest
 for _package in ("openai", "anthropic", "google.genai"):
     pytest.importorskip(_package)
 
-from langcache.chat.http.asked import asked_of  # noqa: E402
+from langcache.chat.http.provider_request import provider_request_of  # noqa: E402
 
 from .sdks import HTTPX, SDKS  # noqa: E402
 
@@ -28,7 +28,7 @@ NOT_COUNTED = {
 def place_of(**headers):
     body = {"model": "m", "messages": [{"role": "user", "content": "Where is the Louvre?"}]}
     url = "https://gateway.test/v1/chat/completions"
-    return asked_of(HTTPX, HTTPX.Request("POST", url, json=body, headers=headers)).place
+    return provider_request_of(HTTPX, HTTPX.Request("POST", url, json=body, headers=headers)).place
 
 
 @pytest.mark.parametrize("name", sorted(COUNTED))

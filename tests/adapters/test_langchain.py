@@ -35,7 +35,6 @@ from langcache.chat.adapters import langchain_messages as convert
 from langcache.chat.adapters.asking import Asking
 from langcache.chat.adapters.langchain import LangCacheCache, LangCacheMiddleware
 
-from .conftest import PATIENT
 from .frameworks import tool_named
 from .provider import Reply
 
@@ -44,8 +43,8 @@ NEVER_SENT = Asking("langchain", LangCache("http://localhost:1", "key", "cache")
 
 
 @pytest.fixture
-def cache(server):
-    with LangCache(server.url, server.api_key, server.cache_id, aside=PATIENT) as cache:
+def cache(server, patient):
+    with LangCache(server.url, server.api_key, server.cache_id, aside=patient) as cache:
         cache.flush()
         yield cache
 
@@ -182,7 +181,7 @@ def test_no_prompt_is_an_error(messages, cut):
     for text in (prompt, json.dumps(messages), prompt[: len(prompt) - cut]):
         asked, others = convert.question(text, "settings")
         assert isinstance(others, str) or all(isinstance(each["role"], str) for each in asked)
-        assert isinstance(NEVER_SENT._key(None, asked, others), Key)
+        assert isinstance(NEVER_SENT._arguments(None, asked, others)["key"](None), Key)
 
 
 def test_a_prompt_that_holds_more_than_messages_is_not_asked(cache):
@@ -320,9 +319,9 @@ def test_lookups_whose_calls_fail_are_forgotten(cache, monkeypatch):
     assert adapter._open == {}
 
 
-def test_calls_that_block_need_a_blocking_client(server):
+def test_calls_that_block_need_a_blocking_client(server, patient):
     async def main():
-        async with AsyncLangCache(server.url, server.api_key, server.cache_id, aside=PATIENT) as cache:
+        async with AsyncLangCache(server.url, server.api_key, server.cache_id, aside=patient) as cache:
             await cache.flush()
             made = FakeListChatModel(responses=["one", "two"], cache=LangCacheCache(cache))
             with pytest.raises(TypeError, match="give a LangCache too, as blocking="):
@@ -332,9 +331,9 @@ def test_calls_that_block_need_a_blocking_client(server):
     assert asyncio.run(main()) == "one"
 
 
-def test_with_both_clients_both_kinds_of_calls_share_entries(server, cache):
+def test_with_both_clients_both_kinds_of_calls_share_entries(server, cache, patient):
     async def main():
-        async with AsyncLangCache(server.url, server.api_key, server.cache_id, aside=PATIENT) as awaited:
+        async with AsyncLangCache(server.url, server.api_key, server.cache_id, aside=patient) as awaited:
             adapter = LangCacheCache(awaited, cache)
             made = FakeListChatModel(responses=["one", "two"], cache=adapter)
             first = await made.ainvoke(QUESTION)
@@ -597,9 +596,9 @@ def test_a_verdict_may_be_given_by_a_program_that_blocks(cache):
     assert [each.status.value for each in seen] == ["miss", "hit", "miss"]
 
 
-async def test_an_llm_of_openai_is_answered_with_text(server, provider):
+async def test_an_llm_of_openai_is_answered_with_text(server, provider, patient):
     async with (
-        AsyncLangCache(server.url, server.api_key, server.cache_id, aside=PATIENT) as cache,
+        AsyncLangCache(server.url, server.api_key, server.cache_id, aside=patient) as cache,
         DefaultAsyncHttpxClient() as http,
     ):
         made = OpenAI(

@@ -21,10 +21,8 @@ from agents import (
 from openai import AsyncOpenAI
 from pydantic import BaseModel
 
-from langcache import AsyncLangCache
 from langcache.chat.adapters.openai_agents import LangCacheModel, LangCacheModelProvider
 
-from .conftest import PATIENT
 from .frameworks import OpenAiAgents
 from .provider import Reply
 
@@ -33,10 +31,8 @@ KEPT_NOWHERE = ModelSettings(store=False)
 
 
 @pytest.fixture
-async def cache(server):
-    async with AsyncLangCache(server.url, server.api_key, server.cache_id, aside=PATIENT) as cache:
-        await cache.flush()
-        yield cache
+async def cache(shared_cache):
+    return shared_cache
 
 
 @pytest.fixture

@@ -25,10 +25,8 @@ from pydantic_ai.messages import (
 from pydantic_ai.models.function import FunctionModel
 from pydantic_ai.models.test import TestModel
 
-from langcache import AsyncLangCache
 from langcache.chat.adapters.pydantic_ai import LangCacheCapability
 
-from .conftest import PATIENT
 from .frameworks import PydanticAi, PydanticAiResponses
 from .provider import Reply
 
@@ -36,10 +34,8 @@ QUESTION = "How do I reset my password?"
 
 
 @pytest.fixture
-async def cache(server):
-    async with AsyncLangCache(server.url, server.api_key, server.cache_id, aside=PATIENT) as cache:
-        await cache.flush()
-        yield cache
+async def cache(shared_cache):
+    return shared_cache
 
 
 @pytest.fixture

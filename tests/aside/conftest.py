@@ -15,9 +15,6 @@ from langcache.aside import AsideConfig
 
 HERE = Path(__file__).parent
 
-PATIENT = AsideConfig(lookup_timeout=60)
-"""For what must succeed, however busy the machine is."""
-
 NAMES = ("tenant", "model", "user", "language", "plan", "sources", "stored_at")
 
 
@@ -25,27 +22,6 @@ def pytest_collection_modifyitems(items):
     for item in items:  # all that are collected, those of other folders too
         if HERE in item.path.parents and item.get_closest_marker("langcache") is None:
             item.add_marker(pytest.mark.langcache(attributes=NAMES))
-
-
-@pytest.fixture
-def connection(langcache_server):
-    return {
-        "server_url": langcache_server.url,
-        "api_key": langcache_server.api_key,
-        "cache_id": langcache_server.cache_id,
-    }
-
-
-@pytest.fixture
-async def cache(connection):
-    async with AsyncLangCache(**connection, aside=PATIENT) as client:
-        yield client
-
-
-@pytest.fixture
-def blocking_cache(connection):
-    with LangCache(**connection, aside=PATIENT) as client:
-        yield client
 
 
 class Make:

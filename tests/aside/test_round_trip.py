@@ -556,3 +556,19 @@ def test_the_hidden_state_of_a_class_of_c_is_not_taken_to_be_equal():
     ]:
         assert first_difference(one, other) is not None
         assert first_difference(one, one) is None
+
+
+def test_a_codec_that_is_exact_is_not_asked_to_read_back_what_it_wrote():
+    class Exact:
+        is_exact = True
+
+        def encode(self, value):
+            return repr(value)
+
+        def decode(self, text):
+            raise AssertionError
+
+    assert encode_exactly(Exact(), 5) == "5"
+    Exact.is_exact = 1  # anything but True says nothing
+    with pytest.raises(NotRestored):
+        encode_exactly(Exact(), 5)

@@ -99,6 +99,35 @@ async def test_a_stream_that_is_dropped_closes_its_source_without_a_word(cache, 
     assert not await cache.search(QUESTION)
 
 
+@pytest.mark.parametrize("closes", ["itself", "the event loop"])
+async def test_a_stream_that_is_garbage_together_with_its_reader_is_closed_without_an_error(
+    cache, until, closes
+):
+    failures = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, failure: failures.append(failure))
+    source, left = Source(), asyncio.Event()
+
+    async def read(stream):
+        try:
+            async for chunk in stream:
+                yield chunk
+        finally:
+            if closes == "itself":
+                await stream.aclose()
+            left.set()
+
+    stream = cache.get_or_stream(QUESTION, source)
+    reader = read(stream)
+    stream.reader = reader  # a cycle, so that both are garbage at once
+    assert await anext(reader) == "Once "
+    del stream, reader
+    gc.collect()
+    await left.wait()
+    await until(lambda: not cache._aside.state.streams)
+    gc.collect()
+    assert (source.closed, failures) == (1, [])
+
+
 async def test_a_cancelled_reader_stores_nothing_and_closes_its_source(cache):
     begun, closed = asyncio.Event(), asyncio.Event()
 

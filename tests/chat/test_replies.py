@@ -10,6 +10,7 @@ from adapters.replies import Reply, Usage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from langcache.chat.http.codec import ReplyCodec
 from langcache.chat.replies import FORMATS, reading
 from langcache.chat.replies.reading import EventReader, StreamReader
 
@@ -59,6 +60,8 @@ def test_a_complete_answer_in_text_is_kept_without_its_thoughts(api, name):
         assert format_.text(kept) == reply.text
         assert "think" not in json.dumps(kept)
         assert format_.kept(kept) == kept  # so that what is stored can be checked again
+        codec = ReplyCodec(api, streamed=False)
+        assert codec.decode(codec.encode(kept)) == kept  # which cache-aside does not try
 
 
 @pytest.mark.parametrize("api", APIS)

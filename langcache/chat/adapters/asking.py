@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import msgspec
 
 from ...aside import AttributeValue, CallOptions, JsonCodec, Key, Options, Usage
 from .. import chat_key
-from ..templates import set_strategies
+from ..rules import Rules
 
 if TYPE_CHECKING:
     from ...client import AsyncLangCache
@@ -102,13 +103,12 @@ class Asking:
         if blocking is not None:
             self._take("blocking", blocking)
         given: dict[str, Any] = dict(options)
-        self._when = _function("when", given.pop("when", None))
-        self._on_lookup = _function("on_lookup", given.pop("on_lookup", None))
-        self.attributes: Any = given.pop("attributes", None)
-        if not (self.attributes is None or isinstance(self.attributes, Mapping)):
-            _function("attributes", self.attributes, "a mapping, or a function that returns one")
-        self._rules = {name: given.pop(name) for name in ("turns", "text", "attribute") if name in given}
-        chat_key(**self._rules)  # which checks them
+        self._on_lookup: Any = given.pop("on_lookup", None)
+        if self._on_lookup is not None and not callable(self._on_lookup):
+            raise TypeError(f"on_lookup: must be a function, but is {type(self._on_lookup).__name__}")
+        self.rules: Rules = Rules.checked(
+            **{name: given.pop(name) for name in Rules._fields if name in given}
+        )
         self._options: dict[str, Any] = {"function": "langcache.chat", "usage": usage_of, **given}
         client: Any = self.awaited or self.blocking
         state = client._aside.state
@@ -138,12 +138,12 @@ class Asking:
             return await asyncio.to_thread(self.look_up_blocking, request, messages, others)
         return self._told(await self.awaited.look_up(messages, **self._arguments(request, messages, others)))
 
-    async def store(self, asked: Any, reply: Reply) -> None:
+    async def store(self, outcome: Any, reply: Reply) -> None:
         """Store the answer to what `look_up` did not find. The cache's errors are logged."""
         if self.awaited is None:
-            await asyncio.to_thread(asked.store, reply)
+            await asyncio.to_thread(outcome.store, reply)
         else:
-            await asked.store(reply)
+            await outcome.store(reply)
 
     def look_up_blocking(self, request: Any, messages: Any, others: Mapping[str, Any] | str) -> Any:
         """`look_up` with the LangCache. Raises `TypeError` if there is none."""
@@ -161,34 +161,24 @@ class Asking:
 
     def _arguments(self, request: Any, messages: Any, others: Mapping[str, Any] | str) -> dict[str, Any]:
         options = dict(self._options)
-        key = self._key(request, messages, others)
-        if key.text is not None:
-            options["attributes"] = self.attributes(request) if callable(self.attributes) else self.attributes
-            if self._rules.get("text") is None:
-                set_strategies(options, key.text)
+        if isinstance(others, str):
+            key = Key(None, reason=others)
+        else:
+            key = self.rules.key(request, partial(self._key, messages, others), options)
         return {"key": lambda _: key, "codec": CODEC, **options}  # pyright: ignore[reportUnknownLambdaType]
 
-    def _key(self, request: Any, messages: Any, others: Mapping[str, Any] | str) -> Key:
-        if isinstance(others, str):
-            return Key(None, reason=others)
-        if self._when is not None and not self._when(request):
-            return Key(None, reason="when")
+    def _key(self, messages: Any, others: Mapping[str, Any]) -> Key:
+        _, text, _, turns, attribute = self.rules
         try:
-            key = chat_key(**self._rules, adapter=self.adapter, **others)
+            key = chat_key(text=text, turns=turns, attribute=attribute, adapter=self.adapter, **others)
         except (TypeError, ValueError, RecursionError):  # an object, infinity, nested too deep
             return Key(None, reason="not JSON")
         return key(messages)
 
-    def _told(self, asked: Any) -> Any:
+    def _told(self, outcome: Any) -> Any:
         if self._on_lookup is not None:
-            self._on_lookup(asked)
-        return asked
-
-
-def _function(name: str, given: Any, kind: str = "a function") -> Any:
-    if given is not None and not callable(given):
-        raise TypeError(f"{name}: must be {kind}, but is {type(given).__name__}")
-    return given
+            self._on_lookup(outcome)
+        return outcome
 
 
 def missing(extra: str, error: ImportError) -> ImportError:

@@ -17,7 +17,7 @@ try:
     from langchain_core.outputs import Generation
 
     from . import langchain_replies as replies
-    from .langchain_messages import Asked, question, question_of_agent
+    from .langchain_messages import Question, question, question_of_agent
 except ImportError as _error:
     raise missing("langchain", _error) from _error
 
@@ -63,9 +63,9 @@ class LangCacheCache(BaseCache):
 
     def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
         """Store the answer to what was looked up, if it may be stored."""
-        asked, reply = self._answered(prompt, llm_string, return_val)
+        outcome, reply = self._answered(prompt, llm_string, return_val)
         if reply is not None:
-            asked.store(reply)
+            outcome.store(reply)
 
     async def alookup(self, prompt: str, llm_string: str) -> list[Generation] | None:
         """See `lookup`."""
@@ -74,9 +74,9 @@ class LangCacheCache(BaseCache):
 
     async def aupdate(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
         """See `update`."""
-        asked, reply = self._answered(prompt, llm_string, return_val)
+        outcome, reply = self._answered(prompt, llm_string, return_val)
         if reply is not None:
-            await self._asking.store(asked, reply)
+            await self._asking.store(outcome, reply)
 
     def clear(self, **kwargs: Any) -> None:
         """Delete the entries that have the ``attributes`` of this cache, or that are in its client's scope.
@@ -91,7 +91,7 @@ class LangCacheCache(BaseCache):
         await (cache.flush if self._asking.awaited else cache.flush_async)()
 
     def _own(self, cache: Any) -> Any:
-        attributes = self._asking.attributes
+        attributes = self._asking.rules.attributes
         if isinstance(attributes, Mapping) and attributes:
             return cache.scoped(**attributes)
         if cache._scope is None:
@@ -101,23 +101,23 @@ class LangCacheCache(BaseCache):
             )
         return cache
 
-    def _found(self, asked: Any, prompt: str, llm_string: str) -> list[Generation] | None:
-        if asked.hit:
-            return [replies.generation(asked, prompt)]
-        if asked.status == "miss":
+    def _found(self, outcome: Any, prompt: str, llm_string: str) -> list[Generation] | None:
+        if outcome.hit:
+            return [replies.generation(outcome, prompt)]
+        if outcome.status == "miss":
             with self._lock:
                 if len(self._open) >= _MAX_OPEN:
                     del self._open[next(iter(self._open))]
-                self._open[_digest(prompt, llm_string)] = asked
+                self._open[_digest(prompt, llm_string)] = outcome
         return None
 
     def _answered(
         self, prompt: str, llm_string: str, given: Sequence[Generation]
     ) -> tuple[Any, Reply | None]:
         with self._lock:
-            asked = self._open.pop(_digest(prompt, llm_string), None)
-        is_one = asked is not None and len(given) == 1
-        return asked, replies.reply_of_generation(given[0]) if is_one else None
+            outcome = self._open.pop(_digest(prompt, llm_string), None)
+        is_one = outcome is not None and len(given) == 1
+        return outcome, replies.reply_of_generation(given[0]) if is_one else None
 
 
 class LangCacheMiddleware(AgentMiddleware):  # of which releases differ in how many types they take
@@ -147,27 +147,27 @@ class LangCacheMiddleware(AgentMiddleware):  # of which releases differ in how m
 
     def wrap_model_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
         """The model's response, or one from the cache."""
-        asked = self._asking.look_up_blocking(request, *self._question(request, handler))
-        if asked.hit:
-            return ModelResponse(result=[replies.message(asked)])
+        outcome = self._asking.look_up_blocking(request, *self._question(request, handler))
+        if outcome.hit:
+            return ModelResponse(result=[replies.message(outcome)])
         response = handler(request)
         reply = replies.reply_of_agent(response)
         if reply is not None:
-            asked.store(reply)
+            outcome.store(reply)
         return response
 
     async def awrap_model_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
         """The model's response, or one from the cache."""
-        asked = await self._asking.look_up(request, *self._question(request, handler))
-        if asked.hit:
-            return ModelResponse(result=[replies.message(asked)])
+        outcome = await self._asking.look_up(request, *self._question(request, handler))
+        if outcome.hit:
+            return ModelResponse(result=[replies.message(outcome)])
         response = await handler(request)
         reply = replies.reply_of_agent(response)
         if reply is not None:
-            await self._asking.store(asked, reply)
+            await self._asking.store(outcome, reply)
         return response
 
-    def _question(self, request: Any, handler: Any) -> Asked:
+    def _question(self, request: Any, handler: Any) -> Question:
         if _calls_the_model(handler):
             return question_of_agent(request)
         if not self._has_warned:
@@ -183,7 +183,7 @@ def _calls_the_model(handler: Any) -> bool:
     """Whether a handler is the one with which ``create_agent`` calls the model, with nothing in between.
 
     The code is looked at, since a function that wraps another one may bear its name. If a release names it
-    otherwise, nothing is asked.
+    otherwise, nothing is outcome.
     """
     is_of_agent = getattr(handler, "__globals__", None) is vars(factory)
     return is_of_agent and handler.__code__.co_name in ("_execute_model_sync", "_execute_model_async")

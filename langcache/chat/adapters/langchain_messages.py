@@ -12,7 +12,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.load import dumps
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
-__all__ = ["Asked", "dumped_messages", "question", "question_of_agent"]
+__all__ = ["Question", "dumped_messages", "question", "question_of_agent"]
 
 _NOT_ASKED = {  # by the reason not to ask the cache, what the settings of a model show
     "schema class": r"<class '|<[^<>]+ at 0x[0-9a-fA-F]+>",  # another of that name is shown alike
@@ -29,10 +29,10 @@ _OF_THE_CALL = {
 }
 _OF_ALL_MODELS = set(BaseChatModel.model_fields) - {"output_version"}
 
-Asked = tuple[list[dict[str, Any]], "dict[str, Any] | str"]
+Question = tuple[list[dict[str, Any]], "dict[str, Any] | str"]
 
 
-def question(prompt: str, llm_string: str) -> Asked:
+def question(prompt: str, llm_string: str) -> Question:
     """The messages of a prompt, and what else the answer depends on, or the reason not to ask the cache.
 
     Args:
@@ -48,7 +48,7 @@ def question(prompt: str, llm_string: str) -> Asked:
     return messages, _not_asked_for(llm_string) or {"llm": llm_string, "chat": dumped is not None}
 
 
-def question_of_agent(request: Any) -> Asked:
+def question_of_agent(request: Any) -> Question:
     """As `question`, of an agent's ``ModelRequest``."""
     if request.response_format is not None:
         return [], "schema class"

@@ -82,19 +82,19 @@ def _text_alone(content: Any) -> str | list[Any] | None:
     return parts
 
 
-def generation(asked: Any, prompt: str) -> Generation:
+def generation(outcome: Any, prompt: str) -> Generation:
     """The answer of a hit, of the kind that the prompt is answered with."""
     if dumped_messages(prompt) is None:
-        return Generation(text=asked.value.content)
-    return ChatGeneration(message=message(asked))
+        return Generation(text=outcome.value.content)
+    return ChatGeneration(message=message(outcome))
 
 
-def message(asked: Any) -> AIMessage:
+def message(outcome: Any) -> AIMessage:
     """The message of a hit, with an id of its own and no tokens used."""
-    found = {"similarity": asked.similarity, "entry": asked.entry.id}
+    found = {"similarity": outcome.similarity, "entry": outcome.entry.id}
     return AIMessage(
-        content=asked.value.content,
+        content=outcome.value.content,
         id=f"langcache-{uuid.uuid4()}",
-        response_metadata={**asked.value.details, "langcache": found},
+        response_metadata={**outcome.value.details, "langcache": found},
         usage_metadata={"input_tokens": 0, "output_tokens": 0, "total_tokens": 0},
     )

@@ -57,26 +57,26 @@ class LangCacheModel(Model):
     async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
         """The model's response, or one from the cache."""
         call = _arguments(args, kwargs)
-        asked = await self._asking.look_up(call, *self._question(call))
-        if asked.hit:
-            return ModelResponse(output=[message_of(asked)], usage=Usage(), response_id=None)
+        outcome = await self._asking.look_up(call, *self._question(call))
+        if outcome.hit:
+            return ModelResponse(output=[message_of(outcome)], usage=Usage(), response_id=None)
         response = await self.model.get_response(*args, **kwargs)
-        await self._store(asked, response)
+        await self._store(outcome, response)
         return response
 
     async def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         """The events of the model, or those of an answer from the cache."""
         call = _arguments(args, kwargs)
-        asked = await self._asking.look_up(call, *self._question(call))
-        if asked.hit:
-            for event in events_of(asked):
+        outcome = await self._asking.look_up(call, *self._question(call))
+        if outcome.hit:
+            for event in events_of(outcome):
                 yield event
             return
         events: Any = self.model.stream_response(*args, **kwargs)
         try:
             async for event in events:
                 if isinstance(event, ResponseCompletedEvent):  # after which some stop to read
-                    await self._store(asked, response_of(event.response))
+                    await self._store(outcome, response_of(event.response))
                 yield event
         finally:
             if hasattr(events, "aclose"):  # an iterator of a model need not be a generator
@@ -124,10 +124,10 @@ class LangCacheModel(Model):
             "settings": _settings(settings),
         }
 
-    async def _store(self, asked: Any, response: ModelResponse) -> None:
+    async def _store(self, outcome: Any, response: ModelResponse) -> None:
         reply = reply_of(response, str(getattr(self.model, "model", "")))
         if reply is not None:
-            await self._asking.store(asked, reply)
+            await self._asking.store(outcome, reply)
 
 
 class LangCacheModelProvider(ModelProvider):

@@ -54,19 +54,19 @@ def reply_of(response: ModelResponse, model: str) -> Reply | None:
     )
 
 
-def message_of(asked: Any) -> openai.ResponseOutputMessage:
+def message_of(outcome: Any) -> openai.ResponseOutputMessage:
     """The message of a hit, without an id of the provider."""
     parts = [
-        openai.ResponseOutputText(type="output_text", logprobs=[], **part) for part in asked.value.content
+        openai.ResponseOutputText(type="output_text", logprobs=[], **part) for part in outcome.value.content
     ]
     return openai.ResponseOutputMessage(
         id=FAKE_ID, content=parts, role="assistant", status="completed", type="message"
     )
 
 
-def events_of(asked: Any) -> Iterator[Any]:
+def events_of(outcome: Any) -> Iterator[Any]:
     """The events of a stream of the answer of a hit. It has no usage, since no request was made."""
-    message = message_of(asked)
+    message = message_of(outcome)
     numbers = itertools.count()
 
     def event(kind: Any, name: str, **fields: Any) -> Any:
@@ -75,7 +75,7 @@ def events_of(asked: Any) -> Iterator[Any]:
     made = openai.Response(
         id=FAKE_ID,
         created_at=time.time(),
-        model=asked.value.model or "",
+        model=outcome.value.model or "",
         object="response",
         output=[],
         tools=[],

@@ -73,16 +73,16 @@ class LangCacheCapability(AbstractCapability[Any]):
     ) -> ModelResponse:
         """The model's response, or one from the cache."""
         messages, others = _question(request_context)
-        asked = await self._asking.look_up(ctx, messages, others)
-        if asked.hit:
-            return _response(asked)
+        outcome = await self._asking.look_up(ctx, messages, others)
+        if outcome.hit:
+            return _response(outcome)
         self._answered = None
         response = await handler(request_context)
         answered = self._answered or response  # what the model answered, before other capabilities
         if answered is response and (messages, others) == _question(request_context):
             reply = _reply(response, request_context.model.system)
             if reply is not None:
-                await self._asking.store(asked, reply)
+                await self._asking.store(outcome, reply)
         return response
 
     async def after_model_request(
@@ -188,13 +188,13 @@ def _reply(response: ModelResponse, system: str) -> Reply | None:
     )
 
 
-def _response(asked: Any) -> ModelResponse:
+def _response(outcome: Any) -> ModelResponse:
     """The response of a hit, without ids, and without tokens used."""
-    details = asked.value.details
+    details = outcome.value.details
     return ModelResponse(
-        parts=[TextPart(text) for text in asked.value.content],
-        model_name=asked.value.model,
+        parts=[TextPart(text) for text in outcome.value.content],
+        model_name=outcome.value.model,
         provider_name=details.get("provider"),
         finish_reason=details.get("finish"),
-        metadata={"langcache": {"similarity": asked.similarity, "entry": asked.entry.id}},
+        metadata={"langcache": {"similarity": outcome.similarity, "entry": outcome.entry.id}},
     )

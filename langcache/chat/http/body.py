@@ -6,18 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any, Protocol
 
-from .codec import Piece
+from .codec import NotShared, Piece
 from .running import Running
 
-__all__ = ["NotShared", "StreamBody"]
-
-
-class NotShared(Exception):
-    """A call got an error or no answer, which is its own alone."""
-
-    def __init__(self, owner: object) -> None:
-        super().__init__("the reply of a provider is not shared")
-        self.owner = owner
+__all__ = ["StreamBody"]
 
 
 class Source(Protocol):
@@ -74,8 +66,7 @@ class StreamBody:
 
     async def close(self) -> None:
         """Stop reading."""
-        with suppress(RuntimeError):  # if both are garbage, the event loop is closing the stream's generator
-            await self._run.close(self._stream)
+        await self._run.close(self._stream)
         if self._rest is not None:
             await self._run.drain(self._rest)
         await self._source.detach()

@@ -11,7 +11,15 @@ from ...aside.options import StoreIf
 from ..replies import FORMATS, Json
 from ..replies.reading import object_of
 
-__all__ = ["OfReply", "Piece", "ReplyCodec", "StoresAnswers"]
+__all__ = ["NotShared", "OfReply", "Piece", "ReplyCodec", "StoresAnswers"]
+
+
+class NotShared(Exception):
+    """A call got an error or no answer, which is its own alone."""
+
+    def __init__(self, owner: object) -> None:
+        super().__init__("the reply of a provider is not shared")
+        self.owner = owner
 
 
 class Piece(NamedTuple):
@@ -30,9 +38,11 @@ class Piece(NamedTuple):
 class ReplyCodec:
     """Stores the replies of an API: dicts, or the lists of pieces of a stream.
 
-    All are equal. A reply is given again as either, and no API finds the replies of another, since it is
-    part of the fingerprint.
+    All are equal. What is stored is JSON that was read before, so that it comes back as it is. A reply is
+    given again as either, and no API finds the replies of another, since it is part of the fingerprint.
     """
+
+    is_exact = True
 
     def __init__(self, api: str, *, streamed: bool) -> None:
         self._api = api
@@ -63,6 +73,11 @@ class ReplyCodec:
         reply = self.whole(value)
         kept = None if reply is None else self._format.kept(reply)
         return "" if kept is None else self._format.text(kept)
+
+    def check_shared(self, value: Any) -> None:
+        """Raise `NotShared` for a reply that is none that is stored: it is that of one call alone."""
+        if not self.text(value):
+            raise NotShared(None)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ReplyCodec)

@@ -8,12 +8,13 @@ from typing import Any
 
 import msgspec
 
+from ...aside.key import Key
 from ..replies import FORMATS, Json
 from ..replies.reading import StreamReader, object_of
-from .asked import Asked
-from .body import NotShared, StreamBody
-from .codec import Piece
+from .body import StreamBody
+from .codec import NotShared, Piece
 from .endpoints import Endpoints, marked
+from .provider_request import ProviderRequest
 
 __all__ = ["Exchange"]
 
@@ -21,12 +22,14 @@ __all__ = ["Exchange"]
 class Exchange:
     """One request and its reply."""
 
-    def __init__(self, endpoints: Endpoints, request: Any, asked: Asked, options: dict[str, Any]) -> None:
+    def __init__(
+        self, endpoints: Endpoints, request: Any, read: ProviderRequest, options: dict[str, Any]
+    ) -> None:
         self._endpoints = endpoints
         self._run = endpoints.run
         self._request = request
-        self._asked = asked
-        self._format = FORMATS[asked.api]
+        self._read = read
+        self._format = FORMATS[read.api]
         self._options = options
         self._is_attached = True
         """Whether the caller is there to close what the provider's reply leaves open."""
@@ -43,7 +46,7 @@ class Exchange:
         """The reply to a request that asks for no stream."""
         get_or_set = self._endpoints.cache.get_or_set
         try:
-            answer = await self._run.get_or_set(get_or_set, self._asked.body, self._fetch, **self._options)
+            answer = await self._run.get_or_set(get_or_set, self._read.body, self._fetch, **self._options)
         except NotShared as given:
             return await self._passed_on(given)
         finally:
@@ -55,12 +58,13 @@ class Exchange:
     async def streamed(self) -> Any:
         """The reply to a request that asks for a stream."""
         get_or_stream = self._endpoints.cache.get_or_stream
-        stream = self._run.get_or_stream(get_or_stream, self._asked.body, self._events, **self._options)
+        stream = self._run.get_or_stream(get_or_stream, self._read.body, self._events, **self._options)
         body: StreamBody | None = None
         try:
             await self._run.look_up(stream)
             piece: Piece = await self._run.next(stream)
             if stream.hit:
+                assert piece.reply is not None
                 return await self._given_again(piece.reply, stream)
             if self._response is not None:
                 body = StreamBody(self, self._run, stream)
@@ -68,13 +72,19 @@ class Exchange:
                 return marked(self._endpoints.rebuilt(self._response, bytes_), stream)
             # Another call is getting the reply. Whether it can be shared is known when it is complete.
             reply = await self._last_of(stream)
-            return await self._given_again(reply, stream)
+            return await (self._alone() if reply is None else self._given_again(reply, stream))
         except NotShared as given:
             return await self._passed_on(given)
         finally:
             if body is None:
                 await self._run.close(stream)
                 await self.detach()
+
+    async def _alone(self) -> Any:
+        """The reply to this request in place of what another call got, which this one must not have."""
+        options = {**self._options, "key": _not_shared}
+        alone = Exchange(self._endpoints, self._request, self._read, options)
+        return await (alone.streamed() if self._read.is_streamed else alone.plain())
 
     async def _last_of(self, stream: Any) -> Json | None:
         """What a stream that another call began is a reply of; None if that call fails."""
@@ -87,14 +97,13 @@ class Exchange:
         except Exception:  # whose cause is that call's own: this one asks for itself
             return None
 
-    async def _given_again(self, reply: Json | None, found: Any) -> Any:
-        """A reply that was stored or that another call got; if it can't be given again, the provider's."""
-        kept = None if reply is None else self._format.kept(reply)
-        if kept is None:
-            return marked(await self._sent(), found)
-        body = self._asked.body
+    async def _given_again(self, reply: Json, found: Any) -> Any:
+        """A reply that was stored or that another call got."""
+        kept = self._format.kept(reply)
+        assert kept is not None  # or it would be neither
+        body = self._read.body
         replayed = self._format.replayed(kept, body, int(time.time()))
-        if self._asked.is_streamed:
+        if self._read.is_streamed:
             kind, content = "text/event-stream; charset=utf-8", b"".join(self._format.events(replayed, body))
         else:
             kind, content = "application/json", msgspec.json.encode(replayed)
@@ -103,7 +112,7 @@ class Exchange:
     async def _passed_on(self, given: NotShared) -> Any:
         """What came in place of an answer, as it came: to this call, or else to one that sends its own."""
         if given.owner is not self:
-            return await self._sent()
+            return await self._alone()
         if self.error is not None:
             raise self.error from self.error.__cause__
         response, self._left = self._left, None
@@ -179,3 +188,7 @@ class Exchange:
         left, self._left = self._left, None
         if left is not None:
             await self._run.close(left)
+
+
+def _not_shared(body: object) -> Key:
+    return Key(None, reason="not shared")

@@ -27,7 +27,7 @@ __all__ = ["OpenAIChat"]
 _COMMON = ("id", "created", "model", "service_tier", "system_fingerprint", "provider")
 """What replies and chunks have in common."""
 
-_REPLY = (*_COMMON, "object", "choices", "usage")
+_REPLY = frozenset((*_COMMON, "object", "choices", "usage"))
 """What is kept of a reply."""
 
 _BESIDES = (
@@ -40,7 +40,7 @@ _BESIDES = (
 _CHOICE = ("index", "message", "finish_reason", "logprobs")
 """What is kept of a choice."""
 
-_CHUNK_CHOICE = (*_CHOICE[2:], "index", "delta")
+_CHUNK_CHOICE = frozenset((*_CHOICE[2:], "index", "delta"))
 """What is read of a choice in a chunk."""
 
 _BESIDES_CHOICE = (

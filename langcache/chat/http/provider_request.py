@@ -1,4 +1,4 @@
-"""What a request over HTTP asks of which provider, and what it says to the cache."""
+"""What a request over HTTP is to which provider, and what it says to the cache."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 from ..replies.reading import object_of
 from ..requests import Api
 
-__all__ = ["Asked", "asked_of", "directive_of"]
+__all__ = ["ProviderRequest", "directive_of", "provider_request_of"]
 
 HEADER = "x-langcache"
 
@@ -65,7 +65,7 @@ _NOT_IN_PLACE = ("alt", "$alt", "key")
 _PORTS = {"http": 80, "https": 443}
 
 
-class Asked(NamedTuple):
+class ProviderRequest(NamedTuple):
     """A request that is understood."""
 
     api: Api
@@ -106,7 +106,7 @@ def directive_of(module: Any, request: Any, options: Mapping[str, Any]) -> tuple
     return request, _DIRECTIVES["bypass" if is_again and name == "no-store" else name]
 
 
-def asked_of(module: Any, request: Any) -> Asked | None:
+def provider_request_of(module: Any, request: Any) -> ProviderRequest | None:
     """What a request asks; None for anything but a request in JSON to one of the APIs, which may be a stream
     or an upload too."""
     url = request.url
@@ -133,7 +133,7 @@ def asked_of(module: Any, request: Any) -> Asked | None:
     place = f"{url.host}:{port}{path.replace(':streamGenerateContent', ':generateContent')}"
     counted = sorted(pair for pair in parameters if pair[0] not in _NOT_IN_PLACE)
     counted += sorted(pair for pair in request.headers.multi_items() if _is_counted(pair[0]))
-    return Asked(api, body, is_streamed, f"{place}?{urlencode(counted)}" if counted else place)
+    return ProviderRequest(api, body, is_streamed, f"{place}?{urlencode(counted)}" if counted else place)
 
 
 def _is_counted(header: str) -> bool:
