@@ -242,7 +242,7 @@ def test_a_number_that_can_not_be_is_refused(most):
 
 
 def test_the_command_takes_it(tmp_path: Path, capsys):
-    assert main(["serve", "--max-entries", "0"]) == 1
+    assert main(["serve", "--max-entries", "0"]) == 2
     assert "--max-entries: must be at least 1" in capsys.readouterr().err
 
 

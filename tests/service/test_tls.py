@@ -139,7 +139,7 @@ def test_files_that_can_not_be_used_are_named(cert, key, reason, issue, tmp_path
     files(tmp_path, issue)
     options = [*(("--tls-cert", str(tmp_path / cert)) if cert else ())]
     options += [*(("--tls-key", str(tmp_path / key)) if key else ())]
-    assert main(["serve", "--port", "0", *options]) == 1
+    assert main(["serve", "--port", "0", *options]) == 2
     errors = capsys.readouterr().err
     assert re.match(f"langcache: {reason}", errors)
     assert errors.count("\n") == 1
