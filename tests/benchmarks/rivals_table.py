@@ -70,9 +70,8 @@ def _caches() -> Iterator[Cache]:
         for store in ("memory", "SQLite", "Redis, FLAT"):
             name = f"{client}, service, {store.removesuffix(', FLAT')}"
             yield Cache(name, "ours", way, "langcache", "langcache", store)
-    yield Cache(
-        "get_or_set, service, memory", "ours", "get_or_set", "langcache", "langcache", "memory", False
-    )
+    for name, way in (("get_or_set, service, memory", "get_or_set"), ("near cache of get_or_set", "near")):
+        yield Cache(name, "ours", way, "langcache", "langcache", "memory", compared=False)
     for name, module in (("redisvl", "redisvl_cache"), ("langchain-redis", "langchain_redis_cache")):
         for way in ("async", "sync"):
             yield Cache(f"{name}, {way}", module, way, name, name, "Redis alone")

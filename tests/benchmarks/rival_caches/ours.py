@@ -1,4 +1,4 @@
-"""Ours as clients of a service: ``async``, ``sync`` and ``get_or_set``."""
+"""Ours as clients of a service: ``async``, ``sync``, ``get_or_set``, and that with a ``near`` cache."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import rival_questions as questions
 
 from langcache import AsyncLangCache, LangCache
-from langcache.aside import AsideConfig
+from langcache.aside import AsideConfig, NearCache
 
 from . import Place
 
@@ -31,7 +31,8 @@ def connect(place: Place) -> AbstractAsyncContextManager[Any] | AbstractContextM
     if place.kind == "sync":
         return blocking(LangCache(place.server, _KEY, _CACHE))
     # Texts are not compared, by none of the caches: the vectors are given, and the texts don't go with them.
-    cache = AsyncLangCache(place.server, _KEY, _CACHE, aside=AsideConfig(accept="any"))
+    near = NearCache() if place.kind == "near" else None
+    cache = AsyncLangCache(place.server, _KEY, _CACHE, aside=AsideConfig(accept="any", near=near))
     return tasks(cache) if place.kind == "async" else asides(cache)
 
 
