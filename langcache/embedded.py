@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
@@ -140,10 +141,13 @@ class Engine:
     def __init__(self, db: str | os.PathLike[str] | None, embedder: Embedder | None, **settings: Any) -> None:
         from .service import CacheConfig, MiniLMEmbedder  # which say what is missing
 
-        if isinstance(embedder, str):
+        if embedder is not None and (isinstance(embedder, type) or not hasattr(embedder, "embed")):
+            kind = f"the class {embedder.__name__}" if isinstance(embedder, type) else type(embedder).__name__
             raise TypeError(
-                "embedder: must be an embedder of langcache.service, such as WordLlamaEmbedder(), not a str"
+                f"embedder: must be an embedder of langcache.service, such as WordLlamaEmbedder(), not {kind}"
             )
+        if not isinstance(db, (str, os.PathLike, NoneType)):
+            raise TypeError(f"db: must be the name of a file, or None for memory, not {type(db).__name__}")
         if db is not None and not os.fspath(db):
             raise ValueError("db: is empty; give the name of a file, or None for memory")
         config = CacheConfig(**settings)

@@ -51,7 +51,7 @@ class Lookups:
         It comes before joining a flight, since calls share an answer only if they have the same key.
         """
         state = self._state
-        if not question.raises_errors and state.breaker.blocks:
+        if not question.raises_errors and state.breaker.blocks and state.near is None:
             return None, BYPASS["circuit open"]
         try:
             ask = self._entries.ask_for_key

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
+from contextlib import suppress
 from copy import copy
 from datetime import timedelta
 from typing import TypeAlias, cast
@@ -97,14 +98,12 @@ class Near:
         kept = self._kept.get(key)
         if kept is None:
             return None
-        with self._lock:
-            if self._kept.get(key) is not kept:  # another thread has changed it meanwhile
-                return None
+        with self._lock, suppress(KeyError):  # a signal handler may drop it meanwhile
             if kept.until <= self._clock():
                 del self._kept[key]
                 return None
             self._kept.move_to_end(key)
-        return kept
+        return kept if kept.epoch is self.epoch else None
 
     def put(
         self, key: Hashable, entries: list[Snapshot], verified: str | None, epoch: object, seconds: float
@@ -122,7 +121,8 @@ class Near:
                 return
             self._kept[key] = Kept(entries, verified, epoch, self._clock() + seconds)
             if len(self._kept) > self._max_entries:
-                self._kept.popitem(last=False)
+                with suppress(KeyError):  # see `get`
+                    self._kept.popitem(last=False)
 
     def drop(self) -> None:
         """Forget all replies, and those that are on their way: the program has changed entries."""

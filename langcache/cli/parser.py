@@ -43,5 +43,5 @@ class Parser(argparse.ArgumentParser):
 
 
 def _near(given: str, known: Iterable[str]) -> str:
-    near = get_close_matches(given, [*known], 1, 0.6)
+    near = get_close_matches(given, {*known} - {given}, 1, 0.6)
     return f"; did you mean {near[0]}?" if near else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from ..models import CacheEntry
 from .features import compared, lexical
@@ -12,8 +13,12 @@ __all__ = ["are_equal", "confidence", "differ_in_case", "differ_in_layout", "ver
 
 _LEAST = 0.5
 
-_CASED = re.compile(r"(?<![\w-])-[A-Za-z]{1,6}(?![\w-])|(?<![A-Za-z])(?:[kKMGT]i?[bB]|[mM]W)(?:ps|/s|h)?\b")
-"""Where small and capital letters mean something else: options of commands (-v), units (Mb, MB)."""
+_CASED = re.compile(
+    r"(?<![\w-])-[A-Za-z]{1,4}(?:\d\w{0,3})?(?![\w-])"
+    r"|(?<![A-Za-z])(?:[kKMGT]i?[bB](?:ps|/s)?|[mM](?:Wh?|Hz|V|A))\b"
+)
+"""Where small and capital letters mean something else: short options of commands, and units of data, power,
+frequency, voltage and current."""
 
 
 def verifier(question: str, entry: CacheEntry) -> bool:
@@ -64,8 +69,13 @@ def differ_in_case(one: str, other: str) -> bool:
     """Whether one text has an option or a unit that the other has in another case: -v and -V, Mb and MB."""
     if one == other:
         return False
-    ours, theirs = ({each.replace("k", "K") for each in _CASED.findall(text)} for text in (one, other))
+    ours, theirs = set(_cased(one)), set(_cased(other))
     return not {each.casefold() for each in ours - theirs}.isdisjoint(map(str.casefold, theirs - ours))
+
+
+def _cased(text: str) -> Iterator[str]:
+    for each in _CASED.findall(text):
+        yield "K" + each[1:] if each[0] == "k" else each  # kB and KB are the same
 
 
 def _words(text: str) -> list[str]:

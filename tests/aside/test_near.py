@@ -581,9 +581,10 @@ async def test_refresh_and_bypass_look_at_nothing(near, service):
     assert (await cache.get(QUESTION, computed, refresh=True)).value == computed(QUESTION)
 
 
-async def test_it_answers_while_the_service_is_down(near, service):
+@pytest.mark.parametrize("api_key", ["key", lambda: "key"], ids=["key", "function"])
+async def test_it_answers_while_the_service_is_down(near, service, api_key):
     service.add(QUESTION, "stored")
-    cache = near(breaker_failures=1)
+    cache = near(breaker_failures=1, api_key=api_key)
     await cache.get(QUESTION, computed)
     service.status = 503
     assert (await cache.get(OTHER, computed)).status.value == "error"
@@ -670,6 +671,21 @@ def test_what_was_dropped_is_there_no_more_and_can_not_be_put():
     assert near.get("kept") is near.get("late") is None
     near.put("kept", [], None, near.epoch, 60)
     assert near.get("kept") is not None
+
+
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_a_signal_handler_may_drop_all_at_any_moment(seconds):
+    near = Near(NearCache(max_entries=1))
+    near.put("kept", [], None, near.epoch, seconds)
+
+    def clock():
+        near.drop()
+        return 1.0
+
+    near._clock = clock
+    assert near.get("kept") is None
+    near.put("kept", [], None, near.epoch, seconds)
+    assert near.get("kept") is None
 
 
 def test_a_forked_child_begins_with_an_empty_one_that_works():

@@ -343,6 +343,22 @@ def test_a_call_that_interrupts_another_of_its_thread_is_refused(name):
         assert cache.search("one").response == "1"
 
 
+def test_a_signal_finds_the_entries_held_as_soon_as_the_lock_is():
+    exclusive, held = Exclusive(), []
+
+    class Lock:
+        def __enter__(self):
+            held.append(exclusive.is_held_here)
+
+        def __exit__(self, *_):
+            held.append(exclusive.is_held_here)
+
+    exclusive._lock = Lock()
+    exclusive.run(held.append, "run")
+    assert held == [True, "run", True]
+    assert not exclusive.is_held_here
+
+
 def test_one_thread_at_a_time_uses_the_entries():
     exclusive, order = Exclusive(), []
     inside, go = threading.Event(), threading.Event()

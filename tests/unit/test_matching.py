@@ -154,6 +154,10 @@ def test_lines_that_are_indented_in_another_way_are_another_question(stored):
         ("Is 100 Mb/s enough for a call?", "Is 100 MB/s enough for a call?"),
         ("Is a 10Gbps link enough?", "Is a 10GBps link enough?"),
         ("What needs 5 MW?", "What needs 5 mW?"),
+        ("Is 5 MHz fast?", "Is 5 mHz fast?"),
+        ("What does curl -k do?", "What does curl -K do?"),
+        ("What does gcc -O2 do?", "What does gcc -o2 do?"),
+        ("What does java -Xmx1g do?", "What does java -xmx1g do?"),
     ],
 )
 def test_case_that_means_something_else_is_another_question(asked, stored):
@@ -166,6 +170,7 @@ def test_case_that_means_something_else_is_another_question(asked, stored):
         ("what does ls -a show?", "What does LS -a show?"),
         ("Is 10 kB small?", "Is 10 KB small?"),
         ("Is 10 mb small?", "Is 10 MB small?"),
+        ("How do I reset my password? -Thanks", "How do I reset my password? -thanks"),
         ("Is an e-mail safe?", "Is an E-Mail safe?"),
         ("What does --force do?", "What does --Force do?"),
     ],

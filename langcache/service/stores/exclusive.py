@@ -22,16 +22,18 @@ class Exclusive:
 
     def __init__(self) -> None:
         self._lock = new_lock()
-        self._holder: int | None = None
+        self._inside: set[int] = set()
+        """The threads that hold the lock or wait for it."""
 
     def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function while no other thread does, and return its result."""
-        with self._lock:  # Python takes no signal between the lock and its block
-            self._holder = threading.get_ident()
-            try:
+        thread = threading.get_ident()
+        try:
+            self._inside.add(thread)  # before the lock, since a signal may come as soon as it is held
+            with self._lock:
                 return function(*args, **kwargs)
-            finally:
-                self._holder = None
+        finally:
+            self._inside.discard(thread)
 
     @property
     def is_busy(self) -> bool:
@@ -44,4 +46,4 @@ class Exclusive:
 
         It must not wait for `run` then, which would go on only afterwards.
         """
-        return self._holder == threading.get_ident() and self._lock.locked()
+        return threading.get_ident() in self._inside
