@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -620,7 +621,14 @@ def test_the_page_gives_the_similarities_of_unrelated_questions_as_they_are():
     from .langchain_measure import rows
 
     page = (Path(__file__).parents[2] / "docs/langchain.md").read_text("utf-8")
-    assert [row for row in rows() if row not in page] == []
+    for row in rows():  # processors, and versions of onnxruntime, differ by some hundredths
+        name, *cells = row.strip("| ").split(" | ")
+        (shown,) = re.findall(rf"^\| {re.escape(name)} \| (.*) \|$", page, re.MULTILINE)
+        spread, *counts = (re.findall(r"[\d.]+", cell) for cell in cells)
+        assert [float(each) for each in re.findall(r"[\d.]+", shown)] == [
+            *(pytest.approx(float(each), abs=0.03) for each in spread),
+            *(pytest.approx(int(each), abs=2) for count in counts for each in count),
+        ]
 
 
 def test_unrelated_questions_are_no_hits(cache):

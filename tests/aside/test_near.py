@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import RawTestServer
-from conftest import Either
+from either_client import Either
 
 from langcache import AsyncLangCache, LangCache
 from langcache.aside import AsideConfig, JsonCodec, NearCache, Shadow, Usage
