@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
@@ -81,29 +80,27 @@ class Near:
     def __init__(self, settings: NearCache, clock: Callable[[], float] = time.monotonic) -> None:
         self.ttl: float = cast("float", settings.ttl)
         """Seconds for which a reply is kept at most."""
-        self.epoch: object = object()
-        """Another one after each `drop`. A lookup reads it before it begins, for `put`."""
         self._max_entries = settings.max_entries
         self._clock = clock
-        self.start_anew_in_child()
+        self.drop()
 
-    def start_anew_in_child(self) -> None:
-        """Be empty, in a forked child: another thread of the parent may have held the lock."""
-        # Re-entrant, since a signal handler may ask the cache at any time.
-        self._lock = threading.RLock()
-        self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
+    @property
+    def epoch(self) -> object:
+        """Another one after each `drop`. A lookup reads it before it begins, for `put`."""
+        return self._current[0]
 
     def get(self, key: Hashable) -> Kept | None:
         """The reply under this key; None if none is kept, or no longer."""
-        kept = self._kept.get(key)
+        epoch, replies = self._current
+        kept = replies.get(key)
         if kept is None:
             return None
-        with self._lock, suppress(KeyError):  # a signal handler may drop it meanwhile
-            if kept.until <= self._clock():
-                del self._kept[key]
-                return None
-            self._kept.move_to_end(key)
-        return kept if kept.epoch is self.epoch else None
+        if kept.until <= self._clock():
+            replies.pop(key, None)
+            return None
+        with suppress(KeyError):  # it has gone meanwhile
+            replies.move_to_end(key)
+        return kept if epoch is self.epoch else None
 
     def put(
         self, key: Hashable, entries: list[Snapshot], verified: str | None, epoch: object, seconds: float
@@ -116,19 +113,19 @@ class Near:
             epoch: what `epoch` was before the reply was asked for.
             seconds: how long to keep it.
         """
-        with self._lock:
-            if epoch is not self.epoch:
-                return
-            self._kept[key] = Kept(entries, verified, epoch, self._clock() + seconds)
-            if len(self._kept) > self._max_entries:
-                with suppress(KeyError):  # see `get`
-                    self._kept.popitem(last=False)
+        current, replies = self._current
+        if epoch is not current:
+            return
+        replies[key] = Kept(entries, verified, epoch, self._clock() + seconds)
+        while len(replies) > self._max_entries:
+            with suppress(KeyError):  # others have made room meanwhile
+                replies.popitem(last=False)
 
     def drop(self) -> None:
         """Forget all replies, and those that are on their way: the program has changed entries."""
-        with self._lock:
-            self.epoch = object()
-            self._kept.clear()
+        # One assignment and no lock: a signal handler may come here while its thread is in `get`, or
+        # wait for the portal's thread, which comes here. What is put into the old replies is never read.
+        self._current: tuple[object, OrderedDict[Hashable, Kept]] = object(), OrderedDict()
 
 
 def snapshots(entries: list[CacheEntry]) -> list[Snapshot]:

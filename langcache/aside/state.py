@@ -193,7 +193,7 @@ class State:
         self.streams.clear()
         self.execution.flights.clear()
         if self.near is not None:
-            self.near.start_anew_in_child()
+            self.near.drop()
         self.breaker.abandoned()
 
 

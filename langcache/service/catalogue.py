@@ -252,7 +252,7 @@ class Catalogue:
     async def _limit(self, cache: Cache) -> None:
         try:
             await cache.store.keep_at_most(cache.settings.max_entries)
-        except StoreError as error:
+        except (StoreError, EmbedderError) as error:
             _log.warning("the oldest entries can't be deleted now: %s", error)
 
     def _begin_soon(self, work: Coroutine[Any, Any, None]) -> None:

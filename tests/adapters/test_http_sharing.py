@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import threading
 import time
 from contextlib import suppress
 
+import anyio
 import pytest
 
 openai = pytest.importorskip("openai")
@@ -15,6 +17,7 @@ anthropic = pytest.importorskip("anthropic")
 genai = pytest.importorskip("google.genai")
 
 from langcache import AsyncLangCache, LangCache  # noqa: E402
+from langcache.http import cached_http  # noqa: E402
 
 from .provider import Reply  # noqa: E402
 from .sdks import HTTPX, SDKS, Chat, Messages  # noqa: E402
@@ -215,3 +218,46 @@ async def test_connections_are_used_again(provider, sdks, connection, kind, clie
             with suppress(openai.APIStatusError, anthropic.APIStatusError, genai.errors.APIError):
                 await getattr(sdk, way)(f"{question} {way}")
     await (made.aclose() if client is AsyncLangCache else asyncio.to_thread(made.close))
+
+
+async def test_a_caller_that_is_cancelled_leaves_no_connection_open(cache):
+    """As a web framework cancels a handler of which the client has left: every ``await`` in it raises."""
+    sent, end = asyncio.Event(), asyncio.Event()
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+    async def serve(reader, writer):
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(head)
+                for delta, finish in (
+                    ({"content": "hello "}, None),
+                    ({"content": "you"}, None),
+                    ({}, "stop"),
+                ):
+                    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+                    chunk = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+                    event = f"data: {json.dumps({**chunk, 'choices': [choice]})}\n\n".encode()
+                    writer.write(b"%x\r\n%s\r\n" % (len(event), event))
+                writer.write(b"e\r\ndata: [DONE]\n\n\r\n")
+                await writer.drain()
+                sent.set()
+                await end.wait()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/chat/completions"
+    one = HTTPX.AsyncClient(limits=HTTPX.Limits(max_connections=1), timeout=60)
+    async with cached_http(cache, client=one) as http:
+        request = {"model": "m", "stream": True, "messages": [{"role": "user", "content": QUESTION}]}
+        with anyio.CancelScope() as scope:
+            async with http.stream("POST", url, json=request) as response:
+                async for _ in response.aiter_bytes():
+                    await sent.wait()
+                    for _ in range(1000):  # the reply is read ahead, and its end has not come
+                        await asyncio.sleep(0)
+                    scope.cancel()
+                    await asyncio.sleep(0)
+        assert scope.cancelled_caught
+        assert one._transport._pool.connections == []
+    end.set()
+    server.close()

@@ -66,7 +66,9 @@ class StreamBody:
 
     async def close(self) -> None:
         """Stop reading."""
-        await self._run.close(self._stream)
-        if self._rest is not None:
-            await self._run.drain(self._rest)
-        await self._source.detach()
+        try:
+            await self._run.close(self._stream)
+            if self._rest is not None:
+                await self._run.drain(self._rest)
+        finally:  # also if the caller is cancelled meanwhile
+            await self._source.detach()

@@ -77,8 +77,10 @@ class Exchange:
             return await self._passed_on(given)
         finally:
             if body is None:
-                await self._run.close(stream)
-                await self.detach()
+                try:
+                    await self._run.close(stream)
+                finally:
+                    await self.detach()
 
     async def _alone(self) -> Any:
         """The reply to this request in place of what another call got, which this one must not have."""
