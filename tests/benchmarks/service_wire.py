@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-import uvloop
-
 __all__ = ["Timed", "percentile", "request", "run"]
 
 
@@ -96,6 +94,8 @@ def run(
     keep: bool = False,
 ) -> Timed:
     """Send requests until there are none or the time is over, so many at once, to each URL its share."""
+    import uvloop  # which the comparison of caches, that takes its server from here, does without
+
     return uvloop.run(_run(urls, requests, at_once, seconds, keep))
 
 
