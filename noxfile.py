@@ -245,6 +245,7 @@ def bench(session: nox.Session) -> None:
         )
     elif session.posargs[:1] == ["rivals"]:
         pythons["service"] = install_apart(session, "service", ".[local,redis]", *group("redis"))
+        pythons["embedded"] = install_apart(session, "embedded", ".[local]")
         for name, requirements in RIVALS.items():
             try:
                 pythons[name] = install_apart(session, name, *requirements)

@@ -62,7 +62,7 @@ def _caches() -> Iterator[Cache]:
     for client, way in (("AsyncLangCache", "async"), ("LangCache", "sync")):
         for kept in ("memory", "SQLite"):
             name = f"{client}.embedded, {kept}"
-            yield Cache(name, "ours_embedded", f"{way}, {kept}", "service", "langcache")
+            yield Cache(name, "ours_embedded", f"{way}, {kept}", "embedded", "langcache")
     yield Cache("GPTCache, faiss and SQLite", "gptcache_faiss", "sync", "gptcache", "gptcache")
     for kept in ("faiss", "SQLite"):
         yield Cache(f"sulci, {kept}", "sulci_cache", kept, "sulci", "sulci")

@@ -32,6 +32,7 @@ def connect(place: Place) -> Iterator[Any]:
         data_manager=get_data_manager(
             CacheBase("sqlite", sql_url=f"sqlite:///{place.folder}/cache.db"),
             VectorBase("faiss", dimension=questions.DIMENSIONS, index_path=f"{place.folder}/faiss.index"),
+            max_size=1_000_000,  # it evicts beyond 1,000 by default
         ),
         similarity_evaluation=SearchDistanceEvaluation(max_distance=_FARTHEST),
         # It compares (farthest - distance) / farthest, and the distance is 2 - 2 x cosine.
