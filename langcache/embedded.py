@@ -146,7 +146,7 @@ class Engine:
             raise TypeError(
                 f"embedder: must be an embedder of langcache.service, such as WordLlamaEmbedder(), not {kind}"
             )
-        if not isinstance(db, (str, os.PathLike, NoneType)):
+        if not isinstance(db, str | os.PathLike | NoneType):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"db: must be the name of a file, or None for memory, not {type(db).__name__}")
         if db is not None and not os.fspath(db):
             raise ValueError("db: is empty; give the name of a file, or None for memory")

@@ -151,16 +151,17 @@ class _MiniLM:
 
     def _product(self, name: str, x: _Narrow, weights: str) -> str:
         graph = self._graph
-        unsigned = (self._known[f"{weights}_q"] ^ -128).view(np.uint8)  # adds 128
+        unsigned: NDArray[Any] = (self._known[f"{weights}_q"] ^ -128).view(np.uint8)  # adds 128
         if x.is_cut:
             unsigned = np.concatenate([unsigned, unsigned[self._more]])
+        scales: NDArray[Any] = self._known[f"{weights}_scale"]
         given = [
             x.name,
             graph.constant(f"{name}.weights", unsigned),
             x.step,
-            graph.constant(f"{name}.scales", self._known[f"{weights}_scale"].reshape(-1)),
+            graph.constant(f"{name}.scales", scales.reshape(-1)),
             x.zero,
-            graph.constant(f"{name}.zeros", np.full(unsigned.shape[1], _MIDDLE, np.uint8)),
+            graph.constant(f"{name}.zeros", np.full(len(scales.reshape(-1)), _MIDDLE, np.uint8)),
         ]
         return graph.node(
             "Mul", [graph.node("MatMulIntegerToFloat", given, f"{name}.shares"), x.greatest], name
