@@ -75,7 +75,7 @@ class Aside:
         self._added: frozenset[str] = added_attributes(config)
         limits.attribute_map(dict.fromkeys(self._added, "value"))
         self.state: State = State(limits, config, execution)
-        entries = Entries(caller, limits, self._added, self.state.near)
+        entries = Entries(caller, limits, self._added, self.state.record_change)
         self.accounts: Accounts = Accounts(self.state, telemetry, caller.cache_id)
         self.lookups: Lookups = Lookups(self.state, entries, asks_for_key=caller.asks_for_key)
         self.invalidation: Invalidation = Invalidation(self.state, entries)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -14,7 +14,6 @@ from .._wire.exchange import Request
 from ..errors import NotFoundError, TimeoutException
 from ..limits import LimitError, Limits
 from ..models import CacheEntry, SearchResponse
-from .near import Near
 from .texts import folded
 
 __all__ = ["Entries"]
@@ -36,20 +35,20 @@ class Entries:
         caller: makes the HTTP calls.
         limits: what the service accepts.
         added: the names of attributes that are stored with an answer, and are no part of its question.
-        near: the near cache, which is emptied when entries are replaced or deleted; None for none.
+        changed: called when entries were replaced or deleted, or may have been.
     """
 
     def __init__(
         self,
         caller: Caller,
         limits: Limits,
-        added: frozenset[str] = frozenset(),
-        near: Near | None = None,
+        added: frozenset[str],
+        changed: Callable[[], None],
     ) -> None:
         self._caller = caller
         self._limits = limits
         self._added = added
-        self._near = near
+        self._changed = changed
 
     def find(
         self, request: Request[SearchResponse], timeout: float, authorization: str | None
@@ -185,11 +184,6 @@ class Entries:
     async def _delete(self, entries: Iterable[CacheEntry]) -> None:
         for entry in entries:
             await self.delete(entry.id)
-
-    def _changed(self) -> None:
-        """Empty the near cache, of which any reply may have what was there before."""
-        if self._near is not None:
-            self._near.drop()
 
 
 def _chars(entry: CacheEntry) -> int:

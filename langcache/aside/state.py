@@ -90,7 +90,7 @@ class State:
         stats.shared += shared
 
     def record_change(self) -> None:
-        """Record that an operation of the client has changed entries: the near cache forgets all."""
+        """Record that entries were changed: the near cache forgets all, since any reply may have had them."""
         if self.near is not None:
             self.near.drop()
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from measuring import HERE, Estimate, Interpreters
+from measuring import HERE, INSTALLED, Estimate, Interpreters
 from service_table import put_in_place
 from targets import Result
 
@@ -31,17 +31,6 @@ _ALONE = 300
 """How many searches, and how many stores, are made one at a time."""
 _AT_ONCE = 32
 _STARTS = 3
-
-_INSTALLED = """if True:
-    import json, os, sysconfig
-    from importlib.metadata import distributions
-    total, top = 0, sysconfig.get_path("purelib")
-    for folder, _, files in os.walk(top):
-        if "__pycache__" not in folder and not os.path.relpath(folder, top).startswith("pip"):
-            total += sum(os.path.getsize(os.path.join(folder, file)) for file in files)
-    names = {each.name.lower() for each in distributions()} - {"pip"}
-    print(json.dumps({"bytes": total, "packages": len(names)}))
-    """
 
 
 @dataclass(frozen=True)
@@ -91,7 +80,7 @@ def serve(interpreters: Interpreters, *options: str) -> Iterator[Service]:
 def measure(interpreters: Interpreters, *, entries: int = _ENTRIES) -> tuple[dict[str, Any], list[Result]]:
     """The figures of a service in memory and of one with a database, and the results."""
     installed = subprocess.run(
-        [interpreters["local"], "-I", "-c", _INSTALLED], check=True, stdout=subprocess.PIPE
+        [interpreters["local"], "-I", "-c", INSTALLED], check=True, stdout=subprocess.PIPE
     )
     _ready(interpreters)  # compiles what its installer left uncompiled
     figures: dict[str, Any] = {

@@ -27,6 +27,18 @@ BLOCK_SECONDS = 0.03  # of CPU: long enough for the clock, short enough for a la
 Interpreters = Mapping[str, str]
 """The Python of each environment, by the environment's name."""
 
+INSTALLED = """if True:
+    import json, os, sysconfig
+    from importlib.metadata import distributions
+    total, top = 0, sysconfig.get_path("purelib")
+    for folder, _, files in os.walk(top):
+        if "__pycache__" not in folder and not os.path.relpath(folder, top).startswith("pip"):
+            total += sum(os.path.getsize(os.path.join(folder, file)) for file in files)
+    names = {each.name.lower() for each in distributions()} - {"pip"}
+    print(json.dumps({"bytes": total, "packages": len(names)}))
+    """
+"""A program that prints how many bytes and packages an environment has, without pip, as JSON."""
+
 
 @dataclass(frozen=True)
 class Contender:

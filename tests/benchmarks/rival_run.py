@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import rival_questions as questions
+from measuring import INSTALLED
 from rival_worker import anonymous_bytes
 from service_stores import Place
 
@@ -26,15 +27,6 @@ _FILL_SECONDS, _CHECK_SECONDS = 60, 15
 _STORES_ALONE = 200
 _TOO_SLOW = 0.1
 """Seconds: of a cache that takes longer for one question, 32 at once are not measured."""
-
-_SIZE = """if True:
-    import os, sysconfig
-    total, top = 0, sysconfig.get_path("purelib")
-    for folder, _, files in os.walk(top):
-        if "__pycache__" not in folder and not os.path.relpath(folder, top).startswith("pip"):
-            total += sum(os.path.getsize(os.path.join(folder, file)) for file in files)
-    print(total)
-    """
 
 
 def make_vectors(folder: Path, sizes: Sequence[int]) -> None:
@@ -155,8 +147,8 @@ def measure(settings: dict[str, Any], vectors: Path) -> dict[str, Any]:
         with _begun(settings, vectors) as (worker, _servers):
             figures["start_cpu_ms"].append(_ms(worker.start["start_cpu"]))
     figures["start_cpu_ms"] = min(figures["start_cpu_ms"])
-    size = subprocess.run([settings["python"], "-I", "-c", _SIZE], check=True, stdout=subprocess.PIPE)
-    figures["installed_bytes"] = int(size.stdout)
+    size = subprocess.run([settings["python"], "-I", "-c", INSTALLED], check=True, stdout=subprocess.PIPE)
+    figures["installed_bytes"] = json.loads(size.stdout)["bytes"]
     return figures
 
 

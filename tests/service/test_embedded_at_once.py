@@ -17,6 +17,7 @@ from pathlib import Path
 
 import angle_embedder
 import pytest
+import test_embedded
 from angle_embedder import AngleEmbedder
 from test_embedded import KINDS, Driver, script
 
@@ -79,14 +80,8 @@ def db(request, tmp_path):
     return None if request.param == "memory" else tmp_path / "cache.db"
 
 
-@contextlib.contextmanager
 def embedded(kind, db=None, **settings):
-    settings = {"attributes": ("topic",), "embedder": Angle(), **settings}
-    driver = Driver(kind, KINDS[kind].embedded(db, **settings))
-    try:
-        yield driver
-    finally:
-        driver.close()
+    return test_embedded.embedded(kind, db, **{"embedder": Angle(), **settings})
 
 
 def test_every_operation_does_what_the_service_does(kind, db):

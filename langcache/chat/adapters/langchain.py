@@ -183,7 +183,7 @@ def _calls_the_model(handler: Any) -> bool:
     """Whether a handler is the one with which ``create_agent`` calls the model, with nothing in between.
 
     The code is looked at, since a function that wraps another one may bear its name. If a release names it
-    otherwise, nothing is outcome.
+    otherwise, nothing is asked.
     """
     is_of_agent = getattr(handler, "__globals__", None) is vars(factory)
     return is_of_agent and handler.__code__.co_name in ("_execute_model_sync", "_execute_model_async")

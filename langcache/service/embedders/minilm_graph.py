@@ -154,14 +154,14 @@ class _MiniLM:
         unsigned: NDArray[Any] = (self._known[f"{weights}_q"] ^ -128).view(np.uint8)  # adds 128
         if x.is_cut:
             unsigned = np.concatenate([unsigned, unsigned[self._more]])
-        scales: NDArray[Any] = self._known[f"{weights}_scale"]
+        scales: NDArray[Any] = self._known[f"{weights}_scale"].reshape(-1)
         given = [
             x.name,
             graph.constant(f"{name}.weights", unsigned),
             x.step,
-            graph.constant(f"{name}.scales", scales.reshape(-1)),
+            graph.constant(f"{name}.scales", scales),
             x.zero,
-            graph.constant(f"{name}.zeros", np.full(len(scales.reshape(-1)), _MIDDLE, np.uint8)),
+            graph.constant(f"{name}.zeros", np.full(len(scales), _MIDDLE, np.uint8)),
         ]
         return graph.node(
             "Mul", [graph.node("MatMulIntegerToFloat", given, f"{name}.shares"), x.greatest], name
