@@ -19,6 +19,7 @@ __all__ = [
     "Keys",
     "Made",
     "create_index",
+    "definition",
     "fields",
     "prompt_tag",
     "read_entry",
@@ -145,6 +146,19 @@ def create_index(keys: Keys, kind: IndexKind, dimensions: int, new: bool) -> Com
         *("vector", "VECTOR", kind.upper(), len(vector), *vector),
         *("tags", "TAG", "number", "NUMERIC", "SORTABLE"),
     )
+
+
+def definition(keys: Keys, kind: IndexKind, dimensions: int) -> Mapping[str, Mapping[str, Any]]:
+    """What FT.INFO tells of such an index: all without which a search misses entries or ranks others."""
+    return {
+        "index": {"key_type": b"HASH", "prefixes": [keys.entries.encode()], "filter": None},
+        "vector": {
+            **{"identifier": b"vector", "type": b"VECTOR", "algorithm": kind.upper().encode()},
+            **{"data_type": b"FLOAT32", "dim": dimensions, "distance_metric": b"IP"},
+        },
+        "tags": {"identifier": b"tags", "type": b"TAG", "SEPARATOR": b",", "indexed": True},
+        "number": {"identifier": b"number", "type": b"NUMERIC", "indexed": True},
+    }
 
 
 def fields(entry: Entry, vector: Vectors) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -17,6 +17,7 @@ __all__ = [
     "Hits",
     "by_tags",
     "count",
+    "difference",
     "in_millionths",
     "is_complete",
     "nearest",
@@ -138,6 +139,32 @@ def is_complete(info: Any) -> bool:
         return not int(float(known[b"indexing"])) and float(known[b"percent_indexed"]) >= 1
     except (KeyError, ValueError, TypeError):
         raise StoreError("Redis describes an index in a way that is not known here") from None
+
+
+def difference(info: Any, definition: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """In what an index is not as it was defined, by the reply to FT.INFO. None: in nothing.
+
+    What Redis does not tell is taken to be right: versions tell different things.
+    """
+    try:
+        known = _mapping(info)
+        told = {"index": _mapping(known.get(b"index_definition"))}
+        fields = known.get(b"attributes")
+        for listed in _sequence([] if fields is None else fields):
+            # A list may end with flags, which have no values.
+            field = dict(zip(listed[::2], listed[1::2])) if isinstance(listed, list) else _mapping(listed)  # noqa: B905
+            field[b"indexed"] = b"NOINDEX" not in field.get(b"flags", ())
+            told[field[b"attribute"].decode()] = field
+    except (KeyError, ValueError, TypeError, AttributeError):
+        raise StoreError("Redis describes an index in a way that is not known here") from None
+    for part, facts in definition.items():
+        if fields is not None and part not in told:
+            return f"it has no field {part}"
+        for name, right in facts.items():
+            there = told.get(part, {}).get(name.encode(), right)
+            if there != right:
+                return f"{part} has {name} {there!r}, and not {right!r}"
+    return None
 
 
 def count(info: Any) -> int:
