@@ -237,6 +237,16 @@ async def test_an_index_that_is_not_ours_is_a_424_until_it_is_gone(
         assert [found["prompt"] for found in await api.search("before @0")] == ["before @0"]
 
 
+async def test_a_check_sees_that_an_index_was_replaced(redis_server, redis_at, embedder, api_of, session):
+    with LocalServer(store=redis_at, embedder=embedder) as service:
+        api = api_of(service)
+        await api.set("before @0")
+        put_index(redis_server, embedder.dimensions, FOREIGN["by another distance"])
+        async with session.get(f"{service.url}/health/readiness") as reply:
+            assert reply.status == 503
+        assert (await api("POST", "entries/search", {"prompt": "before @0"}))[0] == 424
+
+
 @pytest.mark.parametrize("last", ["x", "", "inf", "nan", "9" * 30, "-5", "1.5"])
 async def test_the_newest_come_first_whatever_others_say_is_the_last(
     last, redis_server, redis_at, embedder, api_of

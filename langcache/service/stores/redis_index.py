@@ -283,15 +283,15 @@ async def create(call: Calls, keys: Keys, kind: IndexKind, dimensions: int, new:
 async def has_all(call: Calls, keys: Keys, kind: IndexKind, dimensions: int) -> bool | None:
     """Whether an index has all entries. None: there is no such index.
 
-    Raises `StoreError` if the index of this name is not as `create` makes it: its searches would miss entries.
+    Raises `StoreError` if the index of this name is not what `create` makes: its searches may miss entries.
     """
     (info,) = await call(("FT.INFO", keys.index(kind)))
     if is_missing(info):
         return None
     if other := difference(checked_reply(info), definition(keys, kind, dimensions)):
         raise StoreError(
-            f"the index {keys.index(kind)} in Redis is not one that langcache has made: {other}. Remove it with "
-            "FT.DROPINDEX and without DD, which keeps the entries: the service then makes its own. Or use "
+            f"the index {keys.index(kind)} in Redis is not one that langcache makes: {other}. Remove it with "
+            "FT.DROPINDEX, without DD, which keeps the entries: the service then makes its own. Or use "
             "another ?prefix= in the store's URL"
         )
     return is_complete(info)

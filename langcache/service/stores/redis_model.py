@@ -153,8 +153,12 @@ def definition(keys: Keys, kind: IndexKind, dimensions: int) -> Mapping[str, Map
     return {
         "index": {"key_type": b"HASH", "prefixes": [keys.entries.encode()], "filter": None},
         "vector": {
-            **{"identifier": b"vector", "type": b"VECTOR", "algorithm": kind.upper().encode()},
-            **{"data_type": b"FLOAT32", "dim": dimensions, "distance_metric": b"IP"},
+            "identifier": b"vector",
+            "type": b"VECTOR",
+            "algorithm": kind.upper().encode(),
+            "data_type": b"FLOAT32",
+            "dim": dimensions,
+            "distance_metric": b"IP",
         },
         "tags": {"identifier": b"tags", "type": b"TAG", "SEPARATOR": b",", "indexed": True},
         "number": {"identifier": b"number", "type": b"NUMERIC", "indexed": True},

@@ -194,7 +194,9 @@ class _Reembedding:
     async def _make_index(self, before: Made) -> None:
         index = (self._call, self._keys, before.index, self._embedder.dimensions)
         await create(*index, new=False)
-        while not await has_all(*index):
+        while True:
+            if await has_all(*index):
+                return
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _finish(self) -> None:
