@@ -151,20 +151,23 @@ def difference(info: Any, definition: Mapping[str, Mapping[str, Any]]) -> str | 
         told = {"index": _mapping(known.get(b"index_definition"))}
         fields = known.get(b"attributes")
         for listed in _sequence([] if fields is None else fields):
-            # A list may end with flags, which have no values.
-            field = dict(zip(listed[::2], listed[1::2])) if isinstance(listed, list) else _mapping(listed)  # noqa: B905
-            field[b"indexed"] = b"NOINDEX" not in field.get(b"flags", ())
-            told[field[b"attribute"].decode()] = field
+            field = _mapping(listed, strict=False)  # it may end with flags, which have no values
+            name: bytes = field[b"attribute"]
+            told[name.decode()] = {**field, b"indexed": b"NOINDEX" not in field.get(b"flags", ())}
     except (KeyError, ValueError, TypeError, AttributeError):
         raise StoreError("Redis describes an index in a way that is not known here") from None
     for part, facts in definition.items():
         if fields is not None and part not in told:
             return f"it has no field {part}"
-        for name, right in facts.items():
-            there = told.get(part, {}).get(name.encode(), right)
-            if there != right:
-                return f"{part} has {name} {there!r}, and not {right!r}"
+        for fact, right in facts.items():
+            there, due = _text(told.get(part, {}).get(fact.encode(), right)), _text(right)
+            if there != due:
+                return f"{part} has {fact} {there}, and not {due}"
     return None
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else f"{value}"
 
 
 def count(info: Any) -> int:
@@ -203,12 +206,12 @@ def _distance(value: bytes | None) -> float | None:
     return distance if -_INEXACT <= distance <= 2 + _INEXACT else None
 
 
-def _mapping(value: Any) -> dict[bytes, Any]:
+def _mapping(value: Any, strict: bool = True) -> dict[bytes, Any]:
     """A mapping, which may have come as a list of names and values."""
     if isinstance(value, dict):
         return cast("dict[bytes, Any]", value)
     listed = [] if value is None else _sequence(value)
-    return dict(zip(listed[::2], listed[1::2], strict=True))
+    return dict(zip(listed[::2], listed[1::2], strict=strict))
 
 
 def _sequence(value: Any) -> list[Any]:
