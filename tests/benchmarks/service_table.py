@@ -61,6 +61,13 @@ def table(figures: dict[str, Any]) -> str:
         "With WordLlama in place of given vectors and with the comparison of texts, 64 at once, 10,000\n"
         f"entries with HNSW: {one:,} searches/s of one service, {two:,} of two.\n"
     )
+    if each := figures[WITH_MODEL].get("search_cpu_us"):
+        service, redis, asking = each
+        most = 2_000_000 // sum(each)
+        with_model += (
+            f"Each takes {service:,} µs of a service, {redis:,} µs of Redis and {asking:,} µs of the\n"
+            f"program that asks, so that two processors can do {most:,} in a second at most.\n"
+        )
     return head + "".join(f"{line}\n" for line in lines) + "\n" + with_model
 
 

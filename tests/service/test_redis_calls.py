@@ -8,7 +8,8 @@ import pytest
 
 from langcache.service.stores import redis_calls
 from langcache.service.stores.redis_calls import Calls
-from langcache.service.stores.redis_queries import Hit, is_complete, read
+from langcache.service.stores.redis_model import Keys, definition
+from langcache.service.stores.redis_queries import Hit, difference, is_complete, read
 from langcache.service.stores.store import StoreError
 
 
@@ -63,8 +64,8 @@ async def test_a_batch_is_bounded_in_commands_and_bytes(redis, monkeypatch):
     await asyncio.gather(*(call(("a",)) for _ in range(300)))
     assert [len(batch) for batch in redis.batches] == [128, 128, 44]
     redis.batches.clear()
-    await asyncio.gather(*(call(("a",), size=400_000) for _ in range(7)))
-    assert [len(batch) for batch in redis.batches] == [3, 3, 1]
+    await asyncio.gather(*(call(("a",), size=10_000) for _ in range(10)))
+    assert [len(batch) for batch in redis.batches] == [4, 4, 2]
 
 
 async def test_calls_beyond_those_under_way_wait_and_share_the_next_batch(redis, monkeypatch):
@@ -166,3 +167,50 @@ def test_an_index_is_complete_if_it_says_so_twice():
     assert not is_complete(info(0, 0.99))
     with pytest.raises(StoreError, match="an index"):
         is_complete({b"indexing": 0})
+
+
+OURS = definition(Keys("p", "c", "e", 8), "flat", 8)
+TOLD = {
+    b"index_definition": {
+        b"key_type": b"HASH",
+        b"prefixes": OURS["index"]["prefixes"],
+        b"default_score": 1.0,
+    },
+    b"attributes": [
+        [b"identifier", b"vector", b"attribute", b"vector", b"type", b"VECTOR", b"dim", b"8"],
+        [
+            b"identifier",
+            b"tags",
+            b"attribute",
+            b"tags",
+            b"type",
+            b"TAG",
+            b"SEPARATOR",
+            b",",
+            b"CASESENSITIVE",
+        ],
+        {b"identifier": b"number", b"attribute": b"number", b"type": b"NUMERIC", b"flags": [b"SORTABLE"]},
+    ],
+}
+
+
+SHAPES = {
+    "nothing": {},
+    "fields": {b"attributes": TOLD[b"attributes"]},
+    "all": TOLD,
+    "as a list": [part for pair in TOLD.items() for part in pair],
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_a_version_does_not_tell_of_an_index_is_taken_to_be_right(shape):
+    assert difference(SHAPES[shape], OURS) is None
+
+
+def test_in_what_an_index_differs_is_named():
+    fields = TOLD[b"attributes"]
+    assert difference({**TOLD, b"attributes": fields[:2]}, OURS) == "it has no field number"
+    other = [[*fields[0][:-1], 9], *fields[1:]]
+    assert difference({**TOLD, b"attributes": other}, OURS) == "vector has dim 9, and not 8"
+    with pytest.raises(StoreError, match="not known here"):
+        difference({b"attributes": [7]}, OURS)

@@ -172,6 +172,81 @@ async def test_metadata_that_others_have_changed_are_a_424_until_they_are_gone(
         assert [found["prompt"] for found in await api.search("before @0")] == ["after @0"]
 
 
+def in_place_of(old: str, *new: object, count: int = 1) -> Callable[[list[object]], None]:
+    """Changes an FT.CREATE: what begins with a word of it becomes something else."""
+
+    def change(command: list[object]) -> None:
+        at = command.index(old)
+        command[at : at + count] = new
+
+    return change
+
+
+FOREIGN: dict[str, Callable[[list[object]], None]] = {
+    "vectors of another size": in_place_of("DIM", "DIM", 3, count=2),
+    "of another number": in_place_of("FLOAT32", "FLOAT64"),
+    "by another distance": in_place_of("IP", "L2"),
+    "by the cosine": in_place_of("IP", "COSINE"),
+    "of another algorithm": in_place_of("FLAT", "HNSW"),
+    "of another field": in_place_of("vector", "other", "AS", "vector"),
+    "no vectors": in_place_of("VECTOR", "TAG", count=2 + 1 + 6),
+    "no tags": in_place_of("tags", count=2),
+    "tags that are texts": in_place_of("TAG", "TEXT"),
+    "tags apart by another mark": in_place_of("TAG", "TAG", "SEPARATOR", "|"),
+    "tags that can't be asked for": in_place_of("TAG", "TAG", "NOINDEX"),
+    "no numbers": in_place_of("number", count=3),
+    "numbers that are texts": in_place_of("NUMERIC", "TEXT"),
+    "other keys": in_place_of("PREFIX", "PREFIX", 1, "other:", count=3),
+    "some of the keys": in_place_of("SCHEMA", "FILTER", "@number>5e99", "SCHEMA"),
+}
+
+
+def put_index(server: Server, dimensions: int, change: Callable[[list[object]], None]) -> bytes:
+    """Another index in place of ours, which is FLAT. Returns its name."""
+    (name,) = server.do("FT._LIST")
+    entries = name.removesuffix(b"flat") + b"e:"
+    command: list[object] = ["FT.CREATE", name, "ON", "HASH", "PREFIX", 1, entries, "SCHEMA"]
+    command += ["vector", "VECTOR", "FLAT", 6, "TYPE", "FLOAT32", "DIM", dimensions, "DISTANCE_METRIC", "IP"]
+    command += ["tags", "TAG", "number", "NUMERIC", "SORTABLE"]
+    change(command)
+    server.do("FT.DROPINDEX", name)
+    server.do(*command)
+    return name
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+async def test_an_index_that_is_not_ours_is_a_424_until_it_is_gone(
+    what, redis_server, redis_at, embedder, api_of, caplog
+):
+    with LocalServer(store=redis_at, embedder=embedder) as service:
+        api = api_of(service)
+        await api.set("before @0")
+        name = put_index(redis_server, embedder.dimensions, FOREIGN[what])
+        redis_server.do("CLIENT", "KILL", "TYPE", "normal")
+        exact = {"prompt": "before @0", "searchStrategies": ["exact"]}
+        for path, body in (
+            ("entries/search", {"prompt": "before @0"}),
+            ("entries/search", exact),
+            ("entries", {"prompt": "during @0", "response": "r"}),
+        ):
+            status, answer = await api("POST", path, body)
+            assert status == 424, answer
+            tells_nothing(answer, redis_server.port)
+        assert "FT.DROPINDEX" in caplog.text
+        redis_server.do("FT.DROPINDEX", name)
+        assert [found["prompt"] for found in await api.search("before @0")] == ["before @0"]
+
+
+async def test_a_check_sees_that_an_index_was_replaced(redis_server, redis_at, embedder, api_of, session):
+    with LocalServer(store=redis_at, embedder=embedder) as service:
+        api = api_of(service)
+        await api.set("before @0")
+        put_index(redis_server, embedder.dimensions, FOREIGN["by another distance"])
+        async with session.get(f"{service.url}/health/readiness") as reply:
+            assert reply.status == 503
+        assert (await api("POST", "entries/search", {"prompt": "before @0"}))[0] == 424
+
+
 @pytest.mark.parametrize("last", ["x", "", "inf", "nan", "9" * 30, "-5", "1.5"])
 async def test_the_newest_come_first_whatever_others_say_is_the_last(
     last, redis_server, redis_at, embedder, api_of

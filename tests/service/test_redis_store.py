@@ -189,6 +189,8 @@ async def test_services_share_entries_at_once(url, embedder):
 
 
 async def test_what_is_added_before_a_lost_index_is_made_anew_is_found(url, place, embedder):
+    from langcache.service.stores.redis_index import create
+
     async with opened(url, embedder) as one, opened(url, embedder) as other:
         await one.add(entry(1), X)
         await other.add(entry(2), X)
@@ -196,7 +198,7 @@ async def test_what_is_added_before_a_lost_index_is_made_anew_is_found(url, plac
             node.do("FLUSHALL")
         made, _, new = await one._index._metadata()  # and now, before there is an index:
         await other.add(entry(3), X)
-        await one._index._create(made.index, new)
+        await create(one._call, one._keys, made.index, embedder.dimensions, new)
         assert new
         assert numbers(await other.nearest(X, {}, 9)) == numbers(await one.nearest(X, {}, 9)) == [3]
 

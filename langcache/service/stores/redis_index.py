@@ -12,12 +12,12 @@ import msgspec
 
 from .redis_calls import Calls, Command
 from .redis_connect import Connection, checked_reply
-from .redis_model import SCHEMA, Keys, Made, create_index
-from .redis_queries import count, is_complete, whole_number
+from .redis_model import SCHEMA, Keys, Made, create_index, definition
+from .redis_queries import count, difference, is_complete, whole_number
 from .redis_url import IndexKind
 from .store import StoreError
 
-__all__ = ["CacheIndex", "IncompleteError", "State", "is_missing", "read_made"]
+__all__ = ["CacheIndex", "IncompleteError", "State", "create", "has_all", "is_missing", "read_made"]
 
 _log = logging.getLogger(__name__)
 
@@ -133,6 +133,20 @@ class CacheIndex:
                 return found, state, whole_number(last)
         raise StoreError("the metadata of the cache, or the connections to Redis, change all the time")
 
+    async def check(self) -> None:
+        """Look whether the index is still there, ours and complete. Raises `StoreError` if not.
+
+        Then calls look too, as after a new connection: another index in its place may miss entries.
+        """
+        state = await self.state()
+        complete = None
+        try:
+            complete = await self._has_all(state.made.index)
+        finally:
+            if not complete:
+                self.forget(state)
+        await self.state()
+
     async def suggest(self) -> None:
         """Say so in the log, once, if the cache has become too large for its kind of index."""
         try:
@@ -178,12 +192,12 @@ class CacheIndex:
         overdue = asyncio.get_running_loop().time() + self._seconds / 2
         while True:
             connections = self._connection.made
-            complete = await self._is_complete(made.index)
+            complete = await self._has_all(made.index)
             if complete is None:
                 if not new:
                     made = msgspec.structs.replace(made, build=token_hex(4))
                     encoded = await self._change(made)
-                await self._create(made.index, new)
+                await create(self._call, self._keys, made.index, self._embedder[1], new)
             if complete:
                 self._state = State(made, encoded, connections)
                 return self._state
@@ -234,15 +248,8 @@ class CacheIndex:
         self._known = made
         return encoded
 
-    async def _is_complete(self, kind: IndexKind) -> bool | None:
-        """Whether an index has all entries. None: there is no such index."""
-        (info,) = await self._call(("FT.INFO", self._keys.index(kind)))
-        return None if is_missing(info) else is_complete(checked_reply(info))
-
-    async def _create(self, kind: IndexKind, new: bool) -> None:
-        (reply,) = await self._call(create_index(self._keys, kind, self._embedder[1], new))
-        if not (isinstance(reply, Exception) and "already exists" in str(reply).lower()):
-            checked_reply(reply)
+    async def _has_all(self, kind: IndexKind) -> bool | None:
+        return await has_all(self._call, self._keys, kind, self._embedder[1])
 
     async def _switch(self, before: IndexKind) -> None:
         assert self._wanted is not None
@@ -251,9 +258,9 @@ class CacheIndex:
         )
         while True:
             try:
-                complete = await self._is_complete(self._wanted)
+                complete = await self._has_all(self._wanted)
                 if complete is None:
-                    await self._create(self._wanted, new=False)
+                    await create(self._call, self._keys, self._wanted, self._embedder[1], new=False)
                 if complete:
                     await self._change(msgspec.structs.replace((await self.state()).made, index=self._wanted))
                     (reply,) = await self._call(("FT.DROPINDEX", self._keys.index(before)))  # not the entries
@@ -264,6 +271,30 @@ class CacheIndex:
             except StoreError as error:
                 _log.warning("the index of %s can't be replaced now: %s", self._keys.base, error)
             await asyncio.sleep(_SWITCH_SECONDS)
+
+
+async def create(call: Calls, keys: Keys, kind: IndexKind, dimensions: int, new: bool) -> None:
+    """Make an index, unless there is one. ``new`` says that there are no entries yet."""
+    (reply,) = await call(create_index(keys, kind, dimensions, new))
+    if not (isinstance(reply, Exception) and "already exists" in str(reply).lower()):
+        checked_reply(reply)
+
+
+async def has_all(call: Calls, keys: Keys, kind: IndexKind, dimensions: int) -> bool | None:
+    """Whether an index has all entries. None: there is no such index.
+
+    Raises `StoreError` if the index of this name is not what `create` makes: its searches may miss entries.
+    """
+    (info,) = await call(("FT.INFO", keys.index(kind)))
+    if is_missing(info):
+        return None
+    if other := difference(checked_reply(info), definition(keys, kind, dimensions)):
+        raise StoreError(
+            f"the index {keys.index(kind)} in Redis is not one that langcache makes: {other}. Remove it with "
+            "FT.DROPINDEX, without DD, which keeps the entries: the service then makes its own. Or use "
+            "another ?prefix= in the store's URL"
+        )
+    return is_complete(info)
 
 
 async def read_made(call: Calls, meta: str) -> Made | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -17,6 +17,7 @@ __all__ = [
     "Hits",
     "by_tags",
     "count",
+    "difference",
     "in_millionths",
     "is_complete",
     "nearest",
@@ -140,6 +141,35 @@ def is_complete(info: Any) -> bool:
         raise StoreError("Redis describes an index in a way that is not known here") from None
 
 
+def difference(info: Any, definition: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """In what an index is not as it was defined, by the reply to FT.INFO. None: in nothing.
+
+    What Redis does not tell is taken to be right: versions tell different things.
+    """
+    try:
+        known = _mapping(info)
+        told = {"index": _mapping(known.get(b"index_definition"))}
+        fields = known.get(b"attributes")
+        for listed in _sequence([] if fields is None else fields):
+            field = _mapping(listed, strict=False)  # it may end with flags, which have no values
+            name: bytes = field[b"attribute"]
+            told[name.decode()] = {**field, b"indexed": b"NOINDEX" not in field.get(b"flags", ())}
+    except (KeyError, ValueError, TypeError, AttributeError):
+        raise StoreError("Redis describes an index in a way that is not known here") from None
+    for part, facts in definition.items():
+        if fields is not None and part not in told:
+            return f"it has no field {part}"
+        for fact, right in facts.items():
+            there, due = _text(told.get(part, {}).get(fact.encode(), right)), _text(right)
+            if there != due:
+                return f"{part} has {fact} {there}, and not {due}"
+    return None
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else f"{value}"
+
+
 def count(info: Any) -> int:
     """How many entries an index has, by the reply to FT.INFO."""
     return int(float(_mapping(info).get(b"num_docs", 0)))
@@ -176,12 +206,12 @@ def _distance(value: bytes | None) -> float | None:
     return distance if -_INEXACT <= distance <= 2 + _INEXACT else None
 
 
-def _mapping(value: Any) -> dict[bytes, Any]:
+def _mapping(value: Any, strict: bool = True) -> dict[bytes, Any]:
     """A mapping, which may have come as a list of names and values."""
     if isinstance(value, dict):
         return cast("dict[bytes, Any]", value)
     listed = [] if value is None else _sequence(value)
-    return dict(zip(listed[::2], listed[1::2], strict=True))
+    return dict(zip(listed[::2], listed[1::2], strict=strict))
 
 
 def _sequence(value: Any) -> list[Any]:

@@ -15,10 +15,10 @@ from ..embedders import Embedder
 from ..vectors import embed
 from .redis_calls import Command
 from .redis_connect import Connection, checked_reply, scripted
-from .redis_index import CacheIndex, IncompleteError, is_missing
+from .redis_index import CacheIndex, IncompleteError, create, has_all, is_missing
 from .redis_listing import scan
-from .redis_model import Keys, Made, create_index, fields, read_entry
-from .redis_queries import is_complete, read, whole_number
+from .redis_model import Keys, Made, fields, read_entry
+from .redis_queries import read, whole_number
 from .redis_url import RedisUrl
 from .store import StoreError
 
@@ -192,13 +192,10 @@ class _Reembedding:
             checked_reply(reply)
 
     async def _make_index(self, before: Made) -> None:
-        command = create_index(self._keys, before.index, self._embedder.dimensions, new=False)
-        (reply,) = await self._call(command)
-        if not (isinstance(reply, Exception) and "already exists" in str(reply).lower()):
-            checked_reply(reply)
+        index = (self._call, self._keys, before.index, self._embedder.dimensions)
+        await create(*index, new=False)
         while True:
-            (info,) = await self._call(("FT.INFO", self._keys.index(before.index)))
-            if is_complete(checked_reply(info)):
+            if await has_all(*index):
                 return
             await asyncio.sleep(_LOOK_SECONDS)
 

@@ -243,6 +243,7 @@ class RedisStore:
 
         (reply,), _, _ = await self._index.search(none)
         read(reply, 1)
+        await self._index.check()
 
     async def _delete_all(self, all_of: Sequence[str]) -> int:
         """Delete what has all of some tags, and was there when this began. Returns the number."""
