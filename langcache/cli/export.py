@@ -147,6 +147,8 @@ def _output(path: Path | None) -> Generator[Callable[[bytes], None], None, None]
             yield partial(_write_to, opened)
         return
     path = path.resolve()
+    if not path.parent.is_dir():
+        raise ValueError(f"--output: there is no folder {str(path.parent)!r}")
     # Prompts and answers may be nobody else's business: nobody else can read the file.
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     beside = Path(name)

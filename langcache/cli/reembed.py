@@ -60,12 +60,12 @@ def _run(options: argparse.Namespace) -> int:
         if store is None and (db is None or not db.is_file()):
             raise ValueError("--store: name the Redis, or a file that there is with --db FILE")
     except (ImportError, ValueError) as error:
-        return failed(error)
+        return failed(error, options)
     try:
         with Progress("embedded", "prompts") as progress:
             count = asyncio.run(_reembed(embedder, store or db, options.cache_id, progress))
     except (ImportError, EmbedderError, StoreError) as error:
-        return failed(error)
+        return failed(error, options)
     said = (
         f"{count} {'entry is' if count == 1 else 'entries are'} embedded"
         if count

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from langcache.cli import main
+from langcache.cli import _parser, main
 from langcache.cli.client import MISS
 from langcache.cli.doctor import EXTRAS
 from langcache.cli.terminal import print_table
@@ -125,14 +125,17 @@ def test_a_dash_reads_stdin(run, monkeypatch):
         (["search", "x", "--threshold=-0.1"], "--threshold: must be"),
         (["search", "x", "--threshold", "nan"], "--threshold: must be"),
         (["search", "x", "--max-results", "0"], "--max-results: must be"),
-        (["search", "x", "--attribute", "a b=x"], "attributes"),
+        (["search", "x", "--attribute", "a b=x"], "--attribute: "),
         (["set", "a", "b", "--ttl", "999999d"], "--ttl: must be"),
-        (["set", "a", "b", "--attribute", "topic=a,b"], "attributes"),
+        (["set", "a", "b", "--attribute", "topic=a,b"], "--attribute: "),
         (["set", "a", "b", "--attribute", "topic=a", "--attribute", "topic=b"], "topic is given twice"),
         (["delete"], "delete: give ids, or --attribute"),
         (["delete", "i", "--attribute", "topic=a"], "delete: give ids, or --attribute"),
         (["search", "x", "--api-key-file", "nowhere"], "--api-key-file: can't read 'nowhere'"),
-        (["search", "x", "--server-url", "http://user:pass@h"], "server_url: must not carry a user"),
+        (
+            ["search", "x", "--server-url", "http://user:pass@h"],
+            "--server-url: must not carry a user or password, or any @; the key goes in LANGCACHE_API_KEY",
+        ),
         (["stats", "--db", "nowhere.db", "--server-url", "http://h"], "--server-url: "),
         (["export"], "export: a service does not list its entries"),
         (["export", "--db", "a.db", "--prompts", "p"], "--prompts: asks a service"),
@@ -181,6 +184,88 @@ def test_with_nothing_set_all_three_are_named_as_options(run, command):
     assert (status, out, err.count("\n")) == (2, "", 1)
     for option in ("--server-url", "--api-key-file", "--cache-id", "langcache serve"):
         assert option in err
+
+
+WRONG_VALUES = {
+    "--server-url": "ftp://h",
+    "--cache-id": "a/b",
+    "--api-key-file": "spaces",
+    "--threshold": "2",
+    "--max-results": "0",
+    "--ttl": "999999d",
+    "--attribute": "a b=x",
+    "--max-wrong": "2",
+    "--confidence": "2",
+    "--concurrency": "0",
+    "--embedder": "openai:h",
+    "--max-entries": "0",
+    "--host": "0.0.0.0",
+    "--admin-key-file": "spaces",
+}
+COMMANDS = {
+    "search": ["q"],
+    "set": ["q", "a"],
+    "delete": ["i"],
+    "flush": ["--yes"],
+    "stats": [],
+    "doctor": [],
+    "warm": ["lines.jsonl"],
+    "import": ["lines.jsonl", "--db", "a.db"],
+    "export": ["--prompts", "lines.jsonl"],
+    "tune": ["pairs.tsv", "--service"],
+    "reembed": ["--db", "a.db"],
+    "caches create": ["c"],
+    "caches change": ["c", "--ttl", "1h"],
+    "keys list": [],
+    "serve": ["--port", "0"],
+}
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """The files that `COMMANDS` and `WRONG_VALUES` name."""
+    monkeypatch.chdir(tmp_path)
+    Path("spaces").write_text("a key")
+    Path("spaces").chmod(0o600)
+    Path("lines.jsonl").write_text('{"prompt": "p", "response": "r"}\n')
+    Path("pairs.tsv").write_text("a\tb\t1\nc\td\t0\n")
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_is_wrong_is_said_of_the_option_and_of_no_argument(command, capsys, monkeypatch):
+    options = _parser().parse_args([*command.split(), *COMMANDS[command], *_needed(command)]).parser.names()
+    monkeypatch.setenv("LANGCACHE_SERVER_URL", "http://127.0.0.1:1")
+    for name in ("LANGCACHE_API_KEY", "LANGCACHE_CACHE_ID", "LANGCACHE_ADMIN_KEY"):
+        monkeypatch.setenv(name, "x")
+    tried = 0
+    for option in {*options.values()} & {*WRONG_VALUES}:
+        more = ["--embedder-model", "m"] if option == "--embedder" else _needed(command)
+        try:
+            status = main([*command.split(), *COMMANDS[command], option, WRONG_VALUES[option], *more])
+        except SystemExit as ended:
+            status = ended.code
+        out, err = capsys.readouterr()
+        said = (out if command == "doctor" else err).splitlines()[-1]
+        if status == 1 and "connection" in err + out:
+            continue  # it is only wrong for other commands
+        assert re.search(r"(?<=[: ])(--[a-z-]+)(?=:)|argument --", said), said
+        assert not re.search(r"\b[a-z]+_[a-z_]+\b(?!\.)", said.replace("cache_id ", "")), said
+        tried += 1
+    assert tried or command == "keys list"
+
+
+def _needed(command):
+    return ["--embedder", "minilm"] if command == "reembed" else []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("LANGCACHE_SERVER_URL", "ftp://h"), ("LANGCACHE_CACHE_ID", "a/b")]
+)
+@pytest.mark.usefixtures("named")
+def test_what_is_wrong_with_a_variable_is_said_of_the_variable(run, variable, value, monkeypatch):
+    monkeypatch.setenv(variable, value)
+    assert run("search", "q")[2].startswith(f"langcache: {variable}: must ")
 
 
 @pytest.mark.parametrize(

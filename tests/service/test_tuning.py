@@ -322,7 +322,7 @@ SAID = {
     "no_file": (["nowhere.tsv"], "nowhere.tsv: No such file or directory"),
     "a_folder": (["."], ".: Is a directory"),
     "no_pair": (["bad.tsv"], "bad.tsv, line 2: 'perhaps' is no label"),
-    "too_much": (["good.tsv", "--max-wrong", "5"], "max_wrong: must be from 0 to 1, but is 5"),
+    "too_much": (["good.tsv", "--max-wrong", "5"], "--max-wrong: must be from 0 to 1, but is 5"),
     "url_without_service": (["good.tsv", "--server-url", "http://x"], "--server-url: is for --service"),
     "attribute_without_service": (["good.tsv", "--attribute", "run"], "--attribute: is for --service"),
     "unknown_embedder": (["good.tsv", "--embedder", "other"], "--embedder: must be minilm,"),
@@ -332,11 +332,11 @@ SAID = {
     ),
     "password_of_an_embedder": (
         ["good.tsv", "--embedder", "openai:http://me:secret@x:99999999", "--embedder-model", "m"],
-        "url: must be a URL such as https://host[:port]/v1",
+        "--embedder: url: must be a URL such as https://host[:port]/v1",
     ),
     "password_of_no_url": (
         ["good.tsv", "--embedder", "openai:me:secret@x", "--embedder-model", "m"],
-        "url: must begin with https:// or http://",
+        "--embedder: url: must begin with https:// or http://",
     ),
     "service_and_embedder": (
         [
@@ -349,7 +349,7 @@ SAID = {
             "--embedder",
             "minilm",
         ],
-        "embedder: can't be given along with client",
+        "--embedder: can't be given along with --service",
     ),
     "picture_nowhere": (["scored.csv", "--svg", "nowhere/x.svg"], "nowhere/x.svg: No such file or directory"),
 }
@@ -375,8 +375,8 @@ def test_a_service_without_a_cache_id_is_said_in_one_line(tmp_path, monkeypatch,
     assert main(["tune", written(tmp_path / "p.jsonl", ANGLES), "--service", "--server-url", "http://x"]) == 2
     output, errors = capsys.readouterr()
     assert output == ""
-    assert errors.startswith("langcache: api_key: is missing")
-    assert "cache_id: is missing" in errors
+    assert errors.startswith("langcache: --api-key-file: is missing")
+    assert "--cache-id: is missing" in errors
 
 
 def test_the_missing_extra_is_said_in_one_line(tmp_path):
