@@ -48,7 +48,7 @@ def test_an_embedder_is_measured_and_closed(embedder):
     assert hits(report) == AT_THRESHOLDS
     assert calls == [(1, 3), (2, 3), (3, 3)]
     assert (embedder.started, embedder.closed) == (1, 1)
-    assert "3 pairs (2 with the same answer, 1 with different ones), similarity by angle\n" in str(report)
+    assert "3 pairs (2 with the same answer, 1 with different ones),\nsimilarity by angle\n" in str(report)
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 16])
@@ -271,7 +271,7 @@ def test_several_files_and_an_embedder_are_measured(tmp_path, capsys):
     )
     assert main(["tune", one, str(other), "--embedder", "minilm"]) == 0
     output, errors = capsys.readouterr()
-    assert output.startswith("5 pairs (2 with the same answer, 3 with different ones), similarity by minilm/")
+    assert output.startswith("5 pairs (2 with the same answer, 3 with different ones),\nsimilarity by minilm/")
     assert "scored 5 of 5 pairs\n" in errors
 
 
