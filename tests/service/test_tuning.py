@@ -271,7 +271,9 @@ def test_several_files_and_an_embedder_are_measured(tmp_path, capsys):
     )
     assert main(["tune", one, str(other), "--embedder", "minilm"]) == 0
     output, errors = capsys.readouterr()
-    assert output.startswith("5 pairs (2 with the same answer, 3 with different ones),\nsimilarity by minilm/")
+    assert output.startswith(
+        "5 pairs (2 with the same answer, 3 with different ones),\nsimilarity by minilm/"
+    )
     assert "scored 5 of 5 pairs\n" in errors
 
 
