@@ -47,6 +47,14 @@ def test_no_line_of_code_has_to_be_scrolled_to():
     assert {page: lines for page, lines in long.items() if lines} == {}
 
 
+def test_examples_use_what_is_public():
+    pages = [ROOT / "README.md", *DOCS.rglob("*.md")]
+    private = re.compile(
+        r"^ *(from|import) langcache[\w.]*\._|^ *from langcache[\w.]* import _", re.MULTILINE
+    )
+    assert [f"{page.relative_to(ROOT)}" for page in pages if private.search(page.read_text("utf-8"))] == []
+
+
 def test_contributing_lists_the_nox_sessions_in_their_own_words():
     page = (DOCS / "contributing.md").read_text("utf-8")
     table = page.partition("| Session |")[2].partition("\n\n")[0].splitlines()[2:]
