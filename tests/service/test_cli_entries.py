@@ -246,6 +246,14 @@ def test_what_is_wrong_with_a_variable_is_said_of_the_variable(run, variable, va
     assert run("search", "q")[2].startswith(f"langcache: {variable}: must ")
 
 
+def test_what_commands_with_an_admin_key_need_is_named_as_options(run):
+    status, out, err = run("caches", "list")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "--server-url" in err
+    assert "--admin-key-file" in err
+    assert "all three" not in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
