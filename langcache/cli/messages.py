@@ -7,13 +7,18 @@ import argparse
 import os
 import re
 import sys
+from pathlib import Path
 
-__all__ = ["CommandError", "failed", "said"]
+__all__ = ["CommandError", "check_output", "failed", "said"]
 
 _ARGUMENT = re.compile(
-    r"^(?P<name>\w+)(?=: )|\bpass (?P<to_pass>\w+)=|\b(?P<within>[a-z]+(?:_[a-z]+)+)\b", re.MULTILINE
+    r"^(?P<name>\w+)(?=: )|\bpass (?P<to_pass>\w+)=|\b(?P<within>[a-z]+(?:_[a-z]+|[A-Z][a-z]+)+)\b",
+    re.MULTILINE,
 )
-"""Where an error may name an argument of Python. Amid a text only one of several words can be none of it."""
+"""Where an error may name an argument of Python, or a service what was sent for one, such as ``maxResults``.
+
+Amid a text only names of several words count, since others may be words of the text.
+"""
 
 _OPTIONS = {
     "api_key": "api_key_file",
@@ -43,6 +48,15 @@ def failed(error: object, options: argparse.Namespace | None = None) -> int:
     return 2 if isinstance(error, ValueError) else 1
 
 
+def check_output(option: str, path: Path) -> None:
+    """Raise `ValueError` if no file can be at the path that an option names: before there is work to lose."""
+    if path.is_dir():
+        raise ValueError(f"{option}: {path} is a folder; name a file")
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise ValueError(f"{option}: there is no folder {str(folder)!r}")
+
+
 def said(error: Exception, options: argparse.Namespace | None = None) -> str:
     """What is wrong, in one line, with the options or variables of a command in place of arguments."""
     if isinstance(error, OSError) and error.strerror:
@@ -55,6 +69,7 @@ def said(error: Exception, options: argparse.Namespace | None = None) -> str:
 
 def _renamed(argument: re.Match[str], options: argparse.Namespace) -> str:
     name = argument["name"] or argument["to_pass"] or argument["within"]
+    name = re.sub(r"[A-Z]", lambda letter: f"_{letter[0].lower()}", name)
     known: dict[str, str] = options.parser.names()
     option = name if name in known else _OPTIONS.get(name, "")
     if option not in known:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .client import add_client_options, patient, settings_of
-from .messages import failed
+from .messages import check_output, failed
 from .terminal import Progress
 
 if TYPE_CHECKING:
@@ -115,6 +115,8 @@ def _tune(options: argparse.Namespace, make_embedder: Callable[[argparse.Namespa
     with ExitStack() as stack:
         try:
             client, embedder = None, None
+            if options.svg is not None:
+                check_output("--svg", options.svg)
             if options.service:
                 _check_no_embedder(options)
                 client = stack.enter_context(_client(options))

@@ -155,6 +155,7 @@ def test_what_is_given_wrongly_is_said_in_one_line(run, arguments, reason, tmp_p
     [
         (["search", "x", "--attribute", "other=x"], "other"),
         (["search", "x", "--cache-id", "other"], "404"),
+        (["search", "x", "--max-results", "9999"], "400 Bad Request: --max-results: must be at most"),
         (["stats"], "the service gives no figures"),
         (["stats", "--cache-id", "other"], "404"),
         (["stats", "--db", "nowhere.db"], "there is no database nowhere.db"),
@@ -210,6 +211,8 @@ WRONG = [
     "tune pairs.tsv --service --attribute a/b",
     "tune pairs.tsv --service --server-url ftp://h",
     "tune pairs.tsv --service --cache-id a/b",
+    "tune pairs.tsv --svg nowhere/a.svg",
+    "reembed --embedder minilm --db nowhere",
     "reembed --db all.jsonl --embedder-model m --embedder openai:h",
     "reembed --db all.jsonl --embedder minilm --cache-id a/b",
     "caches create c --threshold 2",

@@ -353,7 +353,8 @@ SAID = {
         ],
         "--embedder: can't be given along with --service",
     ),
-    "picture_nowhere": (["scored.csv", "--svg", "nowhere/x.svg"], "nowhere/x.svg: No such file or directory"),
+    "picture_nowhere": (["good.tsv", "--svg", "nowhere/x.svg"], "--svg: there is no folder '"),
+    "picture_is_a_folder": (["good.tsv", "--svg", "."], "--svg: . is a folder; name a file"),
 }
 
 
@@ -363,7 +364,6 @@ def test_what_can_not_be_done_is_said_in_one_line(arguments, message, tmp_path, 
     monkeypatch.setenv("LANGCACHE_API_KEY", "key")
     (tmp_path / "good.tsv").write_text("a\tb\t1\nc\td\t0\n", "utf-8")
     (tmp_path / "bad.tsv").write_text("a\tb\t1\nc\td\tperhaps\n", "utf-8")
-    (tmp_path / "scored.csv").write_text("question,prompt,same,similarity\na,b,1,1\nc,d,0,0\n", "utf-8")
     could_be = message.endswith(("No such file or directory", "Is a directory")) or "endpoint" in message
     assert main(["tune", *arguments]) == (1 if could_be else 2)
     output = capsys.readouterr()
