@@ -270,7 +270,7 @@ async def store_one(server):
     [
         ([], "--store: name the Redis"),
         (["--db", "nowhere.db"], "--db: there is no file 'nowhere.db'"),
-        (["--store", "redis://h", "--cache-id", "a/b"], "cache_id: must be"),
+        (["--store", "redis://h", "--cache-id", "a/b"], "--cache-id: must be"),
         (["--store", "redis://:hunter2@h"], "--store: other users"),
     ],
 )
