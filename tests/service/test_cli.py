@@ -464,7 +464,7 @@ def test_closed_streams_are_no_places_for_files_and_connections():
     code = """if 1:
         import os, sys
         from langcache.cli import main
-        main(["tune", "nowhere"])
+        main(["delete"])
         null = os.stat(os.devnull).st_rdev
         os._exit(9 if all(os.fstat(number).st_rdev == null for number in range(3)) else 1)
     """

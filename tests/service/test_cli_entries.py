@@ -188,6 +188,11 @@ def test_with_nothing_set_all_three_are_named_as_options(run, command):
         assert option in err
 
 
+SOMEWHERE = {
+    "LANGCACHE_SERVER_URL": "http://127.0.0.1:1",
+    "LANGCACHE_API_KEY": "key",
+    "LANGCACHE_CACHE_ID": "cache",
+}
 WRONG = [
     *(f"{command} --server-url ftp://h" for command in ("search q", "set q a", "delete i", "flush --yes")),
     *(
@@ -200,7 +205,6 @@ WRONG = [
     "set q a --ttl 999999d",
     "delete --attribute a/b=x",
     "warm all.jsonl --ttl 999999d",
-    "import all.jsonl --db a.db --ttl 999999d",
     "import all.jsonl --db a.db --embedder-model m --embedder openai:h",
     "export --db a.db --output nowhere/a.jsonl",
     "tune pairs.tsv --max-wrong 2",
@@ -225,10 +229,10 @@ WRONG = [
 
 
 @pytest.mark.parametrize("command", WRONG)
-@pytest.mark.usefixtures("named")
 def test_what_is_wrong_is_said_of_the_option_and_of_no_argument(command, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("LANGCACHE_ADMIN_KEY", "admin")
+    for name, value in (*SOMEWHERE.items(), ("LANGCACHE_ADMIN_KEY", "admin")):
+        monkeypatch.setenv(name, value)
     Path("spaces").write_text("a key")
     Path("spaces").chmod(0o600)
     Path("all.jsonl").write_text('{"prompt": "p", "response": "r"}\n')
@@ -243,9 +247,9 @@ def test_what_is_wrong_is_said_of_the_option_and_of_no_argument(command, capsys,
 @pytest.mark.parametrize(
     ("variable", "value"), [("LANGCACHE_SERVER_URL", "ftp://h"), ("LANGCACHE_CACHE_ID", "a/b")]
 )
-@pytest.mark.usefixtures("named")
 def test_what_is_wrong_with_a_variable_is_said_of_the_variable(run, variable, value, monkeypatch):
-    monkeypatch.setenv(variable, value)
+    for name, given in {**SOMEWHERE, variable: value}.items():
+        monkeypatch.setenv(name, given)
     assert run("search", "q")[2].startswith(f"langcache: {variable}: must ")
 
 
