@@ -53,8 +53,8 @@ class AsyncOperations:
 
         Args:
             prompt: the question, 1 to 1,024 characters.
-            similarity_threshold: how similar the prompts must be at least, 0 to 1 (normalised cosine
-                similarity). Default: the cache's own, 0.85 unless it was configured otherwise.
+            similarity_threshold: how similar the prompts must be at least, 0 to 1 (see
+                `CacheEntry.similarity`). Default: the cache's own, 0.85 unless it was configured otherwise.
             search_strategies: ``"exact"`` (the same text, ignoring case), ``"semantic"``, or both in order of
                 priority. Default: semantic.
             attributes: find only entries that have all of these. Their names must have been declared with the

@@ -167,7 +167,8 @@ class CacheEntry(Model, kw_only=True):
     """The attributes that were stored."""
 
     similarity: float
-    """Normalised cosine similarity, (1 + cos) / 2: 0 to 1."""
+    """How alike the prompts are, 0 to 1: from the hosted service the normalised cosine similarity of their
+    vectors, (1 + cos) / 2, and from the local one a score of vectors and texts."""
 
     search_strategy: SearchStrategy
     """The strategy that found the entry. A plain string is converted to a member."""
@@ -205,7 +206,7 @@ class _Results(ReplyModel, kw_only=True):
 
     @property
     def similarity(self) -> float | None:
-        """The best entry's similarity, (1 + cos) / 2, or None on a miss."""
+        """The best entry's similarity, 0 to 1, or None on a miss."""
         return self.data[0].similarity if self.data else None
 
     def __bool__(self) -> bool:

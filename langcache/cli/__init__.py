@@ -23,6 +23,7 @@ from .parser import Parser
 from .reembed import add_reembed
 from .serve import add_serve
 from .stats import add_stats
+from .terminal import discard_output
 from .tune import add_tune
 
 __all__ = ["main"]
@@ -32,19 +33,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name, by default those of this process. Returns the exit status."""
     if isinstance(arguments, str):
         raise TypeError(f"arguments: must be a list, such as {arguments.split()!r}, but is one str")
+    _open_what_is_closed()
     options, unknown = _parser().parse_known_args(arguments)
     if unknown:  # the command says so, and not the program: its usage has the options that there are
         options.parser.refuse(unknown)
     _replace_what_can_not_be_printed()
     try:
         status: int = options.run(options)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of the output, such as `head`, has ended
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python's exit reports an error
+        discard_output()
         return 141
+    except OSError as error:  # such as a full disk
+        discard_output()
+        return failed(f"can't write the output: {error.strerror or error}")
     return status
+
+
+def _open_what_is_closed() -> None:
+    """Open the null device in place of standard streams that are closed.
+
+    Else the next file or connection of this process would have the number of one of them, and get what is
+    printed; and uvloop ends the process when it closes a number below 3.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def _replace_what_can_not_be_printed() -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .client import said
 from .embedder import read_secret, secret
 from .messages import failed
 
@@ -73,5 +72,5 @@ def _run(work: Work, options: argparse.Namespace) -> int:
         ) as admin:
             work(admin, options)
     except (LangCacheError, ValueError) as error:
-        return failed(error, said(error))
+        return failed(error, options)
     return 0

@@ -20,9 +20,9 @@ __all__ = [
     "ClientSettings",
     "add_attributes",
     "add_client_command",
+    "add_client_options",
     "attributes_of",
     "patient",
-    "said",
     "settings_of",
 ]
 
@@ -33,18 +33,6 @@ _EPILOG = """\
 The service is the one that clients use: at --server-url or in the variable LANGCACHE_SERVER_URL, with the key
 in --api-key-file or LANGCACHE_API_KEY, and the cache in --cache-id or LANGCACHE_CACHE_ID.
 """
-
-_OPTIONS = {
-    "pass server_url=": "give --server-url",
-    "pass api_key=": "give --api-key-file",
-    "pass cache_id=": "give --cache-id",
-    "pass admin_key=": "give --admin-key-file",
-    "similarity_threshold: ": "--threshold: ",
-    "default_search_threshold: ": "--threshold: ",
-    "max_results: ": "--max-results: ",
-    "ttl_millis: ": "--ttl: ",
-}
-"""What errors call the options that commands have in place of arguments."""
 
 Work = Callable[[argparse.Namespace], int]
 
@@ -57,7 +45,7 @@ class ClientSettings(NamedTuple):
     cache_id: str | None
 
 
-def _add_client_options(parser: argparse.ArgumentParser) -> None:
+def add_client_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which cache of which service."""
     parser.add_argument("--server-url", metavar="URL", help="the service (default: LANGCACHE_SERVER_URL)")
     parser.add_argument(
@@ -75,7 +63,7 @@ def add_client_command(commands: Any, name: str, help: str, work: Work, descript
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_client_options(command)
+    add_client_options(command)
     command.add_argument("--json", action="store_true", help="print JSON, for programs")
     command.set_defaults(run=functools.partial(_run, work), parser=command)
     return command
@@ -95,16 +83,6 @@ def patient() -> RetryConfig:
 
     waits = BackoffStrategy(initial_interval=500, max_interval=10_000, exponent=2, max_elapsed_time=60_000)
     return RetryConfig("backoff", waits)
-
-
-def said(error: Exception) -> str:
-    """What a client says is wrong, in one line, with the options of a command in place of arguments."""
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    text = "; ".join(f"{error}".splitlines()) or type(error).__name__
-    for argument, option in _OPTIONS.items():
-        text = text.replace(argument, option)
-    return text
 
 
 def add_attributes(command: argparse.ArgumentParser, help: str) -> None:
@@ -150,7 +128,7 @@ def _run(work: Work, options: argparse.Namespace) -> int:
     except BrokenPipeError:  # the reader of the output has ended
         raise
     except expected as error:
-        return failed(error, said(error))
+        return failed(error, options)
 
 
 def _store_errors(options: argparse.Namespace) -> tuple[type[Exception], ...] | None:

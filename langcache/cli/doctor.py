@@ -28,7 +28,8 @@ from ..errors import (
     NotFoundError,
     TimeoutException,
 )
-from .client import add_client_command, said, settings_of
+from .client import add_client_command, settings_of
+from .messages import said
 from .terminal import Colours, one_line, print_json
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def _of_service(options: argparse.Namespace) -> list[Check]:
     try:
         settings = settings_of(options)
     except ValueError as error:
-        return [Check("api_key", "wrong", f"{error}")]
+        return [Check("api_key", "wrong", said(error, options))]
     checks = [_setting(options, name, value) for name, value in zip(_SETTINGS, settings, strict=True)]
     if any(check.state == "wrong" for check in checks):
         return checks
@@ -148,7 +149,7 @@ def _of_service(options: argparse.Namespace) -> list[Check]:
     try:
         cache = AsyncLangCache(*settings, client=probe.begin, timeout_ms=_TIMEOUT_MS)
     except ValueError as error:
-        return [*checks, Check("settings", "wrong", said(error))]
+        return [*checks, Check("settings", "wrong", said(error, options))]
     return [*checks, *asyncio.run(_asked(cache, probe))]
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,22 +34,30 @@ def embedder_of(name: str, model: str | None) -> Embedder:
     if kind == "openai" and place:
         if not model:
             raise ValueError(
-                "--embedder-model: is needed with openai:, say --embedder-model text-embedding-3-small"
+                "embedder_model: is needed with openai:, say --embedder-model text-embedding-3-small"
             )
         key = secret(EMBEDDER_KEY_VARIABLE, os.environ.get(EMBEDDER_KEY_VARIABLE, ""))
-        return OpenAIEmbedder(place, model, key or None)
+        return _made(OpenAIEmbedder, place, model, key or None)
     if model:
-        raise ValueError("--embedder-model: is for --embedder openai:URL alone")
+        raise ValueError("embedder_model: is for --embedder openai:URL alone")
     if kind == "onnx" and place:
-        return OnnxEmbedder(place)
+        return _made(OnnxEmbedder, place)
     if name == "wordllama":
         return WordLlamaEmbedder()
     if name == "minilm":
         return MiniLMEmbedder()
     raise ValueError(
-        "--embedder: must be minilm, wordllama, onnx:FOLDER, or openai:URL together with --embedder-model, "
+        "embedder: must be minilm, wordllama, onnx:FOLDER, or openai:URL together with --embedder-model, "
         f"but is {name!r}"
     )
+
+
+def _made(make: Callable[..., Embedder], *arguments: str | None) -> Embedder:
+    """An embedder. What it says of its arguments is said of the option that they are parts of."""
+    try:
+        return make(*arguments)
+    except ValueError as error:
+        raise ValueError(f"embedder: {error}") from error
 
 
 def read_secret(where: str, path: Path) -> str:

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from .client import add_attributes, add_client_command, attributes_of, patient, settings_of
 from .lines import NewEntry, encoded
-from .messages import CommandError
+from .messages import CommandError, check_output
 from .place import add_place_options, is_given, place_given
 from .terminal import Progress, stdin, write_line
 
@@ -140,8 +140,7 @@ def _output(path: Path | None) -> Generator[Callable[[bytes], None], None, None]
     if path is None:
         yield write_line
         return
-    if path.is_dir():
-        raise ValueError(f"--output: {path} is a folder; name a file")
+    check_output("--output", path)
     if path.exists() and not path.is_file():  # a device or a pipe, whose place no file takes
         with path.open("wb") as opened:
             yield partial(_write_to, opened)

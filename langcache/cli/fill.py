@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from .client import add_client_command, said, settings_of
+from .client import add_client_command, settings_of
 from .filling import Done, Filling, Stopped
 from .lines import FORMATS, Fields, count_lines, format_of, read_lines
-from .messages import failed
+from .messages import failed, said
 from .place import add_embedder_options, add_place_options, is_given, own_service
 from .settings import time_in_millis
 from .terminal import Progress, one_line, print_json
@@ -119,7 +119,7 @@ def _fill(options: argparse.Namespace, form: Any, fields: Fields, *, copies: boo
             progress(total or filling.done.lines, total or filling.done.lines)
         except Stopped as stopped:
             progress.end()
-            status = failed(stopped, f"stopped: {said(stopped.error)}; the same command goes on from here")
+            status = failed(f"stopped: {said(stopped.error, options)}; the same command goes on from here")
         except KeyboardInterrupt:
             progress.end()
             print("Interrupted; the same command goes on from here.", file=sys.stderr)

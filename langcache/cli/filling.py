@@ -21,6 +21,7 @@ from ..errors import (
     RequestError,
     TooManyRequestsError,
 )
+from ..limits import Limits
 from .client import ClientSettings, patient
 from .lines import Line, NewEntry
 
@@ -82,6 +83,8 @@ class Filling:
         copies: whether lines with the same entry are entries of their own, as in an export, and not the same
             one told twice, as in a log.
         progress: called with the number of lines that are done.
+
+    Raises `ValueError` if what it is given breaks a rule.
     """
 
     def __init__(
@@ -94,6 +97,8 @@ class Filling:
         copies: bool,
         progress: Callable[[int], None],
     ) -> None:
+        self._limits = Limits()
+        self._limits.ttl(ttl)
         self._client = AsyncLangCache(*settings, retry_config=patient(), timeout_ms=30_000)
         self._ttl = ttl
         self._slots = asyncio.Semaphore(concurrency)
@@ -148,8 +153,8 @@ class Filling:
                 self._count()
 
     async def _store(self, entry: NewEntry) -> None:
-        ttl = self._ttl
-        if entry.expires_at is not None and (ttl := entry.expires_at - time.time_ns() // 1_000_000) <= 0:
+        ttl = self._ttl if entry.expires_at is None else self._left(entry.expires_at)
+        if ttl is not None and ttl <= 0:
             self.done.expired += 1
         elif not self._again and await self._is_there(entry):
             self.done.there += 1
@@ -157,6 +162,16 @@ class Filling:
             attributes = entry.attributes or None
             await self._client.set(entry.prompt, entry.response, attributes=attributes, ttl_millis=ttl)
             self.done.stored += 1
+
+    def _left(self, expires_at: int) -> int:
+        """The milliseconds until an entry expires. Raises `ValueError` if none is kept for so long."""
+        left, most = expires_at - time.time_ns() // 1_000_000, self._limits.ttl_millis
+        if most is not None and left > most:
+            raise ValueError(
+                f"expires_at: must be at most {most} ms (a year) from now; without it an entry lives as long "
+                "as --ttl or the cache says"
+            )
+        return left
 
     async def _is_there(self, entry: NewEntry) -> bool:
         """Whether the cache has as many of the same entry as this run has met, or the most that count."""

@@ -34,6 +34,10 @@ class Parser(argparse.ArgumentParser):
                 message += f"; there are {', '.join(known)}"
         super().error(message)
 
+    def names(self) -> dict[str, str]:
+        """The options of this command, by the names that their values have."""
+        return {action.dest: action.option_strings[-1] for action in self._actions if action.option_strings}
+
     def refuse(self, unknown: Sequence[str]) -> NoReturn:
         """Exit because of arguments that this command does not know."""
         options = [each.partition("=")[0] for each in unknown if each.startswith("-")]

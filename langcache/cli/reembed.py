@@ -57,15 +57,17 @@ def _run(options: argparse.Namespace) -> int:
         embedder = embedder_of(options.embedder, options.embedder_model)
         store, db = place_of(options)
         CacheConfig(cache_id=options.cache_id)
-        if store is None and (db is None or not db.is_file()):
-            raise ValueError("--store: name the Redis, or a file that there is with --db FILE")
+        if store is None and db is None:
+            raise ValueError("--store: name the Redis, or a SQLite file with --db FILE")
+        if db is not None and not db.is_file():
+            raise ValueError(f"--db: there is no file {str(db)!r}")
     except (ImportError, ValueError) as error:
-        return failed(error)
+        return failed(error, options)
     try:
         with Progress("embedded", "prompts") as progress:
             count = asyncio.run(_reembed(embedder, store or db, options.cache_id, progress))
     except (ImportError, EmbedderError, StoreError) as error:
-        return failed(error)
+        return failed(error, options)
     said = (
         f"{count} {'entry is' if count == 1 else 'entries are'} embedded"
         if count

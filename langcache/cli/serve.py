@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .messages import failed
 from .serve_settings import SETTINGS, Plan, plan_of
 from .settings import add_settings
+from .terminal import discard_output
 
 if TYPE_CHECKING:
     from ..service.rate import Usage
@@ -75,7 +76,7 @@ def _serve_with_workers(plan: Plan) -> int:
             url = url_of(plan.config, *listeners.address)
             with counting_together(plan.config) as ended:
                 supervisor = Supervisor(work, listeners, plan.drain, ended, _hang_up_ends(plan))
-                return supervisor.run(lambda: print(_instructions(url, plan), flush=True))
+                return supervisor.run(lambda: _show_instructions(url, plan))
 
     try:
         return _status(plan, serve)
@@ -127,7 +128,7 @@ async def _until_stopped(plan: Plan) -> int:
             if hasattr(signal, "SIGHUP") and not _hang_up_ends(plan):
                 loop.add_signal_handler(signal.SIGHUP, running.reload)
             started = True
-            print(_instructions(running.url, plan), flush=True)
+            _show_instructions(running.url, plan)
             await stop.wait()
             await running.drain(plan.drain)
     return 0
@@ -171,6 +172,16 @@ def _not_listening(plan: Plan, error: OSError) -> str:
     ):  # None: asyncio's own
         return f"{what}; --host must be an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all"
     return what
+
+
+def _show_instructions(url: str, plan: Plan) -> None:
+    try:
+        print(_instructions(url, plan), flush=True)
+    except BrokenPipeError:  # the reader of the output has ended
+        raise
+    except OSError as error:  # such as a full disk, which is no reason to answer no requests
+        discard_output()
+        failed(f"can't write the output: {error.strerror or error}; the service at {url} goes on")
 
 
 def _instructions(url: str, plan: Plan) -> str:

@@ -160,7 +160,9 @@ def plan_of(options: argparse.Namespace) -> Plan:
         return _plan(settings)
     except ValueError as error:
         name, colon, reason = str(error).partition(": ")
-        where = settings.where("ttl" if name == "ttl_millis" else name) if colon else None
+        name = "ttl" if name == "ttl_millis" else name
+        flags = {setting.name: setting.flag for setting in SETTINGS}  # of those that have their default
+        where = settings.where(name) or flags.get(name) if colon else None
         raise ValueError(f"{where}: {reason}" if where else f"{error}") from error
 
 

@@ -13,7 +13,17 @@ import msgspec
 
 from ..models import Model
 
-__all__ = ["Colours", "Progress", "one_line", "print_json", "print_table", "printable", "stdin", "write_line"]
+__all__ = [
+    "Colours",
+    "Progress",
+    "discard_output",
+    "one_line",
+    "print_json",
+    "print_table",
+    "printable",
+    "stdin",
+    "write_line",
+]
 
 _WIDTH = 24
 """Characters of a bar."""
@@ -112,6 +122,11 @@ class Progress:
 def _time(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
+
+
+def discard_output() -> None:
+    """Have what is left in the buffer of stdout go nowhere: at its exit Python would report an error."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_json(value: Model | Sequence[Model] | object) -> None:

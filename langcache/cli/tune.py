@@ -9,8 +9,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .client import patient
-from .messages import failed
+from .client import add_client_options, patient, settings_of
+from .messages import check_output, failed
 from .terminal import Progress
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ names, or with two texts and a label such as 1 or 0, same or different.
 
 _EPILOG = """\
 With --service the prompts are stored, searched for and deleted again, each as an entry of its own, in the
-cache that LANGCACHE_SERVER_URL, LANGCACHE_API_KEY and LANGCACHE_CACHE_ID name. Other entries are left alone.
+cache that clients use: at --server-url or in LANGCACHE_SERVER_URL, and so on. Other entries are left alone.
 The cache must be empty, unless --attribute names an attribute that it was set up with, which tells these
 entries from others.
 """
@@ -84,8 +84,7 @@ def add_tune(commands: Any, embedder: Callable[[argparse.Namespace], Embedder]) 
     )
     tune.add_argument("--embedder-model", metavar="MODEL", help="the model to ask an openai: endpoint for")
     tune.add_argument("--service", action="store_true", help="ask a running service, in place of an embedder")
-    tune.add_argument("--server-url", metavar="URL", help="its URL (default: LANGCACHE_SERVER_URL)")
-    tune.add_argument("--cache-id", metavar="ID", help="its cache (default: LANGCACHE_CACHE_ID)")
+    add_client_options(tune)
     tune.add_argument(
         "--attribute", metavar="NAME", help="an attribute that tells the entries of this run from others"
     )
@@ -108,7 +107,7 @@ def _tune(options: argparse.Namespace, make_embedder: Callable[[argparse.Namespa
     from ..matching.verifier import verifier
     from ..tuning import tune
 
-    expected: tuple[type[Exception], ...] = (ImportError, ValueError, LangCacheError)
+    expected: tuple[type[Exception], ...] = (ImportError, OSError, ValueError, LangCacheError)
     with suppress(ImportError):  # pairs that have a similarity need no embedder
         from ..service import EmbedderError
 
@@ -116,7 +115,10 @@ def _tune(options: argparse.Namespace, make_embedder: Callable[[argparse.Namespa
     with ExitStack() as stack:
         try:
             client, embedder = None, None
+            if options.svg is not None:
+                check_output("--svg", options.svg)
             if options.service:
+                _check_no_embedder(options)
                 client = stack.enter_context(_client(options))
             else:
                 _check_no_service_options(options)
@@ -140,21 +142,24 @@ def _tune(options: argparse.Namespace, make_embedder: Callable[[argparse.Namespa
             progress.end()
             if options.svg is not None:
                 options.svg.write_text(report.svg(), "utf-8")
-        except OSError as error:
-            return failed(f"{error.filename}: {error.strerror}" if error.filename else error)
         except expected as error:
-            return failed(error)
+            return failed(error, options)
     print(report)
     return 0 if options.max_wrong is None or report.certified is not None else 1
 
 
 def _check_no_service_options(options: argparse.Namespace) -> None:
-    for name in ("server_url", "cache_id", "attribute"):
+    for name in ("server_url", "api_key_file", "cache_id", "attribute"):
         if getattr(options, name) is not None:
             raise ValueError(f"--{name.replace('_', '-')}: is for --service, which asks a running service")
+
+
+def _check_no_embedder(options: argparse.Namespace) -> None:
+    if options.embedder is not None or options.embedder_model is not None:
+        raise ValueError("--embedder: can't be given along with --service, which has an embedder of its own")
 
 
 def _client(options: argparse.Namespace) -> LangCache:
     from ..sync import LangCache
 
-    return LangCache(options.server_url, None, options.cache_id, retry_config=patient(), timeout_ms=30_000)
+    return LangCache(*settings_of(options), retry_config=patient(), timeout_ms=30_000)

@@ -7,6 +7,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from .._checks import check_int, check_number, wrong_type
+from ..limits import LimitError, Limits
 from ..many import Progress
 from ..models import CacheEntry, SearchStrategy
 from ..sync import LangCache
@@ -91,6 +92,11 @@ def tune(
         raise ValueError("embedder: can't be given along with client, which has its service's")
     if attribute is not None and client is None:
         raise ValueError("attribute: is for a client, which there is none of")
+    if attribute is not None:
+        try:
+            Limits().attribute_map({attribute: "x"})
+        except LimitError as error:
+            raise LimitError("attribute", error.rule, error.reason) from None
     concurrency = check_int("concurrency", concurrency, minimum=1, maximum=256)
     if accept is not None and not callable(accept):
         raise wrong_type("accept", "a function of the question and the entry", accept)

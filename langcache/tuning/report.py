@@ -162,7 +162,7 @@ class Report:
     def __str__(self) -> str:
         same, different = len(self._same), len(self._different)
         lines = [
-            f"{self.pairs:,} pairs ({same:,} with the same answer, {different:,} with different ones), "
+            f"{self.pairs:,} pairs ({same:,} with the same answer, {different:,} with different ones),",
             f"similarity {self.scored_by}",
             "",
             f"  threshold   hits            kept  wrong   wrong/hits ({_percent(self.confidence)} interval)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -39,9 +40,24 @@ def draw(figures: dict[str, Any]) -> str:
     return bars_of(titled, _OURS, "µs", _EITHER)
 
 
-def bars_of(rows: Sequence[tuple[str, Bars]], ours: Collection[str], unit: str, style: str) -> str:
-    """A picture of bars in groups with titles."""
-    scale = _WIDTH / max(value for _, bars in rows for _, value in bars)
+def bars_of(
+    rows: Sequence[tuple[str, Bars]],
+    ours: Collection[str],
+    unit: str,
+    style: str,
+    *,
+    logarithmic: bool = False,
+) -> str:
+    """A picture of bars in groups with titles, where each tenfold has the same length if ``logarithmic``."""
+    values = [value for _, bars in rows for _, value in bars]
+
+    def width(value: float) -> float:
+        if logarithmic:  # from half of the smallest on, so that it has a bar too
+            value, largest = (math.log(each / min(values) * 2) for each in (value, max(values)))
+        else:
+            largest = max(values)
+        return max(value / largest * _WIDTH, 1)
+
     lines: list[str] = []
     y = 16
     for title, bars in rows:
@@ -50,11 +66,10 @@ def bars_of(rows: Sequence[tuple[str, Bars]], ours: Collection[str], unit: str, 
         for name, value in bars:
             y += _STEP
             kind = "ours" if name in ours else "other"
-            width = max(value * scale, 1)
             lines += [
                 f'<text x="0" y="{y}">{name}</text>',
                 f'<text x="{_WIDTH}" y="{y}" text-anchor="end">{value:,.0f} {unit}</text>',
-                f'<rect class="{kind}" x="0" y="{y + 6}" width="{width:.1f}" height="{_BAR}"/>',
+                f'<rect class="{kind}" x="0" y="{y + 6}" width="{width(value):.1f}" height="{_BAR}"/>',
             ]
         y += _STEP + 20
     height = y - _STEP

@@ -20,7 +20,7 @@ from rival_questions import QUESTIONS
 from service_table import put_in_place
 from targets import Result
 
-__all__ = ["CACHES", "SIZES", "Cache", "measure", "pictures", "results", "tables", "write"]
+__all__ = ["CACHES", "SIZES", "Cache", "measure", "pictures", "readme", "results", "tables", "write"]
 
 SIZES = (1_000, 10_000)
 _AT_ONCE = (1, 32)
@@ -29,8 +29,13 @@ _IN_PROCESS, _SHARED = "in the program's process", "shared by processes"
 
 _IMAGE = """```{{image}} {0}
 :class: only-{1}
-:alt: CPU time of a search, cache by cache
+:alt: {2}
 ```"""
+_PICTURE = """<picture>
+<source media="(prefers-color-scheme: dark)" srcset="docs/benchmark-dark.svg">
+<img src="docs/benchmark-light.svg" alt="{0}">
+</picture>
+"""
 
 
 @dataclass(frozen=True)
@@ -198,7 +203,10 @@ def _compared(
 
 def tables(figures: dict[str, Any]) -> str:
     """The pictures, a table for each size, and one of what does not depend on it."""
-    shown = [_IMAGE.format(name, name[len("benchmark-") : -len(".svg")]) for name in pictures(figures)]
+    shown = [
+        _IMAGE.format(name, name[len("benchmark-") : -len(".svg")], finding(figures))
+        for name in pictures(figures)
+    ]
     parts = [
         _table_of_size(figures, size) for size in SIZES if any(f"{size}" in each for each in figures.values())
     ]
@@ -256,23 +264,56 @@ def _cell(text: str) -> str:
     return text.replace("|", "/").replace("\n", " ")
 
 
-def pictures(figures: dict[str, Any]) -> dict[str, str]:
-    """What a search among the most entries costs, by the name of the file: for light and for dark pages."""
+def _costs(figures: dict[str, Any], group: str) -> list[tuple[Cache, float]]:
+    """Microseconds of CPU of a search among the most entries, for the caches of a group, least first."""
     size = f"{SIZES[-1]}"
-    rows: list[tuple[str, chart.Bars]] = []
-    for group in (_IN_PROCESS, _SHARED):
-        bars = [
-            (cache.name, Estimate.of(each[size]["at_once_1"]["cpu_us"]).value)
-            for cache in CACHES
-            if cache.group == group and size in (each := figures.get(cache.name, {})) and "failed" not in each
-        ]
-        if bars:
-            rows.append((f"CPU of a search of 10,000, {group}", sorted(bars, key=lambda bar: bar[1])))
+    costs = [
+        (cache, Estimate.of(each[size]["at_once_1"]["cpu_us"]).value)
+        for cache in CACHES
+        if cache.group == group and size in (each := figures.get(cache.name, {})) and "failed" not in each
+    ]
+    return sorted(costs, key=lambda cost: cost[1])
+
+
+def pictures(figures: dict[str, Any]) -> dict[str, str]:
+    """The costs of a search, by the name of the file: for light and for dark pages."""
+    rows: list[tuple[str, chart.Bars]] = [
+        (
+            f"CPU of a search of 10,000, {group}, log scale",
+            [(cache.name, cost) for cache, cost in _costs(figures, group)],
+        )
+        for group in (_IN_PROCESS, _SHARED)
+        if _costs(figures, group)
+    ]
     if not rows:
         return {}
     ours = [cache.name for cache in CACHES if cache.ours]
     styles = (("benchmark-light.svg", chart.LIGHT), ("benchmark-dark.svg", chart.DARK))
-    return {name: chart.bars_of(rows, ours, "µs", style) for name, style in styles}
+    return {name: chart.bars_of(rows, ours, "µs", style, logarithmic=True) for name, style in styles}
+
+
+def finding(figures: dict[str, Any]) -> str:
+    """What the pictures show, in words, for those who don't see them."""
+    said = ["CPU time of a search among 10,000 entries."]
+    for group in (_IN_PROCESS, _SHARED):
+        costs: dict[str, list[float]] = {}
+        for cache, cost in _costs(figures, group):
+            if cache.compared:
+                name = "langcache" if cache.ours else cache.name.partition(",")[0]
+                costs.setdefault(name, []).append(cost / 1000)
+        parts = [f"{name} {_range(each)} ms" for name, each in costs.items()]
+        said.append(f"{group[0].upper()}{group[1:]}: {', '.join(parts)}.")
+    return " ".join(said)
+
+
+def _range(costs: Sequence[float]) -> str:
+    low, high = (f"{cost:,.1f}" if cost < 10 else f"{cost:,.0f}" for cost in (min(costs), max(costs)))
+    return low if low == high else f"{low} to {high}"
+
+
+def readme(figures: dict[str, Any]) -> str:
+    """The picture as the README shows it."""
+    return _PICTURE.format(finding(figures))
 
 
 def write(figures: dict[str, Any], docs: Path) -> None:
@@ -280,3 +321,4 @@ def write(figures: dict[str, Any], docs: Path) -> None:
     put_in_place(tables(figures), docs / "performance.md", "rivals")
     for name, picture in pictures(figures).items():
         (docs / name).write_text(picture, "utf-8")
+    put_in_place(readme(figures), docs.parent / "README.md", "picture")

@@ -58,7 +58,7 @@ def test_the_table_of_stores_is_made_of_what_was_kept(benchmarks):
     assert between("scale.md", "figures") == table(KEPT["service"]["figures"])
 
 
-def test_the_picture_of_the_readme_is_made_of_what_was_kept(benchmarks):
+def test_the_picture_of_a_call_is_made_of_what_was_kept(benchmarks):
     import chart
 
     assert (DOCS / "benchmark.svg").read_text("utf-8") == chart.draw(KEPT)
@@ -71,13 +71,11 @@ def test_the_table_of_the_local_service_is_made_of_what_was_kept(benchmarks):
 
 
 def test_the_tables_and_pictures_of_semantic_caches_are_made_of_what_was_kept(benchmarks):
-    from rivals_table import pictures, tables
+    from rivals_table import pictures, readme, tables
 
-    figures = KEPT.get("rivals", {}).get("figures")
-    if not figures:
-        assert between("performance.md", "rivals") == "There are no figures of this machine yet.\n"
-        return
+    figures = KEPT["rivals"]["figures"]
     assert between("performance.md", "rivals") == tables(figures)
+    assert between("../README.md", "picture") == readme(figures)
     for name, picture in pictures(figures).items():
         assert (DOCS / name).read_text("utf-8") == picture
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,34 @@ def nox_sessions():
             "nox.session" in ast.unparse(each) for each in node.decorator_list
         ):
             yield node.name, ast.get_docstring(node)
+
+
+CODE = re.compile(r"^```(?P<kind>\S*).*?^```$|^    \S[^\n]*$", re.DOTALL | re.MULTILINE)
+FITS = 100
+"""Characters of code that fit beside the menus in a window of 1,280 points (`docs/_static/site.css`)."""
+
+
+def lines_of_code(page):
+    text = page.read_text("utf-8")
+    if page.suffix != ".md":
+        return text.splitlines()
+    blocks = [found[0] for found in CODE.finditer(text) if found["kind"] not in ("{raw}", "{image}")]
+    return [line for block in blocks for line in block.splitlines()]
+
+
+def test_no_line_of_code_has_to_be_scrolled_to():
+    pages = [ROOT / "README.md", *DOCS.rglob("*.md"), *(DOCS / "production").iterdir()]
+    long = {
+        f"{page.relative_to(ROOT)}": [line for line in lines_of_code(page) if len(line) > FITS]
+        for page in pages
+    }
+    assert {page: lines for page, lines in long.items() if lines} == {}
+
+
+def test_examples_use_what_is_public():
+    pages = [ROOT / "README.md", *DOCS.rglob("*.md")]
+    private = re.compile(r"^ *(?:from|import) langcache[\w.]*(?:\._| import _)", re.MULTILINE)
+    assert [f"{page.relative_to(ROOT)}" for page in pages if private.search(page.read_text("utf-8"))] == []
 
 
 def test_contributing_lists_the_nox_sessions_in_their_own_words():

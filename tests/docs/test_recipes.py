@@ -134,7 +134,7 @@ def test_the_unit_starts_a_service_and_lets_it_end():
     unit.read(RECIPES / "langcache.service", "utf-8")
     assert unit.sections() == ["Unit", "Service", "Install"]
     service = unit["Service"]
-    _, _, _, *arguments = shlex.split(service["ExecStart"])
+    _, _, _, *arguments = shlex.split(service["ExecStart"].replace("\\\n", ""))
     assert parsed(arguments).config == "/etc/langcache/langcache.toml"
     assert service["KillMode"] == "mixed", "or each process gets a signal of its own"
     drain = _read_toml(RECIPES / "langcache.toml")["drain"]

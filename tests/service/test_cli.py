@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import importlib
 import io
 import json
@@ -163,8 +164,12 @@ def endpoint():
 class Output(io.StringIO):
     """A stdout that tells this process to end as soon as everything is printed."""
 
+    told = False
+
     def flush(self):
-        os.kill(os.getpid(), signal.SIGTERM)
+        if not self.told:
+            self.told = True
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def printed_by_serve(*options):
@@ -426,6 +431,45 @@ def test_a_reader_that_has_had_enough_ends_the_demo_quietly(monkeypatch, tmp_pat
         monkeypatch.setattr(sys, "stdout", output)
         monkeypatch.setattr("langcache.cli.demo.demo", lambda: (print("first"), _broken_pipe()))
         assert main(["demo"]) == 141
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a device that is full")
+def test_output_that_can_not_be_written_is_said_in_one_line(monkeypatch, capsys):
+    with open("/dev/full", "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        monkeypatch.setattr("langcache.cli.demo.demo", lambda: print("first"))
+        assert main(["demo"]) == 1
+    assert capsys.readouterr().err == f"langcache: can't write the output: {os.strerror(errno.ENOSPC)}\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a device that is full")
+def test_a_service_whose_output_can_not_be_written_goes_on(endpoint, monkeypatch, capsys):
+    embedder, _ = endpoint
+
+    def stop(said):
+        print(said, file=sys.stderr)
+        if f"{said}".endswith("goes on"):  # else it has ended by itself
+            os.kill(os.getpid(), signal.SIGTERM)
+        return 1
+
+    monkeypatch.setattr("langcache.cli.serve.failed", stop)
+    with open("/dev/full", "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        assert main(["serve", "--port", "0", "--embedder", embedder, "--embedder-model", "small"]) == 0
+    assert "the service at http://127.0.0.1:" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell that closes streams")
+def test_closed_streams_are_no_places_for_files_and_connections():
+    code = """if 1:
+        import os, sys
+        from langcache.cli import main
+        main(["delete"])
+        null = os.stat(os.devnull).st_rdev
+        os._exit(9 if all(os.fstat(number).st_rdev == null for number in range(3)) else 1)
+    """
+    ended = subprocess.run(["sh", "-c", '"$0" -c "$1" <&- >&- 2>&-', sys.executable, code], timeout=60)
+    assert ended.returncode == 9
 
 
 def _broken_pipe():

@@ -125,14 +125,17 @@ def test_a_dash_reads_stdin(run, monkeypatch):
         (["search", "x", "--threshold=-0.1"], "--threshold: must be"),
         (["search", "x", "--threshold", "nan"], "--threshold: must be"),
         (["search", "x", "--max-results", "0"], "--max-results: must be"),
-        (["search", "x", "--attribute", "a b=x"], "attributes"),
+        (["search", "x", "--attribute", "a b=x"], "--attribute: "),
         (["set", "a", "b", "--ttl", "999999d"], "--ttl: must be"),
-        (["set", "a", "b", "--attribute", "topic=a,b"], "attributes"),
+        (["set", "a", "b", "--attribute", "topic=a,b"], "--attribute: "),
         (["set", "a", "b", "--attribute", "topic=a", "--attribute", "topic=b"], "topic is given twice"),
         (["delete"], "delete: give ids, or --attribute"),
         (["delete", "i", "--attribute", "topic=a"], "delete: give ids, or --attribute"),
         (["search", "x", "--api-key-file", "nowhere"], "--api-key-file: can't read 'nowhere'"),
-        (["search", "x", "--server-url", "http://user:pass@h"], "server_url: must not carry a user"),
+        (
+            ["search", "x", "--server-url", "http://user:pass@h"],
+            "--server-url: must not carry a user or password, or any @; the key goes in LANGCACHE_API_KEY",
+        ),
         (["stats", "--db", "nowhere.db", "--server-url", "http://h"], "--server-url: "),
         (["export"], "export: a service does not list its entries"),
         (["export", "--db", "a.db", "--prompts", "p"], "--prompts: asks a service"),
@@ -152,9 +155,11 @@ def test_what_is_given_wrongly_is_said_in_one_line(run, arguments, reason, tmp_p
     [
         (["search", "x", "--attribute", "other=x"], "other"),
         (["search", "x", "--cache-id", "other"], "404"),
+        (["search", "x", "--max-results", "9999"], "400 Bad Request: --max-results: must be at most"),
         (["stats"], "the service gives no figures"),
         (["stats", "--cache-id", "other"], "404"),
         (["stats", "--db", "nowhere.db"], "there is no database nowhere.db"),
+        (["export", "--db", "."], "the database . can't be used: it is not a file"),
         (["import", "nowhere.jsonl"], "nowhere.jsonl: No such file"),
         (["import", "nowhere.jsonl", "--db", "a.db"], "nowhere.jsonl: No such file"),
     ],
@@ -181,6 +186,79 @@ def test_with_nothing_set_all_three_are_named_as_options(run, command):
     assert (status, out, err.count("\n")) == (2, "", 1)
     for option in ("--server-url", "--api-key-file", "--cache-id", "langcache serve"):
         assert option in err
+
+
+SOMEWHERE = {
+    "LANGCACHE_SERVER_URL": "http://127.0.0.1:1",
+    "LANGCACHE_API_KEY": "key",
+    "LANGCACHE_CACHE_ID": "cache",
+}
+WRONG = [
+    *(f"{command} --server-url ftp://h" for command in ("search q", "set q a", "delete i", "flush --yes")),
+    *(
+        f"{command} --cache-id a/b"
+        for command in ("search q", "stats", "warm all.jsonl", "export --prompts x")
+    ),
+    *(f"{command} --api-key-file spaces" for command in ("search q", "tune pairs.tsv --service", "serve")),
+    "search q --threshold 2",
+    "search q --max-results 0",
+    "set q a --ttl 999999d",
+    "delete --attribute a/b=x",
+    "warm all.jsonl --ttl 999999d",
+    "import all.jsonl --db a.db --embedder-model m --embedder openai:h",
+    "export --db a.db --output nowhere/a.jsonl",
+    "tune pairs.tsv --max-wrong 2",
+    "tune pairs.tsv --confidence 2",
+    "tune pairs.tsv --threshold 2",
+    "tune pairs.tsv --concurrency 0",
+    "tune pairs.tsv --api-key-file spaces",
+    "tune pairs.tsv --service --attribute a/b",
+    "tune pairs.tsv --service --server-url ftp://h",
+    "tune pairs.tsv --service --cache-id a/b",
+    "tune pairs.tsv --svg nowhere/a.svg",
+    "reembed --embedder minilm --db nowhere",
+    "reembed --db all.jsonl --embedder-model m --embedder openai:h",
+    "reembed --db all.jsonl --embedder minilm --cache-id a/b",
+    "caches create c --threshold 2",
+    "caches list --server-url ftp://h",
+    "keys list --admin-key-file spaces",
+    "serve --cache-id a/b",
+    "serve --max-entries 0",
+    "serve --ttl 999999d",
+]
+
+
+@pytest.mark.parametrize("command", WRONG)
+def test_what_is_wrong_is_said_of_the_option_and_of_no_argument(command, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, value in (*SOMEWHERE.items(), ("LANGCACHE_ADMIN_KEY", "admin")):
+        monkeypatch.setenv(name, value)
+    Path("spaces").write_text("a key")
+    Path("spaces").chmod(0o600)
+    Path("all.jsonl").write_text('{"prompt": "p", "response": "r"}\n')
+    Path("pairs.tsv").write_text("a\tb\t1\nc\td\t0\n")
+    assert main(command.split()) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert re.match(rf"langcache: {command.split()[-2]}(:| spaces:)", err)
+    assert not re.search(r"[a-z]_[a-z]", err.replace(f"{tmp_path}", ""))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("LANGCACHE_SERVER_URL", "ftp://h"), ("LANGCACHE_CACHE_ID", "a/b")]
+)
+def test_what_is_wrong_with_a_variable_is_said_of_the_variable(run, variable, value, monkeypatch):
+    for name, given in {**SOMEWHERE, variable: value}.items():
+        monkeypatch.setenv(name, given)
+    assert run("search", "q")[2].startswith(f"langcache: {variable}: must ")
+
+
+def test_what_commands_with_an_admin_key_need_is_named_as_options(run):
+    status, out, err = run("caches", "list")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "--server-url" in err
+    assert "--admin-key-file" in err
+    assert "all three" not in err
 
 
 @pytest.mark.parametrize(

@@ -282,7 +282,7 @@ WRONG = {
     '{"prompt": "p", "response": "r", "attributes": "x"}': "attributes are no object",
     '{"prompt": "p", "response": "r", "expires_at": "soon"}': "expires_at is no time",
     '{"prompt": "\\ud800", "response": "r"}': "",
-    '{"prompt": "p", "response": "r", "expires_at": "9000-01-01T00:00:00Z"}': "ttl",
+    '{"prompt": "p", "response": "r", "expires_at": "9000-01-01T00:00:00Z"}': "expires_at: must be at most",
 }
 
 

@@ -269,8 +269,8 @@ async def store_one(server):
     ("options", "reason"),
     [
         ([], "--store: name the Redis"),
-        (["--db", "nowhere.db"], "--store: name the Redis, or a file that there is"),
-        (["--store", "redis://h", "--cache-id", "a/b"], "cache_id: must be"),
+        (["--db", "nowhere.db"], "--db: there is no file 'nowhere.db'"),
+        (["--store", "redis://h", "--cache-id", "a/b"], "--cache-id: must be"),
         (["--store", "redis://:hunter2@h"], "--store: other users"),
     ],
 )

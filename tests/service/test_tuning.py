@@ -48,7 +48,7 @@ def test_an_embedder_is_measured_and_closed(embedder):
     assert hits(report) == AT_THRESHOLDS
     assert calls == [(1, 3), (2, 3), (3, 3)]
     assert (embedder.started, embedder.closed) == (1, 1)
-    assert "3 pairs (2 with the same answer, 1 with different ones), similarity by angle\n" in str(report)
+    assert "3 pairs (2 with the same answer, 1 with different ones),\nsimilarity by angle\n" in str(report)
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 16])
@@ -271,7 +271,9 @@ def test_several_files_and_an_embedder_are_measured(tmp_path, capsys):
     )
     assert main(["tune", one, str(other), "--embedder", "minilm"]) == 0
     output, errors = capsys.readouterr()
-    assert output.startswith("5 pairs (2 with the same answer, 3 with different ones), similarity by minilm/")
+    assert output.startswith(
+        "5 pairs (2 with the same answer, 3 with different ones),\nsimilarity by minilm/"
+    )
     assert "scored 5 of 5 pairs\n" in errors
 
 
@@ -322,7 +324,7 @@ SAID = {
     "no_file": (["nowhere.tsv"], "nowhere.tsv: No such file or directory"),
     "a_folder": (["."], ".: Is a directory"),
     "no_pair": (["bad.tsv"], "bad.tsv, line 2: 'perhaps' is no label"),
-    "too_much": (["good.tsv", "--max-wrong", "5"], "max_wrong: must be from 0 to 1, but is 5"),
+    "too_much": (["good.tsv", "--max-wrong", "5"], "--max-wrong: must be from 0 to 1, but is 5"),
     "url_without_service": (["good.tsv", "--server-url", "http://x"], "--server-url: is for --service"),
     "attribute_without_service": (["good.tsv", "--attribute", "run"], "--attribute: is for --service"),
     "unknown_embedder": (["good.tsv", "--embedder", "other"], "--embedder: must be minilm,"),
@@ -332,11 +334,11 @@ SAID = {
     ),
     "password_of_an_embedder": (
         ["good.tsv", "--embedder", "openai:http://me:secret@x:99999999", "--embedder-model", "m"],
-        "url: must be a URL such as https://host[:port]/v1",
+        "--embedder: url: must be a URL such as https://host[:port]/v1",
     ),
     "password_of_no_url": (
         ["good.tsv", "--embedder", "openai:me:secret@x", "--embedder-model", "m"],
-        "url: must begin with https:// or http://",
+        "--embedder: url: must begin with https:// or http://",
     ),
     "service_and_embedder": (
         [
@@ -349,9 +351,10 @@ SAID = {
             "--embedder",
             "minilm",
         ],
-        "embedder: can't be given along with client",
+        "--embedder: can't be given along with --service",
     ),
-    "picture_nowhere": (["scored.csv", "--svg", "nowhere/x.svg"], "nowhere/x.svg: No such file or directory"),
+    "picture_nowhere": (["good.tsv", "--svg", "nowhere/x.svg"], "--svg: there is no folder '"),
+    "picture_is_a_folder": (["good.tsv", "--svg", "."], "--svg: . is a folder; name a file"),
 }
 
 
@@ -361,7 +364,6 @@ def test_what_can_not_be_done_is_said_in_one_line(arguments, message, tmp_path, 
     monkeypatch.setenv("LANGCACHE_API_KEY", "key")
     (tmp_path / "good.tsv").write_text("a\tb\t1\nc\td\t0\n", "utf-8")
     (tmp_path / "bad.tsv").write_text("a\tb\t1\nc\td\tperhaps\n", "utf-8")
-    (tmp_path / "scored.csv").write_text("question,prompt,same,similarity\na,b,1,1\nc,d,0,0\n", "utf-8")
     could_be = message.endswith(("No such file or directory", "Is a directory")) or "endpoint" in message
     assert main(["tune", *arguments]) == (1 if could_be else 2)
     output = capsys.readouterr()
@@ -375,8 +377,8 @@ def test_a_service_without_a_cache_id_is_said_in_one_line(tmp_path, monkeypatch,
     assert main(["tune", written(tmp_path / "p.jsonl", ANGLES), "--service", "--server-url", "http://x"]) == 2
     output, errors = capsys.readouterr()
     assert output == ""
-    assert errors.startswith("langcache: api_key: is missing")
-    assert "cache_id: is missing" in errors
+    assert errors.startswith("langcache: --api-key-file: is missing")
+    assert "--cache-id: is missing" in errors
 
 
 def test_the_missing_extra_is_said_in_one_line(tmp_path):

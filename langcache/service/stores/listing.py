@@ -65,6 +65,8 @@ def file_embedder(path: Path) -> str:
 @contextlib.contextmanager
 def _file(path: Path) -> Generator[SqliteFile, None, None]:
     if not path.is_file():
+        if path.exists():
+            raise StoreError(f"the database {path} can't be used: it is not a file")
         raise StoreError(f"there is no database {path}")
     if not path.stat().st_size:
         raise StoreError(f"the database {path} is an empty file")
