@@ -96,7 +96,7 @@ class Index:
             self._entries.append(entry)
             if row // _CHUNK == len(self._earliest):
                 self._count_chunks()
-            rows.comparable[row] = np.count_nonzero(vector) > 0
+            rows.comparable[row] = np.vdot(vector, vector) > 0
             rows.group[row] = 0
             rows.age[row] = next(self._ages)
             rows.digest[row] = hash(vector.tobytes())
