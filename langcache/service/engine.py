@@ -15,7 +15,7 @@ from .config import CacheSettings
 from .embedders import Embedder, Vectors
 from .scoring import Scorer
 from .stores.store import Entry, Found, Store, StoreError, now_millis
-from .vectors import checked
+from .vectors import FLOAT32, checked
 
 __all__ = ["NEAREST", "Cache"]
 
@@ -164,7 +164,7 @@ class Cache:
     async def _embedded(self, prompt: str) -> Vectors:
         """The vector of a prompt. Whether it follows the rule, the store checks."""
         vectors: Vectors = await self._embedder.embed([prompt])
-        if type(vectors) is not np.ndarray or vectors.dtype != np.float32 or vectors.shape != self._shape:
+        if type(vectors) is not np.ndarray or vectors.dtype is not FLOAT32 or vectors.shape != self._shape:
             vectors = checked(vectors, self._shape)
         vector: Vectors = vectors[0]
         return vector

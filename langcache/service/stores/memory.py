@@ -68,7 +68,7 @@ class MemoryStore:
     ) -> None:
         self.index = index
         self._alone = Exclusive()
-        self._most = most
+        index.keep_at_most(most)
         self._unrelated = unrelated
         self._searches: Searches | SearchesAtOnce = Searches(
             index, self._alone, threads or ThreadPoolExecutor(1, "langcache-search")
@@ -116,9 +116,8 @@ class MemoryStore:
         return self.count()
 
     async def keep_at_most(self, entries: int | None) -> None:
-        self._most = self._at_once._most = entries
         with enough_memory():
-            self._alone.run(self._evict)
+            self._alone.run(self.index.keep_at_most, entries)
         self._searches.tidy()
 
     async def check(self) -> None:
@@ -127,7 +126,7 @@ class MemoryStore:
     def put(self, entry: Entry, vector: Vectors) -> None:
         """See `add`, for a vector that is checked."""
         with enough_memory():
-            self._alone.run(self._put, entry, vector)
+            self._alone.run(self.index.add, (entry,), vector[None])
 
     def matching(self, attributes: Mapping[str, str]) -> list[str]:
         """The ids of the entries that match."""
@@ -155,14 +154,6 @@ class MemoryStore:
         """Delete every entry."""
         with enough_memory():
             self._alone.run(self.index.clear)
-
-    def _put(self, entry: Entry, vector: Vectors) -> None:
-        self.index.add([entry], vector[None])
-        self._evict()
-
-    def _evict(self) -> None:
-        if self._most is not None and len(self.index) > self._most:
-            self.index.remove(self.index.oldest(len(self.index) - self._most))
 
 
 class _EnoughMemory:
