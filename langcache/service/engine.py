@@ -170,8 +170,10 @@ class Cache:
         return vector
 
     def _configured(self, attributes: Mapping[str, str] | None) -> dict[str, str]:
+        if not attributes:
+            return {}
         known = self._config.attributes
-        for name in attributes or ():
+        for name in attributes:
             if not known:
                 raise LimitError("attributes", "unknown", "no attributes are configured for this cache.")
             if name not in known:
@@ -180,4 +182,4 @@ class Cache:
                     "unknown",
                     f"{name!r} is not configured for this cache, which has {', '.join(map(repr, known))}.",
                 )
-        return dict(attributes or {})
+        return dict(attributes)

@@ -99,7 +99,7 @@ class Index:
             self._entries.append(entry)
             if row // _CHUNK == len(self._earliest):
                 self._count_chunks()
-            rows.comparable[row] = vector.dot(vector) > 0
+            rows.comparable[row] = vector[0] != 0 or vector.any()  # the first number nearly always tells
             rows.group[row] = 0
             rows.age[row] = next(self._ages)
             rows.digest[row] = hash(vector.tobytes())

@@ -94,12 +94,12 @@ class MemoryStore:
         self.put(entry, checked_row(vector, self.index.dimensions))
 
     async def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
-        with enough_memory():
+        with enough_memory:
             return self._alone.run(self.index.same, prompt, attributes, limit)
 
     async def nearest(self, vector: Vectors, attributes: Mapping[str, str], limit: int) -> Found:
         vector = checked_row(vector, self.index.dimensions)
-        with enough_memory():
+        with enough_memory:
             found = await self._searches.nearest(vector, attributes, limit)
             return [(calibrated(similarity, self._unrelated), entry) for similarity, entry in found]
 
@@ -116,7 +116,7 @@ class MemoryStore:
         return self.count()
 
     async def keep_at_most(self, entries: int | None) -> None:
-        with enough_memory():
+        with enough_memory:
             self._alone.run(self.index.keep_at_most, entries)
         self._searches.tidy()
 
@@ -125,39 +125,39 @@ class MemoryStore:
 
     def put(self, entry: Entry, vector: Vectors) -> None:
         """See `add`, for a vector that is checked."""
-        with enough_memory():
+        with enough_memory:
             self._alone.run(self.index.add, (entry,), vector[None])
 
     def matching(self, attributes: Mapping[str, str]) -> list[str]:
         """The ids of the entries that match."""
-        with enough_memory():
+        with enough_memory:
             return self._alone.run(self.index.matching, attributes)
 
     def count(self) -> int:
         """How many entries there are."""
-        with enough_memory():
+        with enough_memory:
             return self._alone.run(len, self.index)
 
     def oldest(self, count: int) -> list[str]:
         """The ids of the oldest entries, at most so many, oldest first."""
-        with enough_memory():
+        with enough_memory:
             return self._alone.run(self.index.oldest, count)
 
     def remove(self, entry_ids: Sequence[str]) -> int:
         """Delete entries. Returns the number of those that existed."""
-        with enough_memory():
+        with enough_memory:
             removed = self._alone.run(self.index.remove, entry_ids)
         self._searches.tidy()
         return removed
 
     def remove_all(self) -> None:
         """Delete every entry."""
-        with enough_memory():
+        with enough_memory:
             self._alone.run(self.index.clear)
 
 
 class _EnoughMemory:
-    """See `enough_memory`. A generator would take ten times as long."""
+    # A generator would take ten times as long.
 
     def __enter__(self) -> None:
         pass
@@ -167,9 +167,5 @@ class _EnoughMemory:
             raise StoreError("there is not enough memory") from error
 
 
-_enough_memory = _EnoughMemory()
-
-
-def enough_memory() -> AbstractContextManager[None]:
-    """Raise `StoreError` in place of `MemoryError`."""
-    return _enough_memory
+enough_memory: AbstractContextManager[None] = _EnoughMemory()
+"""Raises `StoreError` in place of `MemoryError`."""
