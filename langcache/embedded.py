@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
 import msgspec
-from multidict import CIMultiDict, CIMultiDictProxy
 
 from ._call.deadlines import time_limit
 from ._call.debug import Logger
@@ -46,7 +45,7 @@ _NO_KEY = "an-embedded-cache-needs-no-key"  # masked in messages, so it is no wo
 
 _LOOKUP_SECONDS = 30.0
 
-_JSON = CIMultiDictProxy(CIMultiDict({"Content-Type": "application/json"}))
+_JSON = {"Content-Type": "application/json"}
 
 _encode = msgspec.json.Encoder().encode
 

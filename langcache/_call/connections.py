@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import aiohttp
 from aiohttp import hdrs
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict
 from yarl import URL
 
 from .._wire.exchange import ERROR_BODY_BYTES
@@ -236,10 +236,7 @@ class CustomClient:
             status, body = response.status_code, response.content
             if not is_success(status):
                 body = body[: ERROR_BODY_BYTES + 1]
-            theirs = response.headers
-            if not isinstance(theirs, CIMultiDictProxy):
-                theirs = CIMultiDict(theirs)
-            received = Received(status, theirs, body, headers)
+            received = Received(status, CIMultiDict(response.headers), body, headers)
             received.check_size(self._max_reply_bytes)
             return received
         raise failure from cause
