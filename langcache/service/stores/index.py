@@ -110,13 +110,12 @@ class Index:
                 replaced.append(before)
                 self._forget(before)
             self._register(row, entry)
-            if entry.expires_at is None:
-                rows.expiry[row] = NEVER
-            else:
-                rows.expiry[row] = entry.expires_at
-                self._expires(row, entry.expires_at)
-        # All at once. For the usual single row, NumPy sets an element in less time than a slice.
-        rows.shown[start if rows.length == start + 1 else slice(start, rows.length)] = True
+            rows.expiry[row] = time = NEVER if entry.expires_at is None else entry.expires_at
+            if time < NEVER:
+                self._earliest[row // _CHUNK] = min(self._earliest[row // _CHUNK], time)
+                self._next_expiry = min(self._next_expiry, time)
+        shown = start if rows.length == start + 1 else slice(start, rows.length)
+        rows.shown[shown] = True  # all at once; of a single row, NumPy sets the element in less time
         if replaced:
             self._hide(np.array([row for row in replaced if rows.shown[row]], np.int64))
         self._changing = False
@@ -159,11 +158,11 @@ class Index:
         if not attributes:
             if len(self._entries) > FEW_ROWS:
                 return None
-            return self._scan([Query(vector, (), limit)]).run()[0]
+            return Scan(self._entries, self._rows, [Query(vector, (), limit)]).run()[0]
         rows = self._matching(attributes, self._rows.comparable)
         if len(rows) > FEW_ROWS:
             return None
-        return self._scan([Query(vector, (), limit)]).among(rows)[0]
+        return Scan(self._entries, self._rows, [Query(vector, (), limit)]).among(rows)[0]
 
     def scan(self, wanted: Sequence[tuple[Vectors, Mapping[str, str], int]]) -> Scan:
         """A pass over the rows as they are now, for some searches: the vector, attributes and limit of each.
@@ -177,7 +176,7 @@ class Index:
             if filters is None:  # no row has all of the attributes, and no age is negative
                 filters = [(self._rows.age, -1)]
             queries.append(Query(vector, filters, limit))
-        return self._scan(queries)
+        return Scan(self._entries, self._rows, queries)
 
     def hold(self) -> None:
         """Let no row move until `release` is called as many times."""
@@ -230,9 +229,6 @@ class Index:
             self._work_out_again()
         self._hide_expired()
         self.tidy()
-
-    def _scan(self, queries: Sequence[Query]) -> Scan:
-        return Scan(self._entries, self._rows, queries)
 
     def _matching(self, attributes: Mapping[str, str], among: NDArray[np.bool_]) -> NDArray[np.int64]:
         """The rows that match, of those for which ``among`` is true."""
@@ -292,11 +288,6 @@ class Index:
         if isinstance(group, str) or not group:
             self._same.remove(prompt)
         self._rows.attributes.remove(entry.attributes)
-
-    def _expires(self, row: int, time: int) -> None:
-        chunk = row // _CHUNK
-        self._earliest[chunk] = min(self._earliest[chunk], time)
-        self._next_expiry = min(self._next_expiry, time)
 
     def _hide_expired(self) -> None:
         now = self._clock()
