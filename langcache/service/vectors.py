@@ -15,7 +15,7 @@ EmbedNow: TypeAlias = Callable[[Sequence[str]], Vectors]
 """An `Embedder.embed` that is not async."""
 
 FLOAT32 = np.dtype(np.float32)
-"""NumPy has one object for this type. An array with an equal one is no usual case."""
+"""NumPy's own object for this type, by which the usual array is told in the least time."""
 
 _TOLERANCE = 1e-3
 """How far from 1 a length may be. Half precision, which some models compute in, reaches 5e-4."""
