@@ -227,8 +227,10 @@ class Index:
     def _refresh(self) -> None:
         if self._changing:
             self._work_out_again()
-        self._hide_expired()
-        self.tidy()
+        if self._next_expiry < NEVER:  # else the clock need not be read
+            self._hide_expired()
+        if self._hidden:
+            self.tidy()
 
     def _matching(self, attributes: Mapping[str, str], among: NDArray[np.bool_]) -> NDArray[np.int64]:
         """The rows that match, of those for which ``among`` is true."""
