@@ -92,7 +92,9 @@ class Embeddable:
             threshold: the similarity threshold of a search that gives none, 0.5 to 1.0.
             ttl_millis: how long an entry lives, in milliseconds, if `set` gives no time. Default: for ever.
             embedder: one of ``langcache.service``. Default: a `MiniLMEmbedder`.
-            timeout_ms: milliseconds for one operation. Default: no limit.
+            timeout_ms: milliseconds for one operation that waits: for a model in a thread, say, a change of
+                the file, or a search of very many entries. One that waits for nothing is not cut short: it
+                takes 2 ms at most, and the embedder's own time. Default: no limit.
             debug_logger, debug_bodies, limits, telemetry: as for the class. The cache itself has the
                 documented limits, whatever ``limits`` is.
             aside: as for the class. Default: a lookup may take 30 seconds, since the first one loads the

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import html
 import re
 from array import array
 from base64 import b64decode, b64encode
@@ -197,5 +196,7 @@ def _meaning(escape: re.Match[str]) -> str:
     if kind is None:
         return ""
     if kind == 4:
+        import html  # its table of names takes a millisecond, and few replies need it
+
         return html.unescape(f"&{escape[4]}")[:1]
     return chr(int(escape[kind], 16))

@@ -79,7 +79,7 @@ class BlockingAsideMethods:
         Threads that ask the same question at once share one lookup and one call of ``make``, which runs in
         the first of them. If that thread is interrupted, another computes the answer.
         """
-        question: Question[Any] = self._aside.question_from_call(
+        question: Question[Any] = self._aside.questions.of_call(
             "get_or_set", self._scope, prompt, make, key, codec or TEXT, attributes, options
         )
         answer: BlockingAnswer[Any] = run_to_end(
@@ -104,7 +104,7 @@ class BlockingAsideMethods:
         began the stream. If that thread is interrupted in a step, the others begin a new stream; those that
         have received chunks raise `RuntimeError`.
         """
-        question: Question[Any] = self._aside.question_from_call(
+        question: Question[Any] = self._aside.questions.of_call(
             "get_or_stream", self._scope, prompt, make, key, codec or TEXT_CHUNKS, attributes, options
         )
         return BlockingAnswerStream(self._aside, question, chunk_source(make, prompt))

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar
 
-from .._call import protocol
 from .._call.caller import Caller
 from .._call.loops import running_loop
-from ..limits import LimitError, Limits
+from ..limits import Limits
 from ..telemetry import Telemetry
 from .accounts import Accounts
 from .answers import Answer, AsyncAnswer, BlockingAnswer, CacheStatus, Lookup, shared_answer, with_origin
-from .codecs import TEXT, Codec, check_codec, check_shared
-from .computing import check_make
+from .codecs import TEXT, check_shared
 from .entries import Entries
 from .execution import Execution
 from .flight import CannotFollow, LeaderLeft
 from .freshness import Renewals
-from .functions import ByExactValue, computation_key
 from .invalidation import Invalidation
-from .key import Asked, Key, MessagesKey, is_messages_key, read_key
+from .key import MessagesKey
 from .lookups import BYPASS, DRY_RUN, Lookups
-from .options import AsideConfig, CallOptions, Options, added_attributes, check_room
+from .options import AsideConfig, Options, added_attributes
 from .question import Question
-from .scope import AttributeValue, Scope, encode_attributes
+from .questions import Questions
 from .shadowing import Shadowing
 from .state import State
 from .stores import Stores
@@ -72,10 +69,11 @@ class Aside:
         config = config or AsideConfig()
         if config.function_attribute is not None:
             limits.attribute_map({config.function_attribute: "name"})
-        self._added: frozenset[str] = added_attributes(config)
-        limits.attribute_map(dict.fromkeys(self._added, "value"))
+        added = added_attributes(config)
+        limits.attribute_map(dict.fromkeys(added, "value"))
         self.state: State = State(limits, config, execution)
-        entries = Entries(caller, limits, self._added, self.state.record_change)
+        entries = Entries(caller, limits, added, self.state.record_change)
+        self.questions: Questions = Questions(self.state, added, enabled=enabled)
         self.accounts: Accounts = Accounts(self.state, telemetry, caller.cache_id)
         self.lookups: Lookups = Lookups(self.state, entries, asks_for_key=caller.asks_for_key)
         self.invalidation: Invalidation = Invalidation(self.state, entries)
@@ -92,84 +90,6 @@ class Aside:
         """Makes the key for a function of messages that is given none."""
         self.cache_id: str = caller.cache_id
         self.telemetry: Telemetry | None = telemetry
-        self._enabled = enabled
-
-    def question_from_call(
-        self,
-        method: str,
-        scope: Scope | None,
-        prompt: Any,
-        make: object,
-        key: Callable[[Any], str | Key | None] | None,
-        codec: Codec[Any],
-        attributes: Mapping[str, AttributeValue] | None,
-        options: CallOptions,
-    ) -> Question[Any]:
-        """Make the question of a call of `get_or_set` or `get_or_stream`. Raises as `question` does."""
-        check_make(method, make, blocking=self.state.execution.is_blocking)
-        if key is not None and not callable(key):
-            raise TypeError(f"key: must be a function of the prompt, but is {type(key).__name__}")
-        return self.question(
-            method,
-            scope,
-            read_key(prompt if key is None else key(prompt), attributes, by_key=key is not None),
-            make,
-            codec,
-            Options.of(method, options, self.state.limits, self.state.config),
-            None if key is None or is_messages_key(key) else ByExactValue(prompt),
-        )
-
-    def question(
-        self,
-        method: str,
-        scope: Scope | None,
-        asked: Asked,
-        make: object,
-        codec: Codec[T],
-        options: Options,
-        arguments: Hashable = None,
-        refusal: TypeError | None = None,
-    ) -> Question[T]:
-        """Check the arguments of a `get_or_set`, `get_or_stream` or `cached` call and make its question.
-
-        Args:
-            method: the name of the method.
-            scope: the client's scope, or None.
-            asked: the text to look up and the attributes, or why the cache is not asked.
-            make: the function that computes the answer, or the answer itself.
-            codec, options: those of the call.
-            arguments: the arguments of ``make``, if they may differ for the same text.
-            refusal: why the function must not use the cache, if that is already known: it would get another
-                function's answers.
-
-        Raises:
-            TypeError, ValueError: an argument breaks a rule. A text that is too long raises only with
-                ``on_long_prompt="raise"``, one that is otherwise invalid only with ``on_error="raise"``.
-        """
-        config = self.state.config
-        given: object = codec
-        if given is not TEXT:
-            check_codec(codec)
-        computation = options.function or computation_key(make)
-        question = Question(
-            method,
-            asked.text or "",
-            self._encode_attributes(scope, asked.attributes, make, options),
-            codec,
-            options,
-            make,
-            computation if arguments is None else (computation, arguments),
-            (options.on_error or config.on_error) == "raise",
-            options.lookup_timeout or config.lookup_timeout,
-        )
-        question.outcome = self._outcome_without_lookup(question, asked)
-        claims = self.state.claims
-        question.claimed = claims.is_checked(make, options.function, codec, question.attributes)
-        if question.outcome is None and not (question.claimed and refusal is None):
-            refusal = refusal or claims.check(make, options.function, codec, question.attributes)
-            if refusal is not None:
-                question.outcome = self._refused_outcome(question, refusal)
-        return question
 
     def answer(self, question: Question[T], compute: Callable[[], Awaitable[T]]) -> Coroutine[Any, Any, Any]:
         """The answer to a question: from the cache, or computed and stored.
@@ -327,63 +247,6 @@ class Aside:
         if question.options.usage is not None and (answer.shared or answer.status is _HIT):
             self.accounts.count("saved", question, answer.saved)
         return answer
-
-    def _encode_attributes(
-        self,
-        scope: Scope | None,
-        attributes: Mapping[str, AttributeValue] | None,
-        make: object,
-        options: Options,
-    ) -> frozenset[tuple[str, str]] | None:
-        claims, limits = self.state.claims, self.state.limits
-        if not attributes and scope is None and claims.attribute is None:
-            return None
-        encoded = encode_attributes(attributes or {})
-        if claims.attribute is not None:
-            encoded[claims.attribute] = claims.name_for(make, options.function)
-        if scope is not None:
-            encoded = scope.merge(encoded)
-        checked = limits.attribute_map(encoded)
-        if self._added:
-            check_room(limits, encoded, self.state.config, options)
-        return None if checked is None else frozenset(checked.items())
-
-    def _refused_outcome(self, question: Question[Any], refusal: TypeError) -> Lookup:
-        """The outcome for a function that would get another function's answers."""
-        if question.raises_errors:
-            raise refusal
-        self.state.log.warn(("refused", str(question)), "the cache is not asked: %s", refusal)
-        return Lookup(status=CacheStatus.BYPASS, reason="another function", error=refusal)
-
-    def _outcome_without_lookup(self, question: Question[Any], asked: Asked) -> Lookup | None:
-        """The outcome, if the cache must not be asked; else None, and ``question.request`` is set."""
-        options = question.options
-        if options.bypass:
-            return BYPASS["asked"]
-        if not self._enabled:
-            return BYPASS["disabled"]
-        if asked.text is None:
-            if asked.reason is not None:
-                return Lookup(status=CacheStatus.BYPASS, reason=asked.reason)
-            return BYPASS["no question"]
-        try:
-            question.request = protocol.search(
-                self.state.limits,
-                asked.text,
-                options.similarity_threshold,
-                options.search_strategies,
-                None if question.attributes is None else dict(sorted(question.attributes)),
-                options.max_results,
-            )
-        except (TypeError, ValueError) as error:
-            too_long = isinstance(error, LimitError) and (error.argument, error.rule) == ("prompt", "max")
-            if too_long and options.on_long_prompt == "bypass":
-                return BYPASS["long prompt"]
-            if too_long or question.raises_errors:
-                raise
-            self.state.record_failure(question, error)
-            return Lookup(status=CacheStatus.ERROR, error=error)
-        return None
 
     @property
     def pending(self) -> bool:

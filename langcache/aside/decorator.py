@@ -75,7 +75,7 @@ def cached(
                 conflict = declare(names)
                 if conflict is None:
                     declared.add(names)
-            question = aside.question(
+            question = aside.questions.question(
                 "cached",
                 scope,
                 asked,

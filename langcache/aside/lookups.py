@@ -170,7 +170,10 @@ class Lookups:
         judging = None
         if accept is not None and isinstance(accept, Judge):
             judging = _Judging(self._state, question, accept)
+        turned_down: list[str] = []
         for entry in entries:
+            if entry.id in question.turned_down:
+                continue
             stats.found(entry.similarity)
             try:
                 if (
@@ -208,6 +211,9 @@ class Lookups:
                 )
                 _log.debug("entry %s was turned down", entry.id, exc_info=True)
             stats.rejected += 1
+            turned_down.append(entry.id)
+        if kept is not None:
+            question.turned_down = frozenset(turned_down)
         return _MISS
 
     def _is_stale(self, question: Question[Any], entry: CacheEntry) -> bool:

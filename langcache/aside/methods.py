@@ -112,7 +112,7 @@ class AsyncAsideMethods:
             TypeError, ValueError: an argument breaks a rule.
             LangCacheError: only with ``on_error="raise"``.
         """
-        question: Question[Any] = self._aside.question_from_call(
+        question: Question[Any] = self._aside.questions.of_call(
             "get_or_set", self._scope, prompt, make, key, codec or TEXT, attributes, options
         )
         answer: AsyncAnswer[Any] = await self._aside.answer(question, partial(compute_in_loop, make, prompt))
@@ -145,7 +145,7 @@ class AsyncAsideMethods:
             The chunks, for ``async for``. ``(await stream.look_up()).hit`` says before the first chunk
             whether it is a hit.
         """
-        question: Question[Any] = self._aside.question_from_call(
+        question: Question[Any] = self._aside.questions.of_call(
             "get_or_stream", self._scope, prompt, make, key, codec or TEXT_CHUNKS, attributes, options
         )
         return AnswerStream(self._aside, question, chunk_source(make, prompt))

@@ -39,7 +39,7 @@ class Question(Generic[T]):
 
     __slots__ = (
         *("attributes", "claimed", "codec", "computation", "make", "method", "options", "outcome"),
-        *("raises_errors", "request", "stale", "started", "text", "timeout"),
+        *("raises_errors", "request", "stale", "started", "text", "timeout", "turned_down"),
     )
 
     def __init__(
@@ -73,6 +73,8 @@ class Question(Generic[T]):
         """The outcome, if the cache must not be asked; else None."""
         self.stale: CacheEntry | None = None
         """The stale entry that the answer takes the place of, if it is computed anew in the background."""
+        self.turned_down: frozenset[str] = frozenset()
+        """The ids of entries of the near cache that were not accepted: nobody is asked about them again."""
 
     def flight_key(self, domain: Hashable, authorization: str | None) -> Hashable:
         """Equal for questions that may share one answer.

@@ -81,7 +81,7 @@ async def look_up_first(
     """The first step, for either client: an `AsyncLookup` or a `BlockingLookup`."""
     if options.get("function") is None:
         options = {**options, "function": _FUNCTION}
-    question = aside.question_from_call(
+    question = aside.questions.of_call(
         "look_up", scope, prompt, _computed_by_the_program, key, codec, attributes, options
     )
     if aside.telemetry is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..models import SearchResponse, SetResponse
@@ -84,7 +85,7 @@ class AtOnce:
         except IndexError:
             own = None
         if own is None or own[0] is not store:
-            own = store, Operations(), Cache(self._config, store, self._embedder)
+            own = store, Operations(nullcontext()), Cache(self._config, store, self._embedder)
         result = _result_of(call(*own[1:]))
         self._idle.append(own)  # one that an exception has left is not used again
         return result

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
+from operator import itemgetter
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from .config import CacheSettings
 from .embedders import Embedder, Vectors
 from .scoring import Scorer
 from .stores.store import Entry, Found, Store, StoreError, now_millis
-from .vectors import checked
+from .vectors import FLOAT32, checked
 
 __all__ = ["NEAREST", "Cache"]
 
@@ -37,6 +38,7 @@ class Cache:
         self._config = config
         self._store = store
         self._embedder = embedder
+        self._shape = (1, embedder.dimensions)
         self._scorer = Scorer(embedder)
         self._clock = clock
         self._retired = False
@@ -74,7 +76,7 @@ class Cache:
         attributes = self._configured(attributes)
         ttl_millis = ttl_millis or self._config.ttl_millis
         entry = Entry(
-            id=secrets.token_hex(16),
+            id=os.urandom(16).hex(),
             prompt=prompt,
             response=response,
             attributes=attributes,
@@ -155,21 +157,23 @@ class Cache:
         found = await self._store.nearest(vector, attributes, limit)
         candidates = [(similarity, entry.prompt) for similarity, entry in found]
         similarities = await self._scorer.similarities(prompt, candidates, threshold)
-        scored = zip(similarities, (entry for _, entry in found), strict=True)
-        return sorted(scored, key=lambda each: -each[0])  # stable: equals stay nearest first
+        scored = [(similarity, entry) for similarity, (_, entry) in zip(similarities, found, strict=True)]
+        scored.sort(key=itemgetter(0), reverse=True)  # stable: equals stay nearest first
+        return scored
 
     async def _embedded(self, prompt: str) -> Vectors:
         """The vector of a prompt. Whether it follows the rule, the store checks."""
         vectors: Vectors = await self._embedder.embed([prompt])
-        shape = (1, self._embedder.dimensions)
-        if type(vectors) is not np.ndarray or vectors.dtype != np.float32 or vectors.shape != shape:
-            vectors = checked(vectors, shape)
+        if type(vectors) is not np.ndarray or vectors.dtype is not FLOAT32 or vectors.shape != self._shape:
+            vectors = checked(vectors, self._shape)
         vector: Vectors = vectors[0]
         return vector
 
     def _configured(self, attributes: Mapping[str, str] | None) -> dict[str, str]:
+        if not attributes:
+            return {}
         known = self._config.attributes
-        for name in attributes or ():
+        for name in attributes:
             if not known:
                 raise LimitError("attributes", "unknown", "no attributes are configured for this cache.")
             if name not in known:
@@ -178,4 +182,4 @@ class Cache:
                     "unknown",
                     f"{name!r} is not configured for this cache, which has {', '.join(map(repr, known))}.",
                 )
-        return dict(attributes or {})
+        return dict(attributes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 import msgspec
@@ -112,10 +113,13 @@ class Operations:
     """The operations, of any cache. Each checks what is asked before it asks the cache.
 
     They raise `LimitError` and `Problem`, and whatever `Cache` raises.
+
+    Args:
+        turn: what each search waits for. Default: that fewer than 32 others are under way.
     """
 
-    def __init__(self) -> None:
-        self._searches = asyncio.Semaphore(_SEARCHES_AT_ONCE)
+    def __init__(self, turn: AbstractAsyncContextManager[object] | None = None) -> None:
+        self._turn = asyncio.Semaphore(_SEARCHES_AT_ONCE) if turn is None else turn
 
     async def search(self, cache: Cache, body: SearchBody) -> SearchResponse:
         """Search for the prompt of a body."""
@@ -175,8 +179,10 @@ class Operations:
         prompt = _LIMITS.prompt(body.prompt)
         threshold = _LIMITS.similarity_threshold(body.similarity_threshold)
         attributes = _LIMITS.attribute_map(_part("attributes", body.attributes, _decode_attributes))
-        async with self._searches:
+        async with self._turn:
             found = await cache.search(prompt, threshold, chosen, attributes, most)
+        if len(found) < 2:
+            return found
         chars = 0
         for number, entry in enumerate(found, 1):
             chars += chars_of(entry)
@@ -191,8 +197,10 @@ def chars_of(entry: CacheEntry) -> int:
     return len(entry.prompt) + len(entry.response) + attributes
 
 
-def _part(argument: str, raw: msgspec.Raw, decode: Callable[[msgspec.Raw], T]) -> T:
+def _part(argument: str, raw: msgspec.Raw, decode: Callable[[msgspec.Raw], T | None]) -> T | None:
     """A part of a body that was left as it is. Raises `LimitError`."""
+    if raw is _NULL:  # the body does not have it
+        return None
     if len(memoryview(raw)) > _MAX_PART_BYTES:
         raise LimitError(argument, "max", f"must have at most {_MAX_PART_BYTES} bytes")
     try:

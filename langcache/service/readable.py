@@ -39,7 +39,9 @@ class ReadableOnly(InFront):
     def embed_now(self) -> EmbedNow | None:
         """The same without async, if the other embedder has it."""
         now: EmbedNow | None = getattr(self._embedder, "embed_now", None)
-        return None if now is None else partial(self._embed_now, now)
+        if now is None or getattr(self._embedder, "can_read", None) is None:
+            return now
+        return partial(self._embed_now, now)
 
     def _embed_now(self, embed: EmbedNow, texts: Sequence[str]) -> Vectors:
         readable = _readable(self._embedder, texts)

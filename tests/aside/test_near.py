@@ -15,7 +15,7 @@ from aiohttp.test_utils import RawTestServer
 from either_client import Either
 
 from langcache import AsyncLangCache, LangCache
-from langcache.aside import AsideConfig, JsonCodec, NearCache, Shadow, Usage
+from langcache.aside import AsideConfig, JsonCodec, Judge, NearCache, Shadow, Usage
 from langcache.aside.near import Near
 
 QUESTION = "How do I reset my password?"
@@ -33,6 +33,8 @@ class Service:
         self.asked = []
         self.means = {}
         """The prompt of the entries that are found for a question, if it is not the question."""
+        self.most = 1
+        """How many entries it gives for a search that does not say."""
         self.status = 200
         self.held = asyncio.Event()
         self.go_on = asyncio.Event()
@@ -58,7 +60,7 @@ class Service:
             return web.json_response({"title": "told to"}, status=self.status)
         if last == "search":
             self.asked.append("search")
-            reply = self.found(body["prompt"], attributes)[: body.get("maxResults", 1)]
+            reply = self.found(body["prompt"], attributes)[: body.get("maxResults", self.most)]
             self.held.set()
             await self.go_on.wait()
             return web.json_response({"data": reply})
@@ -436,7 +438,46 @@ async def test_accept_is_asked_each_time(near, service):
     assert verdicts == ["stored"] * 3
     last = await cache.get(QUESTION, computed, no_store=True)
     assert (last.status.value, last.near) == ("miss", False)
-    assert verdicts == ["stored"] * 5  # of what was kept, and of what the service found then
+    assert verdicts == ["stored"] * 4
+
+
+def judging(accept):
+    return Judge(accept)
+
+
+def awaiting(accept):
+    async def coroutine(question, entry):
+        await asyncio.sleep(0)
+        return accept(question, entry)
+
+    return coroutine
+
+
+@pytest.mark.parametrize("way", [by_get, by_stream, by_look_up, by_cached])
+@pytest.mark.parametrize("kind", [lambda accept: accept, awaiting, judging], ids=["plain", "async", "judge"])
+async def test_nobody_is_asked_twice_about_what_was_kept(near, service, kind, way):
+    service.most = 2
+    service.means[QUESTION] = OTHER
+    service.add(OTHER, "first")
+    wanted = {"first"}
+    asked_about = []
+
+    def accept(question, entry):
+        asked_about.append(entry.response)
+        return entry.response in wanted
+
+    cache = near(accept=kind(accept))
+    for _ in range(2):
+        answer, _ = await way(cache)
+    assert answer.near
+    asked_about.clear()
+    service.entries.insert(0, service.entries[0] | {"id": "new", "response": "second"})  # the farther one
+    wanted = {"second"}
+    answer, value = await way(cache)
+    assert (answer.hit, answer.near, value) == (True, False, "second")
+    assert asked_about == ["first", "second"]
+    stats = cache.stats()
+    assert (stats.rejected, stats.near_hits) == (1, 1)
 
 
 async def test_calls_of_one_moment_share_what_accept_says(service):

@@ -48,9 +48,10 @@ class Given:
         """A random vector for each text that is new."""
         for text in texts:
             if text not in self._vectors:
-                vector = self._random.standard_normal(256).astype(np.float32)
+                vector = self._random.standard_normal((1, 256)).astype(np.float32)
                 self._vectors[text] = vector / np.linalg.norm(vector)
-        return np.stack([self._vectors[text] for text in texts])
+        vectors = [self._vectors[text] for text in texts]
+        return vectors[0] if len(vectors) == 1 else np.concatenate(vectors)
 
 
 def prepared(count: int) -> Given:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -128,6 +129,7 @@ STEPS = st.lists(
         st.tuples(st.just("delete_matching"), st.integers(0, 2)),
         st.tuples(st.just("wait"), st.integers(1, 200)),
         st.tuples(st.just("clear"), st.none()),
+        st.tuples(st.just("keep"), st.integers(1, 7)),
     ),
     max_size=60,
 )
@@ -138,7 +140,7 @@ STEPS = st.lists(
 def test_after_any_steps_the_newest_are_kept(steps, most, embedder):
     """Against a list, in memory; a file follows memory (test_agreement) and deletes what it deletes."""
 
-    async def run():
+    async def run(most):
         clock = Clock()
         storage = Memory(embedder)
         await storage.open()
@@ -151,8 +153,10 @@ def test_after_any_steps_the_newest_are_kept(steps, most, embedder):
                 expected = [each for each in expected if (each.expires_at or NEVER) > clock.now]
                 if step == "add":
                     each = entry(added, None if argument is None else clock.now + argument)
+                    # As calls of an embedded cache do, where nothing is in their way.
+                    in_front = store.at_once(sys.maxsize) if added % 2 else None
                     added += 1
-                    await add(store, embedder, each)
+                    await add(in_front or store, embedder, each)
                     expected = [*expected, each][-most:]
                 elif step == "delete":
                     found = [each for each in expected if each.id == f"e{argument}"]
@@ -161,6 +165,10 @@ def test_after_any_steps_the_newest_are_kept(steps, most, embedder):
                 elif step == "delete_matching":
                     await store.delete_matching({"n": f"{argument}"})
                     expected = [each for each in expected if each.attributes["n"] != f"{argument}"]
+                elif step == "keep":
+                    most = argument
+                    await store.keep_at_most(most)
+                    expected = expected[-most:]
                 elif step == "wait":
                     clock.now += argument
                     expected = [each for each in expected if (each.expires_at or NEVER) > clock.now]
@@ -171,7 +179,7 @@ def test_after_any_steps_the_newest_are_kept(steps, most, embedder):
         finally:
             await storage.close()
 
-    asyncio.run(run())
+    asyncio.run(run(most))
 
 
 def test_the_oldest_of_many_are_found_without_looking_at_all_each_time(embedder, monkeypatch):

@@ -50,6 +50,7 @@ class Index:
         self._ages = count()
         self._groups = count(1)
         self._held = 0
+        self._most: int | None = None
         self.clear()
 
     def clear(self) -> None:
@@ -91,12 +92,14 @@ class Index:
         rows = self._rows
         start = rows.length
         replaced: list[int] = []
-        for entry, vector in zip(entries, np.ascontiguousarray(vectors, np.float32), strict=True):
+        vectors = np.ascontiguousarray(vectors, np.float32)
+        for number, entry in enumerate(entries):
+            vector = vectors[number]
             row = rows.append(vector)
             self._entries.append(entry)
             if row // _CHUNK == len(self._earliest):
                 self._count_chunks()
-            rows.comparable[row] = np.count_nonzero(vector) > 0
+            rows.comparable[row] = vector[0] != 0 or vector.any()  # the first number nearly always tells
             rows.group[row] = 0
             rows.age[row] = next(self._ages)
             rows.digest[row] = hash(vector.tobytes())
@@ -107,15 +110,23 @@ class Index:
                 replaced.append(before)
                 self._forget(before)
             self._register(row, entry)
-            if entry.expires_at is None:
-                rows.expiry[row] = NEVER
-            else:
-                rows.expiry[row] = entry.expires_at
-                self._expires(row, entry.expires_at)
-        rows.shown[start : rows.length] = True
+            rows.expiry[row] = time = NEVER if entry.expires_at is None else entry.expires_at
+            if time < NEVER:
+                self._earliest[row // _CHUNK] = min(self._earliest[row // _CHUNK], time)
+                self._next_expiry = min(self._next_expiry, time)
+        shown = start if rows.length == start + 1 else slice(start, rows.length)
+        rows.shown[shown] = True  # all at once; of a single row, NumPy sets the element in less time
         if replaced:
             self._hide(np.array([row for row in replaced if rows.shown[row]], np.int64))
         self._changing = False
+        if self._most is not None:
+            self.keep_at_most(self._most)
+
+    def keep_at_most(self, most: int | None) -> None:
+        """Keep so many entries from now on, the newest. None: any number, which is the default."""
+        self._most = most
+        if most is not None and len(self) > most:
+            self.remove(self.oldest(len(self) - most))
 
     def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
         """See `Store.same`."""
@@ -147,11 +158,11 @@ class Index:
         if not attributes:
             if len(self._entries) > FEW_ROWS:
                 return None
-            return self._scan([Query(vector, (), limit)]).run()[0]
+            return Scan(self._entries, self._rows, [Query(vector, (), limit)]).run()[0]
         rows = self._matching(attributes, self._rows.comparable)
         if len(rows) > FEW_ROWS:
             return None
-        return self._scan([Query(vector, (), limit)]).among(rows)[0]
+        return Scan(self._entries, self._rows, [Query(vector, (), limit)]).among(rows)[0]
 
     def scan(self, wanted: Sequence[tuple[Vectors, Mapping[str, str], int]]) -> Scan:
         """A pass over the rows as they are now, for some searches: the vector, attributes and limit of each.
@@ -165,7 +176,7 @@ class Index:
             if filters is None:  # no row has all of the attributes, and no age is negative
                 filters = [(self._rows.age, -1)]
             queries.append(Query(vector, filters, limit))
-        return self._scan(queries)
+        return Scan(self._entries, self._rows, queries)
 
     def hold(self) -> None:
         """Let no row move until `release` is called as many times."""
@@ -216,11 +227,10 @@ class Index:
     def _refresh(self) -> None:
         if self._changing:
             self._work_out_again()
-        self._hide_expired()
-        self.tidy()
-
-    def _scan(self, queries: Sequence[Query]) -> Scan:
-        return Scan(self._entries, self._rows, queries)
+        if self._next_expiry < NEVER:  # else the clock need not be read
+            self._hide_expired()
+        if self._hidden:
+            self.tidy()
 
     def _matching(self, attributes: Mapping[str, str], among: NDArray[np.bool_]) -> NDArray[np.int64]:
         """The rows that match, of those for which ``among`` is true."""
@@ -280,11 +290,6 @@ class Index:
         if isinstance(group, str) or not group:
             self._same.remove(prompt)
         self._rows.attributes.remove(entry.attributes)
-
-    def _expires(self, row: int, time: int) -> None:
-        chunk = row // _CHUNK
-        self._earliest[chunk] = min(self._earliest[chunk], time)
-        self._next_expiry = min(self._next_expiry, time)
 
     def _hide_expired(self) -> None:
         now = self._clock()

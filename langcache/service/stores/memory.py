@@ -68,7 +68,7 @@ class MemoryStore:
     ) -> None:
         self.index = index
         self._alone = Exclusive()
-        self._most = most
+        index.keep_at_most(most)
         self._unrelated = unrelated
         self._searches: Searches | SearchesAtOnce = Searches(
             index, self._alone, threads or ThreadPoolExecutor(1, "langcache-search")
@@ -94,12 +94,12 @@ class MemoryStore:
         self.put(entry, checked_row(vector, self.index.dimensions))
 
     async def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
-        with enough_memory():
+        with enough_memory:
             return self._alone.run(self.index.same, prompt, attributes, limit)
 
     async def nearest(self, vector: Vectors, attributes: Mapping[str, str], limit: int) -> Found:
         vector = checked_row(vector, self.index.dimensions)
-        with enough_memory():
+        with enough_memory:
             found = await self._searches.nearest(vector, attributes, limit)
             return [(calibrated(similarity, self._unrelated), entry) for similarity, entry in found]
 
@@ -116,9 +116,8 @@ class MemoryStore:
         return self.count()
 
     async def keep_at_most(self, entries: int | None) -> None:
-        self._most = self._at_once._most = entries
-        with enough_memory():
-            self._alone.run(self._evict)
+        with enough_memory:
+            self._alone.run(self.index.keep_at_most, entries)
         self._searches.tidy()
 
     async def check(self) -> None:
@@ -126,47 +125,39 @@ class MemoryStore:
 
     def put(self, entry: Entry, vector: Vectors) -> None:
         """See `add`, for a vector that is checked."""
-        with enough_memory():
-            self._alone.run(self._put, entry, vector)
+        with enough_memory:
+            self._alone.run(self.index.add, (entry,), vector[None])
 
     def matching(self, attributes: Mapping[str, str]) -> list[str]:
         """The ids of the entries that match."""
-        with enough_memory():
+        with enough_memory:
             return self._alone.run(self.index.matching, attributes)
 
     def count(self) -> int:
         """How many entries there are."""
-        with enough_memory():
+        with enough_memory:
             return self._alone.run(len, self.index)
 
     def oldest(self, count: int) -> list[str]:
         """The ids of the oldest entries, at most so many, oldest first."""
-        with enough_memory():
+        with enough_memory:
             return self._alone.run(self.index.oldest, count)
 
     def remove(self, entry_ids: Sequence[str]) -> int:
         """Delete entries. Returns the number of those that existed."""
-        with enough_memory():
+        with enough_memory:
             removed = self._alone.run(self.index.remove, entry_ids)
         self._searches.tidy()
         return removed
 
     def remove_all(self) -> None:
         """Delete every entry."""
-        with enough_memory():
+        with enough_memory:
             self._alone.run(self.index.clear)
-
-    def _put(self, entry: Entry, vector: Vectors) -> None:
-        self.index.add([entry], vector[None])
-        self._evict()
-
-    def _evict(self) -> None:
-        if self._most is not None and len(self.index) > self._most:
-            self.index.remove(self.index.oldest(len(self.index) - self._most))
 
 
 class _EnoughMemory:
-    """See `enough_memory`. A generator would take ten times as long."""
+    # A generator would take ten times as long.
 
     def __enter__(self) -> None:
         pass
@@ -176,9 +167,5 @@ class _EnoughMemory:
             raise StoreError("there is not enough memory") from error
 
 
-_enough_memory = _EnoughMemory()
-
-
-def enough_memory() -> AbstractContextManager[None]:
-    """Raise `StoreError` in place of `MemoryError`."""
-    return _enough_memory
+enough_memory: AbstractContextManager[None] = _EnoughMemory()
+"""Raises `StoreError` in place of `MemoryError`."""

@@ -14,12 +14,13 @@ import msgspec
 from ..calibration import unrelated_cosine
 from ..config import CacheSettings
 from ..embedders import Embedder, Vectors
-from ..vectors import checked_row, embed
+from ..vectors import checked_row
 from .index import Index
 from .memory import MemoryStore
 from .sqlite_errors import reason_of
 from .sqlite_file import Commit, SqliteFile, Step
 from .sqlite_records import SqliteRecords
+from .sqlite_reembed import embed_again
 from .sqlite_rows import EmbeddedWith
 from .store import NEVER, Entry, Found, StoreError, now_millis
 
@@ -28,9 +29,6 @@ __all__ = ["Database", "SqliteStore"]
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-
-_EMBEDDED_AT_ONCE = 64
-"""How many prompts of a file are embedded again in one call. Every known endpoint accepts as many."""
 
 
 class _Change(msgspec.Struct, frozen=True):
@@ -92,7 +90,9 @@ class Database:
             self._thread.shutdown(wait=False)
             raise
         try:
-            await self._embed_again()
+            self.embedded_anew = await embed_again(
+                self._run, self._file, self._embedder, self._embedded_with, self._progress
+            )
             self._unrelated = await self._calibrate()
             await self.change(lambda _: None)  # learns when the next entry expires
         except BaseException:
@@ -215,40 +215,6 @@ class Database:
             return await self._loop.run_in_executor(self._thread, function, *arguments)
         except Exception as error:
             raise reason_of(self._file.path, error) from error
-
-    async def _embed_again(self) -> None:
-        """Replace vectors that another embedder made: all vectors of the file, or none if it fails."""
-        before = await self._run(self._file.embedded_with)
-        now = self._embedded_with
-        if before is not None and (before.name, before.dimensions) == (now.name, now.dimensions):
-            return
-        await self._run(self._file.begin)
-        try:
-            count = await self._run(self._file.count)
-            if count:
-                _log.warning(
-                    "%s was made with the embedder %s; embedding its %d prompts anew with %s",
-                    *(self._file.path, "that it no longer names" if before is None else before.name),
-                    *(count, self._embedder.name),
-                )
-            self.embedded_anew = count
-            last = done = 0
-            while rows := await self._run(self._file.next_rows, last, _EMBEDDED_AT_ONCE):
-                last = rows[-1].number
-                vectors = await embed(self._embedder, [row.entry.prompt for row in rows])
-                renewed = [
-                    msgspec.structs.replace(row, vector=vector.tobytes())
-                    for row, vector in zip(rows, vectors, strict=True)
-                ]
-                await self._run(self._file.replace, renewed)
-                done += len(rows)
-                if self._progress is not None:
-                    self._progress(done, count)
-            await self._run(self._file.set_embedder, now)
-        except BaseException:
-            await self._run(self._file.end, "ROLLBACK")
-            raise
-        await self._run(self._file.end, "COMMIT")
 
     async def _calibrate(self) -> float:
         """The cosine of unrelated prompts: the file's own, so that its scores stay, or a new one."""
