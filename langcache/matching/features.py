@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from copy import copy
 from functools import lru_cache
 
 from .asked import Asked, asked, asks_another, quantities_differ, roles_turned, times_differ
@@ -96,7 +97,7 @@ def compared(one: str, other: str) -> tuple[Reading, Reading]:
     reworded = in_one_wording(repeated, theirs) if len(repeated) + len(theirs) <= 2 * _SHORT else repeated
     if reworded == repeated:
         return _read(repeated), _read(theirs)
-    reading = Reading(reworded)
+    reading = copy(_read(reworded))  # which is the other text, as often as not
     reading.is_reworded = True
     return reading, _read(theirs)
 
