@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from .asked import Asked, asked, asks_another, quantities_differ, roles_turned, times_differ
 from .guard import difference
+from .guard.numbers import spelt_as
 from .guard.opposites import stem
 from .guard.spelling import respell
 from .guard.words import NUMBERS, SMALL_WORDS
@@ -93,7 +94,7 @@ class Reading:
 def compared(one: str, other: str) -> tuple[Reading, Reading]:
     """Two texts without politeness, the first with the second's words where only slips and wording differ."""
     ours, theirs = without_politeness(one), without_politeness(other)
-    repeated = mended(ours, theirs)
+    repeated = spelt_as(mended(ours, theirs), theirs)
     reworded = in_one_wording(repeated, theirs) if len(repeated) + len(theirs) <= 2 * _SHORT else repeated
     if reworded == repeated:
         return _read(repeated), _read(theirs)

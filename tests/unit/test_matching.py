@@ -102,6 +102,75 @@ def test_the_verifier_takes_any_texts_in_either_order(one, other):
     assert lexical(Reading(one), Reading(other)) == lexical(Reading(other), Reading(one))
 
 
+WAYS_TO_WRITE = {
+    "commas": "{:,}",
+    "commas and cents": "{:,}.00",
+    "underscores": "{:_}",
+    "points": "{:,}|.,",
+    "apostrophes": "{:,}|'.",
+    "spaces that do not break": "{:,}|\u00a0.",
+    "narrow spaces": "{:,}|\u202f.",
+    "spaces": "{:,}| .",
+    "cents": "{}.00",
+    "cents after a comma": "{},00",
+}
+
+
+@given(st.integers(1000, 999_999_999), st.sampled_from(sorted(WAYS_TO_WRITE)), st.integers(1, 9))
+def test_a_number_is_the_same_however_it_is_written(number, way, more):
+    written, _, marks = WAYS_TO_WRITE[way].format(number).partition("|")
+    if marks:
+        written = f"{written}.50".translate(str.maketrans(",.", marks))
+        stored = f"What is the fee for {number}.5 euros?"
+    else:
+        stored = f"What is the fee for {number} euros?"
+    asked, other = f"What is the fee for {written} euros?", stored.replace(f"{number}", f"{number + more}")
+    for one, two in ((asked, stored), (stored, asked)):
+        assert is_repeated(*compared(one, two))
+        assert verifier(one, entry(two))
+    for one, two in ((asked, other), (other, asked)):
+        assert not verifier(one, entry(two))
+
+
+@pytest.mark.parametrize(
+    ("asked", "stored"),
+    [
+        ("What does $1,500 buy?", "What does $1500 buy?"),
+        ("What does \u20ac1 500 buy?", "What does \u20ac1500 buy?"),
+        ("Is 2.50 pounds enough?", "Is 2.5 pounds enough?"),
+        ("Is 2,5 pounds enough?", "Is 2.5 pounds enough?"),
+        ("Is 1.5k dollars enough?", "Is 1,500 dollars enough?"),
+        ("Does the shop open at 5 pm?", "Does the shop open at 17:00?"),
+        ("Is the office open at 08:30?", "Is the office open at 8:30?"),
+    ],
+)
+def test_amounts_and_times_are_the_same_however_they_are_written(asked, stored):
+    assert is_repeated(*compared(asked, stored))
+    assert is_repeated(*compared(stored, asked))
+
+
+@pytest.mark.parametrize(
+    ("asked", "stored"),
+    [
+        ("Is Python 3.10 supported?", "Is Python 3.1 supported?"),
+        ("What changed in version 1.500?", "What changed in version 1500?"),
+        ("What changed in Django 2.50?", "What changed in Django 2.5?"),
+        ("What is at 10.0.0.0?", "What is at 10?"),
+        ("Is 192.168.1.1 my router?", "Is 192.168.11 my router?"),
+        ("What happened on 2024-01-05?", "What happened on 2024-10-5?"),
+        ("What is the sum of [1,500]?", "What is the sum of [1500]?"),
+        ("Can I fit 2 100 watt bulbs?", "Can I fit 2100 watt bulbs?"),
+        ("Do you take 2 500 euro notes?", "Do you take 2500 euro notes?"),
+        ("What is -1,500 plus 2?", "What is 1500 plus 2?"),
+        ("Is 1,500 km far?", "Is 1,500 miles far?"),
+        ("Is $1,500 enough?", "Is \u20ac1500 enough?"),
+    ],
+)
+def test_numbers_that_may_be_others_are_not_the_same(asked, stored):
+    assert not verifier(asked, entry(stored))
+    assert not verifier(stored, entry(asked))
+
+
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_similarity_rises_with_likelihood(one, other):
     if one < other:
