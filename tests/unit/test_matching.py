@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from langcache import CacheEntry, verifier
+from langcache.aside import Judge
 from langcache.matching.features import LEXICAL, Reading, compared, lexical
 from langcache.matching.score import FEATURES, STRICT, is_repeated, is_verifiable, likelihood, similarity_of
 from langcache.matching.tidy import is_slip, mended, without_politeness
 from langcache.matching.verifier import confidence
 
 
-def entry(prompt):
+def entry(prompt, similarity=0.9):
     return CacheEntry(
-        id="1", prompt=prompt, response="", attributes={}, similarity=0.9, search_strategy="semantic"
+        id="1", prompt=prompt, response="", attributes={}, similarity=similarity, search_strategy="semantic"
     )
 
 
@@ -69,6 +72,38 @@ def test_a_near_miss_is_refused(asked, stored):
 )
 def test_the_same_in_other_words_passes(asked, stored):
     assert verifier(asked, entry(stored))
+
+
+def test_a_service_with_a_low_threshold_does_not_get_unrelated_entries_accepted():
+    pytest.importorskip("numpy")
+    from langcache.service.calibration import UNRELATED_PROMPTS
+
+    pairs = list(combinations(UNRELATED_PROMPTS[::2], 2))
+    accepted = [verifier(one, entry(two, 0.6)) or verifier(two, entry(one, 0.6)) for one, two in pairs]
+    assert sum(accepted) < 0.03 * len(pairs)
+
+
+@pytest.mark.parametrize(
+    ("asked", "stored"),
+    [
+        ("How do I get my money back?", "What is the refund process?"),
+        ("Where are you located?", "What's your address?"),
+    ],
+)
+def test_texts_without_a_word_in_common_need_a_service_that_is_sure(asked, stored):
+    assert verifier(asked, entry(stored, 0.85))
+    assert not verifier(asked, entry(stored, 0.84))
+    # A judge for hits in doubt is asked, where there is one.
+    assert Judge(lambda *_: True).doubt <= confidence(asked, entry(stored, 0.84)) < 0.5
+
+
+@pytest.mark.parametrize("similarity", [0.5, 0.84, 0.85, 1.0])
+def test_similarity_makes_no_difference_to_texts_with_words_in_common(similarity):
+    for asked, stored in (
+        ("How can I buy a ticket?", "How do I purchase a ticket?"),
+        ("How do I enable two-factor authentication?", "How do I disable two-factor authentication?"),
+    ):
+        assert confidence(asked, entry(stored, similarity)) == confidence(asked, entry(stored))
 
 
 @pytest.mark.parametrize(
