@@ -215,9 +215,8 @@ class Transformer:
 
 
 def _mean(rows: Vectors) -> NDArray[Any]:
-    if len(rows) == 1:  # as most words have, and ten times as fast
-        return rows[0]
-    mean: NDArray[Any] = np.add.reduceat(rows, [0])[0] / np.float64(len(rows))
+    """The mean of some rows; of a single one, as most words have, in a tenth of the time."""
+    mean: NDArray[Any] = rows[0] if len(rows) == 1 else np.add.reduceat(rows, [0])[0] / np.float64(len(rows))
     return mean
 
 
