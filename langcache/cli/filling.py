@@ -10,7 +10,6 @@ from itertools import islice
 
 import msgspec
 
-from ..client import AsyncLangCache
 from ..errors import (
     AuthenticationError,
     ClosedError,
@@ -97,6 +96,8 @@ class Filling:
         copies: bool,
         progress: Callable[[int], None],
     ) -> None:
+        from ..client import AsyncLangCache  # `serve`, which needs none, starts sooner
+
         self._limits = Limits()
         self._limits.ttl(ttl)
         self._client = AsyncLangCache(*settings, retry_config=patient(), timeout_ms=30_000)

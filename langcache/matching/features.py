@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from copy import copy
 from functools import lru_cache
 
 from .asked import Asked, asked, asks_another, quantities_differ, roles_turned, times_differ
 from .guard import difference
+from .guard.numbers import spelt_as
 from .guard.opposites import stem
 from .guard.spelling import respell
 from .guard.words import NUMBERS, SMALL_WORDS
@@ -92,11 +94,11 @@ class Reading:
 def compared(one: str, other: str) -> tuple[Reading, Reading]:
     """Two texts without politeness, the first with the second's words where only slips and wording differ."""
     ours, theirs = without_politeness(one), without_politeness(other)
-    repeated = mended(ours, theirs)
+    repeated = spelt_as(mended(ours, theirs), theirs)
     reworded = in_one_wording(repeated, theirs) if len(repeated) + len(theirs) <= 2 * _SHORT else repeated
     if reworded == repeated:
         return _read(repeated), _read(theirs)
-    reading = Reading(reworded)
+    reading = copy(_read(reworded))  # which is the other text, as often as not
     reading.is_reworded = True
     return reading, _read(theirs)
 

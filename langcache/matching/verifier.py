@@ -6,12 +6,17 @@ import re
 from collections.abc import Iterator
 
 from ..models import CacheEntry
-from .features import compared, lexical
+from .features import LEXICAL, compared, lexical
 from .score import REPEATED, is_repeated, is_verifiable, likelihood
 
 __all__ = ["are_equal", "confidence", "differ_in_case", "differ_in_layout", "verifier"]
 
 _LEAST = 0.5
+_FITTED_FROM = 0.85
+"""The weights for texts are fitted to pairs that a service finds this similar."""
+_DOUBT = 0.4
+"""What pairs without a word in common get at most, if they are less similar: a judge is still asked."""
+_SHARED = [*LEXICAL].index("shared")
 
 _CASED = re.compile(
     r"(?<![\w-])-[A-Za-z]{1,4}(?:\d\w{0,3})?(?![\w-])"
@@ -27,9 +32,11 @@ def verifier(question: str, entry: CacheEntry) -> bool:
     It weighs what the question and the entry's prompt have in common and what only one of them has: words,
     synonyms and opposites, numbers, names, negations, symbols. It needs no model, knows English, and takes
     about 0.3 ms; texts that are equal but for case and spacing take nothing. Greetings, politeness and slips
-    of the keyboard make no difference. It does not look at ``entry.similarity``, which stands for something
-    else with each service, and accepts what it can't judge: texts of more than some 20 words each, and other
-    languages.
+    of the keyboard make no difference. It accepts what it can't judge: texts of more than some 20 words each,
+    and other languages.
+
+    How similar the two are otherwise, the service has to tell: ``entry.similarity`` counts only where no word
+    of the one, nor a synonym of it, is in the other. Such texts are turned down below a similarity of 0.85.
     """
     sure = confidence(question, entry)
     return sure is None or sure >= _LEAST
@@ -41,7 +48,8 @@ def confidence(question: str, entry: CacheEntry) -> float | None:
     `verifier` accepts 0.5 and more, and what can't be judged. It is 1 for texts that are equal but for case
     and spacing, and 0.99 for those that differ in politeness and slips of the keyboard alone. It is 0 for
     texts whose words are equal, and whose lines are indented in another way, since they may be programs, and
-    for texts that name an option or a unit with letters of another case (`differ_in_case`).
+    for texts that name an option or a unit with letters of another case (`differ_in_case`), and 0.4 at most
+    for texts without a word in common that the service finds less similar than 0.85.
     """
     if differ_in_case(question, entry.prompt):
         return 0.0
@@ -52,7 +60,11 @@ def confidence(question: str, entry: CacheEntry) -> float | None:
     one, other = compared(question, entry.prompt)
     if not is_verifiable(one, other):
         return None
-    return REPEATED if is_repeated(one, other) else likelihood("texts", lexical(one, other))
+    if is_repeated(one, other):
+        return REPEATED
+    values = lexical(one, other)
+    sure = likelihood("texts", values)
+    return sure if values[_SHARED] or entry.similarity >= _FITTED_FROM else min(sure, _DOUBT)
 
 
 def are_equal(one: str, other: str) -> bool:

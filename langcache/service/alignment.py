@@ -27,8 +27,10 @@ class Words(NamedTuple):
 def words_of(vectors: WordVectors) -> Words:
     """The words with a meaning; all words of a text that has none."""
     words, rows = vectors
-    chosen = [at for at, word in enumerate(words) if is_content(word)] or list(range(len(words)))
-    return Words([stem(words[at]) for at in chosen], unit_rows(rows[chosen].astype(np.float32)))
+    chosen = [at for at, word in enumerate(words) if is_content(word)]
+    if 0 < len(chosen) < len(words):
+        words, rows = [words[at] for at in chosen], rows[chosen]
+    return Words([*map(stem, words)], unit_rows(rows.astype(np.float32)))
 
 
 def aligned(one: Words, other: Words) -> list[float]:

@@ -37,7 +37,7 @@ PIECES = [
     "\\",
     "<a",
 ]
-PIECES += ["[a-b", "'", "5 ", " ", "\n", "\u00bd", "\U0001f44d"]
+PIECES += ["[a-b", "'", "5 ", "555 ", " ", "\n", "\u00bd", "\U0001f44d"]
 operands = st.sampled_from("abcdefgh") | st.integers(2, 99).map(str)
 operators = st.sampled_from(OPERATORS)
 numbers = st.integers(1, 10**6).map(str) | st.integers(1, 9999).map(lambda tenths: f"{tenths / 10}")

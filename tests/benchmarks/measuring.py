@@ -9,6 +9,7 @@ round starts fresh processes: the noise of a ratio is half the distance between 
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,6 +39,11 @@ INSTALLED = """if True:
     print(json.dumps({"bytes": total, "packages": len(names)}))
     """
 """A program that prints how many bytes and packages an environment has, without pip, as JSON."""
+
+
+def compiling() -> dict[str, str]:
+    """The environment for a program that is started several times: what the first compiles is kept."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ time is that of both sides. ``SETTINGS``: ``python``, ``module``, ``kind``, ``se
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import rival_questions as questions
-from measuring import INSTALLED
+from measuring import INSTALLED, compiling
 from rival_worker import anonymous_bytes
 from service_stores import Place
 
@@ -72,7 +71,7 @@ class Worker:
         command += [settings["module"], settings["kind"], str(vectors), str(folder), server]
         quiet = {"BETTERDB_TELEMETRY": "false", "LITELLM_LOCAL_MODEL_COST_MAP": "True", "PYTHONPATH": ""}
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **quiet}
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**compiling(), **quiet}
         )
         self.start = self._answer()
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 from statistics import median
 
-from measuring import HERE, Estimate, Interpreters
+from measuring import HERE, Estimate, Interpreters, compiling
 from targets import Result
 
 _CLIENT = "('http://127.0.0.1:1', 'key', 'cache')"
@@ -55,6 +54,5 @@ def measure(
 
 def _run(python: str, program: str) -> float:
     command = [python, "-c", _TIMED.format(program)]
-    compiling = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    run = subprocess.run(command, cwd=HERE, env=compiling, check=True, stdout=subprocess.PIPE)
+    run = subprocess.run(command, cwd=HERE, env=compiling(), check=True, stdout=subprocess.PIPE)
     return float(run.stdout)

@@ -55,6 +55,12 @@ def test_a_client_does_not_pay_for_what_it_does_not_use(client):
     assert not {name for name in loaded if name.startswith("langcache.service")}
 
 
+def test_the_command_line_does_not_pay_for_a_client_that_serve_does_not_use():
+    loaded = loaded_by("import langcache.cli")
+    assert not {name for name in loaded if name.startswith(("langcache.client", "langcache.aside"))}
+    assert not {"aiohttp", "numpy"} & loaded
+
+
 def test_a_test_run_of_others_does_not_pay_for_a_fixture_that_it_does_not_use():
     loaded = loaded_by("import langcache.service.pytest_plugin")
     ours = {name for name in loaded if name.startswith("langcache.")}

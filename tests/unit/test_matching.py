@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from langcache import CacheEntry, verifier
+from langcache.aside import Judge
 from langcache.matching.features import LEXICAL, Reading, compared, lexical
 from langcache.matching.score import FEATURES, STRICT, is_repeated, is_verifiable, likelihood, similarity_of
 from langcache.matching.tidy import is_slip, mended, without_politeness
 from langcache.matching.verifier import confidence
 
 
-def entry(prompt):
+def entry(prompt, similarity=0.9):
     return CacheEntry(
-        id="1", prompt=prompt, response="", attributes={}, similarity=0.9, search_strategy="semantic"
+        id="1", prompt=prompt, response="", attributes={}, similarity=similarity, search_strategy="semantic"
     )
 
 
@@ -71,6 +74,38 @@ def test_the_same_in_other_words_passes(asked, stored):
     assert verifier(asked, entry(stored))
 
 
+def test_a_service_with_a_low_threshold_does_not_get_unrelated_entries_accepted():
+    pytest.importorskip("numpy")
+    from langcache.service.calibration import UNRELATED_PROMPTS
+
+    pairs = list(combinations(UNRELATED_PROMPTS[::2], 2))
+    accepted = [verifier(one, entry(two, 0.6)) or verifier(two, entry(one, 0.6)) for one, two in pairs]
+    assert sum(accepted) < 0.03 * len(pairs)
+
+
+@pytest.mark.parametrize(
+    ("asked", "stored"),
+    [
+        ("How do I get my money back?", "What is the refund process?"),
+        ("Where are you located?", "What's your address?"),
+    ],
+)
+def test_texts_without_a_word_in_common_need_a_service_that_is_sure(asked, stored):
+    assert verifier(asked, entry(stored, 0.85))
+    assert not verifier(asked, entry(stored, 0.84))
+    # A judge for hits in doubt is asked, where there is one.
+    assert Judge(lambda *_: True).doubt <= confidence(asked, entry(stored, 0.84)) < 0.5
+
+
+@pytest.mark.parametrize("similarity", [0.5, 0.84, 0.85, 1.0])
+def test_similarity_makes_no_difference_to_texts_with_words_in_common(similarity):
+    for asked, stored in (
+        ("How can I buy a ticket?", "How do I purchase a ticket?"),
+        ("How do I enable two-factor authentication?", "How do I disable two-factor authentication?"),
+    ):
+        assert confidence(asked, entry(stored, similarity)) == confidence(asked, entry(stored))
+
+
 @pytest.mark.parametrize(
     "pair", ["trial trail", "contact contract", "month mouth", "accept except", "form from"]
 )
@@ -100,6 +135,75 @@ def test_politeness_is_not_all_of_a_text():
 def test_the_verifier_takes_any_texts_in_either_order(one, other):
     assert isinstance(verifier(one, entry(other)), bool)
     assert lexical(Reading(one), Reading(other)) == lexical(Reading(other), Reading(one))
+
+
+WAYS_TO_WRITE = {
+    "commas": "{:,}",
+    "commas and cents": "{:,}.00",
+    "underscores": "{:_}",
+    "points": "{:,}|.,",
+    "apostrophes": "{:,}|'.",
+    "spaces that do not break": "{:,}|\u00a0.",
+    "narrow spaces": "{:,}|\u202f.",
+    "spaces": "{:,}| .",
+    "cents": "{}.00",
+    "cents after a comma": "{},00",
+}
+
+
+@given(st.integers(1000, 999_999_999), st.sampled_from(sorted(WAYS_TO_WRITE)), st.integers(1, 9))
+def test_a_number_is_the_same_however_it_is_written(number, way, more):
+    written, _, marks = WAYS_TO_WRITE[way].format(number).partition("|")
+    if marks:
+        written = f"{written}.50".translate(str.maketrans(",.", marks))
+        stored = f"What is the fee for {number}.5 euros?"
+    else:
+        stored = f"What is the fee for {number} euros?"
+    asked, other = f"What is the fee for {written} euros?", stored.replace(f"{number}", f"{number + more}")
+    for one, two in ((asked, stored), (stored, asked)):
+        assert is_repeated(*compared(one, two))
+        assert verifier(one, entry(two))
+    for one, two in ((asked, other), (other, asked)):
+        assert not verifier(one, entry(two))
+
+
+@pytest.mark.parametrize(
+    ("asked", "stored"),
+    [
+        ("What does $1,500 buy?", "What does $1500 buy?"),
+        ("What does \u20ac1 500 buy?", "What does \u20ac1500 buy?"),
+        ("Is 2.50 pounds enough?", "Is 2.5 pounds enough?"),
+        ("Is 2,5 pounds enough?", "Is 2.5 pounds enough?"),
+        ("Is 1.5k dollars enough?", "Is 1,500 dollars enough?"),
+        ("Does the shop open at 5 pm?", "Does the shop open at 17:00?"),
+        ("Is the office open at 08:30?", "Is the office open at 8:30?"),
+    ],
+)
+def test_amounts_and_times_are_the_same_however_they_are_written(asked, stored):
+    assert is_repeated(*compared(asked, stored))
+    assert is_repeated(*compared(stored, asked))
+
+
+@pytest.mark.parametrize(
+    ("asked", "stored"),
+    [
+        ("Is Python 3.10 supported?", "Is Python 3.1 supported?"),
+        ("What changed in version 1.500?", "What changed in version 1500?"),
+        ("What changed in Django 2.50?", "What changed in Django 2.5?"),
+        ("What is at 10.0.0.0?", "What is at 10?"),
+        ("Is 192.168.1.1 my router?", "Is 192.168.11 my router?"),
+        ("What happened on 2024-01-05?", "What happened on 2024-10-5?"),
+        ("What is the sum of [1,500]?", "What is the sum of [1500]?"),
+        ("Can I fit 2 100 watt bulbs?", "Can I fit 2100 watt bulbs?"),
+        ("Do you take 2 500 euro notes?", "Do you take 2500 euro notes?"),
+        ("What is -1,500 plus 2?", "What is 1500 plus 2?"),
+        ("Is 1,500 km far?", "Is 1,500 miles far?"),
+        ("Is $1,500 enough?", "Is \u20ac1500 enough?"),
+    ],
+)
+def test_numbers_that_may_be_others_are_not_the_same(asked, stored):
+    assert not verifier(asked, entry(stored))
+    assert not verifier(stored, entry(asked))
 
 
 @given(st.floats(0, 1), st.floats(0, 1))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from . import words
 
-__all__ = ["DATE", "NUMBER", "fraction", "is_version", "roman", "time_of_day", "values"]
+__all__ = ["DATE", "NUMBER", "fraction", "is_version", "joined", "roman", "spelt_as", "time_of_day", "values"]
 
 DATE = (
     r"\d{4}(?P<parted>[-/.])\d{1,2}(?P=parted)\d{1,2}(?!\d)"
@@ -25,6 +26,25 @@ _GROUPED = re.compile(r"\d{1,3}(?:[,_]\d{3})+(?:\.\d+)?")
 _GROUPED_BY_DOTS = re.compile(r"\d{1,3}(?:\.\d{3})+,\d+|\d{1,3}(?:\.\d{3}){2,}")
 _DECIMAL_COMMA = re.compile(r"\d+,\d+")
 _ZEROS = {"k": 3, "m": 6, "b": 9, "bn": 9}
+_MONEY = "|".join(
+    re.escape(word)
+    for word, unit in words.UNITS.items()
+    if unit in ("USD", "EUR", "GBP", "JPY") and word not in ("dollar", "euro", "pound")
+)
+"""Not in the singular: 2 500 euro notes may be two notes."""
+_PARTED = re.compile(
+    r"(?P<sign>[$\u20ac\u00a3\u00a5] ?)?(?<![\w.,])"
+    r"(?P<digits>\d{1,3}(?P<mark>[ '\u00a0\u2009\u202f])\d{3}(?:(?P=mark)\d{3}){0,4})(?![\w']|(?P=mark)\d)"
+    rf"(?P<unit>(?:[.,]\d\d?)? ?(?:{_MONEY})(?!\w))?",
+    re.IGNORECASE,
+)
+_DIGIT = re.compile(r"\d")
+_ONE = re.compile(NUMBER)
+_IN_FIGURES = re.compile(
+    r"\d+(?:[.,]\d+)?|\d{1,3}(?:[,_]\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+,\d+|\d{1,2}:\d\d"
+)  # not 1.2.3, which is a version or an address
+_LAST_WORD = re.compile(r"([^\W\d_]+).?\Z")
+_NEXT_WORD = re.compile(r".?([^\W\d_]+)")
 _ROMAN = re.compile(r"(?=[IVX]{2})X{0,3}(?:IX|IV|V?I{0,3})")
 
 
@@ -115,3 +135,49 @@ def is_version(before: str, after: str) -> bool:
         and word not in words.UNITS
         and after.lower() not in words.UNITS
     )
+
+
+def joined(text: str) -> str:
+    """A text whose numbers have no spaces or apostrophes between thousands: 1500 for 1'500.
+
+    A plain space may part two numbers, so it goes only where money is counted: 1 500 euros.
+    """
+    return _PARTED.sub(_joined, text) if _DIGIT.search(text) else text
+
+
+def _joined(found: re.Match[str]) -> str:
+    mark = found["mark"]
+    if mark == " " and not found["sign"] and not found["unit"]:
+        return found[0]
+    return found[0].replace(found["digits"], found["digits"].replace(mark, ""))
+
+
+def spelt_as(text: str, other: str) -> str:
+    """A text with the numbers of another one where they are equal and written in another way.
+
+    1,500 and 1500 are equal, and so are 2.50 and 2.5, but not where they may be versions.
+    """
+    if not _DIGIT.search(text) or not _DIGIT.search(other):
+        return text
+    theirs = {value: written for value, written, _ in _figures(joined(other))}
+    text = joined(text)
+    parts: list[str] = []
+    end = 0
+    for value, written, start in _figures(text):
+        if theirs.get(value, written) != written:
+            parts += (text[end:start], theirs[value])
+            end = start + len(written)
+    return "".join((*parts, text[end:]))
+
+
+def _figures(text: str) -> Iterator[tuple[str, str, int]]:
+    """The value of each number, how it is written, and where, but for those that may be versions."""
+    for found in _ONE.finditer(text):
+        start, end = found.start("digits"), found.end()
+        if not _IN_FIGURES.fullmatch(found["digits"]) or text[start - 1 : start] in tuple("[({"):
+            continue
+        before, after = _LAST_WORD.search(text, max(start - 30, 0), start), _NEXT_WORD.match(text, end)
+        has_point = "." in found["digits"] and not found["currency"]
+        if has_point and before and is_version(before[1], after[1] if after else ""):
+            continue
+        yield values(found, listed=False)[-1], text[start:end], start

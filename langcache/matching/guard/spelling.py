@@ -6,6 +6,8 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from .numbers import joined
+
 __all__ = ["respell"]
 
 _ALIKE = str.maketrans(
@@ -63,6 +65,7 @@ _WITH = re.compile(r"(?<!\S)w/(?:(o)(?!\w)|(?=\s|[^\W\d_]))", re.IGNORECASE)
 @lru_cache(maxsize=16)  # the guard and the features read the same texts
 def respell(text: str) -> str:
     """A text with one spelling for signs that mean the same, and without the marks of its layout."""
+    text = joined(text)
     if not text.isascii():
         text = _RAISED.sub(lambda found: "^" + found[0].translate(_PLAIN), text.translate(_ALIKE))
         text = _DASH.sub("-", text).replace("\u2013", " ")

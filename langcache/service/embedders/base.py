@@ -94,5 +94,7 @@ def folded(text: str) -> str:
 
 def unit_rows(vectors: Vectors) -> Vectors:
     """The rows, scaled to length 1. A row of zeros stays as it is."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32)
+    lengths = np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
+    if not lengths.all():
+        lengths[lengths == 0] = 1
+    return (vectors / lengths).astype(np.float32, copy=False)

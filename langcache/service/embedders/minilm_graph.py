@@ -89,6 +89,7 @@ class _MiniLM:
         places += self._known[f"{prefix}token_type_embeddings.weight"][0]  # a prompt has one type of pieces
         graph.constant("places", places)
         graph.constant("from", np.array([0]))
+        graph.constant("last", np.array([2]))
         graph.cast("attention_mask", "int32", "mask")
         narrow = graph.node("Gather", [words, "input_ids"], "narrow")
         scale = graph.node("Gather", [scales, "input_ids"], "scale")
@@ -103,8 +104,8 @@ class _MiniLM:
         graph, at = self._graph, f"layer{number}."
         prefix = f"inner.encoder.layer.{number}."
         *three, out, up, down = self._products[6 * number : 6 * number + 6]
-        narrow = self._cut(x)
-        parts = [self._product(f"{at}{part}", narrow, each) for part, each in zip("qkv", three, strict=True)]
+        made = self._product(f"{at}qkv", self._cut(x), *three)
+        parts = [self._columns(f"{at}{part}", made, number) for number, part in enumerate("qkv")]
         biases = [self._known[f"{prefix}attention.self.{name}.bias"] for name in ("query", "key", "value")]
         bias = graph.constant(f"{at}bias", np.concatenate(biases))
         seen = graph.node("MultiHeadAttention", [*parts, bias, "mask"], f"{at}seen", num_heads=_HEADS)
@@ -149,19 +150,26 @@ class _MiniLM:
         share = graph.node("Div", [x, greatest], f"{x}.share")
         return _Narrow(graph.node("QuantizeLinear", [share, *scale], f"{x}.narrow"), greatest, *scale)
 
-    def _product(self, name: str, x: _Narrow, weights: str) -> str:
+    def _columns(self, name: str, x: str, number: int) -> str:
+        """One of several parts, each as wide as a vector."""
+        start, end = (self._graph.constant(f"at{at}", np.array([_WIDTH * at])) for at in (number, number + 1))
+        return self._graph.node("Slice", [x, start, end, "last"], name)
+
+    def _product(self, name: str, x: _Narrow, *weights: str) -> str:
+        """The products with some matrices, side by side."""
         graph = self._graph
-        unsigned: NDArray[Any] = (self._known[f"{weights}_q"] ^ -128).view(np.uint8)  # adds 128
+        signed = np.concatenate([self._known[f"{each}_q"] for each in weights], axis=1)
+        unsigned: NDArray[Any] = (signed ^ -128).view(np.uint8)  # adds 128
         if x.is_cut:
             unsigned = np.concatenate([unsigned, unsigned[self._more]])
-        scales: NDArray[Any] = self._known[f"{weights}_scale"].reshape(-1)
+        scales: NDArray[Any] = np.concatenate([self._known[f"{each}_scale"].reshape(-1) for each in weights])
         given = [
             x.name,
             graph.constant(f"{name}.weights", unsigned),
             x.step,
             graph.constant(f"{name}.scales", scales),
             x.zero,
-            graph.constant(f"{name}.zeros", np.full(len(scales), _MIDDLE, np.uint8)),
+            self._ends[1],  # one for all columns takes less time than one for each
         ]
         return graph.node(
             "Mul", [graph.node("MatMulIntegerToFloat", given, f"{name}.shares"), x.greatest], name

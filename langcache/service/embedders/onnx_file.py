@@ -43,13 +43,13 @@ class Graph:
 
     def __init__(self) -> None:
         self._nodes: list[bytes] = []
-        self._constants: dict[str, bytes] = {}
+        self._constants: dict[str, tuple[bytes, NDArray[Any]]] = {}
 
     def constant(self, name: str, array: NDArray[Any]) -> str:
         """Add a constant. One of the same name is replaced. Returns the name."""
         content = b"".join(_field(1, length) for length in array.shape) + _field(2, _TYPES[array.dtype.name])
-        content += _field(8, name) + _field(9, np.ascontiguousarray(array).tobytes())
-        self._constants[name] = _field(5, content)
+        content += _field(8, name) + _head(9, array.nbytes)
+        self._constants[name] = _head(5, len(content) + array.nbytes) + content, np.ascontiguousarray(array)
         return name
 
     def node(self, operator: str, given: Sequence[str], name: str, **settings: _Setting) -> str:
@@ -68,9 +68,12 @@ class Graph:
         """The content of a file. Inputs, given with types, have two dimensions; the output has three."""
         given = (_field(11, _described(name, kind)) for name, kind in inputs.items())
         out = _field(12, _described(output, "float32", width))
-        graph = b"".join((*self._nodes, _field(2, "graph"), *self._constants.values(), *given, out))
         versions = (_field(8, _field(1, domain) + _field(2, number)) for domain, number in _VERSIONS.items())
-        return b"".join((_field(1, _IR_VERSION), *versions, _field(7, graph)))
+        constants = (part for each in self._constants.values() for part in each)
+        graph = (*self._nodes, _field(2, "graph"), *constants, *given, out)
+        length = sum(memoryview(part).nbytes for part in graph)
+        # Some 24 MB, which are copied this once.
+        return b"".join((_field(1, _IR_VERSION), *versions, _head(7, length), *graph))
 
 
 def _attribute(name: str, value: _Setting) -> bytes:
@@ -94,7 +97,12 @@ def _field(number: int, value: int | float | bytes | str) -> bytes:
     if isinstance(value, float):
         return _varint(number << 3 | 5) + struct.pack("<f", value)
     content = value.encode() if isinstance(value, str) else value
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
+    return _head(number, len(content)) + content
+
+
+def _head(number: int, length: int) -> bytes:
+    """What stands before the content of a field of so many bytes."""
+    return _varint(number << 3 | 2) + _varint(length)
 
 
 def _varint(value: int) -> bytes:
