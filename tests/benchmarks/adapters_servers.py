@@ -14,7 +14,12 @@ from typing import Any
 from server import Connection, canned, serve
 
 _TEXT = "In Paris, on the right bank of the Seine. " * 5
-_COMMON: dict[str, Any] = {"id": "chatcmpl-1", "created": 1_780_000_000, "model": "m", "service_tier": "default"}
+_COMMON: dict[str, Any] = {
+    "id": "chatcmpl-1",
+    "created": 1_780_000_000,
+    "model": "m",
+    "service_tier": "default",
+}
 _USAGE = {"prompt_tokens": 21, "completion_tokens": 50, "total_tokens": 71}
 
 
