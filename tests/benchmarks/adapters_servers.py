@@ -57,21 +57,23 @@ class _Provider(Connection):
             self.transport.write(part)
 
 
+_NOTHING = canned("200 OK", b'{"data":[]}')
+_STORED = canned("201 Created", b'{"entryId":"1"}')
+_entries: dict[str, bytes] = {}
+"""What is found by each text."""
+
+
 class _Service(Connection):
     """Finds the same texts alone."""
-
-    _stored: dict[str, bytes] = {}
-    _NOTHING = canned("200 OK", b'{"data":[]}')
-    _STORED = canned("201 Created", b'{"entryId":"1"}')
 
     def answer(self, path: bytes, body: bytes) -> None:
         asked = json.loads(body)
         if path.endswith(b"/search"):
-            self.transport.write(self._stored.get(asked["prompt"], self._NOTHING))
+            self.transport.write(_entries.get(asked["prompt"], _NOTHING))
             return
         entry = {"id": "1", "similarity": 1.0, "searchStrategy": "semantic", "attributes": {}, **asked}
-        self._stored[asked["prompt"]] = canned("200 OK", json.dumps({"data": [entry]}).encode())
-        self.transport.write(self._STORED)
+        _entries[asked["prompt"]] = canned("200 OK", json.dumps({"data": [entry]}).encode())
+        self.transport.write(_STORED)
 
 
 if __name__ == "__main__":
