@@ -112,10 +112,11 @@ class Asking:
         if given.get("function") is None:
             given["function"] = "langcache.chat"
         self._options: dict[str, Any] = {"usage": usage_of, **given}
-        for client in filter(None, (self.awaited, self.blocking)):
-            state = client._aside.state
-            checked = Options.of(adapter, cast("CallOptions", given), state.limits, state.config)
-            self.rules.check_with(client, checked)
+        for client in (self.awaited, self.blocking):
+            if client is not None:
+                state = client._aside.state
+                checked = Options.of(adapter, cast("CallOptions", given), state.limits, state.config)
+                self.rules.check_with(client, checked)
 
     def _take(self, name: str, cache: Any) -> None:
         look_up = getattr(cache, "look_up", None)
