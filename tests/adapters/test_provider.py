@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import socket
+import threading
 import warnings
 
 import pytest
@@ -157,7 +158,10 @@ def test_a_connection_can_be_cut(provider, ask, streamed):
 
 
 def just_connects(provider, connection):
-    """The event loop accepts some of these when it is told to stop."""
+    """The event loop accepts these in the turn in which it is told to stop."""
+    stopping = threading.Event()
+    provider._loop.call_soon_threadsafe(stopping.wait, 60)
+    threading.Timer(0.2, stopping.set).start()  # by then the provider is told to stop
     return [socket.create_connection(connection.getpeername()) for _ in range(20)]
 
 
