@@ -56,8 +56,11 @@ class Rules(NamedTuple):
             cache: the client, or a scope of one.
             options: those of its calls, ``function`` among them.
         """
-        fixed = self.attributes if isinstance(self.attributes, Mapping) else {}
-        in_scope = {} if cache._scope is None else cache._scope.attributes
+        attributes: object = self.attributes
+        fixed: Mapping[str, AttributeValue] = {}  # what a function returns is known with a request alone
+        if isinstance(attributes, Mapping):
+            fixed = cast("Mapping[str, AttributeValue]", attributes)
+        in_scope: Mapping[str, AttributeValue] = {} if cache._scope is None else cache._scope.attributes
         for where, given in (("attributes=", fixed), ("the scope of the cache", in_scope)):
             if self.attribute in given:
                 raise ValueError(
