@@ -164,6 +164,29 @@ async def test_models_of_all_kinds_are_passed_through(cache):
     assert cache.stats().bypasses == 3
 
 
+class Keeping(Other):
+    """A model that keeps its stream, which is then closed only by who closes it."""
+
+    is_closed = False
+
+    def stream_response(self, *args, **kwargs):
+        self.stream = self.events()
+        return self.stream
+
+    async def events(self):
+        try:
+            yield "one"
+            yield "two"
+        finally:
+            self.is_closed = True
+
+
+async def test_who_closes_a_stream_closes_that_of_the_model(cache):
+    model = Keeping()
+    await closed(LangCacheModel(model, cache), {**ASKED, **MORE})
+    assert model.is_closed
+
+
 async def closed(model, call):
     events = model.stream_response(**call)
     await anext(events)
