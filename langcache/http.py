@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import Any, cast
 
 from .aside.options import CallOptions, Options
-from .aside.state import State
 from .chat.http.classes import transport_for
 from .chat.http.endpoints import Endpoints
 from .chat.http.running import InLoop, InThread
@@ -92,7 +91,7 @@ def cached_http(
     if not isinstance(cache, AsyncLangCache | LangCache):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"cache: must be an AsyncLangCache or a LangCache, but is {type(cache).__name__}")
     rules = Rules.checked(when=when, text=text, attributes=attributes, turns=turns, attribute=attribute)
-    checked = _checked(cache._aside.state, cast("dict[str, Any]", options))
+    checked = _checked(cache, rules, cast("dict[str, Any]", options))
     is_ours = client is None
     module = _module_of(client, name)
     if client is None:
@@ -117,13 +116,16 @@ def cached_http(
     )
 
 
-def _checked(state: State, options: dict[str, Any]) -> dict[str, Any]:
-    """The options of cache-aside. Raises `TypeError` or `ValueError` for one that breaks a rule."""
-    Options.of("cached_http", cast("CallOptions", options), state.limits, state.config)
+def _checked(cache: AsyncLangCache | LangCache, rules: Rules, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of cache-aside. Raises `TypeError` or `ValueError` for what would fail in every request."""
+    if options.get("function") is None:
+        options["function"] = "langcache.http"
+    state = cache._aside.state
+    given = Options.of("cached_http", cast("CallOptions", options), state.limits, state.config)
+    rules.check_with(cache, given)
     for name in ("search_strategies", "sources"):
         if isinstance(options.get(name), Iterator):  # which would be used up by the first request
             options[name] = list(options[name])
-    options.setdefault("function", "langcache.http")
     return options
 
 

@@ -69,8 +69,7 @@ class Claims:
         """
         attributes: dict[str, object] = {**encode_attributes(fixed or {}), **dict.fromkeys(names, _ANY)}
         attributes.update(scope)
-        if self.attribute is not None:
-            attributes[self.attribute] = self.name_for(function, given_name)
+        self.add_name(attributes, function, given_name)
         pattern = frozenset(attributes.items())
         return self._claim(function, given_name, codec, (pattern, open_ended))
 
@@ -112,15 +111,25 @@ class Claims:
         with _claiming:
             return self._conflict(function, described, (attributes or frozenset(), False))
 
-    def name_for(self, function: object, given_name: str | None) -> str:
-        """The value of the function attribute. Raises `TypeError` for a function that has no name."""
+    def add_name(self, attributes: dict[str, Any], function: object, given_name: str | None) -> None:
+        """Add the function attribute, if the cache has one, to the encoded attributes of a call.
+
+        Raises `ValueError` if they have it already, and `TypeError` for a function that has no name.
+        """
+        if self.attribute is None:
+            return
+        if self.attribute in attributes:
+            raise ValueError(
+                f"attributes: {self.attribute!r} is the function_attribute, which the client itself writes; "
+                "pass function='...', or give the value in another attribute"
+            )
         name = given_name or name_of(function)
         if name is None:
             raise TypeError(
                 f"function: {describe(function)} has no name that tells it from others in every process; "
                 "pass function='...', a name for what computes the answer"
             )
-        return encode_attributes({"function": name})["function"]
+        attributes[self.attribute] = encode_attributes({"function": name})["function"]
 
     def _claim(
         self, make: object, given_name: str | None, codec: object, pattern: _Pattern

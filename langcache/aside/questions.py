@@ -97,7 +97,7 @@ class Questions:
         question = Question(
             method,
             asked.text or "",
-            self._encode_attributes(scope, asked.attributes, make, options),
+            self.encoded_attributes(scope, asked.attributes, make, options),
             codec,
             options,
             make,
@@ -114,19 +114,19 @@ class Questions:
                 question.outcome = self._refused_outcome(question, refusal)
         return question
 
-    def _encode_attributes(
+    def encoded_attributes(
         self,
         scope: Scope | None,
         attributes: Mapping[str, AttributeValue] | None,
         make: object,
         options: Options,
     ) -> frozenset[tuple[str, str]] | None:
+        """All attributes of a call, as `question` takes them. Raises as it does."""
         claims, limits = self._state.claims, self._state.limits
         if not attributes and scope is None and claims.attribute is None:
             return None
         encoded = encode_attributes(attributes or {})
-        if claims.attribute is not None:
-            encoded[claims.attribute] = claims.name_for(make, options.function)
+        claims.add_name(encoded, make, options.function)
         if scope is not None:
             encoded = scope.merge(encoded)
         checked = limits.attribute_map(encoded)

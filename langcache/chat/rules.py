@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from ..aside.key import Key
+from ..aside.options import Options
 from ..aside.scope import AttributeValue, encode_attributes
 from ..models import SearchStrategy
 from .canonical import fingerprint
@@ -47,6 +48,27 @@ class Rules(NamedTuple):
             raise TypeError(f"attributes: must be a mapping, or a function that returns one, but is {kind}")
         check_rules(rules.turns, rules.text, rules.attribute)
         return rules
+
+    def check_with(self, cache: Any, options: Options) -> None:
+        """Raise `ValueError`, as each request would, if the cache and the attributes don't go together.
+
+        Args:
+            cache: the client, or a scope of one.
+            options: those of its calls, ``function`` among them.
+        """
+        attributes: object = self.attributes
+        fixed: Mapping[str, AttributeValue] = {}  # what a function returns is known with a request alone
+        if isinstance(attributes, Mapping):
+            fixed = cast("Mapping[str, AttributeValue]", attributes)
+        in_scope: Mapping[str, AttributeValue] = {} if cache._scope is None else cache._scope.attributes
+        for where, given in (("attributes=", fixed), ("the scope of the cache", in_scope)):
+            if self.attribute in given:
+                raise ValueError(
+                    f"attribute: {self.attribute!r} is to hold the fingerprint of each request, but has a "
+                    f"value in {where} already; name another attribute that is declared with the cache"
+                )
+        every = {**fixed, self.attribute: "0" * 64}
+        cache._aside.questions.encoded_attributes(cache._scope, every, None, options)
 
     def key(self, request: Any, key_of: Callable[[], Key], options: dict[str, Any]) -> Key:
         """The key of a request, with whose attributes and strategies the options are completed.

@@ -167,12 +167,17 @@ class Listener:
                     next(iter(self._tasks.values())).shutdown(socket.SHUT_RDWR)
             task = self._loop.create_task(self._begin(client))
             self._tasks[task] = client
-            task.add_done_callback(self._tasks.pop)
+            task.add_done_callback(self._ended)
             begun += 1
         if self._waiting:
             self._loop.call_soon(self._begin_some, listening)
         elif listening is not None:
             self._resume(listening)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        client = self._tasks.pop(task)
+        if task.cancelled():
+            client.close()  # a task that is cancelled before its first step does not do it
 
     async def _begin(self, client: socket.socket) -> None:
         try:

@@ -86,7 +86,7 @@ class Provider:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
         asyncio.run_coroutine_threadsafe(self._loop.shutdown_default_executor(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -97,10 +97,27 @@ class Provider:
         app.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        port: int = self._runner.addresses[0][1]
+        assert self._runner.server is not None
+        self._listening = await self._loop.create_server(self._runner.server, "127.0.0.1", 0)
+        port: int = self._listening.sockets[0].getsockname()[1]
         return port
+
+    async def _stop(self) -> None:
+        """Close all connections, also those that were only accepted and those whose client does not read."""
+        # A server that is closed makes no connection of a socket that it has just accepted:
+        # the socket would stay open.
+        for listening in self._listening.sockets:
+            self._loop.remove_reader(listening.fileno())
+        await _turns()  # in which it makes those connections
+        self._listening.close()
+        server = self._runner.server
+        assert server is not None
+        transports = [connection.transport for connection in server.connections]
+        await self._runner.cleanup()
+        for transport in transports:
+            if transport is not None:
+                transport.abort()
+        await _turns()  # in which it closes their sockets
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         content = await request.read()
@@ -173,6 +190,12 @@ class Provider:
             await response.write(pack.flush())
         await response.write_eof()
         return response
+
+
+async def _turns() -> None:
+    """Let the event loop do what it does in its next turns."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 def _cut(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:

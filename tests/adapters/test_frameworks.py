@@ -270,6 +270,7 @@ async def test_a_mistake_in_the_arguments_is_found_when_the_adapter_is_made(kind
     for wrong, error in (
         ({"when": 1}, TypeError),
         ({"attributes": 1}, TypeError),
+        ({"attributes": {"fingerprint": "x"}}, ValueError),
         ({"turns": "all"}, ValueError),
         ({"text": 1}, TypeError),
         ({"attribute": ""}, ValueError),

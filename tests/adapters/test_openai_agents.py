@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
+
 import pytest
 
 pytest.importorskip("agents")
@@ -139,23 +143,89 @@ class Other(Model):
         return Events(["one", "two"])
 
 
+ASKED = {
+    "system_instructions": None,
+    "input": QUESTION,
+    "model_settings": KEPT_NOWHERE,
+    "tools": [],
+    "output_schema": None,
+    "handoffs": [],
+    "tracing": ModelTracing.DISABLED,
+}
+MORE = dict.fromkeys(("previous_response_id", "conversation_id", "prompt"))
+
+
 async def test_models_of_all_kinds_are_passed_through(cache):
     model = LangCacheModel(Other(), cache)
-    asked = {
-        "system_instructions": None,
-        "input": QUESTION,
-        "model_settings": KEPT_NOWHERE,
-        "tools": [],
-        "output_schema": None,
-        "handoffs": [],
-        "tracing": ModelTracing.DISABLED,
-    }
-    more = dict.fromkeys(("previous_response_id", "conversation_id", "prompt"))
-    assert [event async for event in model.stream_response(**asked, **more)] == ["one", "two"]
-    assert [event async for event in model.stream_response(*asked.values(), **more)] == ["one", "two"]
+    assert [event async for event in model.stream_response(**ASKED, **MORE)] == ["one", "two"]
+    assert [event async for event in model.stream_response(*ASKED.values(), **MORE)] == ["one", "two"]
     with pytest.raises(LookupError):
-        await model.get_response(**asked, **more)
+        await model.get_response(**ASKED, **MORE)
     assert cache.stats().bypasses == 3
+
+
+class Keeping(Other):
+    """A model that keeps its stream, which is then closed only by who closes it."""
+
+    is_closed = False
+
+    def stream_response(self, *args, **kwargs):
+        self.stream = self.events()
+        return self.stream
+
+    async def events(self):
+        try:
+            yield "one"
+            yield "two"
+        finally:
+            self.is_closed = True
+
+
+async def test_who_closes_a_stream_closes_that_of_the_model(cache):
+    model = Keeping()
+    await closed(LangCacheModel(model, cache), {**ASKED, **MORE})
+    assert model.is_closed
+
+
+async def closed(model, call):
+    events = model.stream_response(**call)
+    await anext(events)
+    await events.aclose()
+
+
+async def left(model, call):
+    async for _ in model.stream_response(**call):
+        break
+
+
+async def cancelled(model, call):
+    begun = asyncio.Event()
+
+    async def read():
+        async for _ in model.stream_response(**call):
+            begun.set()
+
+    task = asyncio.create_task(read())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.parametrize("leave", [closed, left, cancelled], ids=lambda leave: leave.__name__)
+async def test_who_leaves_a_stream_closes_the_connection_to_the_provider(client, cache, provider, leave):
+    hold = threading.Event()
+    provider.script(Reply(text="A long answer of several words", hold=hold, hold_after=4))
+    model = LangCacheModel(OpenAIResponsesModel("small", client), cache)
+    try:
+        await leave(model, {**ASKED, **MORE})
+        deadline = time.monotonic() + 30
+        while client._client._transport._pool.connections:  # the provider sends nothing more meanwhile
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0)
+    finally:
+        hold.set()
+    assert cache.stats().stores == 0
 
 
 async def test_tools_of_the_provider_and_logprobs_are_not_asked(client, cache):

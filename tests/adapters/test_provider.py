@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import socket
+import threading
+import warnings
+
 import pytest
 
 openai = pytest.importorskip("openai")
@@ -150,3 +155,40 @@ def test_a_connection_can_be_cut(provider, ask, streamed):
         next(asked)
     with pytest.raises(Exception, match=r"(?i)connection|peer closed|incomplete"):
         next(asked)
+
+
+def just_connects(provider, connection):
+    """The event loop accepts these in the turn in which it is told to stop."""
+    stopping = threading.Event()
+    provider._loop.call_soon_threadsafe(stopping.wait, 60)
+    threading.Timer(0.2, stopping.set).start()  # by then the provider is told to stop
+    return [socket.create_connection(connection.getpeername()) for _ in range(20)]
+
+
+def sends_half_a_request(provider, connection):
+    connection.sendall(b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+    return []
+
+
+def reads_nothing(provider, connection):
+    provider.script(Reply(body=b"x" * (1 << 24)))
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert provider.wait_for(1)
+    return []
+
+
+@pytest.mark.parametrize(
+    "client", [just_connects, sends_half_a_request, reads_nothing], ids=lambda f: f.__name__
+)
+def test_whatever_its_clients_do_the_provider_leaves_no_socket_open(client):
+    with warnings.catch_warnings(record=True) as left:
+        warnings.simplefilter("always")
+        with Provider() as provider:
+            port = int(provider.url.rpartition(":")[2])
+            ours = [socket.create_connection(("127.0.0.1", port))]
+            ours += client(provider, ours[0])
+        for each in ours:
+            each.close()
+        del provider
+        gc.collect()
+    assert [str(each.message) for each in left if "unclosed" in str(each.message)] == []

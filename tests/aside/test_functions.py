@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import pytest
 
 from langcache import AsyncLangCache, LangCache
-from langcache.aside import AsideConfig, JsonCodec
+from langcache.aside import AsideConfig, JsonCodec, Key
 from langcache.aside.claims import Claims
 from langcache.aside.codecs import TEXT
 from langcache.aside.functions import computation_key, describe, name_of
@@ -220,6 +220,17 @@ def test_a_second_function_on_one_blocking_client_is_refused(blocking_cache):
     blocking_cache.cached()(first_blocking)
     with pytest.raises(TypeError, match="function_attribute"):
         blocking_cache.cached()(second_blocking)
+
+
+async def test_the_function_attribute_is_no_attribute_of_a_call():
+    said = "attributes: 'model' is the function_attribute"
+    async with AsyncLangCache("http://127.0.0.1:1", "key", "cache", aside=DISTINCT) as cache:
+        with pytest.raises(ValueError, match=said):
+            await cache.get_or_set(QUESTION, first, attributes={"model": "x"})
+        with pytest.raises(ValueError, match=said):
+            await cache.look_up(QUESTION, key=lambda text: Key(text, {"model": "x"}))
+        with pytest.raises(ValueError, match=said):
+            cache.cached(attributes={"model": "x"})(first)
 
 
 SETTINGS_THAT_MEET = [

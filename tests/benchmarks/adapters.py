@@ -25,66 +25,25 @@ from langcache.http import cached_http
 
 ROUNDS = 300
 WARM_UP = 30
-TESTS = Path(__file__).parents[1]
-
-PROVIDER = """
-import sys
-from adapters.provider import Provider
-with Provider() as provider:
-    provider.answer = lambda question, number: "In Paris, on the right bank of the Seine. " * 5
-    print(provider.openai, flush=True)
-    sys.stdin.read()
-"""
-SERVICE = """
-import json
-from aiohttp import web
-
-stored = {}
-
-async def set_(request):
-    body = json.loads(await request.read())
-    stored[body["prompt"]] = {
-        "id": "1", "prompt": body["prompt"], "response": body["response"], "similarity": 1.0,
-        "searchStrategy": "semantic", "attributes": body.get("attributes", {}),
-    }
-    return web.json_response({"entryId": "1"}, status=201)
-
-async def search(request):
-    entry = stored.get(json.loads(await request.read())["prompt"])
-    return web.json_response({"data": [] if entry is None else [entry]})
-
-async def main():
-    app = web.Application()
-    app.router.add_post("/v1/caches/c/entries", set_)
-    app.router.add_post("/v1/caches/c/entries/search", search)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    print(f"http://127.0.0.1:{runner.addresses[0][1]} k c", flush=True)
-    await asyncio.to_thread(sys.stdin.read)
-
-import asyncio, sys
-asyncio.run(main())
-"""
+SERVERS = Path(__file__).with_name("adapters_servers.py")
 
 HIT_RATIO, MISS_MS, BYPASS_MS = 1.2, 2.0, 0.5
 
 
-def start(code: str, stack: ExitStack) -> list[str]:
-    """Start a process, which ends with the stack. Returns the words of its first line."""
+def start(server: str, stack: ExitStack) -> str:
+    """Start a server, a process that ends with the stack. Returns its URL."""
     process = stack.enter_context(
         subprocess.Popen(
-            [sys.executable, "-c", code], cwd=TESTS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, SERVERS, server], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
     )
     stack.callback(process.stdin.close)
-    return process.stdout.readline().split()
+    return f"http://127.0.0.1:{int(process.stdout.readline())}"
 
 
-async def measure(provider: str, service: list[str]) -> bool:
+async def measure(provider: str, service: str) -> bool:
     """Measure, print, and say whether all bounds are kept."""
-    url, key, cache_id = service
-    async with AsyncLangCache(server_url=url, api_key=key, cache_id=cache_id) as cache:
+    async with AsyncLangCache(server_url=service, api_key="k", cache_id="c") as cache:
         kept = True
         async with (
             openai.AsyncOpenAI(base_url=provider, api_key="k") as direct,
@@ -133,8 +92,8 @@ async def compare(name: str, ask: Callable[..., Awaitable[None]], direct: Any, c
 
 def main() -> None:
     with ExitStack() as stack:
-        (provider,), service = start(PROVIDER, stack), start(SERVICE, stack)
-        if not asyncio.run(measure(provider, service)):
+        provider, service = start("provider", stack), start("service", stack)
+        if not asyncio.run(measure(f"{provider}/v1", service)):
             raise SystemExit("a bound is missed")
 
 

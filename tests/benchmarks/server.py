@@ -29,11 +29,14 @@ _DISTANT_PATH = f"/caches/{texts.DISTANT_CACHE}/".encode()
 class Connection(asyncio.Protocol):
     """One client's connection; reads as much HTTP as it takes to know where a request ends."""
 
+    transport: asyncio.WriteTransport
+
     def __init__(self) -> None:
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        assert isinstance(transport, asyncio.WriteTransport)
+        self.transport = transport
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -41,26 +44,36 @@ class Connection(asyncio.Protocol):
             head = self._received[:head_end].lower()
             length_at = head.find(b"content-length:")
             length = int(head[length_at + 15 :].split(b"\r\n", 1)[0]) if length_at >= 0 else 0
-            if len(self._received) < head_end + 4 + length:
+            end = head_end + 4 + length
+            if len(self._received) < end:
                 return
-            self._received = self._received[head_end + 4 + length :]
-            path = head.split(b" ", 2)[1]
-            reply = _SET if path.endswith(b"/entries") else _LARGE if _LARGE_PATH in path else _SEARCH
-            assert isinstance(self._transport, asyncio.WriteTransport)
-            if _DISTANT_PATH in path:
-                loop = asyncio.get_running_loop()
-                loop.call_later(texts.DISTANCE_SECONDS, self._transport.write, reply)
-            else:
-                self._transport.write(reply)
+            body, self._received = self._received[head_end + 4 : end], self._received[end:]
+            self.answer(head.split(b" ", 2)[1], body)
+
+    def answer(self, path: bytes, body: bytes) -> None:
+        """Write the reply to a request."""
+        raise NotImplementedError
 
 
-async def main() -> None:
-    """Serve on a free port until standard input ends."""
+class _Canned(Connection):
+    """Answers as the path says."""
+
+    def answer(self, path: bytes, body: bytes) -> None:
+        reply = _SET if path.endswith(b"/entries") else _LARGE if _LARGE_PATH in path else _SEARCH
+        if _DISTANT_PATH in path:
+            loop = asyncio.get_running_loop()
+            loop.call_later(texts.DISTANCE_SECONDS, self.transport.write, reply)
+        else:
+            self.transport.write(reply)
+
+
+async def serve(connection: type[Connection]) -> None:
+    """Serve on a free port, which is printed, until standard input ends."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Connection, "127.0.0.1", 0, backlog=_BACKLOG)
+    server = await loop.create_server(connection, "127.0.0.1", 0, backlog=_BACKLOG)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(serve(_Canned))

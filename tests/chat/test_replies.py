@@ -486,3 +486,50 @@ def test_bytes_that_are_no_events_are_passed_on_before_they_fill_the_memory(monk
     reader = EventReader()
     assert reader.take(b"x" * 1000)[0] == b""
     assert reader.take(b"x")[0] == b"x" * 1001
+
+
+LATER = {
+    "nothing": (lambda chunk: None, True),
+    "another text against guessing": (lambda chunk: chunk.update(obfuscation="xy"), True),
+    "a filter that found something": (lambda chunk: chunk.update(obfuscation={"filtered": True}), False),
+    "an unknown field": (lambda chunk: chunk.update(warning="overloaded"), False),
+    "an unknown field of the choice": (lambda chunk: chunk["choices"][0].update(warning="overloaded"), False),
+    "another choice": (lambda chunk: chunk["choices"][0].update(index=1), False),
+    "two choices": (lambda chunk: chunk["choices"].append(chunk["choices"][0]), False),
+    "no choices": (lambda chunk: chunk.pop("choices"), False),
+    "probabilities": (lambda chunk: chunk["choices"][0].update(logprobs={"content": [1]}), False),
+    "an end that contradicts the last": (
+        lambda chunk: chunk["choices"][0].update(finish_reason="length"),
+        False,
+    ),
+    "a refusal": (lambda chunk: chunk["choices"][0].update(delta={"refusal": "No"}), False),
+    "a delta that is none": (lambda chunk: chunk["choices"][0].update(delta="x"), True),
+}
+
+
+@pytest.mark.parametrize("at", range(4))
+@pytest.mark.parametrize("name", LATER)
+def test_in_a_stream_of_chunks_that_are_alike_one_that_is_not_counts(name, at):
+    change, is_kept = LATER[name]
+    collector = FORMATS["openai.chat"].collector()
+    for number in range(5):
+        choice = {"index": 0, "delta": {"content": f"{number} "}, "logprobs": None, "finish_reason": None}
+        if number == 4:
+            choice |= {"delta": {}, "finish_reason": "stop"}
+        chunk = {
+            "id": "c",
+            "object": "chat.completion.chunk",
+            "created": 1,
+            "model": "m",
+            "choices": [choice],
+        }
+        if number == at:
+            change(chunk)
+        collector.add(json.dumps(chunk))
+    collector.add("[DONE]")
+    reply = collector.reply()
+    kept = None if reply is None else FORMATS["openai.chat"].kept(reply)
+    assert (kept is not None) == is_kept
+    if is_kept:
+        said = " ".join(str(number) for number in range(4) if number != at or "delta" not in name)
+        assert kept["choices"][0]["message"]["content"] == f"{said} "

@@ -123,3 +123,19 @@ async def test_after_the_end_nothing_is_accepted_and_those_that_wait_are_closed(
     with pytest.raises(ConnectionRefusedError):
         connect(listener, 1)
     assert listener.made == []
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_at_the_end_no_accepted_connection_is_left_open_in_whichever_turn_it_is(listener, turns):
+    clients = connect(listener, 40)
+    for _ in range(turns):  # they are accepted, their tasks made, begun, and ended
+        await asyncio.sleep(0)
+    accepted = [*listener._waiting, *listener._tasks.values()]
+    listener.close()
+    for _ in range(3):  # in which it ends what it has begun
+        await asyncio.sleep(0)
+    begun = {transport.get_extra_info("peername") for transport in listener.made}
+    left = [each for each in accepted if each.fileno() >= 0 and each.getpeername() not in begun]
+    assert left == []
+    for client in clients:
+        client.close()

@@ -109,10 +109,14 @@ class Asking:
         self.rules: Rules = Rules.checked(
             **{name: given.pop(name) for name in Rules._fields if name in given}
         )
-        self._options: dict[str, Any] = {"function": "langcache.chat", "usage": usage_of, **given}
-        client: Any = self.awaited or self.blocking
-        state = client._aside.state
-        Options.of(adapter, cast("CallOptions", given), state.limits, state.config)
+        if given.get("function") is None:
+            given["function"] = "langcache.chat"
+        self._options: dict[str, Any] = {"usage": usage_of, **given}
+        for client in (self.awaited, self.blocking):
+            if client is not None:
+                state = client._aside.state
+                checked = Options.of(adapter, cast("CallOptions", given), state.limits, state.config)
+                self.rules.check_with(client, checked)
 
     def _take(self, name: str, cache: Any) -> None:
         look_up = getattr(cache, "look_up", None)

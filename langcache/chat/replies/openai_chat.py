@@ -40,8 +40,8 @@ _BESIDES = (
 _CHOICE = ("index", "message", "finish_reason", "logprobs")
 """What is kept of a choice."""
 
-_CHUNK_CHOICE = frozenset((*_CHOICE[2:], "index", "delta"))
-"""What is read of a choice in a chunk."""
+_CHUNK_CHOICE = frozenset((*_CHOICE[2:], "index"))
+"""What is read of a choice in a chunk, besides its delta."""
 
 _BESIDES_CHOICE = (
     *("content_filter_results", "content_filter_offsets"),
@@ -139,6 +139,8 @@ class _Chunks:
         self._reason: object = None
         self._is_understood = True
         self._is_done = False
+        self._before: Json | None = None
+        """The chunk before, without its delta."""
 
     def add(self, data: str) -> bool:
         if data.startswith("[DONE]"):
@@ -146,9 +148,27 @@ class _Chunks:
             return True
         chunk = object_of(data)
         choices = as_list(chunk.get("choices"))
-        if "choices" not in chunk or len(choices) > 1 or not is_known(chunk, _REPLY, _BESIDES):
+        if "choices" not in chunk or len(choices) > 1:
             self._is_understood = False
             return False
+        delta = as_dict(as_dict(choices[0]).pop("delta", None)) if choices else {}
+        if isinstance(chunk.get("obfuscation"), str):
+            del chunk["obfuscation"]  # another in each chunk
+        if chunk != self._before:  # in most replies all but the first and the last are alike beside the text
+            self._before = chunk
+            self._add_fields(chunk, choices)
+        for name, value in delta.items():
+            if name == "content" and isinstance(value, str):
+                self._content.append(value)
+            elif name == "content" and value is not None:
+                self._is_understood = False
+            elif not is_empty([value]):
+                self._message[name] = value  # and if it is unknown, the reply is not kept
+        return False
+
+    def _add_fields(self, chunk: Json, choices: list[Any]) -> None:
+        """Add all of a chunk but its delta. To add the same again changes nothing."""
+        self._is_understood &= is_known(chunk, _REPLY, _BESIDES)
         for name in _COMMON:
             if chunk.get(name):  # some send an empty chunk first
                 self._reply[name] = chunk[name]
@@ -163,14 +183,6 @@ class _Chunks:
                 and self._reason in (None, reason)  # two reasons contradict each other
             )
             self._reason = reason
-            for name, value in as_dict(choice.get("delta")).items():
-                if name == "content" and isinstance(value, str):
-                    self._content.append(value)
-                elif name == "content" and value is not None:
-                    self._is_understood = False
-                elif not is_empty([value]):
-                    self._message[name] = value  # and if it is unknown, the reply is not kept
-        return False
 
     def reply(self) -> Json | None:
         if not (self._is_understood and self._is_done):
