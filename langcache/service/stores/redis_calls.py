@@ -19,9 +19,9 @@ _AT_ONCE = 4
 only make the batches smaller."""
 
 _COMMANDS = 128
-_BYTES = 32 * 1024
+_BYTES = 16 * 1024
 """How many commands make a batch, and how many bytes: a call that comes later waits for no more. These are
-some 16 entries of 1 KB. Redis answers a batch as a whole, so with larger ones the service would wait while
+some eight entries of 1 KB. Redis answers a batch as a whole, so with larger ones the service would wait while
 Redis adds entries to an HNSW index, and Redis while the service goes on."""
 
 
