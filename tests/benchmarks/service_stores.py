@@ -40,7 +40,7 @@ _DIMENSIONS = 256
 _CLUSTERS = 2_000
 _QUERIES = 2_000
 _AT_ONCE = 64
-_ROUNDS = 5
+_ROUNDS = 9
 _RESPONSE = "Customers ask again in the morning. " * 28  # 1 KB
 
 
