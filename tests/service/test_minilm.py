@@ -19,6 +19,7 @@ from langcache.service import EmbedderError, MiniLMEmbedder
 from langcache.service.calibration import measure_unrelated
 from langcache.service.embedders import minilm as module
 from langcache.service.embedders.base import folded
+from langcache.service.embedders.batches import Batches
 from langcache.service.quality import pairs
 
 
@@ -78,6 +79,33 @@ async def test_a_long_prompt_is_read_to_its_end(minilm):
     text = "The report says that sales went up in most of the regions. " * 30
     one, other = await minilm.embed([text + "When was it written?", text + "Who is the author?"])
     assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("pieces", [252, 253, 254, 255, 256, 270, 302, 303, 508, 509])
+async def test_a_prompt_of_any_number_of_pieces_can_be_embedded(minilm, pieces):
+    text = "redis " * pieces  # which is one piece
+    (vector,) = await minilm.embed([text])
+    assert np.isfinite(vector).all()
+    await minilm.close()
+
+
+async def test_a_text_that_can_not_be_embedded_fails_no_call_but_its_own():
+    begins, texts = threading.Event(), ["first", "good", "bad", "better"]
+
+    def embed(some):
+        begins.wait(60)
+        if "bad" in some:
+            raise ValueError("bad")
+        return np.array([[texts.index(text)] for text in some])
+
+    batches = Batches(embed)
+    calls = [asyncio.create_task(batches.embed([text])) for text in texts]
+    await asyncio.sleep(0)  # all wait
+    begins.set()
+    first, good, bad, better = await asyncio.gather(*calls, return_exceptions=True)
+    batches.close()
+    assert [int(vectors[0, 0]) for vectors in (first, good, better)] == [0, 1, 3]
+    assert isinstance(bad, ValueError)
 
 
 @pytest.mark.parametrize(

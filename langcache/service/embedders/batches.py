@@ -50,22 +50,27 @@ class Batches:
 
     def _embed_waiting(self) -> None:
         """Embed what waits, oldest first. Finds nothing if an earlier call took it along."""
-        texts: list[str] = []
-        taken: list[tuple[int, Future[Vectors]]] = []
-        while self._waiting and (not taken or len(texts) + len(self._waiting[0][0]) <= _TEXTS_AT_ONCE):
+        count = 0
+        taken: list[tuple[Sequence[str], Future[Vectors]]] = []
+        while self._waiting and (not taken or count + len(self._waiting[0][0]) <= _TEXTS_AT_ONCE):
             own, future = self._waiting.popleft()
             if future.set_running_or_notify_cancel():
-                taken.append((len(own), future))
-                texts.extend(own)
-        if not taken:
-            return
+                taken.append((own, future))
+                count += len(own)
+        if taken:
+            self._embed_together(taken)
+
+    def _embed_together(self, calls: Sequence[tuple[Sequence[str], Future[Vectors]]]) -> None:
         try:
-            vectors = self._embed(texts)
+            vectors = self._embed([text for own, _ in calls for text in own])
         except BaseException as error:
-            for _, future in taken:
-                future.set_exception(error)
+            if len(calls) == 1:
+                calls[0][1].set_exception(error)
+                return
+            for call in calls:  # so that a text that can't be embedded fails no call but its own
+                self._embed_together([call])
             return
         start = 0
-        for count, future in taken:
-            future.set_result(vectors[start : start + count])
-            start += count
+        for own, future in calls:
+            future.set_result(vectors[start : start + len(own)])
+            start += len(own)

@@ -166,7 +166,8 @@ class Transformer:
         """A vector of length 1 for each text. The same text has the same vector, whatever is beside it."""
         if not texts:
             return np.empty((0, self.dimensions), np.float32)
-        rows = [(number, part) for number, text in enumerate(texts) for part in self._parts(text)]
+        parts = [self._parts(text) for text in texts]
+        rows = [(number, part) for number, own in enumerate(parts) for part in own]
         rows.sort(key=lambda row: len(row[1]))
         sums: dict[int, Any] = {}
         for _, alike in groupby(rows, lambda row: (len(row[1]) - 1) // _LENGTH_STEP):
@@ -175,7 +176,8 @@ class Transformer:
                 some = group[start : start + self._rows_at_once]
                 rows_of_pieces = self._run([part for _, part in some])
                 for (number, part), pieces in zip(some, rows_of_pieces, strict=True):
-                    if self._keep_words and len(part) <= _MOST_PIECES_KEPT:
+                    is_whole = len(parts[number]) == 1  # and not the end of a longer text
+                    if self._keep_words and is_whole and len(part) <= _MOST_PIECES_KEPT:
                         self._keep(texts[number], pieces)
                     # Row by row: a sum over a padded row could be rounded otherwise.
                     row = pieces.sum(axis=0) if self._mean and not self.pooled else pieces
