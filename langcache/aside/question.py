@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Question(Generic[T]):
-    """One question to one cache. `Aside.question` makes it, and checks the arguments.
+    """One question to one cache. `Questions.question` makes it, and checks the arguments.
 
     Args:
         method: the name of the client's method.

@@ -47,8 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of the output, such as `head`, has ended
         discard_output()
         return 141
-    except OSError as error:  # such as a full disk
-        discard_output()
+    except OSError as error:
+        if error.filename is not None:
+            return failed(error)
+        discard_output()  # it goes to a disk that is full, say
         return failed(f"can't write the output: {error.strerror or error}")
     return status
 

@@ -12,12 +12,14 @@ from pathlib import Path
 __all__ = ["CommandError", "check_output", "failed", "said"]
 
 _ARGUMENT = re.compile(
-    r"^(?P<name>\w+)(?=: )|\bpass (?P<to_pass>\w+)=|\b(?P<within>[a-z]+(?:_[a-z]+|[A-Z][a-z]+)+)\b",
+    r"^(?P<name>\w+)(?=: )|\bpass (?P<to_pass>\w+)="
+    r"|(?<![\w/\\.'\"-])(?P<within>[a-z]+(?:_[a-z]+|[A-Z][a-z]+)+)\b(?!['\"/\\-]|\.\w)",
     re.MULTILINE,
 )
 """Where an error may name an argument of Python, or a service what was sent for one, such as ``maxResults``.
 
-Amid a text only names of several words count, since others may be words of the text.
+Amid a text only names of several words count, since others may be words of the text, and none that is in
+quotes or part of a path, which the user gave.
 """
 
 _OPTIONS = {

@@ -191,7 +191,7 @@ class Report:
 
     def _verdict(self) -> list[str]:
         if self.max_wrong is None:
-            return ["An interval is for its row alone. `max_wrong` has a threshold certified."]
+            return ["An interval is for its row alone. With --max-wrong a threshold is certified."]
         sure, limit = _percent(self.confidence), _percent(self.max_wrong)
         if self.certified is not None and self.bound is not None:
             row = self.certified

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shlex
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -198,7 +199,8 @@ async def test_a_flushed_cache_of_another_embedder_is_the_flushers(services, new
 async def test_the_rights_on_the_page_about_redis_suffice(redis_server, redis_at, more):
     """Those for entries alone too, as long as nothing is made at run time."""
     page = (Path(__file__).parents[2] / "docs" / "redis.md").read_text("utf-8")
-    rights = " ".join(re.search(r"ACL SETUSER .*? (-@all.*?)\n\n", page, re.DOTALL)[1].split())
+    command = re.search(r"redis-cli (ACL SETUSER .*?)\n\n", page, re.DOTALL)[1]
+    rights = " ".join(shlex.split(command.replace("\\\n", " "))[6:])
     redis_server.do("ACL", "SETUSER", "limited", "on", ">pw", "~*", *rights.split(), *more.split())
     url = redis_at.replace("redis://", "redis://limited:pw@")
     try:

@@ -228,6 +228,25 @@ WRONG = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("command", "given"),
+    [
+        ("search q --api-key-file nowhere/api_key.txt", "nowhere/api_key.txt"),
+        ("export --db cache_id.db", "cache_id.db"),
+        ("recover server_url.db", "server_url.db"),
+        ("recover .", "."),
+        (f"recover {'x' * 300}", "x" * 300),
+        (f"serve --db {'x' * 300}", "x" * 300),
+    ],
+)
+def test_what_the_user_gave_is_said_as_it_is(command, given, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(command.split()) in (1, 2)
+    err = capsys.readouterr().err
+    assert given in err
+    assert "output" not in err
+
+
 @pytest.mark.parametrize("command", WRONG)
 def test_what_is_wrong_is_said_of_the_option_and_of_no_argument(command, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -65,7 +65,7 @@ async def test_a_batch_is_bounded_in_commands_and_bytes(redis, monkeypatch):
     assert [len(batch) for batch in redis.batches] == [128, 128, 44]
     redis.batches.clear()
     await asyncio.gather(*(call(("a",), size=10_000) for _ in range(10)))
-    assert [len(batch) for batch in redis.batches] == [4, 4, 2]
+    assert [len(batch) for batch in redis.batches] == [2, 2, 2, 2, 2]
 
 
 async def test_calls_beyond_those_under_way_wait_and_share_the_next_batch(redis, monkeypatch):

@@ -186,7 +186,7 @@ def test_a_row_counts_hits_at_its_threshold_and_above():
     assert report.at(0.9) == middle
     assert isinstance(middle, Row)
     assert report.max_wrong is report.threshold is report.more_labels is report.bound is None
-    assert "`max_wrong` has a threshold certified" in str(report)
+    assert "With --max-wrong a threshold is certified" in str(report)
     assert repr(report) == "<Report of 4 pairs: threshold None, max_wrong None>"
 
 

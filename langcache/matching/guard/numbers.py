@@ -34,7 +34,8 @@ _MONEY = "|".join(
 """Not in the singular: 2 500 euro notes may be two notes."""
 _PARTED = re.compile(
     r"(?P<sign>[$\u20ac\u00a3\u00a5] ?)?(?<![\w.,])"
-    r"(?P<digits>\d{1,3}(?P<mark>[ '\u00a0\u2009\u202f])\d{3}(?:(?P=mark)\d{3}){0,4})(?![\w']|(?P=mark)\d)"
+    r"(?P<digits>\d{1,3}(?P<mark>[ '\u2019\u00a0\u2009\u202f])\d{3}(?:(?P=mark)\d{3}){0,4})"
+    r"(?![\w'\u2019]|(?P=mark)\d)"
     rf"(?P<unit>(?:[.,]\d\d?)? ?(?:{_MONEY})(?!\w))?",
     re.IGNORECASE,
 )
@@ -43,7 +44,13 @@ _ONE = re.compile(NUMBER)
 _IN_FIGURES = re.compile(
     r"\d+(?:[.,]\d+)?|\d{1,3}(?:[,_]\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+,\d+|\d{1,2}:\d\d"
 )  # not 1.2.3, which is a version or an address
-_LAST_WORD = re.compile(r"([^\W\d_]+).?\Z")
+_BEFORE_LITERALS = tuple("[({'\"`\u201c\u2018")
+"""Signs before what a program is given, where `1,500` is not `1500`."""
+_LAST_WORD = re.compile(r"([^\W\d_]+) ?\Z")
+_CERTAIN = re.compile(r"[1-9]\d{0,2}(?:[,_]\d{3})+(?:\.\d+)?")
+"""Digits with marks that are one number wherever they are."""
+_UNCERTAIN = re.compile(r"[1-9]\d{0,2}\.\d{3}|0,\d{3}")
+"""Digits that are thousands to some and a fraction to others."""
 _NEXT_WORD = re.compile(r".?([^\W\d_]+)")
 _ROMAN = re.compile(r"(?=[IVX]{2})X{0,3}(?:IX|IV|V?I{0,3})")
 
@@ -140,30 +147,37 @@ def is_version(before: str, after: str) -> bool:
 def joined(text: str) -> str:
     """A text whose numbers have no spaces or apostrophes between thousands: 1500 for 1'500.
 
-    A plain space may part two numbers, so it goes only where money is counted: 1 500 euros.
+    A space as wide as a plain one may part two numbers, so it goes only where money is counted and nothing
+    else is numbered: 1 500 euros, but not seat 12 500 euros.
     """
     return _PARTED.sub(_joined, text) if _DIGIT.search(text) else text
 
 
 def _joined(found: re.Match[str]) -> str:
     mark = found["mark"]
-    if mark == " " and not found["sign"] and not found["unit"]:
-        return found[0]
+    if mark in " \u00a0" and not found["sign"]:
+        before = _LAST_WORD.search(found.string, max(found.start() - 30, 0), found.start())
+        if not found["unit"] or (before is not None and before[1].lower() not in words.SMALL_WORDS):
+            return found[0]
     return found[0].replace(found["digits"], found["digits"].replace(mark, ""))
 
 
 def spelt_as(text: str, other: str) -> str:
     """A text with the numbers of another one where they are equal and written in another way.
 
-    1,500 and 1500 are equal, and so are 2.50 and 2.5, but not where they may be versions.
+    1,500 and 1500 are equal, and so are 2.50 and 2.5 where money, a unit or % is counted. Not so 5.000,
+    which is five thousand to some. A text that has a number in two ways is left as it is: 5 pm to 17:00.
     """
     if not _DIGIT.search(text) or not _DIGIT.search(other):
         return text
-    theirs = {value: written for value, written, _ in _figures(joined(other))}
     text = joined(text)
+    ours, figures = [*_figures(text)], [*_figures(joined(other))]
+    if _has_two_spellings(ours) or _has_two_spellings(figures):
+        return text
+    theirs = {value: written for value, written, _ in figures}
     parts: list[str] = []
     end = 0
-    for value, written, start in _figures(text):
+    for value, written, start in ours:
         if theirs.get(value, written) != written:
             parts += (text[end:start], theirs[value])
             end = start + len(written)
@@ -171,13 +185,22 @@ def spelt_as(text: str, other: str) -> str:
 
 
 def _figures(text: str) -> Iterator[tuple[str, str, int]]:
-    """The value of each number, how it is written, and where, but for those that may be versions."""
+    """The value of each number, how it is written, and where, but for those that may be something else."""
     for found in _ONE.finditer(text):
         start, end = found.start("digits"), found.end()
-        if not _IN_FIGURES.fullmatch(found["digits"]) or text[start - 1 : start] in tuple("[({"):
+        if not _IN_FIGURES.fullmatch(found["digits"]) or text[start - 1 : start] in _BEFORE_LITERALS:
             continue
-        before, after = _LAST_WORD.search(text, max(start - 30, 0), start), _NEXT_WORD.match(text, end)
-        has_point = "." in found["digits"] and not found["currency"]
-        if has_point and before and is_version(before[1], after[1] if after else ""):
-            continue
+        digits = found["digits"]
+        is_plain = digits.isdigit() or ":" in digits or found["half"]
+        if not is_plain and not _CERTAIN.fullmatch(digits):
+            after = _NEXT_WORD.match(text, end)
+            has_unit = text[end : end + 1] == "%" or (after is not None and after[1].lower() in words.UNITS)
+            is_counted = has_unit or found["currency"] or found["times"]
+            if _UNCERTAIN.fullmatch(digits) or not is_counted:
+                continue  # 3.10 may be a version, a clause or a day; 5.000 five thousand; 2,30 two numbers
         yield values(found, listed=False)[-1], text[start:end], start
+
+
+def _has_two_spellings(figures: list[tuple[str, str, int]]) -> bool:
+    """Whether two numbers are equal and written in different ways."""
+    return len({value for value, _, _ in figures}) < len({(value, written) for value, written, _ in figures})

@@ -80,6 +80,8 @@ def _intact(path: Path) -> Recovery:
     """What is in a file that is intact. Raises `StoreError`."""
     if not path.exists():
         raise StoreError(f"there is no database {path}")
+    if not path.is_file():
+        raise StoreError(f"the database {path} can't be used: it is not a file")
     file = SqliteFile(path)
     try:
         file.open(EmbeddedWith("", 0), 0)
