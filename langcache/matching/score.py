@@ -22,6 +22,7 @@ __all__ = [
     "FEATURES",
     "REPEATED",
     "STRICT",
+    "are_told_apart",
     "is_repeated",
     "is_verifiable",
     "likelihood",
@@ -86,6 +87,26 @@ def is_verifiable(one: Reading, other: Reading) -> bool:
     Beyond some 20 words in each, the cosine of two texts tells more than their words.
     """
     return one.is_english and other.is_english and len(one.words) + len(other.words) <= _MOST_WORDS
+
+
+def are_told_apart(one: Reading, other: Reading) -> bool:
+    """Whether two texts differ in what the weights can't tell, so that one does not answer the other.
+
+    These are other numbers in texts that they say nothing of, and in texts of the same words what
+    `lexical_guard` sees, or the order of numbers: from 2 to 3, and from 3 to 2.
+    """
+    if not is_verifiable(one, other):
+        reason = difference(one.text, other.text)
+        return reason is not None and reason.startswith("numbers:")
+    if set(one.content) != set(other.content):
+        return False
+    if sorted(one.words) == sorted(other.words) and _numbers_of(one) != _numbers_of(other):
+        return True
+    return difference(one.text, other.text) is not None
+
+
+def _numbers_of(reading: Reading) -> list[str]:
+    return [word for word in reading.words if word in reading.numbers]
 
 
 def is_repeated(one: Reading, other: Reading) -> bool:

@@ -35,7 +35,7 @@ _ASKING = re.compile(
     re.IGNORECASE,
 )
 _CLOSING = re.compile(
-    r"[\s,.;!?\u2013\u2014-]+(?:"
+    r"(?<![\s,.;!?\u2013\u2014-])[\s,.;!?\u2013\u2014-]+(?:"
     r"(?:many\s+|much\s+)?(?:thanks|thank\s+you|thx|cheers|ty)"
     r"(?:\s+(?:in\s+advance|a\s+lot|a\s+million|a\s+bunch|again"
     r"|so\s+much|very\s+much|you|for\s+(?:your|the|any)\s+help))*"
@@ -46,14 +46,18 @@ _CLOSING = re.compile(
     re.IGNORECASE,
 )
 _WITHIN = re.compile(
-    r"(?<=\w)\s+(?:please|pls|plz|kindly)\s+(?=\w)|\s*,\s*(?:please|pls|plz|kindly)\s*,\s*", re.IGNORECASE
+    r"(?<=\w)\s+(?:please|pls|plz|kindly)\s+(?=\w)|(?<!\s)\s*,\s*(?:please|pls|plz|kindly)\s*,\s*",
+    re.IGNORECASE,
 )
+
+_ROUNDS = 8
+"""How many times what is around a question is taken off: more would take too long for "hi hi hi ..."."""
 
 
 def without_politeness(text: str) -> str:
     """A question without greetings, thanks and politeness; the text itself if nothing else is left."""
     left = text
-    while True:
+    for _ in range(_ROUNDS):
         before = left
         for rule in (_OPENING, _ASKING):
             if (found := rule.match(left)) and found.end() > 0:
@@ -93,12 +97,20 @@ def _confusable() -> frozenset[str]:
 
 
 _WORD = re.compile(r"[^\W\d_]+")
+_AS_IT_IS = re.compile(r"@|://|\w[/\\_]\w|\d")
+"""Addresses, links, paths, names in programs and codes, in which no letter is a slip."""
+
+
+def _words_with_slips(text: str) -> set[str]:
+    """The words in small letters that may have a slip: no abbreviations and Roman numerals, such as XXIII."""
+    parts = (part for part in text.split() if not _AS_IT_IS.search(part))
+    words = (word for part in parts for word in _WORD.findall(part))
+    return {word.lower() for word in words if text.isupper() or not word.isupper() or len(word) == 1}
 
 
 def mended(text: str, other: str) -> str:
     """A text with the words of another one where it differs from them by a slip of the keyboard only."""
-    ours = {word.lower() for word in _WORD.findall(text)}
-    theirs = {word.lower() for word in _WORD.findall(other)}
+    ours, theirs = _words_with_slips(text), _words_with_slips(other)
     slips: dict[str, str] = {}
     missing = theirs - ours
     for word in ours - theirs:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..models import CacheEntry
 from .features import LEXICAL, compared, lexical
-from .score import REPEATED, is_repeated, is_verifiable, likelihood
+from .score import REPEATED, are_told_apart, is_repeated, is_verifiable, likelihood
 
 __all__ = ["are_equal", "confidence", "differ_in_case", "differ_in_layout", "verifier"]
 
@@ -21,9 +21,10 @@ _SHARED = [*LEXICAL].index("shared")
 _CASED = re.compile(
     r"(?<![\w-])-[A-Za-z]{1,4}(?:\d\w{0,3})?(?![\w-])"
     r"|(?<![A-Za-z])(?:[kKMGT]i?[bB](?:ps|/s)?|[mM](?:Wh?|Hz|V|A))\b"
+    r"|://[^\s/]+/\S+"
 )
-"""Where small and capital letters mean something else: short options of commands, and units of data, power,
-frequency, voltage and current."""
+"""Where small and capital letters mean something else: short options of commands, units of data, power,
+frequency, voltage and current, and addresses of the web after the host."""
 
 
 def verifier(question: str, entry: CacheEntry) -> bool:
@@ -48,8 +49,9 @@ def confidence(question: str, entry: CacheEntry) -> float | None:
     `verifier` accepts 0.5 and more, and what can't be judged. It is 1 for texts that are equal but for case
     and spacing, and 0.99 for those that differ in politeness and slips of the keyboard alone. It is 0 for
     texts whose words are equal, and whose lines are indented in another way, since they may be programs, and
-    for texts that name an option or a unit with letters of another case (`differ_in_case`), and 0.4 at most
-    for texts without a word in common that the service finds less similar than 0.85.
+    for texts that name an option, a unit or a link with letters of another case (`differ_in_case`) and for
+    those that `are_told_apart`, by other numbers say, and 0.4 at most for texts without a word in common that
+    the service finds less similar than 0.85.
     """
     if differ_in_case(question, entry.prompt):
         return 0.0
@@ -58,6 +60,8 @@ def confidence(question: str, entry: CacheEntry) -> float | None:
     if differ_in_layout(question, entry.prompt):
         return 0.0
     one, other = compared(question, entry.prompt)
+    if are_told_apart(one, other):
+        return 0.0
     if not is_verifiable(one, other):
         return None
     if is_repeated(one, other):
@@ -78,7 +82,7 @@ def differ_in_layout(one: str, other: str) -> bool:
 
 
 def differ_in_case(one: str, other: str) -> bool:
-    """Whether one text has an option or a unit that the other has in another case: -v and -V, Mb and MB."""
+    """Whether one text has an option, a unit or a link that the other has in another case, as -v and -V."""
     if one == other:
         return False
     ours, theirs = set(_cased(one)), set(_cased(other))
@@ -87,6 +91,8 @@ def differ_in_case(one: str, other: str) -> bool:
 
 def _cased(text: str) -> Iterator[str]:
     for each in _CASED.findall(text):
+        if each[0] == ":":
+            each = each[3:].partition("/")[2]
         yield "K" + each[1:] if each[0] == "k" else each  # kB and KB are the same
 
 

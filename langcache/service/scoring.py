@@ -9,6 +9,7 @@ from typing import TypeAlias
 from ..matching.features import compared, lexical
 from ..matching.score import (
     REPEATED,
+    are_told_apart,
     is_repeated,
     is_verifiable,
     likelihood,
@@ -104,6 +105,8 @@ class Scorer:
             if self._waiting or not is_only:
                 await asyncio.sleep(0)
             one, other = compared(prompt, stored)
+            if are_told_apart(one, other):
+                return min(similarity, 0.49)
             if not is_verifiable(one, other):
                 return similarity
             if is_repeated(one, other):

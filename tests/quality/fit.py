@@ -47,6 +47,7 @@ class Table(NamedTuple):
     same: NDArray[np.bool_]
     near: NDArray[np.bool_]
     repeated: NDArray[np.bool_]
+    told_apart: NDArray[np.bool_]
 
 
 class Fit(NamedTuple):
@@ -71,15 +72,18 @@ def tables(sets: Mapping[str, Sequence[Pair]] | None = None) -> dict[str, Table]
 def _table(pairs: Sequence[Pair], known: Sequence[Measured]) -> Table:
     rows: list[list[float]] = []
     repeated: list[bool] = []
+    told_apart: list[bool] = []
     for pair, models in zip(pairs, known, strict=True):
         one, other = compared(pair.asked, pair.stored)
         repeated.append(score.is_repeated(one, other))
+        told_apart.append(score.are_told_apart(one, other))
         rows.append([*lexical(one, other), models.minilm, models.minilm**2, *models.aligned])
     return Table(
         np.array(rows, float),
         np.array([pair.same for pair in pairs]),
         np.array([max(models.minilm, models.wordllama) >= _NEAR for models in known]),
         np.array(repeated),
+        np.array(told_apart),
     )
 
 

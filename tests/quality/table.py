@@ -47,6 +47,7 @@ def judged(
             likely = _likelihoods(fit(kind, {**others, **halves}), kind, table)
             similarities = np.array([score.similarity_of(float(each)) for each in likely])
             similarities[table.repeated] = score.REPEATED
+            similarities[table.told_apart] = 0
             found[name][judged_now] = similarities[judged_now]
     return found
 
@@ -134,6 +135,7 @@ def _main() -> None:
         )
         wordllama_scored[name] = np.array([score.similarity_of(float(each)) for each in likely])
         wordllama_scored[name][table.repeated] = score.REPEATED
+        wordllama_scored[name][table.told_apart] = 0
     passed = {name: by_texts[name] >= score.similarity_of(0.5) for name in sets}
     columns = {
         "default": (by_words, 0.85),

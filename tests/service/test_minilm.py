@@ -142,6 +142,10 @@ async def test_what_it_can_read(minilm, text):
         "Tôi đặt lại mật khẩu của mình như thế nào?",
         "Как сбросить мой пароль?",
         "如何重置我的密码?",
+        *(
+            f"Convert {number} km to miles"
+            for number in ("\u0663\u0660", "\uff15", "\u0967\u0966", "\U0001d7dd")
+        ),
         "How do I say 你好?",  # to the model the same as "How do I say 再见?"
         "😀😀🎉",
         "12345",

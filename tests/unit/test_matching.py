@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import combinations
 
 import pytest
@@ -234,6 +235,49 @@ def test_amounts_and_times_are_the_same_however_they_are_written(asked, stored):
 def test_numbers_that_may_be_others_are_not_the_same(asked, stored):
     assert not verifier(asked, entry(stored))
     assert not verifier(stored, entry(asked))
+
+
+_DOCUMENT = "It is sent to all customers who have asked for it, and read by those who have the time. " * 3
+OTHER_NUMBERS = [
+    ('Compute the total of {"name": "pen", "qty": 2}. ' + _DOCUMENT, '"qty": 2', '"qty": 20'),
+    ("Any errors in GET /a status=200 time=7ms? " + _DOCUMENT, "200", "500"),
+    ("Which of these is slowest: a 7 ms, b 9 ms? " + _DOCUMENT, "7 ms", "700 ms"),
+    ("What does for i in range(1, 10) print? " + _DOCUMENT, "10", "11"),
+    ("Summarize: it can be returned within 30 days. " + _DOCUMENT, "30", "14"),
+    ("Wie lautet die Antwort auf den Brief Nummer 4711?", "4711", "4712"),
+    ("Quelle est la réponse à la lettre du 31.12.2024 ?", "2024", "2025"),
+    ("Migrate from version 2 to version 3", "version 2 to version 3", "version 3 to version 2"),
+    ("What is 7 minus 2?", "7 minus 2", "2 minus 7"),
+    ("Loan of 5 years at 3 percent", "5 years at 3", "3 years at 5"),
+    ("What is 10/2?", "10/2", "2/10"),
+    ("How is the weather on 2024-01-02?", "01-02", "02-01"),
+    ("Who was Pope John XXIII?", "XXIII", "XXII"),
+    ("Who won Super Bowl XLVII?", "XLVII", "XLVIII"),
+    ("Summarize https://youtu.be/AbCdEf", "AbCdEf", "aBcDeF"),
+    ("What is the email of jsmith@ex.com?", "jsmith", "jsmyth"),
+    ("What is the formula of sulfate?", "sulfate", "sulfite"),
+]
+
+
+@pytest.mark.parametrize(("asked", "one", "other"), OTHER_NUMBERS)
+def test_long_texts_other_languages_and_equal_words_are_told_apart_by_numbers_and_names(asked, one, other):
+    stored = asked.replace(one, other)
+    assert stored != asked
+    for ours, theirs in ((asked, stored), (stored, asked)):
+        assert not verifier(ours, entry(theirs))
+    assert verifier(asked, entry(asked))
+
+
+@pytest.mark.parametrize("run", ["-", ".", " ", "hi ", "thanks! ", ",please,"])
+def test_no_run_of_signs_or_politeness_takes_long(run):
+    def seconds(count):
+        began = time.thread_time()
+        without_politeness(f"What is this? {run * count} x")
+        return time.thread_time() - began
+
+    seconds(100)
+    few = min(seconds(400) for _ in range(5))
+    assert min(seconds(3200) for _ in range(3)) < 24 * few + 0.05  # of 8 times the text
 
 
 @given(st.floats(0, 1), st.floats(0, 1))

@@ -52,7 +52,7 @@ _CERTAIN = re.compile(r"[1-9]\d{0,2}(?:[,_]\d{3})+(?:\.\d+)?")
 _UNCERTAIN = re.compile(r"[1-9]\d{0,2}\.\d{3}|0,\d{3}")
 """Digits that are thousands to some and a fraction to others."""
 _NEXT_WORD = re.compile(r".?([^\W\d_]+)")
-_ROMAN = re.compile(r"(?=[IVX]{2})X{0,3}(?:IX|IV|V?I{0,3})")
+_ROMAN = re.compile(r"(?=[IVXLC]{2})C{0,3}(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 
 
 def values(found: re.Match[str], listed: bool) -> list[str]:
@@ -124,12 +124,14 @@ def fraction(over: str, under: str) -> str | None:
 
 def roman(token: str, before: str) -> str | None:
     """The number that a Roman numeral of two letters or more stands for, after what is numbered so."""
-    if len(token) > 5 or not (before[:1].isupper() or before in words.NUMBERED):
+    if len(token) > 8 or not (before[:1].isupper() or before in words.NUMBERED):
         return None
     if not _ROMAN.fullmatch(token.upper()) or (token != token.upper() and before not in words.NUMBERED):
         return None
-    numerals = token.upper().replace("IX", "VIIII").replace("IV", "IIII")
-    return str(sum({"X": 10, "V": 5, "I": 1}[numeral] for numeral in numerals))
+    numerals = token.upper()
+    for less, more in (("XC", "LXXXX"), ("XL", "XXXX"), ("IX", "VIIII"), ("IV", "IIII")):
+        numerals = numerals.replace(less, more)
+    return str(sum({"C": 100, "L": 50, "X": 10, "V": 5, "I": 1}[numeral] for numeral in numerals))
 
 
 def is_version(before: str, after: str) -> bool:

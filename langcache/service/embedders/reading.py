@@ -28,7 +28,7 @@ def can_read(words: Iterable[tuple[str, Sequence[str]]], least_letters: int, *, 
         in_word = sum(map(is_letter, word))
         letters += in_word
         if not pieces:
-            if any(unicodedata.category(character)[0] == "L" for character in word):
+            if any(unicodedata.category(character)[0] in "LN" for character in word):
                 return False
         elif len(pieces) == 1 and not (len(word) == 1 and _stands_for_a_word(word)):
             read += in_word
