@@ -106,7 +106,7 @@ class Scorer:
                 await asyncio.sleep(0)
             one, other = compared(prompt, stored)
             if are_told_apart(one, other):
-                return min(similarity, 0.49)
+                return 0.0
             if not is_verifiable(one, other):
                 return similarity
             if is_repeated(one, other):

@@ -97,4 +97,5 @@ def unit_rows(vectors: Vectors) -> Vectors:
     lengths = np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
     if not lengths.all():
         lengths[lengths == 0] = 1
-    return (vectors / lengths).astype(np.float32, copy=False)
+    rows: Vectors = (vectors / lengths).astype(np.float32, copy=False)
+    return rows

@@ -70,7 +70,7 @@ class Graph:
         out = _field(12, _described(output, "float32", width))
         versions = (_field(8, _field(1, domain) + _field(2, number)) for domain, number in _VERSIONS.items())
         constants = (part for each in self._constants.values() for part in each)
-        graph = (*self._nodes, _field(2, "graph"), *constants, *given, out)
+        graph: tuple[Any, ...] = (*self._nodes, _field(2, "graph"), *constants, *given, out)
         length = sum(memoryview(part).nbytes for part in graph)
         # Some 24 MB, which are copied this once.
         return b"".join((_field(1, _IR_VERSION), *versions, _head(7, length), *graph))
