@@ -24,6 +24,7 @@ def lexical_guard(question: str, entry: CacheEntry) -> bool:
     return difference(question, entry.prompt) is None
 
 
+@lru_cache(maxsize=16)  # a score asks for that of the same texts up to three times
 def difference(question: str, prompt: str) -> str | None:
     """What sets two questions apart, in a few words; None if the guard sees nothing that does."""
     if question == prompt:

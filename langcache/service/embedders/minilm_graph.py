@@ -105,7 +105,7 @@ class _MiniLM:
         prefix = f"inner.encoder.layer.{number}."
         *three, out, up, down = self._products[6 * number : 6 * number + 6]
         made = self._product(f"{at}qkv", self._cut(x), *three)
-        parts = [self._columns(f"{at}{part}", made, number) for number, part in enumerate("qkv")]
+        parts = [self._columns(f"{at}{part}", made, place) for place, part in enumerate("qkv")]
         biases = [self._known[f"{prefix}attention.self.{name}.bias"] for name in ("query", "key", "value")]
         bias = graph.constant(f"{at}bias", np.concatenate(biases))
         seen = graph.node("MultiHeadAttention", [*parts, bias, "mask"], f"{at}seen", num_heads=_HEADS)

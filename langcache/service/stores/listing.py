@@ -11,7 +11,7 @@ import msgspec
 from .. import missing_extra
 
 try:
-    from .sqlite_errors import SQLITE_ERRORS, reason_of
+    from .sqlite_errors import SQLITE_ERRORS, check_is_file, reason_of
     from .sqlite_file import SqliteFile
     from .sqlite_rows import EmbeddedWith
     from .store import Entry, StoreError, now_millis
@@ -64,10 +64,7 @@ def file_embedder(path: Path) -> str:
 
 @contextlib.contextmanager
 def _file(path: Path) -> Generator[SqliteFile, None, None]:
-    if not path.is_file():
-        if path.exists():
-            raise StoreError(f"the database {path} can't be used: it is not a file")
-        raise StoreError(f"there is no database {path}")
+    check_is_file(path)
     if not path.stat().st_size:
         raise StoreError(f"the database {path} is an empty file")
     file = SqliteFile(path)

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from .sqlite_errors import SQLITE_ERRORS, DamagedError, beside, connect, reason_of
+from .sqlite_errors import SQLITE_ERRORS, DamagedError, beside, check_is_file, connect, reason_of
 from .sqlite_file import PAGE_BYTES, SqliteFile
 from .sqlite_records import copy_records
 from .sqlite_rows import SELECT, EmbeddedWith, Row, read_embedder, read_id, read_row
@@ -78,10 +78,7 @@ def recover(path: Path) -> Recovery:
 
 def _intact(path: Path) -> Recovery:
     """What is in a file that is intact. Raises `StoreError`."""
-    if not path.exists():
-        raise StoreError(f"there is no database {path}")
-    if not path.is_file():
-        raise StoreError(f"the database {path} can't be used: it is not a file")
+    check_is_file(path)
     file = SqliteFile(path)
     try:
         file.open(EmbeddedWith("", 0), 0)

@@ -8,7 +8,16 @@ from pathlib import Path
 
 from .store import StoreError
 
-__all__ = ["SQLITE_ERRORS", "DamagedError", "beside", "connect", "damaged", "reason_of", "unusable"]
+__all__ = [
+    "SQLITE_ERRORS",
+    "DamagedError",
+    "beside",
+    "check_is_file",
+    "connect",
+    "damaged",
+    "reason_of",
+    "unusable",
+]
 
 
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
@@ -30,6 +39,14 @@ def connect(path: Path, options: str) -> sqlite3.Connection:
 def beside(path: Path, suffix: str) -> Path:
     """The path of a file that belongs to a database."""
     return path.with_name(path.name + suffix)
+
+
+def check_is_file(path: Path) -> None:
+    """Raise `StoreError` if there is no database at a path, or what is there is no file."""
+    if not path.exists():
+        raise StoreError(f"there is no database {path}")
+    if not path.is_file():
+        raise unusable(path, "it is not a file")
 
 
 def damaged(path: Path, what: str) -> DamagedError:
