@@ -47,6 +47,7 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", help=f"only these, of {named}; by default all but the last two")
     arguments = parser.parse_args()
     interpreters = dict(pair.split("=", 1) for pair in arguments.python)
+    measuring.keep_compiled()
 
     kept: dict[str, Any] = {}
     if arguments.json and arguments.json.exists():

@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from measuring import HERE, INSTALLED, Estimate, Interpreters, compiling
+from measuring import HERE, INSTALLED, Estimate, Interpreters
 from service_table import put_in_place
 from targets import Result
 
@@ -63,7 +63,7 @@ def serve(interpreters: Interpreters, *options: str) -> Iterator[Service]:
     """Run a service with these options for as long as this is entered."""
     command = [interpreters["local"], "-u", "-m", "langcache", "serve", "--port", "0", *options]
     began = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=compiling()) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             settings: list[str] = []

@@ -41,9 +41,12 @@ INSTALLED = """if True:
 """A program that prints how many bytes and packages an environment has, without pip, as JSON."""
 
 
-def compiling() -> dict[str, str]:
-    """The environment for a program that is started several times: what the first compiles is kept."""
-    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+def keep_compiled() -> None:
+    """Let the programs that are started from now on keep what they compile.
+
+    To compile takes time and memory that a program needs only once, and some installers leave it undone.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @dataclass(frozen=True)

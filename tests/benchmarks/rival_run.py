@@ -8,6 +8,7 @@ time is that of both sides. ``SETTINGS``: ``python``, ``module``, ``kind``, ``se
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import rival_questions as questions
-from measuring import INSTALLED, compiling
+from measuring import INSTALLED
 from rival_worker import anonymous_bytes
 from service_stores import Place
 
@@ -71,7 +72,7 @@ class Worker:
         command += [settings["module"], settings["kind"], str(vectors), str(folder), server]
         quiet = {"BETTERDB_TELEMETRY": "false", "LITELLM_LOCAL_MODEL_COST_MAP": "True", "PYTHONPATH": ""}
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**compiling(), **quiet}
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **quiet}
         )
         self.start = self._answer()
 
