@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from redis_servers import Server, needs
 
-from langcache.service.workers import Listeners
+from langcache.service.listeners import Listeners
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it looks at processes in /proc")
 
@@ -124,7 +124,20 @@ def test_one_that_is_told_to_end_before_it_has_begun_does():
         assert process.returncode == 0
 
 
-def test_connections_go_to_all_processes():
+def test_one_that_can_not_be_started_is_tried_again_and_the_others_go_on():
+    with supervised("no process") as (process, url):
+        first, second = children(process)
+        os.kill(first, signal.SIGKILL)
+        again = until(lambda: len(children(process)) == 2 and first not in children(process) and children(process))
+        assert second in again
+        assert ask(url, "/health/readiness")[0] == 200
+        status, _, errors = end(process)
+    assert (status, errors.count("\n")) == (0, 2)
+    assert "can't be started: Resource temporarily unavailable; another one starts in 1 s" in errors
+
+
+def test_connections_go_to_all_processes(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     with supervised(metrics=True) as (process, url):
         for _ in range(40):
             assert ask(url, "/health")[0] == 200
@@ -136,6 +149,8 @@ def test_connections_go_to_all_processes():
         figures = ask(url, "/metrics")[1]
         assert 'langcache_requests_total{operation="alive",status="200"} 40.0' in figures, "nor is any lost"
         assert "langcache_requests_under_way 1.0" in figures
+        files = {re.sub(r".*_(\d+)\.db", r"\1", each.name) for each in tmp_path.glob("*/*.db")}
+        assert files == {"0", "1"}, "as many as there are processes at once"
         assert end(process)[0] == 0
 
 
@@ -161,6 +176,28 @@ def test_a_service_without_a_terminal_goes_on_when_it_is_told_to_read_its_files_
             assert ask(url, "/health")[0] == 200
         assert children(process) == pids
         assert end(process)[0] == 0
+
+
+def test_one_that_is_told_to_read_its_files_again_while_it_starts_goes_on():
+    with supervised("hung up") as (process, url):
+        assert ask(url, "/health")[0] == 200
+        status, _, errors = end(process)
+    assert (status, errors) == (0, "")
+
+
+@pytest.mark.parametrize("setting", ["metrics", "rate_limit"])
+def test_where_no_file_can_be_made_it_says_for_what_one_is_needed(setting):
+    settings = json.dumps({setting: True if setting == "metrics" else "5/s"})
+    code = (
+        "import runpy, sys, tempfile\n"
+        "def gone(*args, **kwargs): raise FileNotFoundError(2, 'No usable temporary directory found')\n"
+        "tempfile.mkdtemp = tempfile.TemporaryFile = gone\n"
+        "sys.argv[:] = sys.argv[1:]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    command = [sys.executable, "-c", code, PROGRAM, "-", "1", settings]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert f"langcache: {setting}: several processes count together in a file" in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
