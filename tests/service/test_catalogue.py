@@ -100,7 +100,6 @@ KEY = {"key_id": "y", "name": "n", "digest": "00" * 32, "grants": [], "created_a
         {"key_id": "z"},
         {"digest": "no"},
         {"attributes": "topic"},
-        {"strategies": ["other"]},
     ],
     ids=lambda wrong: "-".join(f"{each}" for pair in wrong.items() for each in pair),
 )

@@ -41,7 +41,7 @@ async def redis():
     return Redis()
 
 
-async def test_caches_that_come_and_go_in_a_cluster_share_the_calls_of_their_slot():
+def test_caches_that_come_and_go_in_a_cluster_share_the_calls_of_their_slot():
     pytest.importorskip("redis")
     from redis.crc import key_slot
 
@@ -54,7 +54,7 @@ async def test_caches_that_come_and_go_in_a_cluster_share_the_calls_of_their_slo
     assert len(calls) == 8
 
 
-def test_calls_of_one_turn_are_one_batch_and_each_gets_its_replies(redis):
+async def test_calls_of_one_turn_are_one_batch_and_each_gets_its_replies(redis):
     call = Calls(redis.send, reason, 60)
     replies = await asyncio.gather(*(call((f"a{number}",), (f"b{number}",)) for number in range(40)))
     assert replies == [[(f"a{number}",), (f"b{number}",)] for number in range(40)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -18,7 +20,11 @@ from pathlib import Path
 
 import pytest
 from redis_servers import Server, needs
+from supervised import Plain
 
+from langcache.cli.serve import _serve_with_workers
+from langcache.cli.serve_settings import Plan
+from langcache.service import ServerConfig
 from langcache.service.listeners import Listeners
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it looks at processes in /proc")
@@ -185,19 +191,17 @@ def test_one_that_is_told_to_read_its_files_again_while_it_starts_goes_on():
     assert (status, errors) == (0, "")
 
 
-@pytest.mark.parametrize("setting", ["metrics", "rate_limit"])
-def test_where_no_file_can_be_made_it_says_for_what_one_is_needed(setting):
-    settings = json.dumps({setting: True if setting == "metrics" else "5/s"})
-    code = (
-        "import runpy, sys, tempfile\n"
-        "def gone(*args, **kwargs): raise FileNotFoundError(2, 'No usable temporary directory found')\n"
-        "tempfile.mkdtemp = tempfile.TemporaryFile = gone\n"
-        "sys.argv[:] = sys.argv[1:]\n"
-        "runpy.run_path(sys.argv[0], run_name='__main__')"
-    )
-    command = [sys.executable, "-c", code, PROGRAM, "-", "1", settings]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
-    assert f"langcache: {setting}: several processes count together in a file" in done.stderr
+@pytest.mark.parametrize("setting", [{"metrics": True}, {"rate_limit": "5/s"}], ids=["metrics", "rate_limit"])
+def test_where_no_file_can_be_made_it_says_for_what_one_is_needed(setting, monkeypatch, capsys):
+    def none(*args, **kwargs):
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", none)
+    monkeypatch.setattr(tempfile, "TemporaryFile", none)
+    plan = Plan(ServerConfig(**setting), Plain("-"), "-", 2, 1.0, None)
+    assert _serve_with_workers(plan) != 0
+    said = f"langcache: {next(iter(setting))}: several processes count together in a file, and none can be made: No usable"
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
