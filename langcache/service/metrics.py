@@ -15,8 +15,15 @@ from .access import given_key
 from .problems import Problem
 
 try:
-    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
-    from prometheus_client import values as _values
+    from prometheus_client import (
+        CollectorRegistry,
+        Counter,
+        Gauge,
+        Histogram,
+        generate_latest,
+        multiprocess,
+        values,
+    )
     from prometheus_client.exposition import CONTENT_TYPE_LATEST
 except ModuleNotFoundError as _error:
     raise missing_extra(_error.name or "prometheus_client", "metrics") from _error
@@ -28,10 +35,11 @@ FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 this module is imported."""
 
 _multiprocess: Any = multiprocess  # which has no types
+_values: Any = values
 
 _MOST_CACHES = 2000
-"""How many caches have figures of their own, as ``cache="other"`` has those of the rest. No service has so many at
-once; caches that come and go would make the reply longer for ever."""
+"""How many caches have figures of their own; those of the rest are together in ``cache="other"``. No service
+has so many at once, but caches that come and go would make the reply longer for ever."""
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -115,7 +123,7 @@ def count_as(number: int) -> None:
     By itself prometheus-client takes the number of the process: then each process that takes the place of
     another leaves further files, which are read for each reply.
     """
-    _values.ValueClass = _values.MultiProcessValue(lambda: number)  # type: ignore[misc]
+    _values.ValueClass = _values.MultiProcessValue(lambda: number)
 
 
 def forget_process(number: int, folder: str) -> None:

@@ -56,7 +56,7 @@ def counting_together(
 ) -> Generator[tuple[Callable[[int], None], Callable[[int], None]], None, None]:
     """Have the figures of all processes counted in one place.
 
-    Gives what each process calls when it begins, and what is to be called after its end, both with its number.
+    Gives what each process calls when it begins, and what is called after its end, both with its number.
     """
     if not config.metrics and config.metrics_key is None:
         yield (lambda _: None), (lambda _: None)
@@ -76,7 +76,7 @@ def counting_together(
 
 @contextmanager
 def saying_what_needs_a_file(setting: str) -> Generator[None, None, None]:
-    """Raise `ValueError` in place of `OSError`: there is no place for the files with which processes count."""
+    """Raise `ValueError` in place of `OSError` where there is no place for a file."""
     try:
         yield
     except OSError as error:
@@ -89,9 +89,7 @@ def saying_what_needs_a_file(setting: str) -> Generator[None, None, None]:
 class Worker:
     """What a forked process gets."""
 
-    def __init__(
-        self, number: int, sockets: Sequence[socket.socket], ready: int, end_of_parent: int
-    ) -> None:
+    def __init__(self, number: int, sockets: Sequence[socket.socket], ready: int, end_of_parent: int) -> None:
         self.number = number
         """From 0 on. The process that takes the place of one that has ended has the same."""
         self.sockets = sockets

@@ -81,8 +81,15 @@ async def test_a_cache_that_others_have_deleted_is_forgotten_by_the_storage_too(
 
 
 CACHE = {
-    **{"cache_id": "x", "name": "n", "database_id": "d", "attributes": [], "threshold": 0.85},
-    **{"ttl_millis": None, "strategies": ["semantic"], "created_at": 1, "max_entries": None},
+    "cache_id": "x",
+    "name": "n",
+    "database_id": "d",
+    "attributes": [],
+    "threshold": 0.85,
+    "ttl_millis": None,
+    "strategies": ["semantic"],
+    "created_at": 1,
+    "max_entries": None,
 }
 KEY = {"key_id": "y", "name": "n", "digest": "00" * 32, "grants": [], "created_at": 1}
 

@@ -338,14 +338,16 @@ async def test_who_waits_for_a_cache_that_is_dropped_is_told_so(redis_at, embedd
         store = await storage.store(CACHE)
         index = storage._indexes["c"]
 
+        asked = asyncio.Event()
+
         async def never():
+            asked.set()
             await asyncio.Event().wait()
 
         index._prepare = never
         index.forget(await index.state())
         waiting = asyncio.create_task(store.size())
-        while index._preparing is None or index._preparing.done():
-            await asyncio.sleep(0)
+        await asked.wait()
         await storage.drop(CACHE, False)
         with pytest.raises(StoreError, match="was closed meanwhile"):
             await asyncio.wait_for(waiting, 60)

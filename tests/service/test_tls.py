@@ -175,7 +175,11 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no such signal")
 def test_a_service_that_is_told_to_read_its_files_again_while_it_starts_goes_on_and_does(issue, tmp_path):
-    options = [*("--tls-cert", tmp_path / "cert.pem", "--tls-key", tmp_path / "key.pem"), "--log-level", "info"]
+    options = [
+        *("--tls-cert", tmp_path / "cert.pem", "--tls-key", tmp_path / "key.pem"),
+        "--log-level",
+        "info",
+    ]
     with subprocess.Popen(
         [sys.executable, "-c", HUNG_UP, "serve", "--port", "0", *map(str, options)],
         stdin=subprocess.DEVNULL,
