@@ -108,19 +108,27 @@ def end(process, number=signal.SIGTERM):
     return process.returncode, output, errors
 
 
+def kill_one(process, pid):
+    """Kill one process, and wait until no connection comes to it any more: till then one would be reset."""
+    os.kill(pid, signal.SIGKILL)
+    said = process.stderr.readline()
+    # At once if it has lived for ten seconds, on a busy machine.
+    assert re.search(
+        r"a process of the service has ended by signal 9; another one starts in (0|0\.5) s$", said
+    )
+
+
 def test_one_that_ends_is_started_again_and_the_address_answers_meanwhile():
     with supervised() as (process, url):
         first, second = children(process)
-        os.kill(first, signal.SIGKILL)
-        until(lambda: is_gone(first))
+        kill_one(process, first)
         for _ in range(20):  # the system hands connections to the other one
             assert ask(url, "/health/readiness")[0] == 200
         again = until(lambda: len(children(process)) == 2 and children(process))
         assert second in again
         assert first not in again
         status, _, errors = end(process)
-    assert (status, errors.count("\n")) == (0, 1)
-    assert "a process of the service has ended by signal 9; another one starts in 0.5 s" in errors
+    assert (status, errors) == (0, "")
 
 
 def test_one_that_is_told_to_end_before_it_has_begun_does():
@@ -133,15 +141,14 @@ def test_one_that_is_told_to_end_before_it_has_begun_does():
 def test_one_that_can_not_be_started_is_tried_again_and_the_others_go_on():
     with supervised("no process") as (process, url):
         first, second = children(process)
-        os.kill(first, signal.SIGKILL)
-        again = until(
-            lambda: len(children(process)) == 2 and first not in children(process) and children(process)
-        )
-        assert second in again
+        kill_one(process, first)
+        said = process.stderr.readline()
+        reason = "Resource temporarily unavailable"
+        assert re.search(rf"a process of the service can't be started: {reason}; another one starts in", said)
+        assert second in until(lambda: len(children(process)) == 2 and children(process))
         assert ask(url, "/health/readiness")[0] == 200
         status, _, errors = end(process)
-    assert (status, errors.count("\n")) == (0, 2)
-    assert "can't be started: Resource temporarily unavailable; another one starts in 1 s" in errors
+    assert (status, errors) == (0, "")
 
 
 def test_connections_go_to_all_processes(tmp_path, monkeypatch):
@@ -152,8 +159,8 @@ def test_connections_go_to_all_processes(tmp_path, monkeypatch):
         figures = ask(url, "/metrics")[1]
         assert 'langcache_requests_total{operation="alive",status="200"} 40.0' in figures, "of both together"
         first, _ = children(process)
-        os.kill(first, signal.SIGKILL)
-        until(lambda: is_gone(first) and len(children(process)) == 2)
+        kill_one(process, first)
+        until(lambda: len(children(process)) == 2)
         figures = ask(url, "/metrics")[1]
         assert 'langcache_requests_total{operation="alive",status="200"} 40.0' in figures, "nor is any lost"
         assert "langcache_requests_under_way 1.0" in figures
