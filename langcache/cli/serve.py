@@ -180,7 +180,7 @@ async def _serving(
     handles = hasattr(signal, "SIGHUP") and not _hang_up_ends(plan)
     if handles:
         loop.add_signal_handler(signal.SIGHUP, hung_up.set)
-    async with serving(plan.config, plan.embedder, bound, usage, _draw) as running:
+    async with serving(plan.config, plan.embedder, bound=bound, usage=usage, draw=_draw) as running:
         if handles:
             loop.add_signal_handler(signal.SIGHUP, running.reload)
         if hung_up.is_set():
