@@ -10,7 +10,7 @@ import errno
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from .terminal import discard_output
 
 if TYPE_CHECKING:
     from ..service.rate import Usage
+    from ..service.server import Running
     from ..service.workers import Worker
 
 __all__ = ["add_serve"]
@@ -42,12 +43,13 @@ def add_serve(commands: Any) -> None:
 
 def _serve(options: argparse.Namespace) -> int:
     try:
-        plan = plan_of(options)
-        if plan.logs is not None:
-            from ..service.logs import set_up
+        with _ignoring_hang_up():
+            plan = plan_of(options)
+            if plan.logs is not None:
+                from ..service.logs import set_up
 
-            set_up(*plan.logs)
-        status = _serve_here(plan) if plan.workers == 1 else _serve_with_workers(plan)
+                set_up(*plan.logs)
+            status = _serve_here(plan) if plan.workers == 1 else _serve_with_workers(plan)
     except (ImportError, ValueError) as error:
         return failed(error)
     if status == 0:
@@ -60,29 +62,31 @@ def _serve_here(plan: Plan) -> int:
 
 
 def _serve_with_workers(plan: Plan) -> int:
+    from ..service.listeners import bind
     from ..service.rate import RateLimit, Usage
     from ..service.server import url_of
-    from ..service.workers import Supervisor, bind, counting_together, preload
-
-    limit = plan.config.rate_limit
-    usage = None if limit is None else Usage(RateLimit(limit), shared=True)
-
-    def work(worker: Worker) -> int:
-        return _status(plan, lambda: asyncio.run(_until_told(plan, worker, usage)))
+    from ..service.workers import Supervisor, counting_together, preload, saying_what_needs_a_file
 
     def serve() -> int:
         preload(plan.embedder)
-        with bind(plan.config.host, plan.config.port, plan.workers) as listeners:
+        with contextlib.ExitStack() as stack:
+            listeners = stack.enter_context(bind(plan.config.host, plan.config.port, plan.workers))
             url = url_of(plan.config, *listeners.address)
-            with counting_together(plan.config) as ended:
-                supervisor = Supervisor(work, listeners, plan.drain, ended, _hang_up_ends(plan))
-                return supervisor.run(lambda: _show_instructions(url, plan))
+            usage = None
+            if plan.config.rate_limit is not None:
+                with saying_what_needs_a_file("rate_limit"):
+                    usage = Usage(RateLimit(plan.config.rate_limit), shared=True)
+                stack.callback(usage.close)
+            begins, ended = stack.enter_context(counting_together(plan.config))
 
-    try:
-        return _status(plan, serve)
-    finally:
-        if usage is not None:
-            usage.close()
+            def work(worker: Worker) -> int:
+                begins(worker.number)
+                return _status(plan, lambda: asyncio.run(_until_told(plan, worker, usage)))
+
+            supervisor = Supervisor(work, listeners, plan.drain, ended, _hang_up_ends(plan))
+            return supervisor.run(lambda: _show_instructions(url, plan))
+
+    return _status(plan, serve)
 
 
 def _status(plan: Plan, run: Callable[[], int]) -> int:
@@ -99,15 +103,33 @@ def _status(plan: Plan, run: Callable[[], int]) -> int:
         return failed(_not_listening(plan, error))
 
 
+@contextlib.contextmanager
+def _ignoring_hang_up() -> Generator[None, None, None]:
+    """Let SIGHUP end nothing before there is a handler for it, unless the service runs in a terminal.
+
+    ``systemctl reload`` may come as soon as the process has begun.
+    """
+    if _in_terminal() or not hasattr(signal, "SIGHUP"):
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def _in_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def _hang_up_ends(plan: Plan) -> bool:
     """Whether SIGHUP ends the service, as a closed terminal does. Else it reads its certificate again."""
-    return plan.config.tls_cert is None and sys.stdin is not None and sys.stdin.isatty()
+    return plan.config.tls_cert is None and _in_terminal()
 
 
 async def _until_stopped(plan: Plan) -> int:
     """Serve until a signal comes, and finish what has been accepted; a second signal ends all at once."""
-    from ..service.server import serving
-
     this = asyncio.current_task()
     assert this is not None
     loop = asyncio.get_running_loop()
@@ -124,9 +146,7 @@ async def _until_stopped(plan: Plan) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, on_signal)
     with contextlib.suppress(asyncio.CancelledError):  # a signal may also come during the start
-        async with serving(plan.config, plan.embedder, draw=_draw) as running:
-            if hasattr(signal, "SIGHUP") and not _hang_up_ends(plan):
-                loop.add_signal_handler(signal.SIGHUP, running.reload)
+        async with _serving(plan) as running:
             started = True
             _show_instructions(running.url, plan)
             await stop.wait()
@@ -136,19 +156,36 @@ async def _until_stopped(plan: Plan) -> int:
 
 async def _until_told(plan: Plan, worker: Worker, usage: Usage | None) -> int:
     """Serve as one of several processes, until the first of them says so or has gone."""
-    from ..service.server import serving
-
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_reader(worker.end_of_parent, stop.set)
-    async with serving(plan.config, plan.embedder, worker.sockets, usage, _draw) as running:
-        loop.add_signal_handler(signal.SIGHUP, running.reload)
+    async with _serving(plan, worker.sockets, usage) as running:
         worker.ready()
         await stop.wait()
         loop.remove_reader(worker.end_of_parent)
         await running.drain(plan.drain)
     return 0
+
+
+@contextlib.asynccontextmanager
+async def _serving(
+    plan: Plan, bound: Sequence[socket.socket] = (), usage: Usage | None = None
+) -> AsyncGenerator[Running, None]:
+    """Serve. After SIGHUP, also one that comes during the start, the certificate is read again."""
+    from ..service.server import serving
+
+    loop = asyncio.get_running_loop()
+    hung_up = asyncio.Event()
+    handles = hasattr(signal, "SIGHUP") and not _hang_up_ends(plan)
+    if handles:
+        loop.add_signal_handler(signal.SIGHUP, hung_up.set)
+    async with serving(plan.config, plan.embedder, bound=bound, usage=usage, draw=_draw) as running:
+        if handles:
+            loop.add_signal_handler(signal.SIGHUP, running.reload)
+        if hung_up.is_set():
+            running.reload()
+        yield running
 
 
 def _draw(scored: Sequence[tuple[float, bool]]) -> tuple[str, str]:

@@ -102,14 +102,14 @@ class _Api:
 
     async def search(self, request: web.Request) -> web.Response:
         cache, body = await self._read(request, "read", MAX_SEARCH_BYTES, decode_search)
-        forgotten = self.recent.times_forgotten(cache)
+        forgotten = self.recent.times_forgotten
         reply = await self.operations.search(cache, body)
         self.recent.note(cache, body, reply.data, forgotten)
         return await self._found(request, reply, reply.data)
 
     async def conversational_search(self, request: web.Request) -> web.Response:
         cache, body = await self._read(request, "read", MAX_CONVERSATION_BYTES, decode_conversation)
-        forgotten = self.recent.times_forgotten(cache)
+        forgotten = self.recent.times_forgotten
         reply = await self.operations.conversational_search(cache, body)
         self.recent.note(cache, body, reply.data, forgotten)
         return await self._found(request, reply, reply.data)

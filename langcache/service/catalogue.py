@@ -230,8 +230,9 @@ class Catalogue:
         self.caches = {name: record for name, record in caches.items() if name not in self.configs}
         self.keys = keys
         for cache_id in [*self._open, *self._opening]:
-            if not self.knows(cache_id):
+            if not self.knows(cache_id):  # its id never comes again
                 self._forget(cache_id)
+                self._begin_soon(self.storage.drop(CacheSettings(cache_id=cache_id), False))
             elif cache_id in self._open and cache_id in self.caches:
                 self._configure(self._open[cache_id], self.caches[cache_id].settings())
         access: dict[bytes, dict[str, set[str]]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -18,6 +18,10 @@ _log = logging.getLogger(__name__)
 _CACHE = "cache/"
 _KEY = "key/"
 
+_Positive = Annotated[int, msgspec.Meta(ge=1)]
+_Time = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]
+"""Milliseconds since the epoch, up to the year 9999."""
+
 
 class CacheRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A cache."""
@@ -26,13 +30,11 @@ class CacheRecord(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     database_id: str
     attributes: tuple[str, ...]
-    threshold: float
-    ttl_millis: int | None
+    threshold: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    ttl_millis: _Positive | None
     strategies: tuple[SearchStrategy, ...]
-    created_at: int
-    """Milliseconds since the epoch."""
-
-    max_entries: int | None = None
+    created_at: _Time
+    max_entries: _Positive | None = None
 
     def settings(self) -> CacheSettings:
         """What the engine goes by."""
@@ -62,8 +64,7 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     """In hexadecimal: see `access.digest_of`."""
 
     grants: tuple[Grant, ...]
-    created_at: int
-    """Milliseconds since the epoch."""
+    created_at: _Time
 
 
 encoded: Callable[[Any], bytes] = msgspec.json.Encoder().encode
@@ -82,17 +83,25 @@ def key_name(key_id: str) -> str:
 
 
 def read_records(records: Mapping[str, bytes]) -> tuple[dict[str, CacheRecord], dict[str, KeyRecord]]:
-    """The caches and the keys by their ids. What can't be read, of a later version perhaps, is left out."""
+    """The caches and the keys by their ids. What can't be right, of a later version perhaps, is left out."""
     caches: dict[str, CacheRecord] = {}
     keys: dict[str, KeyRecord] = {}
     for name, value in records.items():
         try:
             if name.startswith(_CACHE):
-                caches[name.removeprefix(_CACHE)] = _read_cache(value)
+                cache = _read_cache(value)
+                _check_name(name, cache_name(cache.cache_id))
+                caches[cache.cache_id] = cache
             elif name.startswith(_KEY):
                 key = _read_key(value)
+                _check_name(name, key_name(key.key_id))
                 bytes.fromhex(key.digest)
-                keys[name.removeprefix(_KEY)] = key
-        except (msgspec.MsgspecError, ValueError) as error:
+                keys[key.key_id] = key
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             _log.warning("the record %s can't be read, and is left out: %s", name, error)
     return caches, keys
+
+
+def _check_name(name: str, of_content: str) -> None:
+    if name != of_content:
+        raise ValueError(f"it is the record {of_content}")

@@ -15,18 +15,31 @@ from .access import given_key
 from .problems import Problem
 
 try:
-    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+    from prometheus_client import (
+        CollectorRegistry,
+        Counter,
+        Gauge,
+        Histogram,
+        generate_latest,
+        multiprocess,
+        values,
+    )
     from prometheus_client.exposition import CONTENT_TYPE_LATEST
 except ModuleNotFoundError as _error:
     raise missing_extra(_error.name or "prometheus_client", "metrics") from _error
 
-__all__ = ["FOLDER_VARIABLE", "Metrics", "forget_process"]
+__all__ = ["FOLDER_VARIABLE", "Metrics", "count_as", "forget_process"]
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """The variable of prometheus-client with the folder in which processes keep what they count. Set it before
 this module is imported."""
 
 _multiprocess: Any = multiprocess  # which has no types
+_values: Any = values
+
+_MOST_CACHES = 2000
+"""How many caches have figures of their own; those of the rest are together in ``cache="other"``. No service
+has so many at once, but caches that come and go would make the reply longer for ever."""
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -44,6 +57,7 @@ class Metrics:
 
     def __init__(self, key: str | None = None) -> None:
         self._key = None if key is None else key.encode()
+        self._caches: set[str] = set()
         self._several = FOLDER_VARIABLE in os.environ
         self._registry = CollectorRegistry()
         # With several processes, a collector of all of them is made for each reply.
@@ -77,7 +91,10 @@ class Metrics:
 
     def searched(self, cache_id: str, hit: bool) -> None:
         """Count a search of a cache that there is."""
-        self._searches.labels(cache_id, "hit" if hit else "miss").inc()
+        if len(self._caches) < _MOST_CACHES:
+            self._caches.add(cache_id)
+        shown = cache_id if cache_id in self._caches else "other"
+        self._searches.labels(shown, "hit" if hit else "miss").inc()
 
     async def metrics(self, request: web.Request) -> web.Response:
         """All figures, in Prometheus's format. Raises `Problem`."""
@@ -100,6 +117,15 @@ class Metrics:
         return registry
 
 
-def forget_process(pid: int, folder: str) -> None:
+def count_as(number: int) -> None:
+    """Let this process keep what it counts in the files of a number, before `Metrics` is made.
+
+    By itself prometheus-client takes the number of the process: then each process that takes the place of
+    another leaves further files, which are read for each reply.
+    """
+    _values.ValueClass = _values.MultiProcessValue(lambda: number)
+
+
+def forget_process(number: int, folder: str) -> None:
     """Count a process that has ended no longer among those that have requests under way."""
-    _multiprocess.mark_process_dead(pid, folder)
+    _multiprocess.mark_process_dead(number, folder)

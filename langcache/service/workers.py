@@ -16,12 +16,12 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
 
 from .config import ServerConfig
 from .embedders import Embedder, OpenAIEmbedder
+from .listeners import Listeners
 
-__all__ = ["Listeners", "Supervisor", "Worker", "bind", "counting_together", "preload"]
+__all__ = ["Supervisor", "Worker", "counting_together", "preload", "saying_what_needs_a_file"]
 
 _log = logging.getLogger(__name__)
 
@@ -50,113 +50,48 @@ def preload(embedder: Embedder) -> None:
         asyncio.run(embedder.start())
 
 
-class Listeners:
-    """Sockets for each process, bound to one address.
+@contextmanager
+def counting_together(
+    config: ServerConfig,
+) -> Generator[tuple[Callable[[int], None], Callable[[int], None]], None, None]:
+    """Have the figures of all processes counted in one place.
 
-    On Linux each process has sockets of its own, and the system hands each new connection to one of them.
-    They are bound here, and stay open here: connections that wait for a process which has ended are those of
-    the next one. Elsewhere all processes have the same sockets.
+    Gives what each process calls when it begins, and what is called after its end, both with its number.
     """
-
-    def __init__(self, host: str, port: int, count: int) -> None:
-        self._apart = sys.platform == "linux"
-        self._groups: list[list[socket.socket]] = []
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        self._addresses: list[tuple[int, Any]] = [(info[0], info[4]) for info in dict.fromkeys(found)]
-        try:
-            for number in range(count if self._apart else 1):
-                self._groups.append([])
-                self._bind(self._groups[-1], look=not number)
-        except BaseException:
-            self.close()
-            raise
-        self._groups += self._groups * (count - len(self._groups))
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """The first address."""
-        address: tuple[str, int] = self._groups[0][0].getsockname()[:2]
-        return address
-
-    def __len__(self) -> int:
-        return len(self._groups)
-
-    def of(self, number: int) -> Sequence[socket.socket]:
-        """The sockets of a process."""
-        return self._groups[number]
-
-    def renew(self, number: int) -> None:
-        """Refuse the connections that wait for a process which will not be there for a while."""
-        if self._apart:
-            for each in self._groups[number]:
-                each.close()
-            self._groups[number] = []
-            self._bind(self._groups[number])
-
-    def keep(self, number: int) -> None:
-        """Close the sockets of all other processes, in the process that these are for."""
-        for each in {each for group in self._groups for each in group}.difference(self._groups[number]):
-            each.close()
-
-    def close(self) -> None:
-        """Close all sockets."""
-        for each in [each for group in self._groups for each in group]:
-            each.close()
-
-    def _bind(self, group: list[socket.socket], look: bool = False) -> None:
-        """Bind a socket to each address; ``look`` whether another service has it, which may share it too."""
-        for at in range(len(self._addresses)):
-            family, address = self._addresses[at]
-            if look:
-                with self._socket(family, alone=True) as probe:
-                    probe.bind(address)
-                    port = probe.getsockname()[1]
-                if not address[1]:  # a free port was asked for: the same for all
-                    self._addresses = [(kind, (of[0], port, *of[2:])) for kind, of in self._addresses]
-            group.append(self._socket(family))
-            group[-1].bind(self._addresses[at][1])
-
-    def _socket(self, family: int, alone: bool = False) -> socket.socket:
-        made = socket.socket(family, socket.SOCK_STREAM)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if self._apart and not alone:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if family == socket.AF_INET6:
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        return made
-
-
-@contextmanager
-def bind(host: str, port: int, count: int) -> Generator[Listeners, None, None]:
-    """Sockets for so many processes. Raises `OSError`."""
-    listeners = Listeners(host, port, count)
-    try:
-        yield listeners
-    finally:
-        listeners.close()
-
-
-@contextmanager
-def counting_together(config: ServerConfig) -> Generator[Callable[[int], None], None, None]:
-    """Have the figures of all processes counted in one place. Gives what to call after the end of each."""
     if not config.metrics and config.metrics_key is None:
-        yield lambda _: None
+        yield (lambda _: None), (lambda _: None)
         return
-    folder = tempfile.mkdtemp(prefix="langcache-metrics-")
+    with saying_what_needs_a_file("metrics"):
+        folder = tempfile.mkdtemp(prefix="langcache-metrics-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # prometheus-client looks for it when it is imported
     try:
-        from .metrics import forget_process  # says what is missing, before processes are forked
+        # Says what is missing, before processes are forked.
+        from .metrics import count_as, forget_process
 
-        yield lambda pid: forget_process(pid, folder)
+        yield count_as, lambda number: forget_process(number, folder)
     finally:
         del os.environ["PROMETHEUS_MULTIPROC_DIR"]
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def saying_what_needs_a_file(setting: str) -> Generator[None, None, None]:
+    """Raise `ValueError` in place of `OSError` where there is no place for a file."""
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(
+            f"{setting}: several processes count together in a file, and none can be made: "
+            f"{error.strerror or error}; TMPDIR names a folder for it"
+        ) from error
+
+
 class Worker:
     """What a forked process gets."""
 
-    def __init__(self, sockets: Sequence[socket.socket], ready: int, end_of_parent: int) -> None:
+    def __init__(self, number: int, sockets: Sequence[socket.socket], ready: int, end_of_parent: int) -> None:
+        self.number = number
+        """From 0 on. The process that takes the place of one that has ended has the same."""
         self.sockets = sockets
         self.end_of_parent = end_of_parent
         """A file descriptor that can be read when the process that forked this one has ended."""
@@ -238,7 +173,7 @@ class Supervisor:
             gc.unfreeze()
 
     def _watch(self, ready: Callable[[], object]) -> int:
-        self._start(0)
+        self._start_first(0)
         while True:
             signals = self._wait(self._next_start())
             if signals & self._ends:
@@ -250,56 +185,72 @@ class Supervisor:
                 if not self._all_ready:
                     self._stop()
                     return status or 1
-                self._plan_restart(number, status)
+                how = f"by signal {-status}" if status < 0 else f"with status {status}"
+                self._plan_restart(number, f"has ended {how}")
             if not self._all_ready:
                 if self._processes[0].ready:  # so what prevents a start is said once
                     for number in range(1, len(self._processes)):
                         if not self._processes[number].pid:
-                            self._start(number)
+                            self._start_first(number)
                 if all(process.ready for process in self._processes):
                     self._all_ready = True
                     ready()
             else:
                 self._start_due()
 
+    def _start_first(self, number: int) -> None:
+        try:
+            self._start(number)
+        except OSError as error:
+            raise ValueError(f"workers: a process can't be started: {error.strerror}") from error
+
     def _start_due(self) -> None:
         for number, process in enumerate(self._processes):
             if not process.pid and process.due <= time.monotonic():
-                self._start(number)
+                try:
+                    self._start(number)
+                except OSError as error:  # too many processes or files, say; the others go on
+                    self._plan_restart(number, f"can't be started: {error.strerror}")
 
     def _start(self, number: int) -> None:
+        """Fork a process. Raises `OSError`."""
         process = self._processes[number]
-        process.says_ready, says = os.pipe()
+        process.ready = False
+        process.began = time.monotonic()
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            with suppress(OSError):  # what can't be written now never will be
+                stream.flush()
+        says_ready, says = os.pipe()
         with warnings.catch_warnings():
             # Libraries of arithmetic have threads, which none of the others waits for.
             warnings.simplefilter("ignore", DeprecationWarning)
             # A signal that came before the new process has its own handlers would be lost.
             signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
             try:
-                pid = os.fork()
-                if not pid:
+                process.pid = os.fork()
+                if not process.pid:
                     self._be(number, says)
+            except OSError:
+                os.close(says_ready)
+                raise
             finally:
+                os.close(says)
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        os.close(says)
-        process.pid = pid
-        process.ready = False
-        process.began = time.monotonic()
+        process.says_ready = says_ready
 
     def _be(self, number: int, says: int) -> None:
         """Be one of the processes. Does not return."""
         status = 1
         try:
             signal.set_wakeup_fd(-1)
-            for each in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+            for each in (signal.SIGTERM, signal.SIGCHLD):
                 signal.signal(each, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the supervisor decides
+            for each in (signal.SIGINT, signal.SIGHUP):
+                signal.signal(each, signal.SIG_IGN)  # they may reach all; the supervisor decides
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             os.close(self._end_write)
             self._listeners.keep(number)
-            status = self._work(Worker(self._listeners.of(number), says, self._end_read))
+            status = self._work(Worker(number, self._listeners.of(number), says, self._end_read))
         except BaseException:
             _log.exception("a process of the service failed")
         finally:
@@ -336,7 +287,7 @@ class Supervisor:
             if process.pid:
                 pid, status = os.waitpid(process.pid, os.WNOHANG)
                 if pid:
-                    self._ended(pid)
+                    self._ended(number)
                     process.pid = 0
                     if process.says_ready >= 0:
                         os.close(process.says_ready)
@@ -344,7 +295,7 @@ class Supervisor:
                     ended.append((number, os.waitstatus_to_exitcode(status)))
         return ended
 
-    def _plan_restart(self, number: int, status: int) -> None:
+    def _plan_restart(self, number: int, what: str) -> None:
         process = self._processes[number]
         lived = process.ready and time.monotonic() - process.began >= _LIVED_SECONDS
         pause = 0.0 if lived else min(_FIRST_PAUSE_SECONDS * 2**process.pauses, _LONGEST_PAUSE_SECONDS)
@@ -352,8 +303,7 @@ class Supervisor:
         process.due = time.monotonic() + pause
         if pause:
             self._listeners.renew(number)
-        how = f"by signal {-status}" if status < 0 else f"with status {status}"
-        _log.error("a process of the service has ended %s; another one starts in %g s", how, pause)
+        _log.error("a process of the service %s; another one starts in %g s", what, pause)
 
     def _stop(self) -> int:
         """End all processes: in order, after a second signal or after too long a time at once."""

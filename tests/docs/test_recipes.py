@@ -139,6 +139,7 @@ def test_the_unit_starts_a_service_and_lets_it_end():
     assert service["KillMode"] == "mixed", "or each process gets a signal of its own"
     drain = _read_toml(RECIPES / "langcache.toml")["drain"]
     assert int(service["TimeoutStopSec"]) > drain + 10
+    assert int(service["RestartSec"]) * 5 > 10, "or systemd gives up while Redis starts"
     secret = service["LoadCredential"].partition(":")[0]
     assert f"langcache.service/{secret}" in (RECIPES / "langcache.toml").read_text("utf-8")
 

@@ -264,11 +264,11 @@ def test_there_is_a_page_where_only_this_machine_reaches_it_unless_asked_for(giv
 async def test_a_search_under_way_while_its_cache_is_emptied_is_not_kept():
     recent, cache = Recent(10), SimpleNamespace(settings=CacheConfig(cache_id="one"))
     body = SearchBody(prompt="p")
-    before = recent.times_forgotten(cache)
+    before = recent.times_forgotten
     recent.forget("one")
     recent.note(cache, body, [], before)
     assert recent.of("one") == []
-    recent.note(cache, body, [], recent.times_forgotten(cache))
+    recent.note(cache, body, [], recent.times_forgotten)
     assert len(recent.of("one")) == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -38,6 +39,19 @@ def reason(error):
 @pytest.fixture
 async def redis():
     return Redis()
+
+
+def test_caches_that_come_and_go_in_a_cluster_share_the_calls_of_their_slot():
+    pytest.importorskip("redis")
+    from redis.crc import key_slot
+
+    from langcache.service.stores.redis_connect import Connection
+    from langcache.service.stores.redis_url import redis_url
+
+    connection = Connection(redis_url("redis+cluster://h"))
+    connection._cluster = SimpleNamespace(keyslot=lambda key: key_slot(key.encode()) % 8)
+    calls = {id(connection.calls(f"langcache:{{{number}}}:meta")) for number in range(100)}
+    assert len(calls) == 8
 
 
 async def test_calls_of_one_turn_are_one_batch_and_each_gets_its_replies(redis):

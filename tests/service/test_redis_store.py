@@ -326,3 +326,30 @@ async def test_a_large_cache_is_told_of_hnsw(embedder, redis_at, monkeypatch, ca
     async with opened(f"{redis_at}&index=hnsw", embedder):
         pass
     assert caplog.text.count("?index=hnsw") == 1
+
+
+async def test_who_waits_for_a_cache_that_is_dropped_is_told_so(redis_at, embedder):
+    needs()
+    from langcache.service.stores.redis_storage import RedisStorage
+
+    storage = RedisStorage(redis_url(redis_at), embedder)
+    try:
+        await storage.open()
+        store = await storage.store(CACHE)
+        index = storage._indexes["c"]
+
+        asked = asyncio.Event()
+
+        async def never():
+            asked.set()
+            await asyncio.Event().wait()
+
+        index._prepare = never
+        index.forget(await index.state())
+        waiting = asyncio.create_task(store.size())
+        await asked.wait()
+        await storage.drop(CACHE, False)
+        with pytest.raises(StoreError, match="was closed meanwhile"):
+            await asyncio.wait_for(waiting, 60)
+    finally:
+        await storage.close()

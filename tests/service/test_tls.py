@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import signal
 import socket
 import ssl
+import subprocess
+import sys
 
 import aiohttp
 import pytest
@@ -151,3 +154,41 @@ async def test_our_client_speaks_to_it(config, embedder, context):
         cache = AsyncLangCache(running.url, "langcache-local-key", "local", client=session)
         await cache.set(prompt="p", response="r")
         assert (await cache.search(prompt="p")).response == "r"
+
+
+HUNG_UP = """
+import os, signal, sys
+from langcache.cli import main, serve
+from langcache.service import MiniLMEmbedder
+
+def after_hanging_up(function):
+    def wrapped(*args):
+        os.kill(os.getpid(), signal.SIGHUP)
+        return function(*args)
+    return wrapped
+
+serve.plan_of = after_hanging_up(serve.plan_of)
+MiniLMEmbedder.start = after_hanging_up(MiniLMEmbedder.start)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no such signal")
+def test_a_service_that_is_told_to_read_its_files_again_while_it_starts_goes_on_and_does(issue, tmp_path):
+    options = [
+        *("--tls-cert", tmp_path / "cert.pem", "--tls-key", tmp_path / "key.pem"),
+        "--log-level",
+        "info",
+    ]
+    with subprocess.Popen(
+        [sys.executable, "-c", HUNG_UP, "serve", "--port", "0", *map(str, options)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline().startswith("LangCache at https://")
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "the certificate was read again" in errors

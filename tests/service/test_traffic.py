@@ -211,6 +211,18 @@ async def test_without_the_setting_there_are_none_and_with_it_alone_all_may_read
             assert reply.status == status
 
 
+def test_caches_that_come_and_go_do_not_make_the_figures_grow_without_end(monkeypatch):
+    from langcache.service import metrics
+
+    monkeypatch.setattr(metrics, "_MOST_CACHES", 2)
+    figures = metrics.Metrics()
+    for number in (0, 1, 2, 3, 0):
+        figures.searched(f"cache-{number}", True)
+    text = metrics.generate_latest(figures._collected()).decode()
+    counts = re.findall(r'langcache_searches_total\{cache="(.*)",result="hit"\} (.*)', text)
+    assert dict(counts) == {"cache-0": "2.0", "cache-1": "1.0", "other": "2.0"}
+
+
 async def test_two_services_of_a_process_count_apart(embedder, session):
     config = ServerConfig(metrics=True)
     async with serving(config, embedder) as one, serving(config, embedder) as other:

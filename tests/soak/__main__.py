@@ -34,9 +34,11 @@ HANG_SECONDS = 30
 THREADS = 4
 TASKS = 8
 STORED = 500
-"""How many entries there are at a time; then the cache is flushed, and they are stored anew."""
+"""How many entries of each worker there are at a time."""
 
 MEMORY_MB = 64
+"""Entries take some 20 of it, and as many what the service keeps of words, which is 48 at most. All else
+grows for no more than a minute or two."""
 LOOSE_ENDS = 3
 
 # Faults that cost nothing but time, or whole gigabytes, would leave little of either for the rest.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 
 from ...models import CacheEntry, Model
@@ -38,15 +38,12 @@ class Recent:
     def __init__(self, most: int) -> None:
         self.most = most
         self._asked: deque[tuple[str, Asked]] = deque(maxlen=most)
-        self._forgotten: Counter[str] = Counter()
-
-    def times_forgotten(self, cache: Cache) -> int:
-        """How often the searches of a cache have been forgotten, for `note`."""
-        return self._forgotten[cache.settings.cache_id]
+        self.times_forgotten: int = 0
+        """How often the searches of a cache, whichever it is, have been forgotten, for `note`."""
 
     def note(self, cache: Cache, body: SearchBody, found: Sequence[CacheEntry], forgotten: int) -> None:
         """Keep a search that this task has just made, unless others have been forgotten since it began."""
-        if not self.most or forgotten != self.times_forgotten(cache):
+        if not self.most or forgotten != self.times_forgotten:
             return
         nearest = NEAREST.get()
         settings = cache.settings
@@ -66,8 +63,7 @@ class Recent:
 
     def forget(self, cache_id: str) -> None:
         """Keep nothing of a cache any longer, of which entries were deleted."""
-        if self.most:
-            self._forgotten[cache_id] += 1
+        self.times_forgotten += 1
         if any(which == cache_id for which, _ in self._asked):
             kept = [each for each in self._asked if each[0] != cache_id]
             self._asked = deque(kept, self.most)

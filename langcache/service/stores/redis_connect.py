@@ -111,7 +111,7 @@ class Connection:
         self._sentinel: Any = None
         self._client: Any = None  # a Redis, whose methods are typed for sync and async at once
         self._nodes: dict[tuple[str, int], Any] = {}
-        self._calls: dict[str, Calls] = {}
+        self._calls: dict[int, Calls] = {}
         self._looking: asyncio.Task[None] | None = None
 
     @property
@@ -147,8 +147,8 @@ class Connection:
             raise
 
     def calls(self, key: str) -> Calls:
-        """The calls of the server that has a key."""
-        shared = key if self._cluster is not None else ""
+        """The calls of the server that has a key, which are shared by all keys of its slot in a cluster."""
+        shared = self._cluster.keyslot(key) if self._cluster is not None else 0
         if shared not in self._calls:
             send = partial(self._send_to_cluster, key) if self._cluster is not None else self._send
             self._calls[shared] = Calls(send, reason_of, self._url.seconds)

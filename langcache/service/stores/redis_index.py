@@ -101,6 +101,8 @@ class CacheIndex:
         await asyncio.wait([preparing], timeout=self._seconds)
         if not preparing.done():
             raise StoreError(f"Redis has not answered within {self._seconds:g} s")
+        if preparing.cancelled():
+            raise StoreError(f"{self._keys.base} was closed meanwhile")
         try:
             return preparing.result()
         except StoreError as error:
