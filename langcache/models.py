@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
 
 from ._established.paths import alias_modules
+from ._lazy import lazy_names
 from ._wire.base import Model, SearchStrategy
 from ._wire.problems import (
     AuthenticationErrorType,
@@ -29,18 +30,20 @@ from ._wire.problems import (
     UnexpectedErrorType,
     UnexpectedErrorURI,
 )
-from ._wire.typed_dicts import (
-    CacheEntryTypedDict,
-    ConversationalSearchBodyTypedDict,
-    ConversationalSearchResponseContentTypedDict,
-    DeleteQueryRequestTypedDict,
-    DeleteQueryResponseTypedDict,
-    FieldErrorTypedDict,
-    SearchRequestTypedDict,
-    SearchResponseTypedDict,
-    SetRequestTypedDict,
-    SetResponseTypedDict,
-)
+
+if TYPE_CHECKING:
+    from ._wire.typed_dicts import (
+        CacheEntryTypedDict,
+        ConversationalSearchBodyTypedDict,
+        ConversationalSearchResponseContentTypedDict,
+        DeleteQueryRequestTypedDict,
+        DeleteQueryResponseTypedDict,
+        FieldErrorTypedDict,
+        SearchRequestTypedDict,
+        SearchResponseTypedDict,
+        SetRequestTypedDict,
+        SetResponseTypedDict,
+    )
 
 __all__ = [
     "AuthenticationErrorType",
@@ -274,3 +277,8 @@ alias_modules(
     toomanyrequestserroruri unexpectederrortype unexpectederroruri
     """,
 )
+
+if not TYPE_CHECKING:  # they take a millisecond, and only annotations need them
+    __getattr__ = lazy_names(
+        __name__, {name: "._wire.typed_dicts" for name in __all__ if name.endswith("TypedDict")}
+    )

@@ -98,7 +98,7 @@ class LoopThread(OSThread):
             could not close its connections on the loop.
     """
 
-    imports: tuple[str, ...] = ("anyio", "anyio.from_thread", "anyio._backends._asyncio", "html")
+    imports: tuple[str, ...] = ("anyio", "anyio.from_thread", "anyio._backends._asyncio", "backoff", "html")
 
     def __init__(self, keep_alive: object) -> None:
         # A daemon: the interpreter would wait for any other thread before it runs the handler that stops it.

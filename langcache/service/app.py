@@ -156,16 +156,21 @@ class _Api:
         self, request: web.Request, action: Action, most: int, decode: Callable[[bytes], T]
     ) -> tuple[Cache, T]:
         """The cache that the request names, and its body. Raises `Problem` as `cache` does."""
-        await self.cache(request, action)  # nothing of a body is read for who has no right
+        digest = digest_given(request)
+        await self._opened(request, digest, action)  # nothing of a body is read for who has no right
         body = await self.bodies.read(request, most, decode)
-        return await self.cache(request, action), body  # the key may have been revoked meanwhile
+        return await self._opened(request, digest, action), body  # the key may have been revoked meanwhile
 
     async def cache(self, request: web.Request, action: Action | None = None) -> Cache:
         """The cache that the request names.
 
         Raises `Problem` unless the request has a key that may do this there; None stands for anything.
         """
-        access = await self._catalogue.access(digest_given(request))
+        return await self._opened(request, digest_given(request), action)
+
+    async def _opened(self, request: web.Request, digest: bytes, action: Action | None) -> Cache:
+        """The same for a key with this digest."""
+        access = await self._catalogue.access(digest)
         if access is None:
             raise Problem(401, "the API key is not known here")
         cache_id = request.match_info["cache_id"]

@@ -19,6 +19,7 @@ class Echo:
     def __init__(self) -> None:
         self.waiting = 0
         """Requests in the middle of a ``wait``."""
+        self._refused = False
         self._changed = asyncio.Condition()
 
     def application(self) -> web.Application:
@@ -41,6 +42,10 @@ class Echo:
                 await asyncio.sleep(600)
             finally:
                 await self._count(-1)
+        if prompt == "again":  # each second time it is asked, it is answered
+            self._refused = not self._refused
+            if self._refused:
+                return web.Response(status=503)
         entry = {
             "id": "1",
             "prompt": prompt,

@@ -100,6 +100,7 @@ def test_the_thread_of_the_client_imports_nothing(run: Callable[..., Ended], sta
         + """
 import importlib.abc, os, sys
 from gevent.monkey import get_original
+from langcache import BackoffStrategy, RetryConfig
 thread = get_original("_thread", "get_ident")
 main, elsewhere = thread(), []
 class Watcher(importlib.abc.MetaPathFinder):
@@ -110,6 +111,8 @@ sys.meta_path.insert(0, Watcher())
 with LangCache(os.environ["LANGCACHE_SERVER_URL"].replace("127.0.0.1", "localhost")) as client:
     assert client.search("hi").response == "HI"
     client.search_many(["a", "b"])
+    retries = RetryConfig("backoff", BackoffStrategy(1, 1, 1, 60_000, 0))
+    assert client.search("again", retries=retries).tries == 2
 assert elsewhere == [], elsewhere
 print("done")
 """

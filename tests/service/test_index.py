@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from langcache.service.stores import index as index_module
 from langcache.service.stores.index import Index
+from langcache.service.stores.rows import Rows
 from langcache.service.stores.store import Entry
 
 ENTRIES = st.lists(
@@ -321,3 +322,8 @@ def test_an_id_that_is_added_again_takes_the_place_of_the_former():
         tidy(index)
         assert len(index) == len(index._row_of) == 99
         assert not index._rows.attributes.columns
+
+
+@pytest.mark.parametrize("dimensions", [256, 300, 384, 512, 768, 1024, 1536, 3072, 4096])
+def test_a_block_is_large_enough_for_large_pages_and_small_enough_for_the_cache(dimensions):
+    assert 4 * 2**20 <= 4 * dimensions * Rows(dimensions).block_rows <= 8 * 2**20

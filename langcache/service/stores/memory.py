@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from copy import copy
+from typing import ParamSpec, TypeVar
 
 from ..calibration import calibrated, unrelated_cosine
 from ..config import CacheSettings
@@ -18,7 +18,12 @@ from .records import MemoryRecords
 from .searches import Searches, SearchesAtOnce
 from .store import Entry, Found, StoreError
 
-__all__ = ["Memory", "MemoryStore", "enough_memory"]
+__all__ = ["Memory", "MemoryStore"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_NOT_ENOUGH = "there is not enough memory"
 
 
 class Memory:
@@ -94,14 +99,15 @@ class MemoryStore:
         self.put(entry, checked_row(vector, self.index.dimensions))
 
     async def same(self, prompt: str, attributes: Mapping[str, str], limit: int) -> Found:
-        with enough_memory:
-            return self._alone.run(self.index.same, prompt, attributes, limit)
+        return self._run(self.index.same, prompt, attributes, limit)
 
     async def nearest(self, vector: Vectors, attributes: Mapping[str, str], limit: int) -> Found:
         vector = checked_row(vector, self.index.dimensions)
-        with enough_memory:
+        try:
             found = await self._searches.nearest(vector, attributes, limit)
             return [(calibrated(similarity, self._unrelated), entry) for similarity, entry in found]
+        except MemoryError as error:
+            raise StoreError(_NOT_ENOUGH) from error
 
     async def delete(self, entry_id: str) -> bool:
         return self.remove([entry_id]) == 1
@@ -116,8 +122,7 @@ class MemoryStore:
         return self.count()
 
     async def keep_at_most(self, entries: int | None) -> None:
-        with enough_memory:
-            self._alone.run(self.index.keep_at_most, entries)
+        self._run(self.index.keep_at_most, entries)
         self._searches.tidy()
 
     async def check(self) -> None:
@@ -125,47 +130,33 @@ class MemoryStore:
 
     def put(self, entry: Entry, vector: Vectors) -> None:
         """See `add`, for a vector that is checked."""
-        with enough_memory:
-            self._alone.run(self.index.add, (entry,), vector[None])
+        self._run(self.index.add, (entry,), vector[None])
 
     def matching(self, attributes: Mapping[str, str]) -> list[str]:
         """The ids of the entries that match."""
-        with enough_memory:
-            return self._alone.run(self.index.matching, attributes)
+        return self._run(self.index.matching, attributes)
 
     def count(self) -> int:
         """How many entries there are."""
-        with enough_memory:
-            return self._alone.run(len, self.index)
+        return self._run(len, self.index)
 
     def oldest(self, count: int) -> list[str]:
         """The ids of the oldest entries, at most so many, oldest first."""
-        with enough_memory:
-            return self._alone.run(self.index.oldest, count)
+        return self._run(self.index.oldest, count)
 
     def remove(self, entry_ids: Sequence[str]) -> int:
         """Delete entries. Returns the number of those that existed."""
-        with enough_memory:
-            removed = self._alone.run(self.index.remove, entry_ids)
+        removed = self._run(self.index.remove, entry_ids)
         self._searches.tidy()
         return removed
 
     def remove_all(self) -> None:
         """Delete every entry."""
-        with enough_memory:
-            self._alone.run(self.index.clear)
+        self._run(self.index.clear)
 
-
-class _EnoughMemory:
-    # A generator would take ten times as long.
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, MemoryError):
-            raise StoreError("there is not enough memory") from error
-
-
-enough_memory: AbstractContextManager[None] = _EnoughMemory()
-"""Raises `StoreError` in place of `MemoryError`."""
+    def _run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a method of the index while no other thread does. Raises `StoreError` for want of memory."""
+        try:
+            return self._alone.run(function, *args, **kwargs)
+        except MemoryError as error:
+            raise StoreError(_NOT_ENOUGH) from error

@@ -29,17 +29,15 @@ _AGE_BITS = 43  # of 63: the others hold a similarity in millionths
 _TILE = 16
 """How many queries are multiplied with a block at once."""
 
-_ON_ONE_THREAD_BY_VECTOR = 1 << 13
-_ON_ONE_THREAD_BY_MATRIX = 1 << 18
-"""OpenBLAS computes a product of rows with one vector, or with a matrix, of so many multiplications on the
-thread that calls.
+_ON_ONE_THREAD = 1 << 18
+"""OpenBLAS computes a product of rows with a matrix, of so many multiplications, on the thread that calls.
 
 A larger one it spreads over threads, which spin for a while afterwards and take the event loop's processor.
 So larger ones are computed in parts, in one call of NumPy's and at the same speed. Others don't mind.
 """
 
 _MATRIX_PAYS = 5
-"""For fewer queries than this, products with one vector at a time are quicker."""
+"""For fewer queries than this, products with one vector at a time are quicker. They take no other thread."""
 
 _SCORES = 1 << 20
 """How many products are worked out (4 MB) before the best of them are looked for."""
@@ -212,12 +210,12 @@ class _Best:
 def _multiply(vectors: Vectors, block: Vectors, products: Vectors) -> None:
     """Set ``products`` to those of each vector with each row of a block, all on this thread."""
     if len(vectors) < _MATRIX_PAYS:
-        tile, most = 1, _ON_ONE_THREAD_BY_VECTOR
-    else:
-        tile, most = _TILE, _ON_ONE_THREAD_BY_MATRIX
-    for first in range(0, len(vectors), tile):
-        some, their = vectors[first : first + tile], products[first : first + tile]
-        rows = 1 << (max(1, most // some.size).bit_length() - 1)
+        for vector, their in zip(vectors, products, strict=True):
+            np.vecdot(block, vector, out=their)
+        return
+    for first in range(0, len(vectors), _TILE):
+        some, their = vectors[first : first + _TILE], products[first : first + _TILE]
+        rows = 1 << (max(1, _ON_ONE_THREAD // some.size).bit_length() - 1)
         whole = len(block) // rows * rows
         parts = block[:whole].reshape(-1, rows, block.shape[1]).transpose(0, 2, 1)
         np.matmul(some, parts, out=their[:, :whole].reshape(len(some), -1, rows).transpose(1, 0, 2))
