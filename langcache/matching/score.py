@@ -15,7 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from .features import ALIGNED, COSINE, LEXICAL, Reading
+from .edits import says_otherwise
+from .features import ALIGNED, COSINE, LEXICAL, Reading, compared, lexical
 from .guard import difference
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "likelihood",
     "most_likely",
     "similarity_of",
+    "what_texts_say",
 ]
 
 FEATURES = {
@@ -81,6 +83,18 @@ def similarity_of(likelihood: float) -> float:
     return min(STRICT + (likelihood - _STRICT_LIKELIHOOD) * (1 - STRICT) / (1 - _STRICT_LIKELIHOOD), _MOST)
 
 
+def what_texts_say(one: str, other: str) -> float | list[float] | None:
+    """The similarity of two texts, if they settle it, or else the values of `LEXICAL`; None if they can't tell."""
+    ours, theirs = compared(one, other)
+    if are_told_apart(ours, theirs):
+        return 0.0
+    if not is_verifiable(ours, theirs):
+        return None
+    if is_repeated(ours, theirs):
+        return REPEATED
+    return lexical(ours, theirs)
+
+
 def is_verifiable(one: Reading, other: Reading) -> bool:
     """Whether the weights say anything of two texts: they are English, and not long.
 
@@ -92,19 +106,23 @@ def is_verifiable(one: Reading, other: Reading) -> bool:
 def are_told_apart(one: Reading, other: Reading) -> bool:
     """Whether two texts differ in what the weights can't tell, so that one does not answer the other.
 
-    These are other numbers in texts that they say nothing of, and in texts of the same words what
-    `lexical_guard` sees, or the order of numbers: from 2 to 3, and from 3 to 2.
+    In texts that they say nothing of, these are other numbers and what `edits.says_otherwise` sees; in texts
+    of the same words, what `lexical_guard` sees, or the order of numbers: from 2 to 3, and from 3 to 2.
     """
     if not is_verifiable(one, other):
-        if not any(map(str.isdigit, one.text + other.text)):
-            return False  # "two" is a number in English alone
-        reason = difference(one.text, other.text)
-        return reason is not None and reason.startswith("numbers:")
+        return _numbers_differ(one, other) or says_otherwise(one.text, other.text)
     if set(one.content) != set(other.content):
         return False
     if sorted(one.words) == sorted(other.words) and _numbers_of(one) != _numbers_of(other):
         return True
     return difference(one.text, other.text) is not None
+
+
+def _numbers_differ(one: Reading, other: Reading) -> bool:
+    if not any(map(str.isdigit, one.text + other.text)):
+        return False  # "two" is a number in English alone
+    reason = difference(one.text, other.text)
+    return reason is not None and reason.startswith("numbers:")
 
 
 def _numbers_of(reading: Reading) -> list[str]:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from ..models import CacheEntry
-from .features import LEXICAL, compared, lexical
-from .score import REPEATED, are_told_apart, is_repeated, is_verifiable, likelihood
+from .features import LEXICAL
+from .score import likelihood, what_texts_say
 
 __all__ = ["are_equal", "confidence", "differ_in_case", "differ_in_layout", "verifier"]
 
@@ -59,14 +59,9 @@ def confidence(question: str, entry: CacheEntry) -> float | None:
         return 1.0
     if differ_in_layout(question, entry.prompt):
         return 0.0
-    one, other = compared(question, entry.prompt)
-    if are_told_apart(one, other):
-        return 0.0
-    if not is_verifiable(one, other):
-        return None
-    if is_repeated(one, other):
-        return REPEATED
-    values = lexical(one, other)
+    values = what_texts_say(question, entry.prompt)
+    if not isinstance(values, list):
+        return values
     sure = likelihood("texts", values)
     return sure if values[_SHARED] or entry.similarity >= _FITTED_FROM else min(sure, _DOUBT)
 

@@ -1,0 +1,159 @@
+"""Whether a text is another one with a few words changed, which a model gives nearly the same vector.
+
+What can't be known to say the same is taken for another question: the words that are exchanged in a text, or
+added to it, are as a rule what it is about, as in prompts that are made from one template.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import chain
+
+from .guard import words as known
+from .guard.opposites import stem
+from .guard.spelling import respell
+from .languages import ENGLISH, language_of
+from .lexicon import contrasts, meaning
+from .tidy import is_slip
+
+__all__ = ["says_otherwise"]
+
+_TOKEN = re.compile(
+    r"\d+(?:[.,:]\d+)*"
+    r"|[\u30a0-\u30ff]+"
+    r"|[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u309f\u3400-\u9fff\uf900-\ufaff]"  # no spaces there
+    r"|[^\W\d]\w*"
+    r"|(?P<end>[.!?\u3002](?=\s|\Z))"
+    r"|!=+|[<>=&|+*/%^~]+|(?<!\w)--?(?=\w)|[\[\]{}@#$\\]"
+    r"|[^\x00-\x7f\w\s\u00a1\u00ab\u00b7\u00bb\u00bf\u2010-\u2027\u3000-\u301f\uff00-\uff20]"
+)
+"""What counts in a text: numbers, words, operators and signs, without what is ordinary punctuation."""
+_NOT = re.compile(r"\b(can)(?:not|'t)\b|\b(wo|sha)n't\b|(?<=\w)n't\b")
+_SHORTENED = re.compile(r"(?<=\w)'(?:s|m|d|ll|ve|re)\b")
+_PHRASE = re.compile(
+    r"\b(?:(?P<must>ha(?:ve|s) (?:got )?to|needs? to|(?:is|are|am) (?:required|obliged) to)"
+    r"|(?P<every>each|all(?: of)?(?: the)?)|(?P<anymore>any more))\b"
+)
+_RUN = 3
+_COPIED = 0.5
+"""The share of a text in runs of words that another one has too, from which it is that one, edited."""
+_MOST_EXCHANGED = 40
+
+
+class _Text:
+    """A text as the words that say something, in small letters and as stems, sentence by sentence."""
+
+    def __init__(self, text: str) -> None:
+        small = _SHORTENED.sub("", _NOT.sub(_not, respell(text).lower()))
+        small = _PHRASE.sub(_in_one_word, small)
+        self.tokens: list[str] = []
+        ends = [0]
+        for found in _TOKEN.finditer(small):
+            if found["end"]:
+                ends.append(len(self.tokens))
+            else:
+                self.tokens.append(found[0])
+        ends.append(len(self.tokens))
+        self.language = language_of(set(self.tokens))
+        self.sentences = [
+            tuple(self._telling(self.tokens[start:end])) for start, end in zip(ends, ends[1:], strict=False)
+        ]
+        self.words = [word for sentence in self.sentences for word in sentence]
+
+    def _telling(self, tokens: Sequence[str]) -> Iterator[str]:
+        for token in tokens:
+            word = known.UNITS.get(token, token)
+            if word in self.language.small:
+                continue
+            if self.language is ENGLISH and word not in ENGLISH.negations:
+                word = known.NUMBERS.get(word) or stem(word)
+            yield word
+
+    def denied(self) -> Iterator[frozenset[str]]:
+        """What each negation may be about: the word after it, or, but in English, the one before it."""
+        negations = self.language.negations
+        for sentence in self.sentences:
+            for at, word in enumerate(sentence):
+                if word in negations:
+                    before = () if self.language is ENGLISH else sentence[max(at - 1, 0) : at]
+                    yield frozenset((*before, *sentence[at + 1 : at + 2])) - negations
+
+
+def _not(found: re.Match[str]) -> str:
+    return {"can": "can not", "wo": "will not", "sha": "shall not"}.get(found[1] or found[2] or "", " not")
+
+
+def _in_one_word(found: re.Match[str]) -> str:
+    return found.lastgroup or found[0]
+
+
+_read = lru_cache(maxsize=8)(_Text)
+
+
+def says_otherwise(one: str, other: str) -> bool:
+    """Whether two texts differ in a word that may make another question of them.
+
+    If one is the other with some words changed, these must be synonyms or say nothing. If not, it is the same
+    in other words for all that is known, unless one denies what the other says.
+    """
+    ours, theirs = _read(one), _read(other)
+    if ours.words == theirs.words:
+        return False
+    if _copied(ours.tokens, theirs.tokens) >= _COPIED:
+        return not _differ_in_wording_alone(ours, theirs)
+    return _is_denied(ours, theirs) or _is_denied(theirs, ours)
+
+
+def _copied(ours: Sequence[str], theirs: Sequence[str]) -> float:
+    """The share of the one or the other text that is in runs of words of both, whichever is greater."""
+    runs = set(_runs(ours)) & set(_runs(theirs))
+    return max(_covered(ours, runs), _covered(theirs, runs))
+
+
+def _runs(tokens: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    return zip(*(tokens[start:] for start in range(_RUN)), strict=False)
+
+
+def _covered(tokens: Sequence[str], runs: set[tuple[str, ...]]) -> float:
+    covered, end = 0, 0
+    for at, run in enumerate(_runs(tokens)):
+        if run in runs:
+            covered += at + _RUN - max(at, end)
+            end = at + _RUN
+    return covered / max(len(tokens), 1)
+
+
+def _differ_in_wording_alone(ours: _Text, theirs: _Text) -> bool:
+    """Whether two texts have the same words in the same order, but for synonyms and the order of sentences."""
+    here, there = Counter(ours.words), Counter(theirs.words)
+    left, right = [*(here - there).elements()], [*(there - here).elements()]
+    if len(left) != len(right) or len(left) > _MOST_EXCHANGED:
+        return False
+    is_english = ours.language is theirs.language is ENGLISH
+    said: dict[str, str] = {}
+    for word in left:
+        same = next((each for each in right if is_english and _mean_the_same(word, each)), None)
+        if same is None:
+            return False
+        right.remove(same)
+        said[same] = word
+    sentences = [_put(said, sentence) for sentence in theirs.sentences]
+    return ours.words == [*chain(*sentences)] or Counter(ours.sentences) == Counter(sentences)
+
+
+def _put(said: dict[str, str], words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(said.get(word, word) for word in words)
+
+
+def _mean_the_same(one: str, other: str) -> bool:
+    return is_slip(one, other) or (meaning(one, other) and not contrasts(one, other))
+
+
+def _is_denied(ours: _Text, theirs: _Text) -> bool:
+    """Whether the other text has what the one denies, and denies none of it."""
+    said = set(theirs.words)
+    denied = frozenset[str]().union(*theirs.denied())
+    return any(each & said and denied.isdisjoint(each) for each in ours.denied())
