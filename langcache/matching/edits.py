@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import chain
 
 from .guard import words as known
-from .guard.opposites import stem
+from .guard.opposites import opposites, stem
 from .guard.spelling import respell
 from .languages import ENGLISH, language_of
 from .lexicon import contrasts, meaning
@@ -37,17 +37,24 @@ _PHRASE = re.compile(
     r"\b(?:(?P<must>ha(?:ve|s) (?:got )?to|needs? to|(?:is|are|am) (?:required|obliged) to)"
     r"|(?P<every>each|all(?: of)?(?: the)?)|(?P<anymore>any more))\b"
 )
+_NAME = re.compile(r"(?:(?<=[^\W\d_] )|(?<=[^\W\d_], ))[^\W\d_a-z\u00df-\u00ff][^\W\d_]+")
 _RUN = 3
-_COPIED = 0.5
+_EDITED = 0.9
 """The share of a text in runs of words that another one has too, from which it is that one, edited."""
+_COPIED = 0.5
+_NEW = 0.7
+"""It is also, from half of it, if so much of the rest is in words that the other has not: a template."""
 _MOST_EXCHANGED = 40
+_REACH = 5
+"""How many words from a negation, at most, are what it may deny in other words."""
 
 
 class _Text:
     """A text as the words that say something, in small letters and as stems, sentence by sentence."""
 
     def __init__(self, text: str) -> None:
-        small = _SHORTENED.sub("", _NOT.sub(_not, respell(text).lower()))
+        spelt = respell(text)
+        small = _SHORTENED.sub("", _NOT.sub(_not, spelt.lower()))
         small = _PHRASE.sub(_in_one_word, small)
         self.tokens: list[str] = []
         ends = [0]
@@ -62,6 +69,7 @@ class _Text:
             tuple(self._telling(self.tokens[start:end])) for start, end in zip(ends, ends[1:], strict=False)
         ]
         self.words = [word for sentence in self.sentences for word in sentence]
+        self.names = set(self._telling([name.lower() for name in _NAME.findall(spelt)]))
 
     def _telling(self, tokens: Sequence[str]) -> Iterator[str]:
         for token in tokens:
@@ -72,14 +80,14 @@ class _Text:
                 word = known.NUMBERS.get(word) or stem(word)
             yield word
 
-    def denied(self) -> Iterator[frozenset[str]]:
-        """What each negation may be about: the word after it, or, but in English, the one before it."""
+    def denied(self, reach: int = 1) -> Iterator[frozenset[str]]:
+        """What each negation may be about: so many words after it, and, but in English, before it."""
         negations = self.language.negations
         for sentence in self.sentences:
             for at, word in enumerate(sentence):
                 if word in negations:
-                    before = () if self.language is ENGLISH else sentence[max(at - 1, 0) : at]
-                    yield frozenset((*before, *sentence[at + 1 : at + 2])) - negations
+                    before = reach if reach > 1 or self.language is not ENGLISH else 0
+                    yield frozenset(sentence[max(at - before, 0) : at + reach + 1]) - negations
 
 
 def _not(found: re.Match[str]) -> str:
@@ -102,9 +110,22 @@ def says_otherwise(one: str, other: str) -> bool:
     ours, theirs = _read(one), _read(other)
     if ours.words == theirs.words:
         return False
-    if _copied(ours.tokens, theirs.tokens) >= _COPIED:
+    if _is_edited(ours, theirs):
         return not _differ_in_wording_alone(ours, theirs)
-    return _is_denied(ours, theirs) or _is_denied(theirs, ours)
+    return (
+        _is_denied(ours, theirs)
+        or _is_denied(theirs, ours)
+        or _are_opposite(ours, theirs)
+        or bool(ours.names - set(theirs.words) and theirs.names - set(ours.words))
+    )
+
+
+def _is_edited(ours: _Text, theirs: _Text) -> bool:
+    copied = _copied(ours.tokens, theirs.tokens)
+    if copied >= _EDITED or copied < _COPIED:
+        return copied >= _EDITED
+    shared = sum((Counter(ours.words) & Counter(theirs.words)).values())
+    return 1 - 2 * shared / (len(ours.words) + len(theirs.words)) >= _NEW * (1 - copied)
 
 
 def _copied(ours: Sequence[str], theirs: Sequence[str]) -> float:
@@ -149,11 +170,19 @@ def _put(said: dict[str, str], words: Iterable[str]) -> tuple[str, ...]:
 
 
 def _mean_the_same(one: str, other: str) -> bool:
-    return is_slip(one, other) or (meaning(one, other) and not contrasts(one, other))
+    # A letter more at the end is no slip here: "http" and "https".
+    return (one[-1] == other[-1] and is_slip(one, other)) or (meaning(one, other) and not contrasts(one, other))
+
+
+def _are_opposite(ours: _Text, theirs: _Text) -> bool:
+    if not ours.language is theirs.language is ENGLISH:
+        return False
+    here, there = set(ours.words), set(theirs.words)
+    return opposites(here, there, not ENGLISH.negations.isdisjoint(here | there)) is not None
 
 
 def _is_denied(ours: _Text, theirs: _Text) -> bool:
     """Whether the other text has what the one denies, and denies none of it."""
     said = set(theirs.words)
-    denied = frozenset[str]().union(*theirs.denied())
+    denied = frozenset[str]().union(*theirs.denied(_REACH))
     return any(each & said and denied.isdisjoint(each) for each in ours.denied())

@@ -58,6 +58,8 @@ ALIGNED = {
 
 _GUARD = ("numbers", "units", "negated", "opposites", "names", "direction")
 _SHORT = 400
+_FEW_WORDS = 44
+"""Texts with more words together are compared as they are: "return" in a program is not "give back"."""
 _TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*")
 _MORE_SMALL_WORDS = """
 about am any been being by from get getting got had has having here into i'm i've i'd i'll it's just let's me
@@ -98,7 +100,7 @@ def compared(one: str, other: str) -> tuple[Reading, Reading]:
     """Two texts without politeness, the first with the second's words where only slips and wording differ."""
     ours, theirs = without_politeness(one), without_politeness(other)
     stored = _read(theirs)
-    is_short = len(ours) + len(theirs) <= 2 * _SHORT
+    is_short = len(ours.split()) + len(stored.words) <= _FEW_WORDS and len(ours) <= _SHORT
     # In other languages a letter makes another word: "hermano", "hermana".
     repeated = spelt_as(mended(ours, theirs) if is_short and stored.is_english else ours, theirs)
     reworded = in_one_wording(repeated, theirs) if is_short else repeated

@@ -34,7 +34,7 @@ movie film
 car vehicle auto automobile
 phone mobile cellphone smartphone telephone cell
 photo picture image photograph pic
-person people someone anyone
+person people someone somebody anyone anybody
 child kid children kids
 job work employment
 salary pay wage wages income earnings

@@ -49,6 +49,8 @@ _EVEN = 0.85
 """The similarity of a likelihood of 0.5, which is the default threshold of a local service."""
 _STRICT_LIKELIHOOD = 0.6
 _MOST_WORDS = 40
+_SIGNS = ("symbols", "versions")
+"""What `lexical_guard` sees in any text; the others say too little of a long one."""
 _MOST = 0.989
 """More is for questions that are the same."""
 
@@ -110,7 +112,7 @@ def are_told_apart(one: Reading, other: Reading) -> bool:
     of the same words, what `lexical_guard` sees, or the order of numbers: from 2 to 3, and from 3 to 2.
     """
     if not is_verifiable(one, other):
-        return _numbers_differ(one, other) or says_otherwise(one.text, other.text)
+        return _are_told_apart_by_signs(one, other) or says_otherwise(one.text, other.text)
     if set(one.content) != set(other.content):
         return False
     if sorted(one.words) == sorted(other.words) and _numbers_of(one) != _numbers_of(other):
@@ -118,11 +120,12 @@ def are_told_apart(one: Reading, other: Reading) -> bool:
     return difference(one.text, other.text) is not None
 
 
-def _numbers_differ(one: Reading, other: Reading) -> bool:
-    if not any(map(str.isdigit, one.text + other.text)):
-        return False  # "two" is a number in English alone
+def _are_told_apart_by_signs(one: Reading, other: Reading) -> bool:
     reason = difference(one.text, other.text)
-    return reason is not None and reason.startswith("numbers:")
+    kind = "" if reason is None else reason.partition(":")[0]
+    if kind == "numbers":  # "two" is a number in English alone
+        return any(map(str.isdigit, one.text + other.text))
+    return kind in _SIGNS or (kind == "units" and one.is_english and other.is_english)
 
 
 def _numbers_of(reading: Reading) -> list[str]:
