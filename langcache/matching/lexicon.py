@@ -316,6 +316,16 @@ encrypt / decrypt / hash
 serial / parallel
 synchronous sync / asynchronous async
 inner / outer / left / right / cross
+full / part / half
+pause / resume
+cover include / exclude
+benefit advantage / downside drawback
+legally lawfully / illegally unlawfully
+increase raise more larger bigger higher / decrease reduce less fewer smaller lower
+outstanding excellent / inadequate poor
+short brief / detailed long
+nearest closest / cheapest / fastest / largest biggest
+subway metro underground / bus / tram / train
 stack / queue / heap / tree / graph / list / dict / set / tuple / array
 """
 
