@@ -326,6 +326,13 @@ outstanding excellent / inadequate poor
 short brief / detailed long
 nearest closest / cheapest / fastest / largest biggest
 subway metro underground / bus / tram / train
+pending / cancelled canceled / declined rejected refused / reverted returned refunded
+transfer transferred / withdraw withdrawal withdrew / deposit deposited / exchange
+stolen / lost missing
+virtual / physical / disposable
+score / limit / balance
+income salary earnings / tax taxes
+read / set
 stack / queue / heap / tree / graph / list / dict / set / tuple / array
 """
 
