@@ -167,6 +167,37 @@ config configuration configure setting settings
 folder directory
 delete drop
 error exception
+centre center
+theatre theater
+colour color
+favourite favorite
+neighbour neighbor
+behaviour behavior
+programme program
+catalogue catalog
+jewellery jewelry
+tyre tire
+licence license
+organise organize
+analyse analyze
+dispute challenge
+submit send
+invite invitation
+warranty guarantee
+theme mode
+electricity power
+staff employee worker
+include cover
+thread discussion
+france french
+germany german
+spain spanish
+italy italian
+portugal portuguese
+china chinese
+japan japanese
+russia russian
+britain british
 """
 _SAME_LINES = tuple(tuple(line.split()) for line in _SAME.strip().splitlines() if len(line.split()) > 1)
 
