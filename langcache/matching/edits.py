@@ -27,7 +27,7 @@ _TOKEN = re.compile(
     r"|[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u309f\u3400-\u9fff\uf900-\ufaff]"  # no spaces there
     r"|[^\W\d]\w*"
     r"|(?P<end>[.!?\u3002](?=\s|\Z))"
-    r"|!=+|[<>=&|+*/%^~]+|(?<!\w)--?(?=\w)|[\[\]{}@#$\\]"
+    r"|!=+|[<>=&|+*/%^~]+(?:[?:](?=\S))?|(?<!\w)--?(?=\w)|[\[\]{}@#$\\]"
     r"|[^\x00-\x7f\w\s\u00a1\u00ab\u00b7\u00bb\u00bf\u2010-\u2027\u3000-\u301f\uff00-\uff20]"
 )
 """What counts in a text: numbers, words, operators and signs, without what is ordinary punctuation."""
@@ -170,8 +170,9 @@ def _put(said: dict[str, str], words: Iterable[str]) -> tuple[str, ...]:
 
 
 def _mean_the_same(one: str, other: str) -> bool:
-    # A letter more at the end is no slip here: "http" and "https".
-    return (one[-1] == other[-1] and is_slip(one, other)) or (meaning(one, other) and not contrasts(one, other))
+    if meaning(one, other):
+        return not contrasts(one, other)
+    return is_slip(one, other) and one[:-1] != other and other[:-1] != one  # "http" is not "https"
 
 
 def _are_opposite(ours: _Text, theirs: _Text) -> bool:

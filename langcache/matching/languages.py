@@ -91,7 +91,7 @@ _OTHERS = (
         vocês ele ela eles elas se seu sua seus suas nós nos nosso nossa é são era eram sou está estão estou
         ser estar tenho tem têm temos ter havia posso pode podem poderia gostaria quero e também que em no na
         nas por para pelo pela com muito se então como este esta isto esse essa isso qual quais favor olá
-        obrigado obrigada bom dia cumprimentos dizer saber
+        obrigado obrigada bom boa dia tarde cumprimentos dizer saber
         """,
         "não nunca jamais sem nenhum nenhuma ninguém nada nem tampouco",
     ),
@@ -101,7 +101,7 @@ _OTHERS = (
         de het een ik me mij mijn jij je jou jouw u uw hij hem zijn zij ze haar wij we ons onze jullie hun is
         was waren ben bent heb heeft hebben had hadden wordt worden werd kan kunnen kunt zou zouden wil wilt
         graag en ook dat dit deze die in op aan van voor met bij te zeer heel al nog dan er als zo welke wat
-        alstublieft hallo beste dank bedankt groeten zeggen weten
+        alstublieft hallo goedemiddag goedemorgen beste dank bedankt groeten zeggen weten
         """,
         "niet geen nooit niemand niets zonder noch",
     ),
