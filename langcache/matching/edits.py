@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, pairwise
 
 from .guard import words as known
 from .guard.opposites import opposites, stem
@@ -66,7 +66,7 @@ class _Text:
         ends.append(len(self.tokens))
         self.language = language_of(set(self.tokens))
         self.sentences = [
-            tuple(self._telling(self.tokens[start:end])) for start, end in zip(ends, ends[1:], strict=False)
+            tuple(self._telling(self.tokens[start:end])) for start, end in pairwise(ends)
         ]
         self.words = [word for sentence in self.sentences for word in sentence]
         self.names = set(self._telling([name.lower() for name in _NAME.findall(spelt)]))
@@ -148,7 +148,7 @@ def _covered(tokens: Sequence[str], runs: set[tuple[str, ...]]) -> float:
 
 
 def _differ_in_wording_alone(ours: _Text, theirs: _Text) -> bool:
-    """Whether two texts have the same words in the same order, but for synonyms and the order of sentences."""
+    """Whether two texts have the same words, but for synonyms, in sentences that are the same."""
     here, there = Counter(ours.words), Counter(theirs.words)
     left, right = [*(here - there).elements()], [*(there - here).elements()]
     if len(left) != len(right) or len(left) > _MOST_EXCHANGED:

@@ -86,7 +86,7 @@ def similarity_of(likelihood: float) -> float:
 
 
 def what_texts_say(one: str, other: str) -> float | list[float] | None:
-    """The similarity of two texts, if they settle it, or else the values of `LEXICAL`; None if they can't tell."""
+    """The similarity of two texts, if they settle it, or else the values of `LEXICAL`; None if neither."""
     ours, theirs = compared(one, other)
     if are_told_apart(ours, theirs):
         return 0.0

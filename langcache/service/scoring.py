@@ -27,6 +27,7 @@ class Scorer:
       The weights are fitted to pairs in English, so it means the same with every embedder.
     - For texts that the weights say nothing of (`langcache.matching.score.is_verifiable`), it is
       (1 + cos) / 2, counted from the cosine of unrelated prompts.
+    - 0 for texts that are told apart, by a number or a negation say.
 
     An embedder with a method ``word_vectors`` tells how well words match as well.
     """

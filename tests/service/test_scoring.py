@@ -52,8 +52,8 @@ def test_several_results_are_ordered_by_their_score_and_those_below_the_threshol
 
 def test_a_long_text_in_other_words_has_the_similarity_of_its_vector_and_0_if_a_word_is_exchanged():
     long = (
-        "Hello, I ordered a desk in your shop last week and paid by card. The parcel came today, and one leg of "
-        "the desk is broken. Please tell me whether I can have my money back, and who pays for sending it."
+        "Hello, I ordered a desk in your shop last week and paid by card. The parcel came today, and one leg "
+        "of the desk is broken. Please tell me whether I can have my money back, and who pays for sending it."
     )
     reworded = (
         "Last week I ordered a desk in your shop, paying by card. When the parcel came today, one leg of the "

@@ -38,7 +38,8 @@ def changes():
             old, new = what.split(" => ")
             found = re.search(re.escape(old), text, re.IGNORECASE)
             new = new[0].upper() + new[1:] if found[0][0].isupper() else new
-            yield Change(kind, what, text.strip(), (text[: found.start()] + new + text[found.end() :]).strip())
+            changed = text[: found.start()] + new + text[found.end() :]
+            yield Change(kind, what, text.strip(), changed.strip())
 
 
 def is_hit(question, prompt):
@@ -50,7 +51,7 @@ def is_hit(question, prompt):
 
 @pytest.fixture(scope="module")
 def hits():
-    """The changes of each kind, and whether the one text is a hit for the other; each second one is turned."""
+    """The changes of each kind, and whether one text is a hit for the other; every second pair is turned."""
     found = {}
     for at, (kind, what, *texts) in enumerate(changes()):
         found.setdefault(kind, []).append((what, is_hit(*texts[:: 1 - at % 2 * 2])))
@@ -112,8 +113,9 @@ def test_a_slip_of_the_keyboard_and_what_means_the_same_make_no_difference(one, 
 
 
 def test_sentences_may_change_places():
-    one, two = "The parcel from Leeds came on Friday, and the left shoe was damaged. ", "I paid for it by card. "
-    more = "How do I send the shoes back to you, and who has to pay for it, the shop or I myself as the customer?"
+    one = "The parcel from Leeds came on Friday, and the left shoe was damaged. "
+    two = "I paid for it by card. "
+    more = "How do I send the shoes back to you, and who has to pay for it, the shop or I as the customer?"
     assert is_hit(one + two + more, two + one + more)
 
 
