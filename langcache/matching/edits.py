@@ -65,9 +65,7 @@ class _Text:
                 self.tokens.append(found[0])
         ends.append(len(self.tokens))
         self.language = language_of(set(self.tokens))
-        self.sentences = [
-            tuple(self._telling(self.tokens[start:end])) for start, end in pairwise(ends)
-        ]
+        self.sentences = [tuple(self._telling(self.tokens[start:end])) for start, end in pairwise(ends)]
         self.words = [word for sentence in self.sentences for word in sentence]
         self.names = set(self._telling([name.lower() for name in _NAME.findall(spelt)]))
 

@@ -33,7 +33,7 @@ def verifier(question: str, entry: CacheEntry) -> bool:
     It weighs what the question and the entry's prompt have in common and what only one of them has: words,
     synonyms and opposites, numbers, names, negations, symbols. It needs no model, knows English, and takes
     about 0.3 ms; texts that are equal but for case and spacing take nothing. Greetings, politeness and slips
-    of the keyboard make no difference. Texts of more than some 20 words each, and other languages, are accepted
+    of the keyboard make no difference. Texts of more than some 20 words each, and other languages, it accepts
     unless a word is exchanged, added or denied.
 
     How similar the two are otherwise, the service has to tell: ``entry.similarity`` counts only where no word
