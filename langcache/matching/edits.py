@@ -38,6 +38,31 @@ _PHRASE = re.compile(
     r"|(?P<every>each|all(?: of)?(?: the)?)|(?P<anymore>any more))\b"
 )
 _NAME = re.compile(r"(?:(?<=[^\W\d_] )|(?<=[^\W\d_], ))[^\W\d_a-z\u00df-\u00ff][^\W\d_]+")
+_SIGNS = "<>=!&|+*/%^~[]{}@#$\\-"
+_SIGNS_OF_PROGRAM = 4
+_IN_PROGRAMS = frozenset(
+    (
+        "a",
+        "i",
+        "s",
+        "t",
+        "m",
+        "x",
+        "do",
+        "as",
+        "at",
+        "on",
+        "and",
+        "in",
+        "is",
+        "if",
+        "then",
+        "for",
+        "with",
+        "this",
+    )
+)
+"""Small words that are names or operators in a program."""
 _RUN = 3
 _EDITED = 0.9
 """The share of a text in runs of words that another one has too, from which it is that one, edited."""
@@ -65,6 +90,8 @@ class _Text:
                 self.tokens.append(found[0])
         ends.append(len(self.tokens))
         self.language = language_of(set(self.tokens))
+        signs = sum(token[0] in _SIGNS for token in self.tokens)
+        self._small = self.language.small - (_IN_PROGRAMS if signs >= _SIGNS_OF_PROGRAM else frozenset())
         self.sentences = [tuple(self._telling(self.tokens[start:end])) for start, end in pairwise(ends)]
         self.words = [word for sentence in self.sentences for word in sentence]
         self.names = set(self._telling([name.lower() for name in _NAME.findall(spelt)]))
@@ -72,7 +99,7 @@ class _Text:
     def _telling(self, tokens: Sequence[str]) -> Iterator[str]:
         for token in tokens:
             word = known.UNITS.get(token, token)
-            if word in self.language.small:
+            if word in self._small:
                 continue
             if self.language is ENGLISH and word not in ENGLISH.negations:
                 word = known.NUMBERS.get(word) or stem(word)

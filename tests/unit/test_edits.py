@@ -70,7 +70,7 @@ def test_the_same_in_other_words_is_a_hit_however_long_it_is(hits):
 
 def test_most_changes_that_say_nothing_lose_no_hit(hits):
     kept = [hit for _, hit in hits["="]]
-    assert sum(kept) > 0.7 * len(kept)
+    assert sum(kept) > 0.6 * len(kept)
 
 
 MAIL = (
@@ -110,6 +110,34 @@ def test_a_slip_of_the_keyboard_and_what_means_the_same_make_no_difference(one, 
     one, other = MAIL.format(what=one), MAIL.format(what=other)
     assert is_hit(one, other)
     assert is_hit(other, one)
+
+
+PROGRAM = """
+What is wrong here? We use it to sort what customers ordered, and the first of them is never moved.
+
+def sort(a, i):
+    while i > 0:
+        if a[i] < a[i - 1] and i in a:
+            a[i], a[i - 1] = a[i - 1], a[i]
+        i -= 1
+    return a
+"""
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("return a", "return i"),
+        ("sort(a, i)", "sort(i, a)"),
+        ("in a", "is a"),
+        ("a[i] <", "i[a] <"),
+        ("and i", "or i"),
+    ],
+)
+def test_small_words_count_in_programs(one, other):
+    assert one in PROGRAM
+    assert not is_hit(PROGRAM, PROGRAM.replace(one, other))
+    assert is_hit(PROGRAM, PROGRAM.replace("We use it", "We are using it"))
 
 
 def test_sentences_may_change_places():
