@@ -12,6 +12,7 @@ from .guard.numbers import spelt_as
 from .guard.opposites import stem
 from .guard.spelling import respell
 from .guard.words import NUMBERS, SMALL_WORDS
+from .languages import ENGLISH, language_of
 from .lexicon import contrasts, meaning
 from .tidy import mended, without_politeness
 from .wording import in_one_wording
@@ -57,6 +58,8 @@ ALIGNED = {
 
 _GUARD = ("numbers", "units", "negated", "opposites", "names", "direction")
 _SHORT = 400
+_FEW_WORDS = 44
+"""Texts with more words together are compared as they are: "return" in a program is not "give back"."""
 _TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*")
 _MORE_SMALL_WORDS = """
 about am any been being by from get getting got had has having here into i'm i've i'd i'll it's just let's me
@@ -88,19 +91,24 @@ class Reading:
         capitals = () if spelt.isupper() else (_plain(token) for token in tokens[1:] if token[0].isupper())
         self.names: frozenset[str] = frozenset(stem(word) for word in capitals if word not in _SMALL)
         self.asked: Asked = asked(self.words, spelt.lower())
-        self.is_english: bool = text.isascii() or any(word in _SMALL for word in self.words)
+        self.is_english: bool = language_of(set(self.words)) is ENGLISH and (
+            text.isascii() or any(word in _SMALL for word in self.words)
+        )
 
 
 def compared(one: str, other: str) -> tuple[Reading, Reading]:
     """Two texts without politeness, the first with the second's words where only slips and wording differ."""
     ours, theirs = without_politeness(one), without_politeness(other)
-    repeated = spelt_as(mended(ours, theirs), theirs)
-    reworded = in_one_wording(repeated, theirs) if len(repeated) + len(theirs) <= 2 * _SHORT else repeated
+    stored = _read(theirs)
+    is_short = len(ours.split()) + len(stored.words) <= _FEW_WORDS and len(ours) <= _SHORT
+    # In other languages a letter makes another word: "hermano", "hermana".
+    repeated = spelt_as(mended(ours, theirs) if is_short and stored.is_english else ours, theirs)
+    reworded = in_one_wording(repeated, theirs) if is_short else repeated
     if reworded == repeated:
-        return _read(repeated), _read(theirs)
+        return _read(repeated), stored
     reading = copy(_read(reworded))  # which is the other text, as often as not
     reading.is_reworded = True
-    return reading, _read(theirs)
+    return reading, stored
 
 
 def _read(text: str) -> Reading:

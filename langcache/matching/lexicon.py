@@ -34,7 +34,7 @@ movie film
 car vehicle auto automobile
 phone mobile cellphone smartphone telephone cell
 photo picture image photograph pic
-person people someone anyone
+person people someone somebody anyone anybody
 child kid children kids
 job work employment
 salary pay wage wages income earnings
@@ -167,6 +167,37 @@ config configuration configure setting settings
 folder directory
 delete drop
 error exception
+centre center
+theatre theater
+colour color
+favourite favorite
+neighbour neighbor
+behaviour behavior
+programme program
+catalogue catalog
+jewellery jewelry
+tyre tire
+licence license
+organise organize
+analyse analyze
+dispute challenge
+submit send
+invite invitation
+warranty guarantee
+theme mode
+electricity power
+staff employee worker
+include cover
+thread discussion
+france french
+germany german
+spain spanish
+italy italian
+portugal portuguese
+china chinese
+japan japanese
+russia russian
+britain british
 """
 _SAME_LINES = tuple(tuple(line.split()) for line in _SAME.strip().splitlines() if len(line.split()) > 1)
 
@@ -316,6 +347,23 @@ encrypt / decrypt / hash
 serial / parallel
 synchronous sync / asynchronous async
 inner / outer / left / right / cross
+full / part / half
+pause / resume
+cover include / exclude
+benefit advantage / downside drawback
+legally lawfully / illegally unlawfully
+increase raise more larger bigger higher / decrease reduce less fewer smaller lower
+outstanding excellent / inadequate poor
+short brief / detailed long
+nearest closest / cheapest / fastest / largest biggest
+subway metro underground / bus / tram / train
+pending / cancelled canceled / declined rejected refused / reverted returned refunded
+transfer transferred / withdraw withdrawal withdrew / deposit deposited / exchange
+stolen / lost missing
+virtual / physical / disposable
+score / limit / balance
+income salary earnings / tax taxes
+read / set
 stack / queue / heap / tree / graph / list / dict / set / tuple / array
 """
 

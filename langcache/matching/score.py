@@ -15,7 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from .features import ALIGNED, COSINE, LEXICAL, Reading
+from .edits import says_otherwise
+from .features import ALIGNED, COSINE, LEXICAL, Reading, compared, lexical
 from .guard import difference
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "likelihood",
     "most_likely",
     "similarity_of",
+    "what_texts_say",
 ]
 
 FEATURES = {
@@ -47,6 +49,8 @@ _EVEN = 0.85
 """The similarity of a likelihood of 0.5, which is the default threshold of a local service."""
 _STRICT_LIKELIHOOD = 0.6
 _MOST_WORDS = 40
+_SIGNS = ("symbols", "versions")
+"""What `lexical_guard` sees in any text; the others say too little of a long one."""
 _MOST = 0.989
 """More is for questions that are the same."""
 
@@ -59,7 +63,7 @@ class _Weights(msgspec.Struct, forbid_unknown_fields=True):
 def likelihood(kind: str, values: Sequence[float]) -> float:
     """How likely the answers to two questions are one, 0 to 1, from the values of ``FEATURES[kind]``.
 
-    Of "cosine" and "words" it is on the low side: the fit counts a wrong hit 1.4 times.
+    Of "cosine" and "words" it is on the low side: the fit counts a wrong hit 1.5 times.
     """
     intercept, weights = _weights(kind)
     return _logistic(intercept + sum(map(mul, weights, values)))
@@ -81,6 +85,18 @@ def similarity_of(likelihood: float) -> float:
     return min(STRICT + (likelihood - _STRICT_LIKELIHOOD) * (1 - STRICT) / (1 - _STRICT_LIKELIHOOD), _MOST)
 
 
+def what_texts_say(one: str, other: str) -> float | list[float] | None:
+    """The similarity of two texts, if they settle it, or else the values of `LEXICAL`; None if neither."""
+    ours, theirs = compared(one, other)
+    if are_told_apart(ours, theirs):
+        return 0.0
+    if not is_verifiable(ours, theirs):
+        return None
+    if is_repeated(ours, theirs):
+        return REPEATED
+    return lexical(ours, theirs)
+
+
 def is_verifiable(one: Reading, other: Reading) -> bool:
     """Whether the weights say anything of two texts: they are English, and not long.
 
@@ -92,19 +108,28 @@ def is_verifiable(one: Reading, other: Reading) -> bool:
 def are_told_apart(one: Reading, other: Reading) -> bool:
     """Whether two texts differ in what the weights can't tell, so that one does not answer the other.
 
-    These are other numbers in texts that they say nothing of, and in texts of the same words what
-    `lexical_guard` sees, or the order of numbers: from 2 to 3, and from 3 to 2.
+    In texts that they say nothing of, these are other numbers and what `edits.says_otherwise` sees; in texts
+    of the same words, but for numbers, what `lexical_guard` sees, or their order: from 2 to 3, from 3 to 2.
     """
     if not is_verifiable(one, other):
-        if not any(map(str.isdigit, one.text + other.text)):
-            return False  # "two" is a number in English alone
-        reason = difference(one.text, other.text)
-        return reason is not None and reason.startswith("numbers:")
-    if set(one.content) != set(other.content):
+        return _are_told_apart_by_signs(one, other) or says_otherwise(one.text, other.text)
+    if _subject(one) != _subject(other):
         return False
     if sorted(one.words) == sorted(other.words) and _numbers_of(one) != _numbers_of(other):
         return True
     return difference(one.text, other.text) is not None
+
+
+def _are_told_apart_by_signs(one: Reading, other: Reading) -> bool:
+    reason = difference(one.text, other.text)
+    kind = "" if reason is None else reason.partition(":")[0]
+    if kind == "numbers":  # "two" is a number in English alone
+        return any(map(str.isdigit, one.text + other.text))
+    return kind in _SIGNS or (kind == "units" and one.is_english and other.is_english)
+
+
+def _subject(reading: Reading) -> set[str]:
+    return {word for word in reading.content if not word[0].isdigit() and word not in ("am", "pm")}
 
 
 def _numbers_of(reading: Reading) -> list[str]:

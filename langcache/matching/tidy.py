@@ -11,13 +11,15 @@ __all__ = ["is_slip", "mended", "without_politeness"]
 _END = r"(?:[\s,.!:;\u2013\u2014-]+|$)"
 _OPENING = re.compile(
     r"\s*(?:"
-    r"(?:hi|hiya|hello|hey|heya|howdy|greetings|good\s+(?:morning|afternoon|evening|day))"
+    r"(?:hi|hiya|hello|hey|heya|howdy|greetings|good\s+(?:morning|afternoon|evening|day)"
+    r"|(?:morning|afternoon|evening)(?=\s*[!,]))"
     r"(?:\s+(?:there|all|team|everyone|everybody|folks|guys|again))?"
     r"|(?:i\s+)?hope\s+(?:you(?:'re|\s+are)|all\s+is|this\s+finds\s+you)(?:\s+(?:doing|keeping))?"
     r"\s+(?:well|good|fine)"
     r"|sorry(?:\s+to\s+bother(?:\s+you)?)?|excuse\s+me|pardon(?:\s+me)?"
     r"|(?:just\s+)?(?:a\s+|one\s+)?quick\s+(?:one|question)|(?:a\s+|one\s+)?question(?=\s*[,:])"
     r"|(?:please|pls|plz|kindly)|(?:um+|uh+|erm?|hmm+|ok|okay|so|well)(?=[\s,.]*,)"
+    r"|(?:so\s+)?(?:um+|uh+|erm?|hmm+)(?=\s+(?:how|what|when|where|why|who|which|can|could|do|does|is|are|i)\s)"
     r"|thanks|thank\s+you|(?:i(?:'m|\s+am|\s+was)\s+)?just\s+(?:wondering|curious)(?=\s*[,:\u2013\u2014-])"
     r")" + _END,
     re.IGNORECASE,

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from ..models import CacheEntry
-from .features import LEXICAL, compared, lexical
-from .score import REPEATED, are_told_apart, is_repeated, is_verifiable, likelihood
+from .features import LEXICAL
+from .score import likelihood, what_texts_say
 
 __all__ = ["are_equal", "confidence", "differ_in_case", "differ_in_layout", "verifier"]
 
@@ -33,8 +33,8 @@ def verifier(question: str, entry: CacheEntry) -> bool:
     It weighs what the question and the entry's prompt have in common and what only one of them has: words,
     synonyms and opposites, numbers, names, negations, symbols. It needs no model, knows English, and takes
     about 0.3 ms; texts that are equal but for case and spacing take nothing. Greetings, politeness and slips
-    of the keyboard make no difference. It accepts what it can't judge: texts of more than some 20 words each,
-    and other languages.
+    of the keyboard make no difference. Texts of more than some 20 words each, and other languages, it accepts
+    unless a word is exchanged, added or denied.
 
     How similar the two are otherwise, the service has to tell: ``entry.similarity`` counts only where no word
     of the one, nor a synonym of it, is in the other. Such texts are turned down below a similarity of 0.85.
@@ -59,14 +59,9 @@ def confidence(question: str, entry: CacheEntry) -> float | None:
         return 1.0
     if differ_in_layout(question, entry.prompt):
         return 0.0
-    one, other = compared(question, entry.prompt)
-    if are_told_apart(one, other):
-        return 0.0
-    if not is_verifiable(one, other):
-        return None
-    if is_repeated(one, other):
-        return REPEATED
-    values = lexical(one, other)
+    values = what_texts_say(question, entry.prompt)
+    if not isinstance(values, list):
+        return values
     sure = likelihood("texts", values)
     return sure if values[_SHARED] or entry.similarity >= _FITTED_FROM else min(sure, _DOUBT)
 

@@ -6,16 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
-from ..matching.features import compared, lexical
-from ..matching.score import (
-    REPEATED,
-    are_told_apart,
-    is_repeated,
-    is_verifiable,
-    likelihood,
-    most_likely,
-    similarity_of,
-)
+from ..matching.score import REPEATED, likelihood, most_likely, similarity_of, what_texts_say
 from ..matching.verifier import are_equal, differ_in_case, differ_in_layout
 from .alignment import Words, aligned, words_of
 from .embedders import Embedder, WordVectors
@@ -36,6 +27,7 @@ class Scorer:
       The weights are fitted to pairs in English, so it means the same with every embedder.
     - For texts that the weights say nothing of (`langcache.matching.score.is_verifiable`), it is
       (1 + cos) / 2, counted from the cosine of unrelated prompts.
+    - 0 for texts that are told apart, by a number or a negation say.
 
     An embedder with a method ``word_vectors`` tells how well words match as well.
     """
@@ -104,13 +96,7 @@ class Scorer:
         try:
             if self._waiting or not is_only:
                 await asyncio.sleep(0)
-            one, other = compared(prompt, stored)
-            if are_told_apart(one, other):
-                return 0.0
-            if not is_verifiable(one, other):
-                return similarity
-            if is_repeated(one, other):
-                return REPEATED
-            return lexical(one, other)
+            said = what_texts_say(prompt, stored)
+            return similarity if said is None else said
         finally:
             self._turn.release()

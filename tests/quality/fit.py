@@ -30,7 +30,7 @@ PENALTY = 8.0
 _STEPS = 25
 _DECIMALS = 3
 _SIGNS = {**LEXICAL, **COSINE, **ALIGNED}
-_WRONG_COSTS = 1.4
+_WRONG_COSTS = 1.5
 """What a wrong hit counts for when a lost one counts for 1."""
 _LEFT_OUT = {"words": {"shared", "one_exchanged", "cosine_squared"}}
 """What tells nothing more where vectors of words are known: sets left out are judged better without."""

@@ -25,6 +25,7 @@ def join_prefixes(text: str) -> str:
 @lru_cache(maxsize=8192)
 def stem(word: str) -> str:
     """A word without the endings that don't change what it means. Crude, but the same for both texts."""
+    word = word.removesuffix("'s")
     word = words.IRREGULAR.get(word, word)
     if word in words.KEEP:
         return word.rstrip("s") if word in ("pros", "cons") else word

@@ -179,7 +179,7 @@ empty / full
 """.strip()
 
 IRREGULAR = {"bought": "buy", "sold": "sell", "lost": "lose", "won": "win", "paid": "paid"}
-KEEP = _words("less pros cons gas bus his this is was has does yes news")
+KEEP = _words("less pros cons gas bus his this is was has does yes news https")
 
 
 DIRECTIONS = _words("from to into than over beat beats against by")
