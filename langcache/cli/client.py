@@ -125,9 +125,9 @@ def _run(work: Work, options: argparse.Namespace) -> int:
         expected = (*expected, *store_errors)
     try:
         return work(options)
-    except BrokenPipeError:  # the reader of the output has ended
-        raise
     except expected as error:
+        if isinstance(error, OSError) and error.filename is None:  # of the output, about which `main` knows
+            raise
         return failed(error, options)
 
 

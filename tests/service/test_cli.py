@@ -452,7 +452,7 @@ def test_a_service_whose_output_can_not_be_written_goes_on(endpoint, monkeypatch
             os.kill(os.getpid(), signal.SIGTERM)
         return 1
 
-    monkeypatch.setattr("langcache.cli.serve.failed", stop)
+    monkeypatch.setattr("langcache.cli.terminal.failed", stop)
     with open("/dev/full", "w") as output:
         monkeypatch.setattr(sys, "stdout", output)
         assert main(["serve", "--port", "0", "--embedder", embedder, "--embedder-model", "small"]) == 0
