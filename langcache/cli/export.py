@@ -167,7 +167,10 @@ def _output(path: Path | None) -> Generator[Callable[[bytes], None], None, None]
         return
     path = path.resolve()
     # Prompts and answers may be nobody else's business: nobody else can read the file.
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:  # which has a name that nobody gave
+        raise type(error)(error.errno, error.strerror, str(path)) from None
     beside = Path(name)
     try:
         with open(descriptor, "wb") as file:

@@ -140,10 +140,12 @@ def _of_table(content: Iterable[bytes], form: Format, fields: Fields) -> Iterato
     reader = csv.reader(texts, delimiter=delimiter, strict=True)
     names: list[str] | None = None
     while True:
+        number = reader.line_num + 1  # of the line with which a row begins
         try:
             row = next(reader, None)
         except csv.Error as error:
-            yield Line(reader.line_num, None, f"can't be read: {error}")
+            hint = "; does a cell lack its second quote?" if reader.line_num > number else ""
+            yield Line(number, None, f"can't be read: {error}{hint}")
             continue
         if row is None:
             return
@@ -151,15 +153,15 @@ def _of_table(content: Iterable[bytes], form: Format, fields: Fields) -> Iterato
             names = row
             _check_names(names, fields)
         elif len(row) > len(names):
-            yield Line(reader.line_num, None, f"has {len(row)} cells, and the first line has {len(names)}")
+            yield Line(number, None, f"has {len(row)} cells, and the first line has {len(names)}")
         elif any("\N{REPLACEMENT CHARACTER}" in cell for cell in row):
-            yield Line(reader.line_num, None, "is not UTF-8")
+            yield Line(number, None, "is not UTF-8")
         elif any(row):
-            yield _line(reader.line_num, dict(zip(names, row, strict=False)), fields)
+            yield _line(number, dict(zip(names, row, strict=False)), fields)
 
 
 def _check_names(names: Sequence[str], fields: Fields) -> None:
-    """Raise `ValueError` unless a table has the columns: without them no line would have an entry."""
+    """Raise `ValueError` unless a table has each column once: without them no line would have an entry."""
     wanted = [("--prompt-field", fields.prompt), ("--response-field", fields.response)]
     wanted += [("--attribute", field) for field in (fields.attributes or {}).values()]
     for option, field in wanted:
@@ -168,6 +170,8 @@ def _check_names(names: Sequence[str], fields: Fields) -> None:
                 f"{option}: no column of the table is called {field!r}; its first line has "
                 f"{', '.join(repr(each) for each in names) or 'no names'}"
             )
+        if names.count(field) > 1:
+            raise ValueError(f"{option}: several columns of the table are called {field!r}")
 
 
 def _line(number: int, content: Any, fields: Fields) -> Line:
