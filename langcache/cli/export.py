@@ -31,7 +31,7 @@ file that no service may have open or a Redis.
 
 A service by itself tells no entries but by their prompts: with --prompts, a file with a prompt in each line,
 those with exactly these prompts are asked for. It does not tell when they expire, and of each prompt no more
-than 4,096 entries or 2 million characters: the exit status is 1 if there may be more.
+than 4,096 entries or 3 MiB: the exit status is 1 if there may be more.
 """
 
 _AT_ONCE = 16
@@ -141,7 +141,7 @@ async def _by_prompts(
 
 
 def _prompts(file: str) -> Iterator[str]:
-    """The different prompts in the lines of a file. Raises `OSError`, and `ValueError` for a wrong encoding."""
+    """The different prompts in the lines of a file. Raises `OSError`, and `ValueError` if it is not UTF-8."""
     with opened(file) as lines:
         seen: set[str] = set()
         for number, raw in enumerate(lines, 1):

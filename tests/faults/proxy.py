@@ -117,7 +117,7 @@ class FaultProxy:
 
     async def _end(self) -> None:
         """Close all connections, also those that were only accepted and those whose client does not read."""
-        # A server that is closed makes no connection of a socket that it has just accepted, and leaves it open.
+        # A server that is closed makes no connection of a socket that it has just accepted: it stays open.
         for listening in self._server.sockets:
             self._loop.remove_reader(listening.fileno())
         await _turns()  # in which it makes those connections
