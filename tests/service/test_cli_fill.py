@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -270,6 +271,20 @@ def test_what_the_cache_does_not_tell_is_not_stored_twice(cache, large, run):
     assert "line 1: the cache has more entries of this prompt than it tells" in err
     cache.flush()
     assert run("import", "all.jsonl")[:2] == (0, "Stored 4\n")
+
+
+def test_a_file_may_be_larger_than_memory(cache, run, monkeypatch):
+    monkeypatch.setattr("langcache.cli.filling._WINDOW", 1)
+    with open("all.jsonl", "w") as file:
+        file.writelines(f'{{"prompt": "p{number}", "response": "{"r" * 100_000}"}}\n' for number in range(60))
+    assert run("import", "all.jsonl")[:2] == (0, "Stored 60\n")
+    tracemalloc.start()
+    try:
+        assert run("import", "all.jsonl")[:2] == (0, "Stored 0, 60 there already\n")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < os.stat("all.jsonl").st_size / 3
 
 
 @pytest.mark.parametrize("command", ["import", "warm"])
