@@ -392,7 +392,14 @@ def test_cache_aside_knows_how_much_a_reply_may_leave_out():
     assert (entries._FULL_REPLY_BYTES, entries._LAST_PAGE) == (MAX_REPLY_BYTES, MAX_RESULTS)
 
 
-TEXTS = {"ascii": "a", "latin": "é", "chinese": "語", "emoji": "\U0001f600", "quotes": '"\n', "controls": "\1"}
+TEXTS = {
+    "ascii": "a",
+    "latin": "é",
+    "chinese": "語",
+    "emoji": "\U0001f600",
+    "quotes": '"\n',
+    "controls": "\1",
+}
 
 
 @pytest.mark.parametrize("text", TEXTS)

@@ -226,6 +226,10 @@ def test_a_signal_ends_a_start_that_takes_long(monkeypatch, capsys):
         (["--host", "0.0.0.0"], "can be reached by others, who know the default key"),
         (["--threshold", "2"], "threshold: must be from 0.5 to 1"),
         (["--attribute", "a b"], "--attribute: names must be"),
+        (
+            ["--attribute", "a", "--attribute", "a"],
+            "--attribute: must have different names, but has one twice",
+        ),
         (["--embedder", "other"], "--embedder: must be minilm, wordllama, onnx:FOLDER, or openai:URL"),
         (["--embedder", "openai:"], "--embedder: must be minilm, wordllama, onnx:FOLDER, or openai:URL"),
         (
