@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -474,6 +475,17 @@ def test_an_export_leaves_other_files_alone(run):
     assert Path("target").read_bytes() == Path("out.jsonl").read_bytes() == os.read(reader, 100_000)
     os.close(reader)
     assert {each for each in os.listdir() if each.startswith(".")} == set()
+
+
+def test_where_an_export_can_not_be_written_is_said_as_it_was_given(run, monkeypatch):
+    filled("cache.db")
+
+    def refused(**_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/nobody/gave/this")
+
+    monkeypatch.setattr("tempfile.mkstemp", refused)
+    status, out, err = run("export", "--db", "cache.db", "--output", "out.jsonl")
+    assert (status, out, err) == (1, "", f"langcache: {Path('out.jsonl').resolve()}: Permission denied\n")
 
 
 @pytest.mark.parametrize(

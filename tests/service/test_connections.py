@@ -325,6 +325,16 @@ async def test_a_refused_body_that_is_still_being_sent_does_not_hide_the_reply(s
         assert await client.is_closed()
 
 
+@pytest.mark.parametrize("other", [KEY, b"Authorization: Bearer other\r\n", b"Authorization: \r\n"])
+async def test_a_request_with_two_keys_has_none(server, other):
+    """A proxy in front may have checked the one, and the service would go by the other."""
+    head = b"GET /v1/caches/local/health HTTP/1.1\r\nHost: localhost\r\n"
+    async with Client(server) as client:
+        assert (await client.reply(head + KEY + b"\r\n"))[0] == 200
+        for keys in (KEY + other, other + KEY):
+            assert (await client.reply(head + keys + b"\r\n"))[0] == 401
+
+
 FORKS = """
 import os, socket, stat, sys, warnings
 sys.path.insert(0, {folder!r})
