@@ -240,9 +240,11 @@ def test_an_export_by_prompts_has_all_entries_of_each_once(cache, run):
 
 
 @pytest.fixture
-def large(cache):
-    """A prompt of which the service does not tell all answers: those that are left out are the oldest."""
-    lines = [("large", f"{number}" * 900_000) for number in range(4)]
+def large(cache, monkeypatch):
+    """A prompt of which the service does not tell all answers: the oldest is left out."""
+    monkeypatch.setattr("langcache.service.operations.MAX_REPLY_BYTES", 20_000)
+    monkeypatch.setattr("langcache.aside.entries._FULL_REPLY_BYTES", 20_000)
+    lines = [("large", f"{number}" * 9_000) for number in range(4)]
     for prompt, response in lines:
         cache.set(prompt, response)
     return lines
