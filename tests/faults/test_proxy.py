@@ -1,7 +1,8 @@
-"""The proxy itself: what it leaves behind."""
+"""The proxy, and servers of aiohttp for tests: what they leave behind."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import socket
 import threading
@@ -9,6 +10,8 @@ import warnings
 from collections.abc import Callable
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from .proxy import FaultProxy, Wire
 
@@ -54,5 +57,22 @@ def test_whatever_its_clients_do_the_proxy_leaves_no_socket_open(
         for each in ours:
             each.close()
         del proxy
+        gc.collect()
+    assert [str(each.message) for each in left if "unclosed" in str(each.message)] == []
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_in_whichever_turn_a_server_for_tests_is_closed_it_leaves_no_socket_open(turns: int) -> None:
+    async def close_while_clients_connect() -> list[socket.socket]:
+        async with TestServer(web.Application()) as server:
+            ours = [socket.create_connection(("127.0.0.1", server.port or 0)) for _ in range(20)]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        return ours
+
+    with warnings.catch_warnings(record=True) as left:
+        warnings.simplefilter("always")
+        for each in asyncio.run(close_while_clients_connect()):
+            each.close()
         gc.collect()
     assert [str(each.message) for each in left if "unclosed" in str(each.message)] == []
