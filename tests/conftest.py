@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import asyncio
 import contextlib
 import signal
 import sys
@@ -8,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from aiohttp.test_utils import BaseTestServer
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["pytester"]
@@ -123,3 +125,22 @@ def blocking_cache(connection, patient):
 
     with LangCache(**connection, aside=patient) as client:
         yield client
+
+
+_close = BaseTestServer.close
+
+
+async def _close_what_was_accepted(server):
+    # A server that is closed makes no connection of a socket that it has just accepted: it stays open, which
+    # would be a failure of a later test.
+    loop = asyncio.get_running_loop()
+    if server.started and not server.closed:
+        for site in server.runner.sites:
+            for listening in site._server.sockets:
+                loop.remove_reader(listening.fileno())
+        for _ in range(5):  # turns of the event loop, in which it makes those connections
+            await asyncio.sleep(0)
+    await _close(server)
+
+
+BaseTestServer.close = _close_what_was_accepted

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
+import msgspec
+
 from .._call import protocol
 from .._call.caller import Caller
 from .._call.deadlines import is_over, time_limit
@@ -24,8 +26,10 @@ _FIRST_PAGE = 16
 _LAST_PAGE = 4096
 """The most entries that the service in this package returns."""
 
-_FULL_REPLY_CHARS = 2 * 1024 * 1024
-"""Once the entries in a reply have so many characters, the service in this package leaves out others."""
+_FULL_REPLY_BYTES = 3 * 1024 * 1024
+"""Once the entries in a reply take so many bytes, the service in this package leaves out others."""
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Entries:
@@ -131,7 +135,7 @@ class Entries:
         while True:
             request = protocol.search(self._limits, prompt, None, ["exact"], attributes or None, count)
             found = (await self._caller.call(request)).data
-            is_full = sum(map(_chars, found)) >= _FULL_REPLY_CHARS
+            is_full = sum(len(_encode(entry)) for entry in found) >= _FULL_REPLY_BYTES
             complete = len(found) < count and not is_full
             if complete or is_full or count >= _LAST_PAGE:
                 return found, complete
@@ -184,12 +188,6 @@ class Entries:
     async def _delete(self, entries: Iterable[CacheEntry]) -> None:
         for entry in entries:
             await self.delete(entry.id)
-
-
-def _chars(entry: CacheEntry) -> int:
-    """The characters of an entry's texts."""
-    attributes = sum(len(name) + len(value) for name, value in entry.attributes.items())
-    return len(entry.prompt) + len(entry.response) + attributes
 
 
 async def _with_timeout(timeout: float, work: Awaitable[T]) -> T:

@@ -23,7 +23,7 @@ from .parser import Parser
 from .reembed import add_reembed
 from .serve import add_serve
 from .stats import add_stats
-from .terminal import discard_output
+from .terminal import discard_output, output_failed
 from .tune import add_tune
 
 __all__ = ["main"]
@@ -50,8 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.filename is not None:
             return failed(error)
-        discard_output()  # it goes to a disk that is full, say
-        return failed(f"can't write the output: {error.strerror or error}")
+        return output_failed(error)
     return status
 
 

@@ -119,15 +119,13 @@ def _run(work: Work, options: argparse.Namespace) -> int:
     from ..errors import LangCacheError
 
     expected: tuple[type[Exception], ...] = (
-        *(LangCacheError, CommandError, ValueError, OverflowError, ImportError, OSError),
+        *(LangCacheError, CommandError, ValueError, OverflowError, ImportError),
     )
     if (store_errors := _store_errors(options)) is not None:
         expected = (*expected, *store_errors)
     try:
         return work(options)
-    except BrokenPipeError:  # the reader of the output has ended
-        raise
-    except expected as error:
+    except expected as error:  # of an `OSError`, which may be of the output, `main` tells
         return failed(error, options)
 
 

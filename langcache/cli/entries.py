@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .client import MISS, add_attributes, add_client_command, attributes_of, settings_of
 from .messages import CommandError
 from .settings import time_in_millis
-from .terminal import Colours, one_line, print_json, printable, stdin
+from .terminal import Colours, one_line, print_json, printable, stdin_text
 
 if TYPE_CHECKING:
     from ..models import CacheEntry
@@ -81,7 +81,7 @@ def _client(options: argparse.Namespace) -> LangCache:
 
 def _text(argument: str) -> str:
     """An argument, or what stdin has in place of ``-``, without the line end after it."""
-    return stdin().read().removesuffix("\n") if argument == "-" else argument
+    return stdin_text() if argument == "-" else argument
 
 
 def _search(options: argparse.Namespace) -> int:

@@ -11,13 +11,16 @@ import tempfile
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from .client import add_attributes, add_client_command, attributes_of, patient, settings_of
-from .lines import NewEntry, encoded
+from .lines import BOM, NewEntry, encoded, opened
 from .messages import CommandError, check_output
 from .place import add_place_options, is_given, place_given
-from .terminal import Progress, stdin, write_line
+from .terminal import Progress, write_line
+
+if TYPE_CHECKING:
+    from ..models import CacheEntry
 
 __all__ = ["add_export"]
 
@@ -28,11 +31,11 @@ file that no service may have open or a Redis.
 
 A service by itself tells no entries but by their prompts: with --prompts, a file with a prompt in each line,
 those with exactly these prompts are asked for. It does not tell when they expire, and of each prompt no more
-than 100 entries: the exit status is 1 if there may be more.
+than 4,096 entries or 3 MiB: the exit status is 1 if there may be more.
 """
 
-_MOST_RESULTS = 100
-"""How many entries a service tells of one prompt."""
+_AT_ONCE = 16
+"""How many prompts a service is asked for at once."""
 
 
 def add_export(commands: Any) -> None:
@@ -50,7 +53,7 @@ def add_export(commands: Any) -> None:
 
 def _export(options: argparse.Namespace) -> int:
     attributes = attributes_of(options)
-    full: list[int] = []
+    full: dict[int, int] = {}
     if options.prompts is not None:
         if is_given(options):
             raise ValueError("--prompts: asks a service, and --db and --store name other places")
@@ -63,9 +66,9 @@ def _export(options: argparse.Namespace) -> int:
         count = asyncio.run(_write(entries, write, shown))
     if options.output is not None:
         print(f"Wrote {count:,} entries to {options.output}.", file=sys.stderr)
-    for number in full:
+    for number, count in full.items():
         print(
-            f"langcache: --prompts: prompt {number} has {_MOST_RESULTS} entries, and may have more, which a "
+            f"langcache: --prompts: prompt {number} has {count:,} entries, and may have more, which a "
             "service does not tell; --db FILE or --store URL has all",
             file=sys.stderr,
         )
@@ -107,31 +110,48 @@ async def _all(place: Path | str, cache_id: str, attributes: Mapping[str, str]) 
 
 
 async def _by_prompts(
-    options: argparse.Namespace, attributes: Mapping[str, str], full: list[int]
+    options: argparse.Namespace, attributes: Mapping[str, str], full: dict[int, int]
 ) -> AsyncGenerator[NewEntry, None]:
-    """The entries with the prompts that are given; in ``full`` the numbers of those that may have more."""
+    """The entries with the prompts that are given.
+
+    ``full`` gets the numbers of the prompts that may have more, and how many were told of each.
+    """
+    from ..aside.entries import Entries
     from ..client import AsyncLangCache
+    from ..many import Batch
 
     async with AsyncLangCache(*settings_of(options), retry_config=patient()) as cache:
-        batch = cache.search_many(
-            _prompts(options.prompts),
-            search_strategies=["exact"],
-            attributes=attributes or None,
-            max_results=_MOST_RESULTS,
-        )
-        async for result in batch:
+        entries = Entries(cache._caller, cache._limits, frozenset(), lambda: None)
+
+        async def exact(prompt: str) -> tuple[list[CacheEntry], bool]:
+            return await entries.exact(prompt, attributes)
+
+        written: set[str] = set()
+        prompts = _prompts(options.prompts)
+        async for result in Batch(prompts, exact, concurrency=_AT_ONCE, ordered=True, progress=None):
             if result.error is not None:
                 raise CommandError(f"--prompts: prompt {result.index + 1}: {result.error}") from result.error
-            found = (result.value and result.value.data) or []
+            found, complete = result.value or ([], True)
             for entry in reversed(found):  # the oldest first
-                yield NewEntry(entry.prompt, entry.response, entry.attributes, None)
-            if len(found) >= _MOST_RESULTS:
-                full.append(result.index + 1)
+                if entry.id not in written:  # the prompts may differ in case alone
+                    written.add(entry.id)
+                    yield NewEntry(entry.prompt, entry.response, entry.attributes, None)
+            if not complete:
+                full[result.index + 1] = len(found)
 
 
 def _prompts(file: str) -> Iterator[str]:
-    with contextlib.nullcontext(stdin()) if file == "-" else Path(file).open(encoding="utf-8-sig") as lines:
-        yield from dict.fromkeys(prompt for line in lines if (prompt := line.rstrip("\r\n")))
+    """The different prompts in the lines of a file. Raises `OSError`, and `ValueError` if it is not UTF-8."""
+    with opened(file) as lines:
+        seen: set[str] = set()
+        for number, raw in enumerate(lines, 1):
+            try:
+                prompt = raw.removeprefix(BOM if number == 1 else b"").rstrip(b"\r\n").decode()
+            except UnicodeDecodeError:
+                raise ValueError(f"--prompts: line {number} of {file} is not UTF-8") from None
+            if prompt and prompt not in seen:
+                seen.add(prompt)
+                yield prompt
 
 
 @contextlib.contextmanager
@@ -147,7 +167,10 @@ def _output(path: Path | None) -> Generator[Callable[[bytes], None], None, None]
         return
     path = path.resolve()
     # Prompts and answers may be nobody else's business: nobody else can read the file.
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:  # which has a name that nobody gave
+        raise type(error)(error.errno, error.strerror, str(path)) from None
     beside = Path(name)
     try:
         with open(descriptor, "wb") as file:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import blake2b
 from itertools import islice
 
 import msgspec
@@ -29,8 +30,7 @@ __all__ = ["Done", "Filling", "Stopped"]
 _WINDOW = 1024
 """Lines that are read ahead. Entries of one question among them are stored one after the other."""
 
-_MOST_SAME = 100
-"""Of how many entries with the same prompt it is looked whether one is the same."""
+_encode = msgspec.json.Encoder().encode
 
 _HOPELESS = (
     *(AuthenticationError, ForbiddenError, NotFoundError, ClosedError),
@@ -96,6 +96,7 @@ class Filling:
         copies: bool,
         progress: Callable[[int], None],
     ) -> None:
+        from ..aside.entries import Entries
         from ..client import AsyncLangCache  # `serve`, which needs none, starts sooner
 
         self._limits = Limits()
@@ -104,11 +105,16 @@ class Filling:
         self._ttl = ttl
         self._slots = asyncio.Semaphore(concurrency)
         self._again = again
-        self._most_copies = _MOST_SAME if copies else 1
+        self._copies = copies
         self._progress = progress
         self.done: Done = Done()
         self._failures: dict[int, str] = {}
-        self._met: Counter[tuple[object, ...]] = Counter()
+        self._entries = Entries(self._client._caller, self._client._limits, frozenset(), lambda: None)
+        # By digests: a file may be larger than memory.
+        self._looked: dict[bytes, bool] = {}
+        """The questions that the cache was asked for, and whether it has told all their entries."""
+        self._there: Counter[bytes] = Counter()
+        """How many of an entry the cache has that no line was found to be."""
 
     @property
     def failures(self) -> Sequence[tuple[int, str]]:
@@ -163,6 +169,8 @@ class Filling:
             attributes = entry.attributes or None
             await self._client.set(entry.prompt, entry.response, attributes=attributes, ttl_millis=ttl)
             self.done.stored += 1
+            if not self._copies:
+                self._there[_digest(entry.prompt, entry.attributes, entry.response)] = 1
 
     def _left(self, expires_at: int) -> int:
         """The milliseconds until an entry expires. Raises `ValueError` if none is kept for so long."""
@@ -175,18 +183,27 @@ class Filling:
         return left
 
     async def _is_there(self, entry: NewEntry) -> bool:
-        """Whether the cache has as many of the same entry as this run has met, or the most that count."""
-        found = await self._client.search(
-            entry.prompt,
-            search_strategies=["exact"],
-            attributes=entry.attributes or None,
-            max_results=_MOST_SAME,
-        )
-        same = entry.prompt, entry.response, *sorted(entry.attributes.items())
-        self._met[same] += 1
-        wanted = entry.prompt, entry.response, entry.attributes
-        there = sum((each.prompt, each.response, each.attributes) == wanted for each in found)
-        return there >= min(self._met[same], self._most_copies)
+        """Whether the cache has the entry of a line; of copies, one for each line so far.
+
+        Raises `ValueError` if the cache does not tell.
+        """
+        question = _digest(entry.prompt, entry.attributes)
+        if question not in self._looked:
+            found, complete = await self._entries.exact(entry.prompt, entry.attributes)
+            self._looked[question] = complete
+            for each in found:
+                if (each.prompt, each.attributes) == (entry.prompt, entry.attributes):
+                    self._there[_digest(each.prompt, each.attributes, each.response)] += 1
+        same = _digest(entry.prompt, entry.attributes, entry.response)
+        if self._there[same]:
+            self._there[same] -= self._copies
+            return True
+        if not self._looked[question]:
+            raise ValueError(
+                "the cache has more entries of this prompt than it tells, and maybe this one; --again stores "
+                "it whether or not it is there"
+            )
+        return False
 
     def _fail(self, number: int, reason: str) -> None:
         self.done.failed += 1
@@ -195,3 +212,7 @@ class Filling:
     def _count(self) -> None:
         self.done.lines += 1
         self._progress(self.done.lines)
+
+
+def _digest(prompt: str, attributes: Mapping[str, str], response: str | None = None) -> bytes:
+    return blake2b(_encode((prompt, sorted(attributes.items()), response)), digest_size=16).digest()

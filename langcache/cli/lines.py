@@ -14,10 +14,24 @@ import msgspec
 
 from .terminal import stdin
 
-__all__ = ["FORMATS", "Fields", "Line", "NewEntry", "count_lines", "encoded", "format_of", "read_lines"]
+__all__ = [
+    "BOM",
+    "FORMATS",
+    "Fields",
+    "Line",
+    "NewEntry",
+    "count_lines",
+    "encoded",
+    "format_of",
+    "opened",
+    "read_lines",
+]
 
 Format = Literal["jsonl", "csv", "tsv"]
 FORMATS: tuple[Format, ...] = ("jsonl", "csv", "tsv")
+
+BOM = b"\xef\xbb\xbf"
+"""What some programs begin a file in UTF-8 with."""
 
 _MOST_CHARS = 2**24
 """The longest cell of a table. The module csv stops at 131,072."""
@@ -78,31 +92,32 @@ def encoded(entry: Any) -> bytes:
 
 
 @contextmanager
-def _opened(file: str) -> Generator[IO[bytes], None, None]:
+def opened(file: str) -> Generator[IO[bytes], None, None]:
+    """The lines of a file, or of stdin for ``-``. Raises `OSError`, and `ValueError` if stdin is closed."""
     if file == "-":
         yield stdin().buffer
         return
-    with Path(file).open("rb") as opened:
-        yield opened
+    with Path(file).open("rb") as lines:
+        yield lines
 
 
 def count_lines(file: str) -> int | None:
     """How many lines a file has, for a progress bar; None if it can be read once only."""
     if file == "-" or not Path(file).is_file():
         return None
-    with Path(file).open("rb") as opened:
-        return sum(1 for _ in opened)
+    with Path(file).open("rb") as lines:
+        return sum(1 for _ in lines)
 
 
 def read_lines(file: str, form: Format, fields: Fields) -> Iterator[Line]:
     """The lines of a file, or of stdin for ``-``. Raises `OSError`."""
-    with _opened(file) as opened:
-        yield from _of_json(opened, fields) if form == "jsonl" else _of_table(opened, form, fields)
+    with opened(file) as lines:
+        yield from _of_json(lines, fields) if form == "jsonl" else _of_table(lines, form, fields)
 
 
-def _of_json(opened: Iterable[bytes], fields: Fields) -> Iterator[Line]:
-    for number, raw in enumerate(opened, 1):
-        line = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
+def _of_json(lines: Iterable[bytes], fields: Fields) -> Iterator[Line]:
+    for number, raw in enumerate(lines, 1):
+        line = raw.removeprefix(BOM) if number == 1 else raw
         if not line.strip():
             continue
         try:
@@ -113,8 +128,8 @@ def _of_json(opened: Iterable[bytes], fields: Fields) -> Iterator[Line]:
             yield _line(number, content, fields)
 
 
-def _of_table(opened: Iterable[bytes], form: Format, fields: Fields) -> Iterator[Line]:
-    lines = iter(opened)
+def _of_table(content: Iterable[bytes], form: Format, fields: Fields) -> Iterator[Line]:
+    lines = iter(content)
     first = next(lines, None)
     if first is None:
         return
@@ -125,10 +140,12 @@ def _of_table(opened: Iterable[bytes], form: Format, fields: Fields) -> Iterator
     reader = csv.reader(texts, delimiter=delimiter, strict=True)
     names: list[str] | None = None
     while True:
+        number = reader.line_num + 1  # of the line with which a row begins
         try:
             row = next(reader, None)
         except csv.Error as error:
-            yield Line(reader.line_num, None, f"can't be read: {error}")
+            hint = "; does a cell lack its second quote?" if reader.line_num > number else ""
+            yield Line(number, None, f"can't be read: {error}{hint}")
             continue
         if row is None:
             return
@@ -136,15 +153,15 @@ def _of_table(opened: Iterable[bytes], form: Format, fields: Fields) -> Iterator
             names = row
             _check_names(names, fields)
         elif len(row) > len(names):
-            yield Line(reader.line_num, None, f"has {len(row)} cells, and the first line has {len(names)}")
+            yield Line(number, None, f"has {len(row)} cells, and the first line has {len(names)}")
         elif any("\N{REPLACEMENT CHARACTER}" in cell for cell in row):
-            yield Line(reader.line_num, None, "is not UTF-8")
+            yield Line(number, None, "is not UTF-8")
         elif any(row):
-            yield _line(reader.line_num, dict(zip(names, row, strict=False)), fields)
+            yield _line(number, dict(zip(names, row, strict=False)), fields)
 
 
 def _check_names(names: Sequence[str], fields: Fields) -> None:
-    """Raise `ValueError` unless a table has the columns: without them no line would have an entry."""
+    """Raise `ValueError` unless a table has each column once: without them no line would have an entry."""
     wanted = [("--prompt-field", fields.prompt), ("--response-field", fields.response)]
     wanted += [("--attribute", field) for field in (fields.attributes or {}).values()]
     for option, field in wanted:
@@ -153,6 +170,8 @@ def _check_names(names: Sequence[str], fields: Fields) -> None:
                 f"{option}: no column of the table is called {field!r}; its first line has "
                 f"{', '.join(repr(each) for each in names) or 'no names'}"
             )
+        if names.count(field) > 1:
+            raise ValueError(f"{option}: several columns of the table are called {field!r}")
 
 
 def _line(number: int, content: Any, fields: Fields) -> Line:

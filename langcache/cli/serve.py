@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .messages import failed
 from .serve_settings import SETTINGS, Plan, plan_of
 from .settings import add_settings
-from .terminal import discard_output
+from .terminal import output_failed
 
 if TYPE_CHECKING:
     from ..service.rate import Usage
@@ -217,8 +217,7 @@ def _show_instructions(url: str, plan: Plan) -> None:
     except BrokenPipeError:  # the reader of the output has ended
         raise
     except OSError as error:  # such as a full disk, which is no reason to answer no requests
-        discard_output()
-        failed(f"can't write the output: {error.strerror or error}; the service at {url} goes on")
+        output_failed(error, f"; the service at {url} goes on")
 
 
 def _instructions(url: str, plan: Plan) -> str:

@@ -12,16 +12,19 @@ from typing import Any, TextIO
 import msgspec
 
 from ..models import Model
+from .messages import failed
 
 __all__ = [
     "Colours",
     "Progress",
     "discard_output",
     "one_line",
+    "output_failed",
     "print_json",
     "print_table",
     "printable",
     "stdin",
+    "stdin_text",
     "write_line",
 ]
 
@@ -129,6 +132,15 @@ def discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def output_failed(error: OSError, more: str = "") -> int:
+    """Say that no output can be written, to a disk that is full perhaps, and discard what is left of it.
+
+    Returns the exit status. ``more`` is said behind the reason.
+    """
+    discard_output()
+    return failed(f"can't write the output: {error.strerror or error}{more}")
+
+
 def print_json(value: Model | Sequence[Model] | object) -> None:
     """Print a value as JSON; a model, or a list of models, with names as on the wire."""
     dumped: Any = value
@@ -158,6 +170,15 @@ def stdin() -> TextIO:
     if sys.stdin is None:
         raise ValueError("-: stdin is closed")
     return sys.stdin
+
+
+def stdin_text() -> str:
+    """All that comes in, without the line end after it. Raises `ValueError` if it is closed or no text."""
+    stream = stdin()
+    try:
+        return stream.read().removeprefix("\N{BOM}").removesuffix("\n")
+    except UnicodeDecodeError:
+        raise ValueError(f"-: stdin is not {stream.encoding.upper()}") from None
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:

@@ -107,7 +107,7 @@ def _tune(options: argparse.Namespace, make_embedder: Callable[[argparse.Namespa
     from ..matching.verifier import verifier
     from ..tuning import tune
 
-    expected: tuple[type[Exception], ...] = (ImportError, OSError, ValueError, LangCacheError)
+    expected: tuple[type[Exception], ...] = (ImportError, ValueError, LangCacheError)
     with suppress(ImportError):  # pairs that have a similarity need no embedder
         from ..service import EmbedderError
 

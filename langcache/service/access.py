@@ -38,8 +38,9 @@ def digest_of(key: bytes) -> bytes:
 
 
 def given_key(request: web.Request) -> bytes | None:
-    """The key that a request has, known or not."""
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    """The key that a request has, known or not. None also for several: a proxy may check another."""
+    given = request.headers.getall("Authorization", ())
+    scheme, _, key = given[0].partition(" ") if len(given) == 1 else ("", "", "")
     return key.strip().encode("utf-8", "surrogateescape") or None if scheme.lower() == "bearer" else None
 
 
@@ -51,7 +52,7 @@ def digest_given(request: web.Request) -> bytes:
     """
     key = given_key(request)
     if key is None:
-        raise Problem(401, "the API key is missing: send it as Authorization: Bearer <key>")
+        raise Problem(401, "the API key is missing: send it as Authorization: Bearer <key>, once")
     return digest_of(key)
 
 

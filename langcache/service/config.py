@@ -50,6 +50,8 @@ def _attribute_names(names: object) -> tuple[str, ...]:
     attributes = tuple(cast("Iterable[str]", names))
     for name in attributes:
         _LIMITS.attribute_map({name: "any"})
+    if len(set(attributes)) < len(attributes):
+        raise LimitError("attributes", "unique", "must have different names, but has one twice")
     return attributes
 
 

@@ -45,9 +45,9 @@ MAX_SEMANTIC_RESULTS = 100
 """The most entries that a search by meaning may ask for: each is compared, text by text and word by word,
 which takes some milliseconds."""
 
-MAX_REPLY_CHARS = 2 * 1024 * 1024
-"""Once the entries of a reply have so many characters, further ones are left out. So a reply with fewer has
-all entries, and none is larger than a client takes in: this and the largest `set`."""
+MAX_REPLY_BYTES = 3 * 1024 * 1024
+"""Once the entries of a reply take so many bytes, further ones are left out. So a reply with fewer has all
+entries, and none is larger than a client takes in, which is more than this and the largest `set`."""
 
 _SEARCHES_AT_ONCE = 32
 """How many searches are under way at once, as many as are embedded together. The others wait, so that a crowd
@@ -96,6 +96,7 @@ class SetBody(Model):
     ttl_millis: int | None = None
 
 
+_encode = msgspec.json.Encoder().encode
 decode_search: Callable[[bytes], SearchBody] = msgspec.json.Decoder(SearchBody).decode
 decode_conversation: Callable[[bytes], ConversationBody] = msgspec.json.Decoder(ConversationBody).decode
 decode_set: Callable[[bytes], SetBody] = msgspec.json.Decoder(SetBody).decode
@@ -183,16 +184,16 @@ class Operations:
             found = await cache.search(prompt, threshold, chosen, attributes, most)
         if len(found) < 2:
             return found
-        chars = 0
+        size = 0
         for number, entry in enumerate(found, 1):
-            chars += chars_of(entry)
-            if chars >= MAX_REPLY_CHARS:
+            size += len(_encode(entry))  # a character takes up to six bytes
+            if size >= MAX_REPLY_BYTES:
                 return found[:number]
         return found
 
 
 def chars_of(entry: CacheEntry) -> int:
-    """The characters of an entry's texts."""
+    """The characters of an entry's texts: about how large it is."""
     attributes = sum(len(name) + len(value) for name, value in entry.attributes.items())
     return len(entry.prompt) + len(entry.response) + attributes
 

@@ -256,16 +256,25 @@ def _pair(line: _Line) -> Pair:
     similarity = values.get("similarity")
     try:
         if isinstance(similarity, str):
-            values["similarity"] = float(similarity) if similarity.strip() else None
+            values["similarity"] = _number(similarity) if similarity.strip() else None
         return Pair(**values)
     except (TypeError, ValueError) as error:
         raise _LineError(line.number, str(error)) from None
 
 
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(
+            f"similarity: must be a number from 0 to 1, such as 0.9, but is {short(text)}"
+        ) from None
+
+
 def _label(number: int, value: object) -> bool:
     if isinstance(value, bool):
         return value
-    label = _LABELS.get(_plain(str(value))) if isinstance(value, str | int) else None
+    label = _LABELS.get(_plain(str(value))) if isinstance(value, str | int | float) else None
     if label is None:
         raise _LineError(number, f"{short(value)} is no label; a label is {_LABELS_SHOWN}")
     return label
@@ -285,11 +294,16 @@ def checked_pairs(pairs: object) -> list[Pair]:
             f"pairs: must be a file, or an iterable of Pair or (question, prompt, same), but is {kind}"
         )
     found: list[Pair] = []
+    files: set[Path] = set()
     for at, item in enumerate(cast("Iterable[object]", pairs)):
         if isinstance(item, Pair):
             found.append(item)
         elif isinstance(item, str | PathLike):
-            found += read_pairs(cast("str | PathLike[str]", item))
+            file = Path(cast("str | PathLike[str]", item))
+            if file.resolve() in files:  # what is certified would seem twice as sure as it is
+                raise ValueError(f"pairs: {file} is given twice")
+            files.add(file.resolve())
+            found += read_pairs(file)
         else:
             found.append(_from_tuple(f"pairs[{at}]", item))
     return found

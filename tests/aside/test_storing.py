@@ -310,7 +310,7 @@ async def test_refresh_leaves_nothing_stale_however_long_the_answers_are(cache, 
         await cache.set(QUESTION, "stale" * 300_000)
     await cache.get_or_set(QUESTION, "fresh", refresh=True)
     assert await stored() == ["fresh"]
-    await cache.set(QUESTION.upper(), "another's" * 300_000)
+    await cache.set(QUESTION.upper(), "another's" * 400_000)
     with pytest.raises(LimitError, match="refresh: can't replace"):
         await cache.get_or_set(QUESTION, "fresh", refresh=True, on_error="raise")
 

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import struct
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
@@ -82,6 +83,7 @@ class FaultProxy:
         """Connections from clients that are open now."""
         self.url = ""
         self._idle = threading.Condition()
+        self._transports: weakref.WeakSet[asyncio.WriteTransport] = weakref.WeakSet()
 
     def __enter__(self) -> FaultProxy:
         self._loop = asyncio.new_event_loop()
@@ -114,14 +116,23 @@ class FaultProxy:
             return self._idle.wait_for(lambda: self.open == 0, seconds)
 
     async def _end(self) -> None:
+        """Close all connections, also those that were only accepted and those whose client does not read."""
+        # A server that is closed makes no connection of a socket that it has just accepted: it stays open.
+        for listening in self._server.sockets:
+            self._loop.remove_reader(listening.fileno())
+        await _turns()  # in which it makes those connections
         self._server.close()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        for transport in list(self._transports):
+            transport.abort()
+        await _turns()  # in which it closes their sockets
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._count(+1)
+        self._transports.add(writer.transport)
         wire = Wire(reader, writer)
         try:
             await self._exchanges(wire)
@@ -145,6 +156,7 @@ class FaultProxy:
                     continue
                 if service is None:
                     service = await asyncio.open_connection(*self._upstream)
+                    self._transports.add(service[1].transport)
                 service[1].write(request)
                 await wire.send(await Wire(*service).read_request())  # a reply has the same shape
         finally:
@@ -155,3 +167,9 @@ class FaultProxy:
         with self._idle:
             self.open += change
             self._idle.notify_all()
+
+
+async def _turns() -> None:
+    """Let the event loop do what it does in its next turns."""
+    for _ in range(5):
+        await asyncio.sleep(0)

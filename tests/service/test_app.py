@@ -12,12 +12,13 @@ import msgspec
 import pytest
 from redis_servers import STORES
 
+from langcache import AsyncLangCache, Limits
 from langcache.aside import entries
 from langcache.models import CacheEntry, SearchResponse
 from langcache.service import CacheConfig, EmbedderError, LocalServer, StoreError, operations
 from langcache.service.app import MAX_BODY_BYTES
 from langcache.service.bodies import Bodies
-from langcache.service.operations import MAX_REPLY_CHARS, MAX_RESULTS, MAX_SEMANTIC_RESULTS, chars_of
+from langcache.service.operations import MAX_REPLY_BYTES, MAX_RESULTS, MAX_SEMANTIC_RESULTS, chars_of
 
 
 @pytest.fixture(params=STORES)
@@ -369,36 +370,51 @@ async def test_each_client_gets_the_types_of_problem_that_it_knows(
         assert problem(424, await reply.json())[0] == types[424]
 
 
-async def test_a_reply_has_no_more_characters_than_a_client_takes_in(api):
+async def test_a_reply_is_no_larger_than_a_client_takes_in(api):
     for number in range(3):
-        await api.set("p", str(number) * (MAX_REPLY_CHARS // 2))
+        await api.set("p", str(number) * (MAX_REPLY_BYTES // 2))
     found = await api.search("p", maxResults=9)
     assert [entry["response"][0] for entry in found] == ["2", "1"]
     await api("POST", "flush")
-    await api.set("p", "r" * (2 * MAX_REPLY_CHARS - 1000))
+    await api.set("p", "r" * (MAX_BODY_BYTES - 1000))
     assert len(await api.search("p", maxResults=9)) == 1
+    assert Limits().reply_bytes - 100_000 > MAX_REPLY_BYTES + MAX_BODY_BYTES
 
 
-def test_all_texts_of_an_entry_count_in_a_reply():
+def test_all_texts_of_an_entry_count_in_its_size():
     entry = CacheEntry(
         id="1", prompt="12", response="345", attributes={"a": "bc"}, similarity=1, search_strategy="exact"
     )
-    assert chars_of(entry) == entries._chars(entry) == 8
+    assert chars_of(entry) == 8
 
 
 def test_cache_aside_knows_how_much_a_reply_may_leave_out():
-    assert (entries._FULL_REPLY_CHARS, entries._LAST_PAGE) == (MAX_REPLY_CHARS, MAX_RESULTS)
+    assert (entries._FULL_REPLY_BYTES, entries._LAST_PAGE) == (MAX_REPLY_BYTES, MAX_RESULTS)
 
 
-async def test_a_reply_is_bounded_whichever_text_of_its_entries_is_long(api):
-    long = {"topic": "\1" * 500}
-    count = 40
-    for _ in range(count):
-        await api.set("p" * 1000, "r", attributes=long)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(operations, "MAX_REPLY_CHARS", 15_000)
-        found = await api.search("p" * 1000, maxResults=count, searchStrategies=["exact"])
-    assert len(found) == 10
+TEXTS = {
+    "ascii": "a",
+    "latin": "é",
+    "chinese": "語",
+    "emoji": "\U0001f600",
+    "quotes": '"\n',
+    "controls": "\1",
+}
+
+
+@pytest.mark.parametrize("text", TEXTS)
+async def test_a_reply_is_bounded_whatever_its_texts_are_made_of(api, server, monkeypatch, text):
+    monkeypatch.setattr(operations, "MAX_REPLY_BYTES", 6_000)
+    monkeypatch.setattr(entries, "_FULL_REPLY_BYTES", 6_000)
+    long = TEXTS[text] * 200
+    for _ in range(9):
+        await api.set(long, long, attributes={"topic": long})
+    found = await api.search(long, maxResults=9, searchStrategies=["exact"])
+    sizes = [len(json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode()) for entry in found]
+    assert sum(sizes[:-1]) < 6_000 <= sum(sizes)
+    async with AsyncLangCache(server.url, server.api_key, server.cache_id) as cache:
+        told = entries.Entries(cache._caller, cache._limits, frozenset(), lambda: None)
+        assert await told.exact(long, {}) == ([CacheEntry.model_validate(entry) for entry in found], False)
 
 
 async def test_a_failure_of_our_own_is_a_500_that_tells_nothing(api, embedder, caplog):

@@ -226,6 +226,10 @@ def test_a_signal_ends_a_start_that_takes_long(monkeypatch, capsys):
         (["--host", "0.0.0.0"], "can be reached by others, who know the default key"),
         (["--threshold", "2"], "threshold: must be from 0.5 to 1"),
         (["--attribute", "a b"], "--attribute: names must be"),
+        (
+            ["--attribute", "a", "--attribute", "a"],
+            "--attribute: must have different names, but",
+        ),
         (["--embedder", "other"], "--embedder: must be minilm, wordllama, onnx:FOLDER, or openai:URL"),
         (["--embedder", "openai:"], "--embedder: must be minilm, wordllama, onnx:FOLDER, or openai:URL"),
         (
@@ -452,7 +456,7 @@ def test_a_service_whose_output_can_not_be_written_goes_on(endpoint, monkeypatch
             os.kill(os.getpid(), signal.SIGTERM)
         return 1
 
-    monkeypatch.setattr("langcache.cli.serve.failed", stop)
+    monkeypatch.setattr("langcache.cli.terminal.failed", stop)
     with open("/dev/full", "w") as output:
         monkeypatch.setattr(sys, "stdout", output)
         assert main(["serve", "--port", "0", "--embedder", embedder, "--embedder-model", "small"]) == 0

@@ -116,6 +116,23 @@ def test_a_dash_reads_stdin(run, monkeypatch):
 
 
 @pytest.mark.usefixtures("named")
+@pytest.mark.parametrize("command", [["set", "-", "x"], ["set", "p", "-"], ["search", "-"]], ids=" ".join)
+def test_what_stdin_has_is_text_in_its_encoding(command, run, monkeypatch):
+    for content, encoding in ((b"Caf\xe9", "utf-8"), (b"\xc3\xa9", "ascii")):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), encoding))
+        assert run(*command) == (2, "", f"langcache: -: stdin is not {encoding.upper()}\n")
+
+
+@pytest.mark.usefixtures("named")
+def test_a_mark_at_the_start_of_stdin_is_no_part_of_a_text(run, monkeypatch):
+    for command in (["set", "-", "the answer"], ["search", "question @0"]):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbfquestion @0\n"), "utf-8"))
+        status, out, _ = run(*command)
+        assert status == 0
+    assert "the answer" in out
+
+
+@pytest.mark.usefixtures("named")
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

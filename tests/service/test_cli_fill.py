@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -186,6 +188,7 @@ def test_warm_reads_tables_and_lines(name, cache, run):
         ("a.csv", b"prompt|response\nq|a\n", [], "its first line has 'prompt|response'"),
         ("a.csv", b"\xef\xbb\xbfPrompt,Response\nq,a\n", [], "its first line has 'Prompt', 'Response'"),
         ("a.csv", b"\n", [], "its first line has no names"),
+        ("a.csv", b"prompt,response,prompt\nq,a,p\n", [], "several columns of the table are called 'prompt'"),
         (
             "a.tsv",
             b"prompt\tresponse\n",
@@ -202,6 +205,7 @@ def test_warm_reads_tables_and_lines(name, cache, run):
         "bars",
         "capitals",
         "empty-line",
+        "one-name-twice",
         "attribute",
         "json",
         "no-table",
@@ -223,18 +227,77 @@ def test_of_nothing_nothing_is_stored(run, name):
     assert not Path("new.db").exists()
 
 
-def test_an_export_by_prompts_says_where_it_may_not_be_all(cache, run):
-    cache.set_many(
-        [("few", f"{number}") for number in range(99)] + [("many", f"{number}") for number in range(101)]
-    )
-    Path("prompts.txt").write_text("few\nmany\nnone\n")
+def test_an_export_by_prompts_has_all_entries_of_each_once(cache, run):
+    cache.set_many([("few", "0"), ("FEW", "1"), *(("many", f"{number}") for number in range(150))])
+    Path("prompts.txt").write_text("\ufefffew\r\nFEW\r\nmany\nnone\n", "utf-8")
     status, out, err = run("export", "--prompts", "prompts.txt")
-    assert (status, len(out.splitlines())) == (1, 199)
-    assert "prompt 2 has 100 entries, and may have more" in err
+    told = [json.loads(line) for line in out.splitlines()]
+    assert (status, "may have more" in err) == (0, False)
+    assert sorted(each["response"] for each in told if each["prompt"] == "many") == sorted(
+        f"{number}" for number in range(150)
+    )
+    assert sorted(each["prompt"] for each in told if each["prompt"] != "many") == ["FEW", "few"]
+
+
+@pytest.fixture
+def large(cache, monkeypatch):
+    """A prompt of which the service does not tell all answers: the oldest is left out."""
+    monkeypatch.setattr("langcache.service.operations.MAX_REPLY_BYTES", 20_000)
+    monkeypatch.setattr("langcache.aside.entries._FULL_REPLY_BYTES", 20_000)
+    lines = [("large", f"{number}" * 9_000) for number in range(4)]
+    for prompt, response in lines:
+        cache.set(prompt, response)
+    return lines
+
+
+@pytest.mark.usefixtures("large")
+def test_an_export_by_prompts_says_where_it_may_not_be_all(cache, run, monkeypatch):
+    cache.set_many([("few", f"{number}") for number in range(15)])
+    cache.set_many([("many", f"{number}") for number in range(65)])
+    monkeypatch.setattr("langcache.aside.entries._LAST_PAGE", 64)
+    Path("prompts.txt").write_text("few\nmany\nlarge\nnone\n")
+    status, out, err = run("export", "--prompts", "prompts.txt")
+    assert (status, len(out.splitlines())) == (1, 15 + 64 + 3)
+    assert "prompt 2 has 64 entries, and may have more" in err
+    assert "prompt 3 has 3 entries, and may have more" in err
     assert "prompt 1 " not in err
     Path("prompts.txt").write_text("few\nnone\n")
     status, out, err = run("export", "--prompts", "prompts.txt")
-    assert (status, len(out.splitlines()), "may have more" in err) == (0, 99, False)
+    assert (status, len(out.splitlines()), "may have more" in err) == (0, 15, False)
+
+
+def test_what_the_cache_does_not_tell_is_not_stored_twice(cache, large, run):
+    with open("all.jsonl", "w") as file:
+        file.writelines(json.dumps({"prompt": prompt, "response": text}) + "\n" for prompt, text in large)
+    status, out, err = run("import", "all.jsonl")
+    assert (status, out) == (1, "Stored 0, 3 there already, 1 failed\n")
+    assert "line 1: the cache has more entries of this prompt than it tells" in err
+    cache.flush()
+    assert run("import", "all.jsonl")[:2] == (0, "Stored 4\n")
+
+
+def test_a_file_may_be_larger_than_memory(cache, run, monkeypatch):
+    monkeypatch.setattr("langcache.cli.filling._WINDOW", 1)
+    with open("all.jsonl", "w") as file:
+        file.writelines(f'{{"prompt": "p{number}", "response": "{"r" * 100_000}"}}\n' for number in range(60))
+    assert run("import", "all.jsonl")[:2] == (0, "Stored 60\n")
+    tracemalloc.start()
+    try:
+        assert run("import", "all.jsonl")[:2] == (0, "Stored 0, 60 there already\n")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < os.stat("all.jsonl").st_size / 3
+
+
+@pytest.mark.parametrize("command", ["import", "warm"])
+def test_a_prompt_with_many_answers_is_stored_once(command, cache, run, monkeypatch):
+    monkeypatch.setattr("langcache.cli.filling._WINDOW", 7)
+    with open("all.jsonl", "w") as file:
+        file.writelines(f'{{"prompt": "q", "response": "{number}"}}\n' for number in range(150))
+    assert run(command, "all.jsonl")[:2] == (0, "Stored 150\n")
+    assert run(command, "all.jsonl")[:2] == (0, "Stored 0, 150 there already\n")
+    assert len(cache.search("q", search_strategies=["exact"], max_results=4096)) == 150
 
 
 def test_a_reembedding_shows_how_far_it_is(run, tmp_path, monkeypatch):
@@ -416,11 +479,24 @@ def test_an_export_leaves_other_files_alone(run):
     assert {each for each in os.listdir() if each.startswith(".")} == set()
 
 
+def test_where_an_export_can_not_be_written_is_said_as_it_was_given(run, monkeypatch):
+    filled("cache.db")
+
+    def refused(**_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/nobody/gave/this")
+
+    monkeypatch.setattr("tempfile.mkstemp", refused)
+    status, out, err = run("export", "--db", "cache.db", "--output", "out.jsonl")
+    assert (status, out, err) == (1, "", f"langcache: {Path('out.jsonl').resolve()}: Permission denied\n")
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         (b"prompt,response\nq,a, b\n", "line 2: has 3 cells, and the first line has 2"),
         ("prompt,response\nCafé?,Oui\n".encode("cp1252"), "line 2: is not UTF-8"),
+        (b'prompt,response\n"q,a\nq,a\nq,a\n', "line 2: can't be read: unexpected end of data; does a cell"),
+        (b'prompt,response\n"q\nq",a,b\n', "line 2: has 3 cells"),
     ],
 )
 @pytest.mark.usefixtures("cache")
@@ -440,6 +516,16 @@ def test_an_export_whose_reader_has_ended_leaves_no_traceback(tmp_path):
     os.close(writing)
     assert "Traceback" not in ended.stderr
     assert "generator" not in ended.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a device that is full")
+@pytest.mark.parametrize("output", [[], ["--output", "/dev/full"]], ids=["stdout", "output"])
+def test_an_export_that_can_not_be_written_is_said_in_one_line(output, monkeypatch, capsys):
+    filled("cache.db")
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main(["export", "--db", "cache.db", *output]) == 1
+    assert capsys.readouterr().err == "langcache: can't write the output: No space left on device\n"
 
 
 def test_a_closed_stdin_is_said(cache, run, monkeypatch):

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
+import subprocess
+import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -266,3 +270,41 @@ async def test_a_folder_that_is_not_there_is_named(tmp_path, embedder):
     database = Database(tmp_path / "nowhere" / "cache.db", embedder)
     with pytest.raises(StoreError, match=r"can't be used: there is no folder .*nowhere"):
         await database.open()
+
+
+DENIED = """
+import os, pathlib, sys
+from langcache.service.stores.sqlite_errors import SQLITE_ERRORS, reason_of
+from langcache.service.stores.sqlite_file import SqliteFile
+from langcache.service.stores.sqlite_rows import EmbeddedWith
+
+folder = pathlib.Path(sys.argv[1])
+path = folder / "cache.db"
+file = SqliteFile(path)
+file.open(EmbeddedWith("", 0), 0)
+file.close()
+path.chmod(0o600)
+if os.getuid() == 0:  # who may do everything
+    for each in (folder, *folder.iterdir()):
+        os.chown(each, 65534, 65534)
+    os.setuid(65534)
+for what, mode, usual in ((folder, 0o555, 0o755), (path, 0o400, 0o600), (path, 0o000, 0o600)):
+    what.chmod(mode)
+    try:
+        SqliteFile(path).open(EmbeddedWith("", 0), 0)
+    except SQLITE_ERRORS as error:
+        print(f"{reason_of(path, error)}".partition("can't be used: ")[2])
+    what.chmod(usual)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are others")
+def test_which_permission_is_lacking_is_said():
+    with tempfile.TemporaryDirectory() as folder:  # the tests' own folders let nobody else in
+        os.chmod(folder, 0o755)
+        code = [sys.executable, "-W", "error", "-c", DENIED, folder]
+        done = subprocess.run(code, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines() == [
+        f"there is no permission to write in its folder {folder}, which has more files of it",
+        *["there is no permission to read and write it"] * 2,
+    ]

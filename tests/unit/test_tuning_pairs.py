@@ -71,6 +71,7 @@ FILES = {
     ),
     "names_of_columns_in_json": ("p.jsonl", JSON.replace("same", "label").replace("prompt", "question2")),
     "labels_as_numbers_in_json": ("p.jsonl", JSON.replace("true", "1").replace("false", "0")),
+    "labels_as_floats_in_json": ("p.jsonl", JSON.replace("true", "1.0").replace("false", "0.0")),
 }
 
 
@@ -218,7 +219,16 @@ REFUSED = {
         "question,prompt,same,similarity\na,b,1,nan\n",
         r"line 2: similarity: must",
     ),
-    "similarity_a_word": ("p.csv", "question,prompt,same,similarity\na,b,1,high\n", r"line 2: .*'high'"),
+    "similarity_a_word": (
+        "p.csv",
+        "question,prompt,same,similarity\na,b,1,high\n",
+        r"line 2: similarity: must be a number from 0 to 1, such as 0\.9, but is 'high'",
+    ),
+    "similarity_with_a_comma": (
+        "p.csv",
+        "question;prompt;same;similarity\na;b;1;0,9\n",
+        r"line 2: similarity: must be a number from 0 to 1, such as 0\.9, but is '0,9'",
+    ),
     "latin_1": ("p.csv", CSV.encode() + "Käse,b,1\n".encode("latin-1"), r"line 3: is not encoded as UTF-8"),
     "empty": ("p.csv", "", r"p\.csv: has no pairs"),
     "only_a_header": ("p.csv", "question,prompt,same\n", r"p\.csv: has no pairs"),
@@ -256,6 +266,15 @@ def test_a_file_that_is_not_there_is_an_error_of_the_system(tmp_path):
 def test_pairs_that_are_none_are_named(pairs, error, message):
     with pytest.raises(error, match=message):
         tune(pairs)
+
+
+def test_a_file_is_taken_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one.csv").write_text(CSV)
+    (tmp_path / "link.csv").symlink_to("one.csv")
+    for other in ("one.csv", tmp_path / "one.csv", "./link.csv"):
+        with pytest.raises(ValueError, match=r"pairs: .*\.csv is given twice"):
+            tune(["one.csv", other])
 
 
 def test_files_tuples_and_pairs_are_taken_together(tmp_path):

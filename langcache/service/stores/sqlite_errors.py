@@ -75,11 +75,19 @@ def reason_of(path: Path, error: BaseException) -> StoreError:
             return damaged(path, "it is not a database, or its first bytes have been altered")
         if type(error) is sqlite3.DatabaseError or any(word in text for word in _DAMAGE):
             return damaged(path, text)
-        if "unable to open" in text and not os.access(path, os.R_OK | os.W_OK):
-            return unusable(path, "there is no permission to read and write it")
+        if lacking := _lacking_permission(path):  # of which SQLite may only say "disk I/O error"
+            return unusable(path, lacking)
     return unusable(
         path, "there is not enough memory" if isinstance(error, MemoryError) else text or repr(error)
     )
+
+
+def _lacking_permission(path: Path) -> str | None:
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        return "there is no permission to read and write it"
+    if path.parent.exists() and not os.access(path.parent, os.W_OK | os.X_OK):
+        return f"there is no permission to write in its folder {path.parent}, which has more files of it"
+    return None
 
 
 _DAMAGE = ("malformed", "no such table", "no such column", "unsupported file format", "decode to UTF-8")
