@@ -52,8 +52,8 @@ class AsyncLangCacheAdmin(Uncopied):
         debug_logger: logs each request and reply: method, URL, sizes, status and time, never a key or a body.
             Default: the logger ``langcache`` if ``LANGCACHE_DEBUG`` is set.
 
-    Every operation also takes, for that call alone: ``retries`` (a `RetryConfig`, a number of further tries, or
-    None for a single try), ``timeout_ms``, and ``http_headers``. Operations raise what those of
+    Every operation also takes, for that call alone: ``retries`` (a `RetryConfig`, a number of further tries,
+    or None for a single try), ``timeout_ms``, and ``http_headers``. Operations raise what those of
     `AsyncLangCache` raise.
 
     Raises:

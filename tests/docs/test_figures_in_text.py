@@ -42,37 +42,56 @@ SAID = [
     ("scale.md", "**Memory.** # KB an entry in the table", [LARGE["bytes"]["memory"] / 1000]),
     ("scale.md", "The default one takes # to # ms of a core", [LOCAL["memory"]["store_cpu_ms"]]),
     ("redis.md", "Some # KB for each entry of 1 KB", [LARGE["bytes"]["memory"] / 1000]),
-    ("redis.md", "finds more than # % of the nearest", [
-        100 * STORES[f"Redis, HNSW, {size}"]["recall"] for size in ("1,000", "10,000", "100,000")
-    ]),
-    ("production.md", "takes # to # ms of one processor with the default model", [
-        LOCAL[where]["search_cpu_ms"] for where in ("memory", "db")
-    ]),
+    (
+        "redis.md",
+        "finds more than # % of the nearest",
+        [100 * STORES[f"Redis, HNSW, {size}"]["recall"] for size in ("1,000", "10,000", "100,000")],
+    ),
+    (
+        "production.md",
+        "takes # to # ms of one processor with the default model",
+        [LOCAL[where]["search_cpu_ms"] for where in ("memory", "db")],
+    ),
     ("production.md", "and less than # ms with `wordllama`", [OF_SERVICE]),
-    ("production.md", "Redis takes less than # ms more", [
-        OF_REDIS, *(of_redis(STORES[f"Redis, {kind}, 10,000"], "search_cpu_us_1") for kind in ("FLAT", "HNSW"))
-    ]),
+    (
+        "production.md",
+        "Redis takes less than # ms more",
+        [
+            OF_REDIS,
+            *(of_redis(STORES[f"Redis, {kind}, 10,000"], "search_cpu_us_1") for kind in ("FLAT", "HNSW")),
+        ],
+    ),
     ("production.md", "searches per second for each processor, or with #.", [PER_PROCESSOR]),
     ("production.md", "some # KB for each entry of 1 KB", [LARGE["bytes"]["memory"] / 1000]),
     ("local-service.md", "about # ms of one core for ten words", [LOCAL["memory"]["store_cpu_ms"]]),
     ("local-service.md", "A short prompt takes about # ms", [LOCAL["memory"]["store_cpu_ms"]]),
     ("local-service.md", "says so on stderr: some # ms for each", [LOCAL["memory"]["store_cpu_ms"]]),
-    ("local-service.md", "a search by meaning takes # to # ms at 1,000 entries", [
-        figures["1000"]["at_once_1"]["median_ms"][1]
-        for name, figures in KEPT["rivals"]["figures"].items()
-        if ".embedded" in name
-    ]),
+    (
+        "local-service.md",
+        "a search by meaning takes # to # ms at 1,000 entries",
+        [
+            figures["1000"]["at_once_1"]["median_ms"][1]
+            for name, figures in KEPT["rivals"]["figures"].items()
+            if ".embedded" in name
+        ],
+    ),
     ("cache-aside.md", "A near hit costs less than # % of the CPU", [100 * x for x in of_both(f" {NEAR}")]),
     ("install.md", "| `.[local]` | # |", [LOCAL["installed"]["packages"]]),
-    ("install.md", f"| `.[local]` | {LOCAL['installed']['packages']} | # MB", [LOCAL["installed"]["bytes"] / 1e6]),
+    (
+        "install.md",
+        f"| `.[local]` | {LOCAL['installed']['packages']} | # MB",
+        [LOCAL["installed"]["bytes"] / 1e6],
+    ),
     ("performance.md", "this package adds # to # % to that", [100 * x - 100 for x in of_both(f": {IMPORT}")]),
-    ("performance.md", "5 ms away, 16 threads make # times", [
-        RESULTS["LangCache: 16 threads, a service 5 ms away: calls per second, x one thread"]["figure"]
-    ]),
+    (
+        "performance.md",
+        "5 ms away, 16 threads make # times",
+        [RESULTS["LangCache: 16 threads, a service 5 ms away: calls per second, x one thread"]["figure"]],
+    ),
     ("performance.md", "is behind**, in # of", [sum(each["verdict"] == "missed" for each in RIVALS)]),
     ("performance.md", "is behind**, in ~ of # comparisons", [len(RIVALS)]),
 ]
-"""Pages, what they say with ``#`` for a number, and the figures that were kept for it. ``~`` is another number.
+"""Pages, what they say with ``#`` for a number, and the figures that were kept for it. ``~`` is another one.
 
 Two numbers are bounds, and so is one after "less than" or "more than".
 """

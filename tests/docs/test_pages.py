@@ -64,7 +64,9 @@ def test_contributing_lists_the_nox_sessions_in_their_own_words():
 def test_the_policies_name_the_dependencies_that_have_an_upper_bound():
     project = _read_toml(ROOT / "pyproject.toml")["project"]
     allowed = [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
-    capped = {re.match(r"[\w.-]+", each)[0] for each in allowed if re.search(r"<|==|~=", each.partition(";")[0])}
+    capped = {
+        re.match(r"[\w.-]+", each)[0] for each in allowed if re.search(r"<|==|~=", each.partition(";")[0])
+    }
     policy = (DOCS / "policies.md").read_text("utf-8").partition("## Dependencies")[2].partition("\n## ")[0]
     assert capped == {each for each in re.findall(r"`([\w.-]+)`", policy) if each != "local"}
 

@@ -4,7 +4,7 @@ The blocks of a page run in order, in one namespace, some with ``await`` at thei
 service that the environment names. A block with tests in it is run by pytest instead. One that can't be run
 has the reason in the line before it: ``<!-- not run: it needs an account -->``.
 
-A comment after ``print(...)`` is what is printed, as in ``print(found.response)  # None: nothing was found``, where
+A comment after ``print(...)`` is what is printed, as in ``print(len(found))  # 0: nothing was found``, where
 what follows the colon explains it.
 """
 

@@ -188,7 +188,11 @@ def test_a_single_try_has_no_config(given):
 @pytest.mark.parametrize(
     ("given", "error", "words"),
     [
-        (True, TypeError, "retries: must be a langcache.RetryConfig or a number of further tries, but is bool"),
+        (
+            True,
+            TypeError,
+            "retries: must be a langcache.RetryConfig or a number of further tries, but is bool",
+        ),
         ("3", TypeError, "or a number of further tries, but is str"),
         ({"max_tries": 3}, TypeError, "or a number of further tries, but is dict"),
         (QUICK, TypeError, "or a number of further tries, but is BackoffStrategy"),
