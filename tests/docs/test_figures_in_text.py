@@ -63,9 +63,9 @@ SAID = [
     ),
     ("production.md", "searches per second for each processor, or with #.", [PER_PROCESSOR]),
     ("production.md", "some # KB for each entry of 1 KB", [LARGE["bytes"]["memory"] / 1000]),
-    ("local-service.md", "about # ms of one core for ten words", [LOCAL["memory"]["store_cpu_ms"]]),
-    ("local-service.md", "A short prompt takes about # ms", [LOCAL["memory"]["store_cpu_ms"]]),
-    ("local-service.md", "says so on stderr: some # ms for each", [LOCAL["memory"]["store_cpu_ms"]]),
+    ("local-service.md", "# to # ms of one core for ten words", [LOCAL["memory"]["store_cpu_ms"]]),
+    ("local-service.md", "A short prompt takes # to # ms", [LOCAL["memory"]["store_cpu_ms"]]),
+    ("local-service.md", "says so on stderr: # to # ms for each", [LOCAL["memory"]["store_cpu_ms"]]),
     (
         "local-service.md",
         "a search by meaning takes # to # ms at 1,000 entries",
