@@ -60,6 +60,9 @@ NAME_PARTS = re.compile(r"(?<=[A-Za-z0-9][._/(=])(?=[A-Za-z\"{])(?!py\b)|(?<=[a-
 OPTIONS = re.compile(r"(--[a-z][a-z-]*)")
 """Options of the command line."""
 
+BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:ms|µs|s|[KMGT]B|%)(?!\w))")
+"""The space between a number and its unit."""
+
 
 def find_by_last_name(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement
@@ -105,24 +108,30 @@ def readable_defaults(
     return signature and signature.replace("<factory>", "{}"), returns
 
 
-def breakable_names(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+def lines_that_break_well(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Let long code in tables break between the parts of a name, so that a table fits its page.
 
-    Options are kept whole: browsers would break them after each hyphen.
+    Options are kept whole, since browsers would break them after each hyphen, and so are numbers with units.
     """
-    for cell in doctree.findall(nodes.entry):
-        for code in [*cell.findall(nodes.literal)]:
-            text = code.astext()
-            code.children = []
-            for at, part in enumerate(NAME_PARTS.split(text) if len(text) > 16 else [text]):
-                code += [nodes.raw("", "<wbr>", format="html")] if at else []
-                for piece in filter(None, OPTIONS.split(part)):
-                    kept = OPTIONS.fullmatch(piece)
-                    code += nodes.inline("", piece, classes=["option"]) if kept else nodes.Text(piece)
+    in_tables = {code for cell in doctree.findall(nodes.entry) for code in cell.findall(nodes.literal)}
+    for code in [*doctree.findall(nodes.literal)]:
+        text = code.astext()
+        code.children = []
+        parts = NAME_PARTS.split(text) if len(text) > 16 and code in in_tables else [text]
+        for at, part in enumerate(parts):
+            code += [nodes.raw("", "<wbr>", format="html")] if at else []
+            for piece in filter(None, OPTIONS.split(part)):
+                kept = OPTIONS.fullmatch(piece)
+                code += nodes.inline("", piece, classes=["option"]) if kept else nodes.Text(piece)
+    for text in [*doctree.findall(nodes.Text)]:
+        if not isinstance(text.parent, (nodes.literal, nodes.literal_block, nodes.raw)):
+            whole = BEFORE_UNIT.sub("\N{NO-BREAK SPACE}", text)
+            if whole != text:
+                text.parent.replace(text, nodes.Text(whole))
 
 
 def setup(app: Sphinx) -> None:
     app.connect("missing-reference", find_by_last_name)
     app.connect("autodoc-process-docstring", google_style)
     app.connect("autodoc-process-signature", readable_defaults)
-    app.connect("doctree-resolved", breakable_names)
+    app.connect("doctree-resolved", lines_that_break_well)

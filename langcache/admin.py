@@ -46,14 +46,15 @@ class AsyncLangCacheAdmin(Uncopied):
             ``server_url``.
         identity_key: the key of the identity service. Default: ``admin_key``.
         client: an HTTP client of your own, as `AsyncLangCache` takes it.
-        retry_config: which failures to retry, and how; ``retries`` overrides it for one call. Creating a
-            cache or a key twice makes two. Default: no retries.
+        retry_config: as `AsyncLangCache` takes it. Creating a cache or a key twice makes two. Default: no
+            retries.
         timeout_ms: milliseconds for one try. Default: 10,000; with a ``client`` of your own, its timeouts.
         debug_logger: logs each request and reply: method, URL, sizes, status and time, never a key or a body.
             Default: the logger ``langcache`` if ``LANGCACHE_DEBUG`` is set.
 
-    Every operation also takes, for that call alone: ``retries`` (a `RetryConfig`, or None for a single try),
-    ``timeout_ms``, and ``http_headers``. Operations raise what those of `AsyncLangCache` raise.
+    Every operation also takes, for that call alone: ``retries`` (a `RetryConfig`, a number of further tries,
+    or None for a single try), ``timeout_ms``, and ``http_headers``. Operations raise what those of
+    `AsyncLangCache` raise.
 
     Raises:
         ValueError: a URL or a key is missing or invalid.
@@ -68,7 +69,7 @@ class AsyncLangCacheAdmin(Uncopied):
         identity_url: str | None = None,
         identity_key: ApiKey | None = None,
         client: ClientSource | None = None,
-        retry_config: RetryConfig | UnsetType | None = UNSET,
+        retry_config: RetryConfig | int | UnsetType | None = UNSET,
         timeout_ms: float | None = None,
         debug_logger: Logger | None = None,
     ) -> None:
@@ -95,7 +96,7 @@ class AsyncLangCacheAdmin(Uncopied):
     async def list_caches(
         self,
         *,
-        retries: RetryConfig | UnsetType | None = UNSET,
+        retries: RetryConfig | int | UnsetType | None = UNSET,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
     ) -> list[CacheInfo]:
@@ -112,7 +113,7 @@ class AsyncLangCacheAdmin(Uncopied):
         search_strategies: Iterable[SearchStrategy | str] | None = None,
         max_entries: int | None = None,
         database_id: str = "default",
-        retries: RetryConfig | UnsetType | None = UNSET,
+        retries: RetryConfig | int | UnsetType | None = UNSET,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
     ) -> CreateCacheResponse:
@@ -149,7 +150,7 @@ class AsyncLangCacheAdmin(Uncopied):
         self,
         cache_id: str,
         *,
-        retries: RetryConfig | UnsetType | None = UNSET,
+        retries: RetryConfig | int | UnsetType | None = UNSET,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
     ) -> CacheInfo:
@@ -164,7 +165,7 @@ class AsyncLangCacheAdmin(Uncopied):
         default_ttl_millis: int | None = None,
         search_strategies: Iterable[SearchStrategy | str] | None = None,
         max_entries: int | None = None,
-        retries: RetryConfig | UnsetType | None = UNSET,
+        retries: RetryConfig | int | UnsetType | None = UNSET,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -188,7 +189,7 @@ class AsyncLangCacheAdmin(Uncopied):
         cache_id: str,
         *,
         flush: bool = True,
-        retries: RetryConfig | UnsetType | None = UNSET,
+        retries: RetryConfig | int | UnsetType | None = UNSET,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -204,7 +205,7 @@ class AsyncLangCacheAdmin(Uncopied):
         self,
         cache_id: str,
         *,
-        retries: RetryConfig | UnsetType | None = UNSET,
+        retries: RetryConfig | int | UnsetType | None = UNSET,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -214,7 +215,7 @@ class AsyncLangCacheAdmin(Uncopied):
     async def list_embedding_providers(
         self,
         *,
-        retries: RetryConfig | UnsetType | None = UNSET,
+        retries: RetryConfig | int | UnsetType | None = UNSET,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
     ) -> list[EmbeddingProvider]:
@@ -227,7 +228,7 @@ class AsyncLangCacheAdmin(Uncopied):
         name: str,
         caches: Mapping[str, Iterable[str]],
         *,
-        retries: RetryConfig | UnsetType | None = UNSET,
+        retries: RetryConfig | int | UnsetType | None = UNSET,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
     ) -> NewKey:
@@ -248,7 +249,7 @@ class AsyncLangCacheAdmin(Uncopied):
     async def list_keys(
         self,
         *,
-        retries: RetryConfig | UnsetType | None = UNSET,
+        retries: RetryConfig | int | UnsetType | None = UNSET,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
     ) -> list[KeyInfo]:
@@ -260,7 +261,7 @@ class AsyncLangCacheAdmin(Uncopied):
         self,
         key_id: str,
         *,
-        retries: RetryConfig | UnsetType | None = UNSET,
+        retries: RetryConfig | int | UnsetType | None = UNSET,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
     ) -> NewKey:
@@ -272,7 +273,7 @@ class AsyncLangCacheAdmin(Uncopied):
         self,
         key_id: str,
         *,
-        retries: RetryConfig | UnsetType | None = UNSET,
+        retries: RetryConfig | int | UnsetType | None = UNSET,
         timeout_ms: float | None = None,
         http_headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -305,7 +306,7 @@ class AsyncLangCacheAdmin(Uncopied):
     def _call(
         self,
         request: Request[R],
-        retries: RetryConfig | UnsetType | None,
+        retries: RetryConfig | int | UnsetType | None,
         timeout_ms: float | None,
         http_headers: Mapping[str, str] | None,
         caller: Caller | None = None,

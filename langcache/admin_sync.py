@@ -57,7 +57,7 @@ class LangCacheAdmin(Uncopied):
         identity_url: str | None = None,
         identity_key: ApiKey | None = None,
         client: ClientSource | None = None,
-        retry_config: RetryConfig | UnsetType | None = UNSET,
+        retry_config: RetryConfig | int | UnsetType | None = UNSET,
         timeout_ms: float | None = None,
         debug_logger: Logger | None = None,
     ) -> None:

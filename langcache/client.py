@@ -53,8 +53,9 @@ class AsyncLangCache(AsyncOperations, AsyncAsideMethods, AsyncManyMethods, Embed
             `langcache.httpclient.AsyncHttpClient`; you close it. Or a callable that makes either, which is
             called inside the event loop that will use it; what it made is closed for you. Default: a session
             of the client's own, with the proxies that the environment names when the client is made.
-        retry_config: which failures to retry, and how; ``retries`` overrides it for one call. Default: no
-            retries.
+        retry_config: which failures to retry, and how. Or a number of further tries: after no reply, or one
+            with a status that is worth it, they follow 100 ms, 200 ms and so on later, at most 2 s, all in
+            a minute. ``retries`` overrides it for one call. Default: no retries.
         timeout_ms: milliseconds for one try. It includes calling a callable for the key, waiting for one of
             256 connections, and reading the reply to its end. Default: 10,000, of which at most 5,000 to
             connect; with a ``client`` of your own, that client's timeouts, and 10,000 for the key.
@@ -70,9 +71,9 @@ class AsyncLangCache(AsyncOperations, AsyncAsideMethods, AsyncManyMethods, Embed
             Default: its defaults.
         telemetry: a `langcache.telemetry.Telemetry`, for OpenTelemetry spans and metrics. Default: none.
 
-    Every operation also takes, for that call alone: ``retries`` (a `RetryConfig`, or None for a single try),
-    ``server_url`` (which gets the same key), ``timeout_ms``, and ``http_headers``, which are added to the
-    headers or replace them.
+    Every operation also takes, for that call alone: ``retries`` (a `RetryConfig`, a number of further tries,
+    or None for a single try), ``server_url`` (which gets the same key), ``timeout_ms``, and ``http_headers``,
+    which are added to the headers or replace them.
 
     Before anything is sent, every operation raises `TypeError` for an argument of the wrong type, and
     `langcache.LimitError` (both a `ValueError` and a `BadRequestError`) for one that breaks a rule. After
@@ -91,7 +92,7 @@ class AsyncLangCache(AsyncOperations, AsyncAsideMethods, AsyncManyMethods, Embed
         api_key: ApiKey | None = None,
         cache_id: str | None = None,
         client: ClientSource | None = None,
-        retry_config: RetryConfig | UnsetType | None = UNSET,
+        retry_config: RetryConfig | int | UnsetType | None = UNSET,
         timeout_ms: float | None = None,
         debug_logger: Logger | None = None,
         *,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable
-from typing import SupportsIndex, cast
+from typing import SupportsFloat, SupportsIndex, cast
 
 import msgspec
 
-from ._checks import check_instance, check_int, check_number, short, wrong_type
+from ._checks import check_int, check_number, short, wrong_type
 
 __all__ = ["BackoffStrategy", "RetryConfig", "check_retries"]
 
@@ -62,6 +62,10 @@ class RetryConfig(msgspec.Struct, frozen=True):
     """The statuses to retry, as ``"503"`` or ``"5XX"``, in place of 429, 500, 502, 503 and 504. Any
     iterable will do, and one status alone."""
 
+    max_tries: int | None = None
+    """How often a request is sent at most, the first time included. None: as often as ``max_elapsed_time``
+    allows."""
+
     def __post_init__(self) -> None:
         if self.strategy not in ("backoff", "none"):
             raise ValueError(f'strategy: must be "backoff" or "none", but is {self.strategy!r}')
@@ -69,6 +73,9 @@ class RetryConfig(msgspec.Struct, frozen=True):
             raise wrong_type("backoff", "a BackoffStrategy", self.backoff)
         codes = _status_codes(self.status_codes_override)
         msgspec.structs.force_setattr(self, "status_codes_override", codes or None)
+        if self.max_tries is not None:
+            tries = check_int("max_tries", self.max_tries, minimum=1)
+            msgspec.structs.force_setattr(self, "max_tries", tries)
 
     def retries_status(self, status: int) -> bool:
         """Whether a reply with this status is retried."""
@@ -100,7 +107,23 @@ def _among(codes: tuple[str, ...], status: int) -> bool:
     return str(status) in codes or f"{status // 100}XX" in codes
 
 
+_USUAL_WAITS = BackoffStrategy(
+    initial_interval=100, max_interval=2_000, exponent=2.0, max_elapsed_time=60_000, jitter_ms=100
+)
+
+
 def check_retries(argument: str, config: object) -> RetryConfig | None:
-    """The config given as an argument; None for a single try. Raises `TypeError` for anything else."""
-    given = None if config is msgspec.UNSET else config
-    return check_instance(argument, given, RetryConfig, "langcache.RetryConfig")
+    """The config given as an argument, or made of a number of further tries; None for a single try.
+
+    Raises `TypeError` for anything else, and `ValueError` for a number below 0.
+    """
+    if config is None or config is msgspec.UNSET:
+        return None
+    if isinstance(config, RetryConfig):
+        return config
+    if isinstance(config, bool) or not isinstance(config, SupportsIndex | SupportsFloat):
+        raise wrong_type(argument, "a langcache.RetryConfig or a number of further tries", config)
+    more = check_int(argument, config, minimum=0)
+    if more == 0:
+        return None
+    return RetryConfig("backoff", _USUAL_WAITS, retry_connection_errors=True, max_tries=1 + more)

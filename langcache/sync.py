@@ -128,7 +128,7 @@ class LangCache(BlockingAsideMethods, Embeddable, Uncopied):
         cache_id: str | None = None,
         client: ClientSource | None = None,
         async_client: ClientSource | None = None,
-        retry_config: RetryConfig | UnsetType | None = UNSET,
+        retry_config: RetryConfig | int | UnsetType | None = UNSET,
         timeout_ms: float | None = None,
         debug_logger: Logger | None = None,
         *,

@@ -55,14 +55,15 @@ async def with_retries(send: Send, config: RetryConfig, unless_closed: UnlessClo
 
 async def _try(send: Send, config: RetryConfig, nth_try: int, left: float, deadline: float) -> Received:
     """Send once; raise `_TryAgain` if the outcome is to be retried."""
+    is_last = nth_try == config.max_tries
     try:
         reply = await send(nth_try, left)
     except RequestError as error:
         error.tries = nth_try
-        if not config.retry_connection_errors:
+        if is_last or not config.retry_connection_errors:
             raise
         raise _TryAgain(error, deadline) from error
-    if config.retries_status(reply.status_code):
+    if not is_last and config.retries_status(reply.status_code):
         raise _TryAgain(reply, deadline)
     return reply
 

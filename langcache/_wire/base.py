@@ -29,6 +29,9 @@ class OpenEnum(str, enum.Enum):
         member._value_ = value
         return member
 
+    def __reduce_ex__(self, protocol: object) -> tuple[type[OpenEnum], tuple[str]]:
+        return type(self), (self._value_,)  # the first releases of Python 3.11 go by the name
+
 
 class SearchStrategy(OpenEnum):
     """How the service compares a prompt with those of stored entries."""

@@ -116,7 +116,7 @@ async def test_a_wrong_argument_sends_nothing(connect, service):
     with pytest.raises(TypeError):
         await client.set("Hi?", None)
     with pytest.raises(TypeError, match="retries: must be"):
-        await client.flush(retries=3)
+        await client.flush(retries="3")
     with pytest.raises(ValueError, match="timeout_ms: must be"):
         await client.flush(timeout_ms=0)
     with pytest.raises(ValueError, match="http_headers: "):

@@ -53,6 +53,25 @@ async def test_a_call_may_ask_for_retries_or_for_none(connect, service):
         await connect(retry_config=STATUSES).search("Hi?", retries=None)
 
 
+async def test_a_number_says_how_many_tries_may_follow(connect, service, nowhere):
+    for _ in range(7):
+        service.replies(503)
+    client = connect(retry_config=2)
+    with pytest.raises(GatewayError) as raised:
+        await client.flush()
+    assert (raised.value.tries, len(service.seen)) == (3, 3)
+    with pytest.raises(GatewayError) as raised:
+        await client.search("Hi?", retries=1)
+    assert (raised.value.tries, len(service.seen)) == (2, 5)
+    with pytest.raises(ConnectError) as raised:
+        await client.set("Hi?", "Ho!", server_url=nowhere, retries=1)
+    assert raised.value.tries == 2
+    with pytest.raises(GatewayError) as raised:
+        await client.search("Hi?", retries=0)
+    assert (raised.value.tries, len(service.seen)) == (1, 6)
+    assert (await client.search("Hi?")).tries == 2
+
+
 async def test_a_status_that_is_not_worth_it_ends_at_once(connect, service):
     service.replies(503)
     service.replies(404)

@@ -210,9 +210,16 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
         "client/test_operations.py::test_a_wrong_argument_sends_nothing",
         "unit/test_limits.py::test_what_breaks_a_limit_passes_for_the_400_that_the_service_would_answer",
     ),
-    "Nothing is retried unless you ask for it: ```from langcache import BackoffStrategy, LangCache, "
-    "RetryConfig, "
-    "errors```": (SNIPPETS, "client/test_retrying.py::test_nothing_is_tried_again_unless_asked_for"),
+    "Nothing is retried unless you ask for it, with `LangCache(retry_config=3)` up to three times.": (
+        "client/test_retrying.py::test_nothing_is_tried_again_unless_asked_for",
+        "client/test_retrying.py::test_a_number_says_how_many_tries_may_follow",
+    ),
+    "Which failures, and after what waits, can be said too (more): ```from langcache import BackoffStrategy, "
+    "LangCache, RetryConfig, errors```": (
+        SNIPPETS,
+        "unit/test_retries.py::test_status_patterns",
+        "unit/test_retries.py::test_waits_grow_up_to_the_longest",
+    ),
     "With the extra `local` installed (see above) there is a pytest fixture, `langcache_server`: a real "
     "LangCache service, empty for each test.": (PYTEST,),
     "The documentation is in docs; `nox -s docs` makes a site of it in `docs/_build`:": (

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 import langcache
 from langcache import AsyncLangCache
+from langcache.cli.settings import _read_toml
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -57,6 +59,16 @@ def test_contributing_lists_the_nox_sessions_in_their_own_words():
     page = (DOCS / "contributing.md").read_text("utf-8")
     table = page.partition("| Session |")[2].partition("\n\n")[0].splitlines()[2:]
     assert table == [f"| `{name}` | {what} |" for name, what in nox_sessions()]
+
+
+def test_the_policies_name_the_dependencies_that_have_an_upper_bound():
+    project = _read_toml(ROOT / "pyproject.toml")["project"]
+    allowed = [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
+    capped = {
+        re.match(r"[\w.-]+", each)[0] for each in allowed if re.search(r"<|==|~=", each.partition(";")[0])
+    }
+    policy = (DOCS / "policies.md").read_text("utf-8").partition("## Dependencies")[2].partition("\n## ")[0]
+    assert capped == {each for each in re.findall(r"`([\w.-]+)`", policy) if each != "local"}
 
 
 OPERATIONS = [

@@ -3,6 +3,9 @@
 The blocks of a page run in order, in one namespace, some with ``await`` at their top level, against a local
 service that the environment names. A block with tests in it is run by pytest instead. One that can't be run
 has the reason in the line before it: ``<!-- not run: it needs an account -->``.
+
+A comment after ``print(...)`` is what is printed, as in ``print(len(found))  # 0: nothing was found``, where
+what follows the colon explains it.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ import ast
 import asyncio
 import inspect
 import re
+import sys
+from contextlib import nullcontext
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple
@@ -86,9 +91,35 @@ def test_a_page(page):
     run([block for block in blocks(page) if not block.has_tests])
 
 
+PRINTED = re.compile(r" *print\(.*\)  # (.+)")
+NO_OUTPUT = {"a hit", "similarity and entry of the hit", "None, or why it was not stored"}
+"""Comments on what is printed that are not what is printed."""
+
+
+class Printer:
+    """Prints for the blocks of a page, and compares what it prints with the comment on the same line."""
+
+    def __init__(self, page_blocks):
+        self.expected = {}
+        for block in page_blocks:
+            for at, line in enumerate(block.code.splitlines(), block.line):
+                comment = PRINTED.fullmatch(line)
+                if comment is not None and (said := comment[1].partition(": ")[0]) not in NO_OUTPUT:
+                    self.expected[at] = said
+        self.seen = set()
+
+    def __call__(self, *values, **options):
+        print(*values, **options)
+        at = sys._getframe(1).f_lineno
+        if at in self.expected:
+            assert " ".join(map(str, values)) == self.expected[at], f"line {at}"
+            self.seen.add(at)
+
+
 def run(page_blocks):
     """Run blocks of one page, in order."""
-    namespace = {"__name__": "__main__"}
+    printer = Printer(page_blocks)
+    namespace = {"__name__": "__main__", "print": printer}
     loop = asyncio.new_event_loop()
     try:
         for block in page_blocks:
@@ -98,6 +129,7 @@ def run(page_blocks):
             running = eval(code, namespace)  # which runs it already, unless it awaits something
             if inspect.iscoroutine(running):
                 loop.run_until_complete(running)
+        assert printer.seen == printer.expected.keys()
     finally:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
@@ -130,6 +162,33 @@ def test_the_runner_fails_where_a_block_fails(tmp_path):
     with pytest.raises(AssertionError) as raised:
         run(kept)
     assert (raised.traceback[-1].path, raised.traceback[-1].lineno + 1) == (page, 16)
+
+
+@pytest.mark.parametrize(
+    ("code", "fails"),
+    [
+        ("print(None)  # None: nothing was found", False),
+        ("print('a', 1)  # a 1", False),
+        ("print('hit')  # miss", True),
+        ("if False:\n    print('hit')  # hit", True),
+        ("print('an answer')  # a hit: the model is not asked", False),
+    ],
+)
+def test_what_a_page_says_is_printed_has_to_be(tmp_path, code, fails):
+    page = tmp_path / "page.md"
+    page.write_text(f"Text\n\n```python\n{code}\n```\n")
+    with pytest.raises(AssertionError) if fails else nullcontext():
+        run(blocks(page))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name)
+def test_examples_have_no_lines_that_are_there_to_be_tested(page):
+    """They print, and the comment says what. Only examples of tests have assertions."""
+    text = page.read_text("utf-8")
+    for block in blocks(page):
+        headings = re.findall(r"^#+ (.*)$", text[: text.index(block.code)], re.MULTILINE)
+        if not any("test" in each.lower() for each in (headings[0], headings[-1])):
+            assert re.findall(r"^ *assert .*", block.code, re.MULTILINE) == []
 
 
 def test_no_reason_is_no_excuse(tmp_path):

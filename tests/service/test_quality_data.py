@@ -15,7 +15,6 @@ from sets import labelled_sets
 
 from langcache.service import MiniLMEmbedder
 
-pytestmark = pytest.mark.anyio
 OF_EACH_SET = 10
 SETS = labelled_sets()
 

@@ -68,6 +68,7 @@ def construct(session: aiohttp.ClientSession) -> None:
     AsyncLangCache(client=Client(), limits=Limits(prompt_chars=None), debug_bodies=True)
     LangCache("cache.example", "key", "cache", Client, session, None, 5000, logging.getLogger())
     LangCache(retry_config=RetryConfig("backoff", BackoffStrategy(500, 60_000, 1.5, 3_600_000), True))
+    LangCache(retry_config=3)
 
 
 async def call_async() -> None:
@@ -111,6 +112,7 @@ async def call_sync_awaited() -> None:
         assert_type(await cache.search_async("Hi?", search_strategies=("exact",)), SearchResponse)
         assert_type(await cache.set_async("Hi?", "Ho!"), SetResponse)
         await cache.flush_async(retries=RetryConfig("none"))
+        await cache.flush_async(retries=3)
 
 
 def handle(error: LangCacheError) -> None:

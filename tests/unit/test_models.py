@@ -93,6 +93,7 @@ def test_a_strategy_of_a_newer_service_stays_readable():
     assert msgspec.json.encode(strategy) == b'"hybrid"'
     for again in (copy.copy(strategy), copy.deepcopy(strategy), pickle.loads(pickle.dumps(strategy))):
         assert again == strategy
+    assert strategy.__reduce_ex__(2) == (SearchStrategy, ("hybrid",))  # by value: no class has that name
     assert list(SearchStrategy) == [SearchStrategy.EXACT, SearchStrategy.SEMANTIC]
 
 

@@ -7,6 +7,7 @@ import pickle
 import pytest
 
 from langcache.service import ServerConfig
+from langcache.service.stores import redis_url as module
 from langcache.service.stores.redis_url import redis_url
 
 TLS = {"ssl_ca_certs": "/ca.pem", "ssl_certfile": "/me.pem", "ssl_keyfile": "/me.key"}
@@ -105,3 +106,18 @@ def test_no_password_is_shown():
 def test_entries_are_kept_in_one_place(tmp_path):
     with pytest.raises(ValueError, match=r"either a SQLite file \(db\) or Redis \(store\)"):
         ServerConfig(store="redis://h", db=tmp_path / "cache.db")
+
+
+@pytest.mark.parametrize("hosts", ["[::1]:7,h", "h,[::1]:7", "a,[::1]:7,[::2]", "user:p@[::1]:7,h"])
+def test_an_address_in_brackets_may_stand_among_other_hosts(hosts, monkeypatch):
+    """On each Python: some releases allow brackets around a host that stands alone, and nowhere else."""
+    split = module.urlsplit
+
+    def strict(url):
+        parts = split(url)
+        if "[" in parts.netloc and ("," in parts.netloc or "@" in parts.netloc):
+            raise ValueError("Invalid IPv6 URL")
+        return parts
+
+    monkeypatch.setattr(module, "urlsplit", strict)
+    assert ("::1", 7) in redis_url(f"redis+cluster://{hosts}").hosts

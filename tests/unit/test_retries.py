@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from fractions import Fraction
 from http import HTTPStatus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from langcache import BackoffStrategy, RetryConfig, utils
 from langcache._call import retrying
 from langcache._wire.exchange import Reply
 from langcache.errors import ConnectError, NotFoundError, error_from_reply
+from langcache.retries import check_retries
 
 NOW = datetime(2030, 1, 1, 12, 0, 0, tzinfo=timezone.utc)
 QUICK = BackoffStrategy(1, 2, 1.5, 60_000, 0)
@@ -152,6 +155,58 @@ async def test_connection_errors_are_tried_again_only_if_configured():
     assert (reply.status_code, tries) == (200, 4)
 
 
+@pytest.mark.parametrize("most", [1, 2, 5])
+async def test_there_are_no_more_tries_than_allowed_and_the_last_outcome_is_that_of_the_call(most):
+    config = RetryConfig("backoff", QUICK, True, max_tries=most)
+    reply, tries = await with_retries(Script(*[503] * most), config)
+    assert (reply.status_code, tries) == (503, most)
+
+    refusals = [ConnectError(f"{nth}") for nth in range(most)]
+    with pytest.raises(ConnectError) as raised:
+        await with_retries(Script(*refusals), config)
+    assert raised.value is refusals[-1]
+    assert raised.value.tries == most
+
+    reply, tries = await with_retries(Script(*[503] * (most - 1), 200), config)
+    assert (reply.status_code, tries) == (200, most)
+
+
+@pytest.mark.parametrize("more", [1, 3, Fraction(3), 3.0])
+def test_a_number_stands_for_a_config_with_so_many_further_tries(more):
+    config = check_retries("retries", more)
+    assert config.max_tries == more + 1
+    assert config.retry_connection_errors
+    assert config.retries_status(503)
+    assert waits(config.backoff, UNAVAILABLE)[0] < 1
+
+
+@pytest.mark.parametrize("given", [None, UNSET, 0])
+def test_a_single_try_has_no_config(given):
+    assert check_retries("retries", given) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        (
+            True,
+            TypeError,
+            "retries: must be a langcache.RetryConfig or a number of further tries, but is bool",
+        ),
+        ("3", TypeError, "or a number of further tries, but is str"),
+        ({"max_tries": 3}, TypeError, "or a number of further tries, but is dict"),
+        (QUICK, TypeError, "or a number of further tries, but is BackoffStrategy"),
+        (0.5, TypeError, "retries: must be int, but is float"),
+        (-1, ValueError, "retries: must be at least 0, but is -1"),
+        (2**70, ValueError, "retries: must be at most"),
+    ],
+)
+def test_what_says_nothing_of_retries_is_refused(given, error, words):
+    with pytest.raises(error) as raised:
+        check_retries("retries", given)
+    assert words in str(raised.value)
+
+
 async def test_the_last_connection_error_is_the_one_raised_with_its_cause():
     cause = OSError("errno and all")
     refused = ConnectError("refused")
@@ -221,6 +276,10 @@ def test_a_strategy_that_makes_no_sense_is_refused(arguments, error, words):
 
 
 def test_a_config_that_makes_no_sense_is_refused():
+    with pytest.raises(ValueError, match="max_tries: must be at least 1, but is 0"):
+        RetryConfig("backoff", QUICK, max_tries=0)
+    with pytest.raises(TypeError, match="max_tries: must be int, but is str"):
+        RetryConfig("backoff", QUICK, max_tries="3")
     with pytest.raises(ValueError, match='strategy: must be "backoff" or "none", but is \'linear\''):
         RetryConfig("linear", QUICK)
     with pytest.raises(TypeError, match="backoff: must be a BackoffStrategy, but is NoneType"):

@@ -74,16 +74,16 @@ def redis_url(text: object) -> RedisUrl:
         raise TypeError(f"store: must be a URL such as redis://localhost:6379, but is {type(text).__name__}")
     if any(not "!" <= character <= "~" for character in text):
         raise ValueError("store: the URL has a space or another character that no URL has; write it as %20")
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        raise ValueError("store: the URL's host can't be read; an IPv6 address stands in [ ]") from None
+    # Without the hosts: some releases of Python refuse an address in [ ] after another host.
+    scheme, separator, rest = text.partition("://")
+    netloc = re.split("[/?#]", rest, maxsplit=1)[0]
+    parts = urlsplit(scheme + separator + rest.removeprefix(netloc))
     if parts.scheme not in _KINDS:
         raise ValueError(f"store: must be a URL that begins with {_EXAMPLES}")
     kind = cast('Literal["one", "cluster", "sentinel"]', _KINDS[parts.scheme])
     if parts.fragment or "#" in text:
         raise ValueError("store: the URL has a #; in a password it is written as %23")
-    login, _, places = parts.netloc.rpartition("@")
+    login, _, places = netloc.rpartition("@")
     username, _, password = login.partition(":")
     if username and not password:  # which it may well be
         raise ValueError(
@@ -119,6 +119,9 @@ def _hosts(places: str, default_port: int) -> tuple[tuple[str, int], ...]:
             split = urlsplit(f"//{place}")
             host, port = split.hostname, split.port
         except ValueError:
+            if "[" in place or "]" in place:
+                message = "store: the URL's host can't be read; an IPv6 address stands in [ ]"
+                raise ValueError(message) from None
             host, port = None, None
         if not host or port == 0:
             raise ValueError(
