@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -77,7 +78,9 @@ class TextChunks:
 class JsonCodec(Generic[T]):
     """JSON of a type: a msgspec Struct, dataclass, pydantic model, TypedDict, list, dict, union, enum, etc.
 
-    ``JsonCodec(Invoice)`` encodes an Invoice and decodes to one; JSON of another shape does not decode.
+    ``JsonCodec(Invoice)`` encodes an Invoice and decodes to one. JSON of another shape does not decode, and
+    neither does JSON with a field that the type does not have, or without one that it has, though it has a
+    default: it was stored when the type was another one.
     NumPy scalars are read where their type is named, as in ``JsonCodec(list[np.float64])``. What msgspec does
     not know is left to pydantic if the program has imported it: models and what holds them, paths, deques.
 
@@ -95,8 +98,12 @@ class JsonCodec(Generic[T]):
         return self._write(value).decode()
 
     def decode(self, text: str) -> T:
-        """The value again. Raises `ValueError` for what is no JSON of the type."""
-        return self._read(text)
+        """The value again. Raises `ValueError` for what is no JSON of the type, or says more or less."""
+        value = self._read(text)
+        written = self._write(value).decode()
+        if written != text and _says(written) != _says(text):
+            raise ValueError(f"{_name(self._type)} does not say the same as the JSON")
+        return value
 
     # Equal codecs let callers that each made their own share a flight.
     def __eq__(self, other: object) -> bool:
@@ -125,6 +132,23 @@ def check_shared(codec: object, value: object) -> None:
     check = getattr(codec, "check_shared", None)
     if check is not None:
         check(value)
+
+
+def _says(text: str) -> Counter[object]:
+    """The values in a JSON text, each with the name that it has, in any order, which sets don't keep."""
+    found: Counter[object] = Counter()
+    nodes: list[tuple[str, Any]] = [("", msgspec.json.decode(text))]
+    while nodes:
+        name, node = nodes.pop()
+        if isinstance(node, dict):
+            found[name, dict] += 1
+            nodes.extend(cast("dict[str, Any]", node).items())
+        elif isinstance(node, list):
+            found[name, list] += 1
+            nodes.extend((name, item) for item in cast("list[Any]", node))
+        else:
+            found[name, type(node) is bool, node] += 1  # 1 and 1.0 are one number, and True is none
+    return found
 
 
 def codec_for(type_: Any) -> Codec[Any]:

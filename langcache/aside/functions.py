@@ -29,7 +29,12 @@ class ByExactValue:
         return isinstance(other, ByExactValue) and first_difference(self.thing, other.thing) is None
 
     def __hash__(self) -> int:
-        return hash(type(self.thing))
+        kind = type(self.thing)
+        # Of other types, equal values may have different hashes, such as NaN.
+        return hash((kind, self.thing) if kind in _HASHED else kind)
+
+
+_HASHED = frozenset({str, bytes, int, bool})
 
 
 def hashable(thing: object) -> Hashable:
