@@ -91,7 +91,7 @@ class Question(Generic[T]):
             text = " ".join((text if text.isascii() else unicodedata.normalize("NFC", text)).split())
         given: object = self.codec
         codec = None if given is TEXT else hashable(given)
-        options = None if self.options is Options.DEFAULT else _options_key(self.options)
+        options = _options_key(self.options)
         return domain, text, self.attributes, codec, options, self.computation, authorization
 
     def renewing(self, stale: CacheEntry) -> Question[T]:
@@ -118,8 +118,12 @@ def _options_key(options: Options) -> Hashable:
     So those that are written in the call itself don't keep calls from sharing, and neither does how long each
     would wait for another.
     """
+    if options is Options.DEFAULT:
+        return None
     if options.flight_timeout is not None:
-        options = msgspec.structs.replace(options, flight_timeout=None)
+        return _options_key(msgspec.structs.replace(options, flight_timeout=None))
+    if options == Options.DEFAULT:
+        return None
     functions = (options.accept, options.store_if, options.sources, options.usage)
     if FunctionType not in map(type, functions):  # the usual case
         return hashable(options)
