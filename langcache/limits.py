@@ -66,8 +66,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     reply_bytes: int | None = 8 * 1024 * 1024
     """The most bytes in the body of a reply, decompressed. This limit is the client's own: it bounds the
     memory that a broken proxy or a gzip bomb can take, and the time for which reading a reply can hold up
-    the event loop, some 50 milliseconds. An entry that no such reply could have is not stored. Unless it is None, a reply must also have no more than 100,000 names
-    and texts, which is 9,000 entries."""
+    the event loop, some 50 milliseconds. Unless it is None, a reply must also have no more than 100,000 names
+    and texts, which is 9,000 entries, and an entry that no such reply could have is not stored."""
 
     known_strategies: bool = True
     """Whether a search strategy must be one that this client knows."""
@@ -152,12 +152,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         return attributes
 
     def check_entry_bytes(self, size: int) -> None:
-        """Check the bytes of an entry as JSON. Raises `LimitError` if a reply that has it could not be read."""
+        """Check the bytes of an entry as JSON. Raises `LimitError` if no reply could have it."""
         if self.reply_bytes is not None and size + _BESIDES_BYTES > self.reply_bytes:
             raise LimitError(
                 "response",
                 "max",
-                f"makes an entry of {size} bytes, but this client reads replies of {self.reply_bytes} at most",
+                f"makes an entry of {size} bytes, but the client reads replies of {self.reply_bytes} at most",
                 hint="Limits(reply_bytes=...) allows more",
             )
 

@@ -278,7 +278,7 @@ def _set_defaults(value: T) -> T:
     nodes: list[Any] = [value]
     while nodes:
         node = nodes.pop()
-        kind: Any = type(node)
+        kind = cast("Any", type(node))
         if kind is str:  # the usual case, decided fast
             continue
         if isinstance(node, list | tuple | set | frozenset):
@@ -288,10 +288,11 @@ def _set_defaults(value: T) -> T:
         elif isinstance(node, msgspec.Struct):
             nodes.extend(getattr(node, name) for name in node.__struct_fields__)
         elif hasattr(kind, "__dataclass_fields__") and hasattr(node, "__dict__"):
+            own: dict[str, Any] = vars(node)
             for name in kind.__dataclass_fields__:
-                if name not in vars(node) and not ismemberdescriptor(getattr(kind, name, None)):
-                    vars(node)[name] = getattr(node, name)
-            nodes.extend(vars(node).values())
+                if name not in own and not ismemberdescriptor(getattr(kind, name, None)):
+                    own[name] = getattr(node, name)
+            nodes.extend(own.values())
     return value
 
 

@@ -195,8 +195,9 @@ class Exchange:
 def _patient_as(request: Any, options: dict[str, Any], flight_timeout: float) -> dict[str, Any]:
     """The options by which a request waits for another one no longer than it would for its own reply."""
     seconds: float | None = request.extensions.get("timeout", {}).get("read")
-    is_longest = seconds is None or seconds >= (options.get("flight_timeout") or flight_timeout)
-    return options if is_longest else {**options, "flight_timeout": max(seconds, 0.001)}
+    if seconds is None or seconds >= (options.get("flight_timeout") or flight_timeout):
+        return options
+    return {**options, "flight_timeout": max(seconds, 0.001)}
 
 
 def _not_shared(body: object) -> Key:
