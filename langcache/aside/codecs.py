@@ -288,7 +288,7 @@ def _set_defaults(value: T) -> T:
         elif isinstance(node, msgspec.Struct):
             nodes.extend(getattr(node, name) for name in node.__struct_fields__)
         elif hasattr(kind, "__dataclass_fields__") and hasattr(node, "__dict__"):
-            own = cast("dict[str, Any]", vars(cast("Any", node)))
+            own = cast("dict[str, Any]", vars(node))
             for name in kind.__dataclass_fields__:
                 if name not in own and not ismemberdescriptor(getattr(kind, name, None)):
                     own[name] = getattr(node, name)
