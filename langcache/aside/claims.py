@@ -258,6 +258,7 @@ class _Owners:
         """The functions whose entries may be found with these attributes, or entries with these by theirs."""
         attributes, _ = pattern
         names = None if _is_loose(pattern) else _names_of(attributes)
+        owners: Iterator[_Known]
         for group_names, group in self._groups.items():
             if names is None:
                 owners = (owner for each, owner in group.items() if _meet(pattern, (each, False)))

@@ -150,7 +150,7 @@ def _says(text: str) -> Counter[object]:
             nodes.extend(cast("dict[str, Any]", node).items())
         elif isinstance(node, list):
             found[name, list] += 1
-            nodes.extend((name, item) for item in cast("list[Any]", node))
+            nodes.extend((name, item) for item in node)  # pyright: ignore[reportUnknownVariableType]
         else:
             found[name, type(node) is bool, node] += 1  # 1 and 1.0 are one number, and True is none
     return found
@@ -260,8 +260,8 @@ def _by_msgspec(type_: Any, unknown: set[type]) -> tuple[_Writer, _Reader]:
         helper = helpers.get(class_) or helpers.get(get_origin(class_))
         return helper[1](class_, value) if helper else value
 
-    encode, decode = msgspec.json.Encoder(enc_hook=write), msgspec.json.Decoder(type_, dec_hook=read)
-    return _with_defaults_set(type_, encode.encode, decode.decode)
+    decoder: Any = msgspec.json.Decoder(type_, dec_hook=read)
+    return _with_defaults_set(type_, msgspec.json.Encoder(enc_hook=write).encode, decoder.decode)
 
 
 def _with_defaults_set(type_: Any, write: _Writer, read: _Reader) -> tuple[_Writer, _Reader]:
@@ -284,7 +284,7 @@ def _set_defaults(value: T) -> T:
         if isinstance(node, list | tuple | set | frozenset):
             nodes.extend(cast("Iterable[Any]", node))
         elif isinstance(node, dict):
-            nodes.extend(cast("dict[Any, Any]", node).values())
+            nodes.extend(node.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
         elif isinstance(node, msgspec.Struct):
             nodes.extend(getattr(node, name) for name in node.__struct_fields__)
         elif hasattr(kind, "__dataclass_fields__") and hasattr(node, "__dict__"):

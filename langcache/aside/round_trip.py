@@ -44,11 +44,12 @@ def _check_is_text(value: object) -> None:
 
 
 def _check_is_read_back(codec: Codec[T], value: T, text: object) -> None:
+    given: Any = codec
     if type(text) is not str:
         name = type_name(type(text))
         raise NotRestored(f"{type(codec).__name__}.encode gave {name}; only str can be stored")
     try:
-        restored = codec.read(text) if type(codec) is JsonCodec else codec.decode(text)
+        restored = given.read(text) if type(given) is JsonCodec else codec.decode(text)
     except Exception as error:
         raise NotRestored(
             f"the answer is {type_name(type(value))}, and what would be stored of it can't be read back"
