@@ -44,12 +44,13 @@ def _check_is_text(value: object) -> None:
 
 
 def _check_is_read_back(codec: Codec[T], value: T, text: object) -> None:
-    given: Any = codec
+    given = cast("Any", codec)
+    kind: Any = type(codec)
     if type(text) is not str:
         name = type_name(type(text))
         raise NotRestored(f"{type(codec).__name__}.encode gave {name}; only str can be stored")
     try:
-        restored = given.read(text) if type(given) is JsonCodec else codec.decode(text)
+        restored: T = given.read(text) if kind is JsonCodec else codec.decode(text)
     except Exception as error:
         raise NotRestored(
             f"the answer is {type_name(type(value))}, and what would be stored of it can't be read back"
