@@ -150,7 +150,8 @@ def _says(text: str) -> Counter[object]:
             nodes.extend(cast("dict[str, Any]", node).items())
         elif isinstance(node, list):
             found[name, list] += 1
-            nodes.extend((name, item) for item in node)  # pyright: ignore[reportUnknownVariableType]
+            items: list[Any] = node
+            nodes.extend((name, item) for item in items)
         else:
             found[name, type(node) is bool, node] += 1  # 1 and 1.0 are one number, and True is none
     return found
