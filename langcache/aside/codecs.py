@@ -150,7 +150,7 @@ def _says(text: str) -> Counter[object]:
             nodes.extend(cast("dict[str, Any]", node).items())
         elif isinstance(node, list):
             found[name, list] += 1
-            items: list[Any] = node
+            items: list[Any] = node  # pyright: ignore[reportUnknownVariableType]
             nodes.extend((name, item) for item in items)
         else:
             found[name, type(node) is bool, node] += 1  # 1 and 1.0 are one number, and True is none
