@@ -34,6 +34,9 @@ _LEAST = {
     "ttl_millis": 1,
     "reply_bytes": 0,
 }
+_BESIDES_BYTES = 256
+"""What a reply with one entry has besides its texts and attributes: names of fields, id, similarity."""
+
 _ATTRIBUTE_NAME = re.compile(r"[a-zA-Z0-9_-]+")
 
 
@@ -64,7 +67,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The most bytes in the body of a reply, decompressed. This limit is the client's own: it bounds the
     memory that a broken proxy or a gzip bomb can take, and the time for which reading a reply can hold up
     the event loop, some 50 milliseconds. Unless it is None, a reply must also have no more than 100,000 names
-    and texts, which is 9,000 entries."""
+    and texts, which is 9,000 entries, and an entry that no such reply could have is not stored."""
 
     known_strategies: bool = True
     """Whether a search strategy must be one that this client knows."""
@@ -147,6 +150,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         if attributes is None:
             raise LimitError("attributes", "required", "cannot be blank; flush() is what empties a cache")
         return attributes
+
+    def check_entry_bytes(self, size: int) -> None:
+        """Check the bytes of an entry as JSON. Raises `LimitError` if no reply could have it."""
+        if self.reply_bytes is not None and size + _BESIDES_BYTES > self.reply_bytes:
+            raise LimitError(
+                "response",
+                "max",
+                f"makes an entry of {size} bytes, but the client reads replies of {self.reply_bytes} at most",
+                hint="Limits(reply_bytes=...) allows more",
+            )
 
     def max_results(self, value: object) -> int | None:
         """Check a number of results: None or at least 1."""

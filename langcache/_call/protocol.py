@@ -187,14 +187,16 @@ def set(
     ttl_millis: object,
     ttl: object = None,
 ) -> Request[SetResponse]:
-    """The request of ``set``."""
+    """The request of ``set``. A search whose reply has the entry must be within ``limits.reply_bytes``."""
     body = SetRequest(
         prompt=limits.prompt(prompt),
         response=check_text("response", response),
         attributes=limits.attribute_map(attributes),
         ttl_millis=limits.ttl(ttl_millis, ttl),
     )
-    return Request(_SET, _encode(body))
+    content = _encode(body)
+    limits.check_entry_bytes(len(content))
+    return Request(_SET, content)
 
 
 def delete_by_id(entry_id: object) -> Request[None]:

@@ -103,18 +103,19 @@ def _read(
     authorization: str | None = None
     if lookup is None and aside.lookups.asks_for_key:
         authorization, lookup = run_to_end(aside.lookups.authorization(question))
+    timeout = state.flight_timeout(question)
     lookup_yielded = chunk_yielded = counted = False
     while True:
         stream, outer, follows = _join(aside, question, source, authorization, lookup)
         try:
-            lookup = stream.wait_for_lookup()
+            lookup = stream.wait_for_lookup(timeout)
             if not lookup_yielded:
                 lookup_yielded = True
                 yield lookup
             may_be_refused = follows and hasattr(question.codec, "check_shared")
             index, more = 0, True
             while more:
-                more = stream.has_chunk(index)
+                more = stream.has_chunk(index, timeout)
                 if not counted and (lookup.hit or not may_be_refused):
                     counted = True
                     state.count_answer(lookup.status, shared=follows)
@@ -137,7 +138,7 @@ def _read(
         except CannotFollow as error:
             if chunk_yielded:
                 raise TimeoutException(
-                    f"the stream that several share gave nothing for {state.config.flight_timeout:g} s"
+                    f"the stream that several share gave nothing for {timeout:g} s"
                 ) from error
             state.record_cannot_follow(question, error)
             # With the outcome of its own lookup it shares no stream, and so computes alone.
@@ -204,19 +205,19 @@ class _SharedStream(Flight, Generic[C]):
         # Re-entrant, so that a source that reads its own stream gets an error instead of a deadlock.
         self._step_lock = threading.RLock()
 
-    def wait_for_lookup(self) -> Lookup:
+    def wait_for_lookup(self, timeout: float) -> Lookup:
         """Do the lookup or wait for it, and return its outcome. Raises `CannotFollow` as `has_chunk` does."""
-        self._step_until(lambda: self.lookup is not None)
+        self._step_until(lambda: self.lookup is not None, timeout)
         if self.lookup is None:
             raise self._error or LeaderLeft()
         return self.lookup
 
-    def has_chunk(self, index: int) -> bool:
+    def has_chunk(self, index: int, timeout: float) -> bool:
         """Whether there is a chunk at this index, at most one past the last; produces it if it is the next.
 
-        Raises `CannotFollow` if another thread takes longer than ``flight_timeout`` to produce it.
+        Raises `CannotFollow` if another thread takes longer than ``timeout`` seconds to produce it.
         """
-        self._step_until(lambda: index < len(self.chunks))
+        self._step_until(lambda: index < len(self.chunks), timeout)
         if index < len(self.chunks):
             return True
         if self._error is not None:
@@ -233,10 +234,10 @@ class _SharedStream(Flight, Generic[C]):
         if last:
             self._context.run(self._steps.close)
 
-    def _step_until(self, is_done: Callable[[], bool]) -> None:
+    def _step_until(self, is_done: Callable[[], bool], timeout: float) -> None:
         if is_done():
             return
-        if not self._step_lock.acquire(timeout=self._aside.state.config.flight_timeout):
+        if not self._step_lock.acquire(timeout=timeout):
             raise CannotFollow(timed_out=True)
         try:
             while not is_done() and not self.ended:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 from .functions import describe, function_key, hashable, name_of, plain_key
@@ -13,6 +13,10 @@ from .scope import AttributeValue, encode_attributes
 __all__ = ["Attributes", "Claims", "FunctionConflict"]
 
 _MAX_KEPT = 4096
+"""The most attributes that are kept of one function, and the most results of checks."""
+
+_MAX_FUNCTIONS = 4096
+"""The most functions that are known: a program may make one for each request, to which a user is bound."""
 
 _ANY: Final = object()
 """Stands for the value of an attribute that may differ from call to call."""
@@ -41,7 +45,9 @@ class Claims:
 
     def __init__(self, attribute: str | None) -> None:
         self.attribute = attribute
-        self._known: dict[Hashable, _Known] = {}
+        self._known: dict[Hashable, _Known] = {}  # the one that stored or found an answer last is the last
+        self._loose: dict[_Known, None] = {}  # those of them that have loose patterns, which are few
+        self._owners: _Owners = _Owners()
         # By `_checked_key`, the code of the function, kept so that no other function gets the same key.
         self._checked: dict[Hashable, object] = {}
 
@@ -138,17 +144,48 @@ class Claims:
         with _claiming:
             refusal = self._conflict(function, described, pattern)
             if refusal is None:
-                known = self._known.get(function)
-                if known is None:
-                    known = self._known[function] = _Known(described, self.attribute)
-                if known.add(pattern) and len(self._known) > 1:
+                known = self._known.pop(function, None) or _Known(described)
+                self._known[function] = known
+                if self._add(known, pattern) and len(self._known) > 1:
                     self._checked.clear()
+                if len(self._known) > _MAX_FUNCTIONS:
+                    self._forget_some()
         return refusal
 
+    def _add(self, known: _Known, pattern: _Pattern) -> bool:
+        """Add attributes that entries of a function have. Returns whether they are new."""
+        attributes, _ = pattern
+        if _is_loose(pattern):
+            is_new = pattern not in known.loose
+            known.loose[pattern] = None
+            self._loose[known] = None
+            return is_new
+        if attributes in known.exact:
+            return False
+        known.exact.add(attributes)
+        self._owners.add(attributes, known)
+        if len(known.exact) > _MAX_KEPT:
+            self._owners.remove(known)
+            known.loosened(self.attribute)
+            self._loose[known] = None
+        return True
+
+    def _forget_some(self) -> None:
+        """Forget half of the functions: those for which it is longest ago that they were used."""
+        for function, known in [*self._known.items()][: _MAX_FUNCTIONS // 2]:
+            if known not in self._loose:  # as those are that are decorated, once and for all
+                self._owners.remove(known)
+                del self._known[function]
+        self._checked.clear()  # so that those that are used on are known again
+
     def _conflict(self, function: Hashable, described: str, pattern: _Pattern) -> FunctionConflict | None:
-        for other, known in self._known.items():
-            if other != function and known.meets(pattern):
-                return self._refusal(described, known.described)
+        ours = self._known.get(function)
+        for other in self._loose:
+            if other is not ours and any(_meet(pattern, theirs) for theirs in other.loose):
+                return self._refusal(described, other.described)
+        for other in self._owners.that_meet(pattern):
+            if other is not ours:
+                return self._refusal(described, other.described)
         return None
 
     def _refusal(self, function: str, other: str) -> FunctionConflict:
@@ -181,59 +218,58 @@ class _Known:
 
     Args:
         described: what messages call it.
-        attribute: the name of the attribute that holds its name; None if there is none.
     """
 
-    def __init__(self, described: str, attribute: str | None) -> None:
+    def __init__(self, described: str) -> None:
         self.described = described
-        self._attribute = attribute
-        # Of most functions all values are known, and each question may have others: a fingerprint, a user.
-        # They are kept by names, so that a question costs one look-up for each set of names.
-        self._exact: dict[frozenset[str], set[frozenset[tuple[str, object]]]] = {}
-        self._kept = 0
-        self._loose: dict[_Pattern, None] = {}
+        self.exact: set[frozenset[tuple[str, object]]] = set()
+        """Attributes all of whose values are known, which are those of most functions."""
+        self.loose: dict[_Pattern, None] = {}
+        """Patterns of which that is not so."""
 
-    def add(self, pattern: _Pattern) -> bool:
-        """Add attributes. Returns whether they are new."""
+    def loosened(self, kept: str | None) -> None:
+        """Keep the names alone, and take any value for possible but that of the attribute to keep."""
+        for attributes in self.exact:
+            names = frozenset((name, value if name == kept else _ANY) for name, value in attributes)
+            self.loose[names, False] = None
+        self.exact.clear()
+
+
+class _Owners:
+    """Whose entries have which attributes, if all values are known: by their names, so that a question costs
+    one look-up for each set of names, however many functions and entries there are."""
+
+    def __init__(self) -> None:
+        self._groups: dict[frozenset[str], dict[frozenset[tuple[str, object]], _Known]] = {}
+
+    def add(self, attributes: frozenset[tuple[str, object]], known: _Known) -> None:
+        """Add attributes that entries of a function have, and of no other."""
+        self._groups.setdefault(_names_of(attributes), {})[attributes] = known
+
+    def remove(self, known: _Known) -> None:
+        """Remove all that a function has."""
+        for attributes in known.exact:
+            names = _names_of(attributes)
+            del self._groups[names][attributes]
+            if not self._groups[names]:
+                del self._groups[names]
+
+    def that_meet(self, pattern: _Pattern) -> Iterator[_Known]:
+        """The functions whose entries may be found with these attributes, or entries with these by theirs."""
         attributes, _ = pattern
-        if _is_loose(pattern):
-            is_new = pattern not in self._loose
-            self._loose[pattern] = None
-            return is_new
-        group = self._exact.setdefault(_names_of(attributes), set())
-        if attributes in group:
-            return False
-        if self._kept >= _MAX_KEPT:  # then names are kept, and any value is taken for possible
-            for each in (attributes, *(each for exact in self._exact.values() for each in exact)):
-                self._loose[self._with_any_values(each)] = None
-            self._exact.clear()
-            self._kept = 0
-            return True
-        group.add(attributes)
-        self._kept += 1
-        return True
-
-    def meets(self, pattern: _Pattern) -> bool:
-        """Whether one of our entries may be found with these attributes, or one of theirs with ours."""
-        if any(_may_find(pattern, ours) or _may_find(ours, pattern) for ours in self._loose):
-            return True
-        attributes, _ = pattern
-        if _is_loose(pattern):
-            exact = ((each, False) for group in self._exact.values() for each in group)
-            return any(_may_find(pattern, ours) or _may_find(ours, pattern) for ours in exact)
-        names = _names_of(attributes)
-        for our_names, group in self._exact.items():
-            if our_names <= names:
-                if frozenset(each for each in attributes if each[0] in our_names) in group:
-                    return True
-            elif names <= our_names and any(attributes <= ours for ours in group):
-                return True
-        return False
-
-    def _with_any_values(self, attributes: frozenset[tuple[str, object]]) -> _Pattern:
-        """These names with any values, but for the function's own name, which tells it from others."""
-        kept = self._attribute
-        return frozenset((name, value if name == kept else _ANY) for name, value in attributes), False
+        names = None if _is_loose(pattern) else _names_of(attributes)
+        owners: Iterator[_Known]
+        for group_names, group in self._groups.items():
+            if names is None:
+                owners = (owner for each, owner in group.items() if _meet(pattern, (each, False)))
+            elif group_names <= names:
+                found = frozenset(each for each in attributes if each[0] in group_names)
+                owners = iter((group[found],) if found in group else ())
+            elif names <= group_names:
+                owners = (owner for each, owner in group.items() if attributes <= each)
+            else:
+                continue
+            yield from owners
 
 
 def _is_loose(pattern: _Pattern) -> bool:
@@ -243,6 +279,11 @@ def _is_loose(pattern: _Pattern) -> bool:
 
 def _names_of(attributes: frozenset[tuple[str, object]]) -> frozenset[str]:
     return frozenset(name for name, _ in attributes)
+
+
+def _meet(one: _Pattern, other: _Pattern) -> bool:
+    """Whether entries of one may be found with the attributes of the other."""
+    return _may_find(one, other) or _may_find(other, one)
 
 
 def _may_find(one: _Pattern, other: _Pattern) -> bool:

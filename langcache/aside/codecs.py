@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
+from inspect import ismemberdescriptor
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, get_origin
 
 import msgspec
@@ -77,7 +79,9 @@ class TextChunks:
 class JsonCodec(Generic[T]):
     """JSON of a type: a msgspec Struct, dataclass, pydantic model, TypedDict, list, dict, union, enum, etc.
 
-    ``JsonCodec(Invoice)`` encodes an Invoice and decodes to one; JSON of another shape does not decode.
+    ``JsonCodec(Invoice)`` encodes an Invoice and decodes to one. JSON of another shape does not decode, and
+    neither does JSON with a field that the type does not have, or without one that it has, though it has a
+    default: it was stored when the type was another one.
     NumPy scalars are read where their type is named, as in ``JsonCodec(list[np.float64])``. What msgspec does
     not know is left to pydantic if the program has imported it: models and what holds them, paths, deques.
 
@@ -95,7 +99,15 @@ class JsonCodec(Generic[T]):
         return self._write(value).decode()
 
     def decode(self, text: str) -> T:
-        """The value again. Raises `ValueError` for what is no JSON of the type."""
+        """The value again. Raises `ValueError` for what is no JSON of the type, or says more or less."""
+        value = self.read(text)
+        written = self._write(value).decode()
+        if written != text and _says(written) != _says(text):
+            raise ValueError(f"{_name(self._type)} does not say the same as the JSON")
+        return value
+
+    def read(self, text: str) -> T:
+        """The value again, of text that `encode` has just written."""
         return self._read(text)
 
     # Equal codecs let callers that each made their own share a flight.
@@ -125,6 +137,24 @@ def check_shared(codec: object, value: object) -> None:
     check = getattr(codec, "check_shared", None)
     if check is not None:
         check(value)
+
+
+def _says(text: str) -> Counter[object]:
+    """The values in a JSON text, each with the name that it has, in any order, which sets don't keep."""
+    found: Counter[object] = Counter()
+    nodes: list[tuple[str, Any]] = [("", msgspec.json.decode(text))]
+    while nodes:
+        name, node = nodes.pop()
+        if isinstance(node, dict):
+            found[name, dict] += 1
+            nodes.extend(cast("dict[str, Any]", node).items())
+        elif isinstance(node, list):
+            found[name, list] += 1
+            items: list[Any] = node  # pyright: ignore[reportUnknownVariableType]
+            nodes.extend((name, item) for item in items)
+        else:
+            found[name, type(node) is bool, node] += 1  # 1 and 1.0 are one number, and True is none
+    return found
 
 
 def codec_for(type_: Any) -> Codec[Any]:
@@ -166,9 +196,19 @@ def _unknown_to_msgspec(type_: Any) -> set[type]:
     Raises what msgspec raises for a type that it refuses.
     """
     found: set[type] = set()
-    whole = msgspec.inspect.type_info(type_)
+    for node in _nodes_of(type_):
+        if isinstance(node, msgspec.inspect.CustomType):
+            if not _is_made_by_json(node.cls):
+                found.add(node.cls)
+        elif isinstance(node, msgspec.inspect.DataclassType) and _is_pydantics(node.cls):
+            found.add(node.cls)
+    return found
+
+
+def _nodes_of(type_: Any) -> Iterator[Any]:
+    """The descriptions of a type and of all its parts. Raises as `_unknown_to_msgspec` does."""
     seen: set[int] = set()  # a recursive type is described by a description that holds itself
-    nodes: list[Any] = [whole]
+    nodes: list[Any] = [msgspec.inspect.type_info(type_)]
     while nodes:
         node = nodes.pop()
         if id(node) in seen:
@@ -176,16 +216,11 @@ def _unknown_to_msgspec(type_: Any) -> set[type]:
         seen.add(id(node))
         if isinstance(node, tuple):
             nodes.extend(node)  # pyright: ignore[reportUnknownArgumentType]
-        elif isinstance(node, msgspec.inspect.CustomType):
-            if not _is_made_by_json(node.cls):
-                found.add(node.cls)
-        elif isinstance(node, (msgspec.inspect.Type, msgspec.inspect.Field)):
-            if isinstance(node, msgspec.inspect.DataclassType) and _is_pydantics(node.cls):
-                found.add(node.cls)
-            nodes.extend(
-                getattr(node, name) for name in node.__struct_fields__ if name not in ("default", "values")
-            )
-    return found
+            continue
+        yield node
+        if isinstance(node, (msgspec.inspect.Type, msgspec.inspect.Field)):
+            inner = (name for name in node.__struct_fields__ if name not in ("default", "values"))
+            nodes.extend(getattr(node, name) for name in inner)
 
 
 def _is_made_by_json(class_: type) -> bool:
@@ -212,7 +247,8 @@ def _name(type_: Any) -> str:
 def _by_msgspec(type_: Any, unknown: set[type]) -> tuple[_Writer, _Reader]:
     """By msgspec, with help for the classes that it does not know."""
     if not unknown:
-        return msgspec.json.Encoder(enc_hook=_plain).encode, msgspec.json.Decoder(type_).decode
+        encode, decode = msgspec.json.Encoder(enc_hook=_plain).encode, msgspec.json.Decoder(type_).decode
+        return _with_defaults_set(type_, encode, decode)
     helpers = {class_: _helpers(class_) for class_ in unknown}
 
     def write(value: Any) -> Any:
@@ -225,7 +261,40 @@ def _by_msgspec(type_: Any, unknown: set[type]) -> tuple[_Writer, _Reader]:
         helper = helpers.get(class_) or helpers.get(get_origin(class_))
         return helper[1](class_, value) if helper else value
 
-    return msgspec.json.Encoder(enc_hook=write).encode, msgspec.json.Decoder(type_, dec_hook=read).decode
+    decoder: Any = msgspec.json.Decoder(type_, dec_hook=read)
+    return _with_defaults_set(type_, msgspec.json.Encoder(enc_hook=write).encode, decoder.decode)
+
+
+def _with_defaults_set(type_: Any, write: _Writer, read: _Reader) -> tuple[_Writer, _Reader]:
+    """The same, that set the fields of dataclasses of which only the class has the default: msgspec leaves
+    them there when it reads, and does not write them."""
+    dataclasses = [node for node in _nodes_of(type_) if isinstance(node, msgspec.inspect.DataclassType)]
+    if all(field.default is msgspec.NODEFAULT for node in dataclasses for field in node.fields):
+        return write, read
+    return lambda value: write(_set_defaults(value)), lambda text: _set_defaults(read(text))
+
+
+def _set_defaults(value: T) -> T:
+    """The value itself, in which no field of a dataclass is unset."""
+    nodes: list[Any] = [value]
+    while nodes:
+        node = nodes.pop()
+        kind = cast("Any", type(node))
+        if kind is str:  # the usual case, decided fast
+            continue
+        if isinstance(node, list | tuple | set | frozenset):
+            nodes.extend(cast("Iterable[Any]", node))
+        elif isinstance(node, dict):
+            nodes.extend(node.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+        elif isinstance(node, msgspec.Struct):
+            nodes.extend(getattr(node, name) for name in node.__struct_fields__)
+        elif hasattr(kind, "__dataclass_fields__") and hasattr(node, "__dict__"):
+            own = cast("dict[str, Any]", vars(node))
+            for name in kind.__dataclass_fields__:
+                if name not in own and not ismemberdescriptor(getattr(kind, name, None)):
+                    own[name] = getattr(node, name)
+            nodes.extend(own.values())
+    return value
 
 
 def _helpers(class_: Any) -> tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]:

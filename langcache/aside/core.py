@@ -169,7 +169,7 @@ class Aside:
             if flight is None:
                 break
             try:
-                shared: Answer[T] = await flight.follow(self.state.config.flight_timeout)
+                shared: Answer[T] = await flight.follow(self.state.flight_timeout(question))
             except LeaderLeft:
                 continue
             except CannotFollow as error:

@@ -93,10 +93,15 @@ class Entries:
         Those are the entries with the same prompt and the same attributes, and a stale one whose prompt
         differs in case and spacing alone. ``added`` are attributes that are no part of the question.
         """
-        request = None
+        request = refusal = None
         if response is not None:
             stored = {**(attributes or {}), **added} if added else attributes
-            request = protocol.set(self._limits, prompt, response, stored, ttl_millis)
+            try:
+                request = protocol.set(self._limits, prompt, response, stored, ttl_millis)
+            except LimitError as error:  # it is too large, and what it was to replace goes all the same
+                if not replace or stale is not None:
+                    raise
+                refusal = error
         # Searched before storing: of two calls that replace at once, neither may delete the other's entry.
         older = await self._entries_to_replace(prompt, dict(attributes or {})) if replace else []
         try:
@@ -109,6 +114,8 @@ class Entries:
             ):
                 older.append(stale)
             await self._delete(older)
+            if refusal is not None:
+                raise refusal
         finally:
             if replace:
                 self._changed()

@@ -80,7 +80,7 @@ class Renewals:
             finally:
                 elapsed = time.monotonic() - started
                 state.stats.make_seconds += elapsed
-            done = await self._stores.store(question, value) is None
+            done = await self._stores.store(question, value) is None and question.stores
         except Exception as error:
             # Without the error's message, which may quote the answer.
             name, kind = str(question), type(error).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import sys
 import weakref
 from collections.abc import Hashable
@@ -29,7 +30,12 @@ class ByExactValue:
         return isinstance(other, ByExactValue) and first_difference(self.thing, other.thing) is None
 
     def __hash__(self) -> int:
-        return hash(type(self.thing))
+        kind = type(self.thing)
+        # Of other types, equal values may have different hashes, such as NaN.
+        return hash((kind, self.thing) if kind in _HASHED else kind)
+
+
+_HASHED = frozenset({str, bytes, int, bool})
 
 
 def hashable(thing: object) -> Hashable:
@@ -162,7 +168,7 @@ def _lasting_key(make: object, depth: int) -> Hashable:
         return make.__qualname__, _lasting_key(make.__self__, depth - 1)
     if isinstance(make, str | bytes | int | float | None):
         return ByExactValue(make)
-    return _ByLastingIdentity(make)  # pyright: ignore[reportUnknownArgumentType]
+    return _lasting_identity(make)  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _code_key(code: CodeType) -> Hashable:
@@ -171,31 +177,20 @@ def _code_key(code: CodeType) -> Hashable:
     return code.co_code, code.co_names, code.co_freevars, *constants
 
 
-class _ByLastingIdentity:
-    """Equal only if it is of the same object, which it does not keep alive if it can help it."""
+_numbers = itertools.count()
+_numbered: dict[int, tuple[weakref.ref[Any], int]] = {}
+"""By their ids, objects that exist and the number of each. An id may be that of another object later."""
 
-    __slots__ = ("_hash", "_of", "_reference")
 
-    def __init__(self, thing: object) -> None:
-        self._hash = id(thing)
-        self._reference: Any = None
-        self._of: object = None
-        try:
-            self._reference = weakref.ref(thing)
-        except TypeError:  # such as a list
-            self._of = thing
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, _ByLastingIdentity):
-            return False
-        ours = self._thing()
-        return ours is not None and ours is other._thing()
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def _thing(self) -> object:
-        return self._of if self._reference is None else self._reference()
+def _lasting_identity(thing: object) -> Hashable:
+    """Equal only for the same object, which it does not keep alive if it can help it."""
+    at = id(thing)
+    try:
+        new = weakref.ref(thing, lambda _: _numbered.pop(at, None)), next(_numbers)
+    except TypeError:  # such as a list
+        return _ByIdentity(thing)
+    _, number = _numbered.setdefault(at, new)
+    return "object", number
 
 
 def _is_interactive(function: FunctionType) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, ClassVar, Literal, TypeAlias, TypedDict, cast
@@ -39,6 +40,10 @@ True to store it, or a number of seconds or a `timedelta` to store it for that l
 
 OnError: TypeAlias = Literal["compute", "raise"]
 
+_LONGEST_SECONDS = threading.TIMEOUT_MAX / 2
+"""What stands for any longer time: no thread can wait for that. It is more than a century, or 24 days on
+Windows."""
+
 _ATTRIBUTES = ("function_attribute", "source_attribute", "time_attribute")
 
 
@@ -58,6 +63,7 @@ class CallOptions(TypedDict, total=False):
     function: str | None
     on_error: OnError | None
     lookup_timeout: float | None
+    flight_timeout: float | None
     on_long_prompt: Literal["bypass", "raise"]
     store: Literal["wait", "background"]
     bypass: bool
@@ -123,6 +129,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that a lookup may take at most, and that a call waits at most for its answer to be stored.
     Default: the client's (`AsideConfig`), 1.0."""
 
+    flight_timeout: float | None = None
+    """Seconds that the call waits at most for a concurrent call that computes the same answer; see
+    `AsideConfig`. Calls that differ in this alone share an answer. Default: the client's (`AsideConfig`),
+    30.0."""
+
     on_long_prompt: Literal["bypass", "raise"] = "bypass"
     """What to do with a prompt that is longer than the service accepts: compute the answer without the cache,
     or raise `langcache.LimitError`. It is never shortened. Default: ``"bypass"``."""
@@ -178,10 +189,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             _check_choice("on_error", self.on_error, ("compute", "raise"))
         _check_choice("on_long_prompt", self.on_long_prompt, ("bypass", "raise"))
         _check_choice("store", self.store, ("wait", "background"))
-        if self.lookup_timeout is not None:
-            _set_seconds(self, "lookup_timeout")
-        if self.stale_after is not None:
-            _set_seconds(self, "stale_after")
+        for name in ("lookup_timeout", "flight_timeout", "stale_after"):
+            if getattr(self, name) is not None:
+                _set_seconds(self, name)
         _check_accept(self.accept)
         _check_callable("store_if", self.store_if, "the answer")
         _check_callable("usage", self.usage, "the answer")
@@ -350,7 +360,8 @@ def _check_callable(name: str, value: object, takes: str) -> None:
 
 
 def _set_seconds(struct: msgspec.Struct, name: str) -> None:
-    msgspec.structs.force_setattr(struct, name, check_duration(name, getattr(struct, name)))
+    seconds = min(check_duration(name, getattr(struct, name)), _LONGEST_SECONDS)
+    msgspec.structs.force_setattr(struct, name, seconds)
 
 
 Options.DEFAULT = Options()

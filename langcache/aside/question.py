@@ -39,7 +39,7 @@ class Question(Generic[T]):
 
     __slots__ = (
         *("attributes", "claimed", "codec", "computation", "make", "method", "options", "outcome"),
-        *("raises_errors", "request", "stale", "started", "text", "timeout", "turned_down"),
+        *("raises_errors", "request", "stale", "started", "stores", "text", "timeout", "turned_down"),
     )
 
     def __init__(
@@ -73,6 +73,8 @@ class Question(Generic[T]):
         """The outcome, if the cache must not be asked; else None."""
         self.stale: CacheEntry | None = None
         """The stale entry that the answer takes the place of, if it is computed anew in the background."""
+        self.stores: bool = False
+        """Whether its answer is being stored, or is stored, as far as that is known."""
         self.turned_down: frozenset[str] = frozenset()
         """The ids of entries of the near cache that were not accepted: nobody is asked about them again."""
 
@@ -89,14 +91,14 @@ class Question(Generic[T]):
             text = " ".join((text if text.isascii() else unicodedata.normalize("NFC", text)).split())
         given: object = self.codec
         codec = None if given is TEXT else hashable(given)
-        options = None if self.options is Options.DEFAULT else _options_key(self.options)
+        options = _options_key(self.options)
         return domain, text, self.attributes, codec, options, self.computation, authorization
 
     def renewing(self, stale: CacheEntry) -> Question[T]:
         """The same question, for computing its stale answer anew."""
         renewing = copy(self)
         renewing.stale = stale
-        renewing.options = msgspec.structs.replace(self.options, refresh=True)
+        renewing.options = msgspec.structs.replace(self.options, refresh=True, store="wait")
         return renewing
 
     def attributes_match(self, entry: CacheEntry) -> bool:
@@ -113,8 +115,15 @@ class Question(Generic[T]):
 def _options_key(options: Options) -> Hashable:
     """Equal for options of which calls may share an answer. Functions are compared by what they do.
 
-    So those that are written in the call itself don't keep calls from sharing.
+    So those that are written in the call itself don't keep calls from sharing, and neither does how long each
+    would wait for another.
     """
+    if options is Options.DEFAULT:
+        return None
+    if options.flight_timeout is not None:
+        return _options_key(msgspec.structs.replace(options, flight_timeout=None))
+    if options == Options.DEFAULT:
+        return None
     functions = (options.accept, options.store_if, options.sources, options.usage)
     if FunctionType not in map(type, functions):  # the usual case
         return hashable(options)

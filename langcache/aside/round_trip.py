@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar, cast
 
-from .codecs import Codec, TextChunks, TextCodec, UnsuitableAnswer
+from .codecs import Codec, JsonCodec, TextChunks, TextCodec, UnsuitableAnswer
 from .differences import find_difference, type_name
 
 __all__ = ["NotRestored", "encode_exactly"]
@@ -44,11 +44,13 @@ def _check_is_text(value: object) -> None:
 
 
 def _check_is_read_back(codec: Codec[T], value: T, text: object) -> None:
+    given = cast("Any", codec)
+    kind: Any = type(codec)
     if type(text) is not str:
         name = type_name(type(text))
         raise NotRestored(f"{type(codec).__name__}.encode gave {name}; only str can be stored")
     try:
-        restored = codec.decode(text)
+        restored: T = given.read(text) if kind is JsonCodec else codec.decode(text)
     except Exception as error:
         raise NotRestored(
             f"the answer is {type_name(type(value))}, and what would be stored of it can't be read back"

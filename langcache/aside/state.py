@@ -94,6 +94,10 @@ class State:
         if self.near is not None:
             self.near.drop()
 
+    def flight_timeout(self, question: Question[Any]) -> float:
+        """Seconds that a call waits at most for another one that computes the same answer."""
+        return question.options.flight_timeout or self.config.flight_timeout
+
     def record_cannot_follow(self, question: Question[Any], error: CannotFollow) -> None:
         """Record a call that computes an answer alone, though another call is computing the same."""
         if error.timed_out:
@@ -102,7 +106,7 @@ class State:
                 ("flight", name := str(question)),
                 "%s: another call has been computing the same answer for %g s; this one computes alone",
                 name,
-                self.config.flight_timeout,
+                self.flight_timeout(question),
             )
 
     def record_failure(self, question: Question[Any], error: Exception) -> None:

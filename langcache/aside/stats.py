@@ -103,10 +103,11 @@ class Stats(msgspec.Struct, kw_only=True):
     """Answers not stored because ``store_if`` returned False."""
 
     renewals: int = 0
-    """Stale answers computed anew in the background (``stale_after``)."""
+    """Stale answers computed anew in the background (``stale_after``), and stored."""
 
     renewal_failures: int = 0
-    """Stale answers that could not be computed anew, or not be stored; the old ones stay."""
+    """Stale answers that could not be computed anew, or whose new ones were not stored: it failed, or
+    ``store_if`` declined them. The old ones stay."""
 
     renewals_dropped: int = 0
     """Stale answers not computed anew because too many were being computed (`AsideConfig.max_renewals`)."""

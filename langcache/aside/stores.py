@@ -135,6 +135,7 @@ class Stores:
         task: asyncio.Task[ResultOrExit[Exception | None]] = asyncio.get_running_loop().create_task(
             result_or_exit(self._store, question, text, ttl_millis, sources)
         )
+        question.stores = text is not None
         state.pending_stores.add(task)
         task.add_done_callback(state.pending_stores.discard)
         if question.options.store == "background":
@@ -158,6 +159,7 @@ class Stores:
         if text is not None and sources and state.is_invalidated(question, sources):
             state.stats.stores_dropped += 1
             if not refresh or question.stale is not None:
+                question.stores = False
                 state.breaker.abandoned()
                 return None
             text = None

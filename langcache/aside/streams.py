@@ -198,7 +198,7 @@ async def _read(
         outer = stream.add_participant()
         read_from[:] = [stream]
         is_closing = False
-        timeout = state.config.flight_timeout if follows else None
+        timeout = state.flight_timeout(question) if follows else None
         try:
             lookup = await stream.wait_for_lookup(timeout)
             if not lookup_yielded:
@@ -236,7 +236,7 @@ async def _read(
         except CannotFollow as error:
             if chunk_yielded:
                 raise TimeoutException(
-                    f"the stream that several share gave nothing for {state.config.flight_timeout:g} s"
+                    f"the stream that several share gave nothing for {state.flight_timeout(question):g} s"
                 ) from error
             state.record_cannot_follow(question, error)
             # With the outcome of its own lookup it shares no stream, and so computes alone.

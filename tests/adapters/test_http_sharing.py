@@ -17,6 +17,7 @@ anthropic = pytest.importorskip("anthropic")
 genai = pytest.importorskip("google.genai")
 
 from langcache import AsyncLangCache, LangCache  # noqa: E402
+from langcache.aside import AsideConfig  # noqa: E402
 from langcache.http import cached_http  # noqa: E402
 
 from .provider import Reply  # noqa: E402
@@ -106,6 +107,28 @@ async def test_what_is_not_stored_is_not_shared_so_that_each_sends_its_own(
     await getattr(sdk, way)("Who wrote Faust?")
     of_one = either.stats().spent.output_tokens - spent.output_tokens
     assert spent.output_tokens == of_one * (FOLLOWERS + (name in WITH_USAGE) - spent.unknown)
+
+
+@pytest.mark.parametrize("kind", [Chat, Messages], indirect=True, ids=lambda kind: kind.api)
+@pytest.mark.parametrize("client", [AsyncLangCache, LangCache])
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_request_waits_for_another_no_longer_than_for_its_own_reply(
+    provider, sdks, connection, kind, way, client
+):
+    cache = client(**connection, aside=AsideConfig(lookup_timeout=60, flight_timeout=1e6))
+    hold = threading.Event()
+    provider.script(*[Reply(text="In Paris.", hold=hold)] * 2)
+    asked = [asyncio.create_task(getattr(sdks.cached(kind, cache), way)(QUESTION))]
+    await asyncio.to_thread(provider.wait_for, 1)
+    sdk = sdks.cached(kind, cache, sdk={"timeout": HTTPX.Timeout(60, read=0.1)})
+    asked.append(asyncio.create_task(getattr(sdk, way)(QUESTION)))
+    try:
+        assert await asyncio.to_thread(provider.wait_for, 2)  # its own, which may time out on a busy machine
+        assert cache.stats().flight_timeouts == 1
+    finally:
+        hold.set()
+        await asyncio.gather(*asked, return_exceptions=True)
+        await cache.aclose()
 
 
 @pytest.mark.parametrize("way", WAYS)

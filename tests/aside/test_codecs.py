@@ -688,11 +688,9 @@ def test_json_of_another_kind_is_no_numpy_scalar(text):
 
 
 @reads_names
-def test_an_entry_is_read_by_name_and_by_alias():
-    for model in (Aliased, TwoAliases):
-        assert JsonCodec(model).decode('{"total": 1}').total == 1
+def test_an_entry_is_read_by_the_name_that_is_written():
     assert JsonCodec(Aliased).decode('{"Total": 1}').total == 1
-    assert JsonCodec(TwoAliases).decode('{"read": 1}').total == 1
+    assert JsonCodec(TwoAliases).decode('{"total": 1}').total == 1
 
 
 def test_an_entry_is_written_by_alias():

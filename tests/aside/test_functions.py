@@ -7,16 +7,19 @@ import contextlib
 import functools
 import gc
 import logging
+import sys
 import threading
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import hypothesis
 import pytest
 
 from langcache import AsyncLangCache, LangCache
 from langcache.aside import AsideConfig, JsonCodec, Key
+from langcache.aside import claims as claims_module
 from langcache.aside.claims import Claims
 from langcache.aside.codecs import TEXT
 from langcache.aside.functions import computation_key, describe, name_of
@@ -284,7 +287,7 @@ def test_one_function_may_be_decorated_again_and_in_every_scope():
         cache.scoped(tenant=tenant).cached()(first)
         cache.cached()(first)
     (known,) = cache._aside.state.claims._known.values()
-    assert known._kept + len(known._loose) == 4
+    assert len(known.exact) + len(known.loose) == 4
 
 
 def test_closures_that_hold_something_else_are_two_functions():
@@ -456,11 +459,85 @@ def test_what_is_known_stays_within_bounds_and_right(blocking_cache):
     for number in range(9000):
         assert claims.claim(first, None, TEXT, frozenset({("user", str(number))})) is None
     (known,) = claims._known.values()
-    assert known._kept == sum(map(len, known._exact.values())) <= 4096
-    assert len(known._loose) == 1
+    assert len(known.exact) <= 4096
+    assert len(known.loose) == 1
     for number in (0, 4500, 8999):
         assert claims.check(second, None, TEXT, frozenset({("user", str(number))})) is not None
     assert claims.check(second, None, TEXT, frozenset({("plan", "p")})) is None
+
+
+MADE_FOR_EACH_USER = {
+    "closure": closure_blocking,
+    "method": lambda user: Bot(user).ask_blocking,
+    "object": BlockingBot,
+    "partial": lambda user: functools.partial(given_blocking, user),
+}
+
+
+@pytest.mark.parametrize("kind", MADE_FOR_EACH_USER)
+def test_a_call_takes_as_many_steps_however_many_functions_are_known(kind):
+    claims = Claims(None)
+
+    def ask(number):
+        make, attributes = MADE_FOR_EACH_USER[kind](f"user {number}"), frozenset({("user", str(number))})
+        assert not claims.is_checked(make, None, TEXT, attributes)
+        assert claims.check(make, None, TEXT, attributes) is None
+        assert claims.claim(make, None, TEXT, attributes) is None
+
+    def steps(number):
+        taken = []
+        sys.setprofile(lambda frame, event, argument: taken.append(event))
+        try:
+            ask(number)
+        finally:
+            sys.setprofile(None)
+        return len(taken)
+
+    ask(0)
+    first = steps(1)
+    for number in range(2, 400):
+        ask(number)
+    assert steps(400) < 2 * first
+
+
+def test_the_functions_that_were_used_last_are_known(monkeypatch):
+    monkeypatch.setattr(claims_module, "_MAX_FUNCTIONS", 8)
+    claims = Claims(None)
+    assert claims.declare(second, None, TEXT, {}, {"plan": "p"}, ("topic",)) is None
+    for number in range(100):
+        attributes = frozenset({("user", str(number))})
+        assert claims.claim(first, None, TEXT, frozenset({("language", "en")})) is None
+        assert claims.claim(closure(str(number)), None, TEXT, attributes) is None
+        assert claims.check(closure("another"), None, TEXT, attributes) is not None
+        assert len(claims._known) <= 8
+    assert claims.check(second, None, TEXT, frozenset({("language", "en")})) is not None
+    assert claims.check(first, None, TEXT, frozenset({("plan", "p"), ("topic", "1")})) is not None
+    assert claims.check(first, None, TEXT, frozenset({("user", "0")})) is None  # whose function is forgotten
+    exact = [attributes for known in claims._known.values() for attributes in known.exact]
+    assert sum(map(len, claims._owners._groups.values())) == len(exact)
+
+
+SETS_OF_ATTRIBUTES = hypothesis.strategies.frozensets(
+    hypothesis.strategies.sampled_from([("a", "1"), ("a", "2"), ("b", "1"), ("c", "1")]), max_size=3
+).filter(lambda attributes: len({name for name, _ in attributes}) == len(attributes))
+
+
+@hypothesis.settings(max_examples=40)
+@hypothesis.given(
+    hypothesis.strategies.lists(
+        hypothesis.strategies.tuples(hypothesis.strategies.integers(0, 3), SETS_OF_ATTRIBUTES), max_size=12
+    )
+)
+def test_a_function_is_refused_if_it_would_find_an_entry_of_another_or_the_other_way_round(claimed):
+    claims, functions, taken = Claims(None), [closure(str(number)) for number in range(4)], []
+    for number, attributes in claimed:
+        met = any(
+            number != other and (attributes <= theirs or theirs <= attributes) for other, theirs in taken
+        )
+        assert (claims.check(functions[number], None, TEXT, attributes) is not None) is met
+        assert (claims.claim(functions[number], None, TEXT, attributes) is not None) is met
+        if not met:
+            taken.append((number, attributes))
 
 
 @pytest.mark.parametrize(

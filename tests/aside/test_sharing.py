@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, ContextVar
 
@@ -187,6 +189,99 @@ async def test_tasks_that_wait_for_each_other_out_of_sight_end(connection):
 
         assert (await cache.get_or_set(QUESTION, make)).value == "outer inner"
         assert cache.stats().flight_timeouts == 1
+
+
+FOR_EVER = [1e10, sys.maxsize, 1e300]
+"""Seconds that are more than a thread can wait, which programs give for no limit."""
+
+
+@pytest.mark.parametrize("seconds", FOR_EVER)
+@pytest.mark.parametrize("setting", ["flight_timeout", "lookup_timeout", "close_timeout", "breaker_cooldown"])
+def test_a_time_that_is_longer_than_a_thread_can_wait_is_taken(connection, setting, seconds):
+    timed = {"time_attribute": "stored_at", setting: seconds}
+    with LangCache(**connection, aside=AsideConfig(**timed)) as cache, ThreadPoolExecutor(2) as pool:
+        go_on = threading.Event()
+
+        def make(prompt):
+            assert go_on.wait(60)
+            return "made"
+
+        def read():
+            return "".join(cache.get_or_stream(QUESTION, lambda prompt: iter([make(prompt)]), function="f"))
+
+        def follower_is_there():
+            state = cache._aside.state
+            streams = sum(stream.participants for stream in list(state.streams.values()))
+            return state.execution.flights.participants + streams == 2
+
+        for ask in (lambda: cache.get_or_set(QUESTION, make, function="f", refresh=True).value, read):
+            go_on.clear()
+            given = [pool.submit(ask), pool.submit(ask)]
+            deadline = time.monotonic() + 60
+            while not follower_is_there() and not all(each.done() for each in given):
+                assert time.monotonic() < deadline
+            go_on.set()
+            assert [each.result(60) for each in given] == ["made", "made"]
+        cache.get_or_set(QUESTION, make, function="f", stale_after=1e-9)  # closing waits for it to be renewed
+
+
+@pytest.mark.parametrize("is_stream", [False, True], ids=["answer", "stream"])
+async def test_a_call_may_wait_for_another_for_less_long_than_the_client_says(connection, until, is_stream):
+    async with AsyncLangCache(**connection, aside=AsideConfig(flight_timeout=1e6)) as cache:
+        begun, never = [], asyncio.Event()
+
+        async def make(prompt):
+            begun.append(prompt)
+            if len(begun) == 1:
+                await never.wait()
+            return "alone"
+
+        async def source(prompt):
+            yield await make(prompt)
+
+        async def ask(**options):
+            if is_stream:
+                return [chunk async for chunk in cache.get_or_stream(QUESTION, source, **options)] == [
+                    "alone"
+                ]
+            return (await cache.get_or_set(QUESTION, make, **options)).value == "alone"
+
+        first = asyncio.create_task(ask())
+        await until(lambda: begun)
+        assert await asyncio.wait_for(ask(flight_timeout=0.05), 60)
+        assert cache.stats().flight_timeouts == 1
+        first.cancel()
+
+
+def test_a_thread_may_wait_for_another_for_less_long_than_the_client_says(connection):
+    with LangCache(**connection, aside=AsideConfig(flight_timeout=1e6)) as cache:
+        begun, go_on = [], threading.Event()
+
+        def make(prompt):
+            begun.append(prompt)
+            if len(begun) % 2:
+                assert go_on.wait(60)
+            return "made"
+
+        def read(**options):
+            return "".join(cache.get_or_stream(QUESTION, lambda prompt: iter([make(prompt)]), **options))
+
+        def ask(**options):
+            return cache.get_or_set(QUESTION, make, **options).value
+
+        for way in (ask, read):
+            given = {"function": "f", "no_store": True}
+            go_on.clear()
+            with ThreadPoolExecutor(1) as pool:
+                first = pool.submit(way, **given)
+                while not begun:
+                    assert not first.done()
+                assert way(**given, flight_timeout=0.05) == "made"
+                assert not first.done()
+                go_on.set()
+                assert first.result(60) == "made"
+            begun.clear()
+        assert cache.stats().flight_timeouts == 2
 
 
 async def test_a_stream_that_gives_nothing_is_not_waited_for(connection, until):

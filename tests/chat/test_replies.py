@@ -409,6 +409,14 @@ def test_a_stream_is_read_in_pieces_of_any_size_and_passed_on_as_it_is(api, size
 
 
 @pytest.mark.parametrize("api", APIS)
+def test_a_stream_with_bytes_that_are_no_text_is_passed_on_and_not_kept(api):
+    data = sent(api, Reply(text="one two")).replace(b"one", b"o\xffe")
+    passed, whole = read(api, data, 64)
+    assert passed == data
+    assert whole is None or FORMATS[api].kept(whole) is None
+
+
+@pytest.mark.parametrize("api", APIS)
 def test_a_stream_that_was_cut_anywhere_is_no_reply(api):
     data = sent(api, Reply(text="one two three four"))
     events = data.split(b"\n\n" if api != "gemini" else b"\r\n\r\n")[:-1]

@@ -30,7 +30,7 @@ class Exchange:
         self._request = request
         self._read = read
         self._format = FORMATS[read.api]
-        self._options = options
+        self._options = _patient_as(request, options, endpoints.cache._aside.state.config.flight_timeout)
         self._is_attached = True
         """Whether the caller is there to close what the provider's reply leaves open."""
         self._left: Any = None
@@ -190,6 +190,14 @@ class Exchange:
         left, self._left = self._left, None
         if left is not None:
             await self._run.close(left)
+
+
+def _patient_as(request: Any, options: dict[str, Any], flight_timeout: float) -> dict[str, Any]:
+    """The options by which a request waits for another one no longer than it would for its own reply."""
+    seconds: float | None = request.extensions.get("timeout", {}).get("read")
+    if seconds is None or seconds >= (options.get("flight_timeout") or flight_timeout):
+        return options
+    return {**options, "flight_timeout": max(seconds, 0.001)}
 
 
 def _not_shared(body: object) -> Key:

@@ -73,7 +73,7 @@ def _end_of_events(chunk: bytes) -> bytes | None:
 
 def _data(event: bytes | bytearray) -> list[str]:
     """The data of an event, of which a comment has none."""
-    text = event.decode("utf-8", "replace")
+    text = event.decode("utf-8", "surrogateescape")  # what is no UTF-8 is then no JSON, and not stored
     lines = text.split("\n") if "\r" not in text else _LINES.split(text)
     data = [line[5:].removeprefix(" ") for line in lines if line.startswith("data:")]
     return ["\n".join(data)] if data else []
