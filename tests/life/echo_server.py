@@ -42,7 +42,7 @@ class Echo:
                 await asyncio.sleep(600)
             finally:
                 await self._count(-1)
-        if prompt == "again":  # each second time it is asked, it is answered
+        if prompt == "refused first":  # and answered each second time
             self._refused = not self._refused
             if self._refused:
                 return web.Response(status=503)

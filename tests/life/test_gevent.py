@@ -112,7 +112,7 @@ with LangCache(os.environ["LANGCACHE_SERVER_URL"].replace("127.0.0.1", "localhos
     assert client.search("hi").response == "HI"
     client.search_many(["a", "b"])
     retries = RetryConfig("backoff", BackoffStrategy(1, 1, 1, 60_000, 0))
-    assert client.search("again", retries=retries).tries == 2
+    assert client.search("refused first", retries=retries).tries == 2
 assert elsewhere == [], elsewhere
 print("done")
 """
