@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, pairwise
+from operator import ne
 
 from .guard import words as known
 from .guard.opposites import opposites, stem
@@ -65,10 +66,13 @@ _IN_PROGRAMS = frozenset(
 """Small words that are names or operators in a program."""
 _RUN = 3
 _EDITED = 0.9
-"""The share of a text in runs of words that another one has too, from which it is that one, edited."""
+"""From this share of a text in runs of three words that another one has too, it is that one, edited."""
 _COPIED = 0.5
 _NEW = 0.7
-"""It is also, from half of it, if so much of the rest is in words that the other has not: a template."""
+"""From `_COPIED` on it is one, too, if of the rest at least this share is words that the other lacks: both
+are made from one template."""
+_SHORT = 3 * _RUN
+"""A text with fewer words may have no such run beside a word that is exchanged."""
 _MOST_EXCHANGED = 40
 _REACH = 5
 """How many words from a negation, at most, are what it may deny in other words."""
@@ -106,7 +110,10 @@ class _Text:
             yield word
 
     def denied(self, reach: int = 1) -> Iterator[frozenset[str]]:
-        """What each negation may be about: so many words after it, and, but in English, before it."""
+        """What each negation may be about: so many words after it, and before it too.
+
+        In English with a reach of 1 it is what follows alone.
+        """
         negations = self.language.negations
         for sentence in self.sentences:
             for at, word in enumerate(sentence):
@@ -130,7 +137,8 @@ def says_otherwise(one: str, other: str) -> bool:
     """Whether two texts differ in a word that may make another question of them.
 
     If one is the other with some words changed, these must be synonyms or say nothing. If not, it is the same
-    in other words for all that is known, unless one denies what the other says.
+    in other words for all that is known, unless one denies what the other says, or, in English, has the
+    opposite of one of its words, or they have other names.
     """
     ours, theirs = _read(one), _read(other)
     if ours.words == theirs.words:
@@ -146,6 +154,10 @@ def says_otherwise(one: str, other: str) -> bool:
 
 
 def _is_edited(ours: _Text, theirs: _Text) -> bool:
+    if min(len(ours.tokens), len(theirs.tokens)) < _SHORT and len(ours.words) == len(theirs.words):
+        exchanged = sum(map(ne, ours.words, theirs.words))
+        if 2 * exchanged <= len(ours.words):
+            return True
     copied = _copied(ours.tokens, theirs.tokens)
     if copied >= _EDITED or copied < _COPIED:
         return copied >= _EDITED

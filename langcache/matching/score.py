@@ -50,7 +50,8 @@ _EVEN = 0.85
 _STRICT_LIKELIHOOD = 0.6
 _MOST_WORDS = 40
 _SIGNS = ("symbols", "versions")
-"""What `lexical_guard` sees in any text; the others say too little of a long one."""
+"""What `lexical_guard` sees in any text, besides numbers; the others say too little of a long one."""
+_PARTS_OF_NUMBERS = frozenset(("one", "st", "nd", "rd", "th", "am", "pm"))
 _MOST = 0.989
 """More is for questions that are the same."""
 
@@ -77,7 +78,7 @@ def most_likely(kind: str, values: Sequence[float]) -> float:
 
 
 def similarity_of(likelihood: float) -> float:
-    """The similarity for a likelihood: 0 for 0, 0.85 for 0.5, 0.9 for 0.6, 1 for 1; in straight lines."""
+    """The similarity for a likelihood: 0 for 0, 0.85 for 0.5, 0.9 for 0.6, linear between; at most 0.989."""
     if likelihood < 0.5:
         return likelihood * 2 * _EVEN
     if likelihood < _STRICT_LIKELIHOOD:
@@ -86,7 +87,10 @@ def similarity_of(likelihood: float) -> float:
 
 
 def what_texts_say(one: str, other: str) -> float | list[float] | None:
-    """The similarity of two texts, if they settle it, or else the values of `LEXICAL`; None if neither."""
+    """The similarity of two texts, if they settle it, or else the values of `LEXICAL`.
+
+    None for long texts and other languages than English in which nothing is seen to differ.
+    """
     ours, theirs = compared(one, other)
     if are_told_apart(ours, theirs):
         return 0.0
@@ -129,7 +133,7 @@ def _are_told_apart_by_signs(one: Reading, other: Reading) -> bool:
 
 
 def _subject(reading: Reading) -> set[str]:
-    return {word for word in reading.content if not word[0].isdigit() and word not in ("am", "pm")}
+    return {word for word in reading.content if not word[0].isdigit() and word not in _PARTS_OF_NUMBERS}
 
 
 def _numbers_of(reading: Reading) -> list[str]:

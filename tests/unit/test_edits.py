@@ -155,6 +155,11 @@ def test_sentences_may_change_places():
         ("Est-ce que je peux venir avec un chien ?", "Est-ce que je peux venir avec un chat ?"),
         ("Как мне открыть счёт в вашем банке?", "Как мне закрыть счёт в вашем банке?"),
         ("我可以在星期天退货吗", "我不可以在星期天退货吗"),
+        ("Comment supprimer un compte ?", "Comment créer un compte ?"),
+        ("¿Cuándo abre la tienda?", "¿Cuándo cierra la tienda?"),
+        ("Passwort ändern", "Passwort löschen"),
+        ("Jak usunąć konto?", "Jak założyć konto?"),
+        ("如何删除账户", "如何创建账户"),
     ],
 )
 def test_a_word_that_is_exchanged_in_another_language_makes_another_question(one, other):

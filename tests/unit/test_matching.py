@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from langcache import CacheEntry, verifier
 from langcache.aside import Judge
 from langcache.matching.features import LEXICAL, Reading, compared, lexical
-from langcache.matching.score import FEATURES, STRICT, is_repeated, is_verifiable, likelihood, similarity_of
+from langcache.matching.score import (
+    FEATURES,
+    STRICT,
+    is_repeated,
+    is_verifiable,
+    likelihood,
+    similarity_of,
+    what_texts_say,
+)
 from langcache.matching.tidy import is_slip, mended, without_politeness
 from langcache.matching.verifier import confidence
 
@@ -266,6 +274,21 @@ def test_long_texts_other_languages_and_equal_words_are_told_apart_by_numbers_an
     for ours, theirs in ((asked, stored), (stored, asked)):
         assert not verifier(ours, entry(theirs))
     assert verifier(asked, entry(asked))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Can I bring one bag or two?", "Can I bring two bags or three?"),
+        ("A table for one", "A table for two"),
+        ("Who was the 1st president?", "Who was the 2nd president?"),
+        ("Is the shop open at 9 am?", "Is the shop open at 9 pm?"),
+        ("Flights for 2 adults", "Flights for 3 adults"),
+        ("How much is 5 kg of rice?", "How much is 10 kg of rice?"),
+    ],
+)
+def test_questions_that_differ_in_numbers_alone_have_similarity_0(one, other):
+    assert what_texts_say(one, other) == what_texts_say(other, one) == 0
 
 
 @pytest.mark.parametrize("run", ["-", ".", " ", "hi ", "thanks! ", ",please,"])
