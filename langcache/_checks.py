@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from datetime import timedelta
 from operator import index
 from typing import Any, SupportsFloat, SupportsIndex, TypeAlias, TypeVar, cast
 from urllib.parse import quote
@@ -21,6 +22,7 @@ __all__ = [
     "check_int",
     "check_number",
     "check_path_segment",
+    "check_seconds",
     "check_text",
     "check_texts",
     "plain_number",
@@ -165,6 +167,13 @@ def check_duration(argument: str, value: object, unit: str = "seconds") -> int |
     if not 0 < number <= _LARGEST_FLOAT:
         raise ValueError(f"{argument}: must be more than 0 {unit} and finite, but is {short(number)}")
     return number
+
+
+def check_seconds(argument: str, value: object) -> int | float:
+    """Seconds, given as a number or a `timedelta`, more than 0 and finite. Raises as `check_duration`."""
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    return check_duration(argument, plain_number(argument, value, "a number of seconds or a timedelta"))
 
 
 def plain_number(argument: str, value: object, expected: str) -> int | float:

@@ -53,9 +53,10 @@ class AsyncLangCache(AsyncOperations, AsyncAsideMethods, AsyncManyMethods, Embed
             `langcache.httpclient.AsyncHttpClient`; you close it. Or a callable that makes either, which is
             called inside the event loop that will use it; what it made is closed for you. Default: a session
             of the client's own, with the proxies that the environment names when the client is made.
-        retry_config: which failures to retry, and how. Or a number of further tries: after no reply, or one
-            with a status that is worth it, they follow 100 ms, 200 ms and so on later, at most 2 s, all in
-            a minute. ``retries`` overrides it for one call. Default: no retries.
+        retry_config: which failures to retry, and how. Or how many further tries at most, after no reply or
+            a status 429, 500, 502, 503 or 504: with waits of 100 ms, 200 ms, 400 ms and so on up to 2 s, each
+            with up to 100 ms more at random, and 60 s for all tries and waits together. ``retries`` overrides
+            it for one call. Default: no retries.
         timeout_ms: milliseconds for one try. It includes calling a callable for the key, waiting for one of
             256 connections, and reading the reply to its end. Default: 10,000, of which at most 5,000 to
             connect; with a ``client`` of your own, that client's timeouts, and 10,000 for the key.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable
-from typing import SupportsFloat, SupportsIndex, cast
+from typing import SupportsIndex, cast
 
 import msgspec
 
@@ -121,9 +121,12 @@ def check_retries(argument: str, config: object) -> RetryConfig | None:
         return None
     if isinstance(config, RetryConfig):
         return config
-    if isinstance(config, bool) or not isinstance(config, SupportsIndex | SupportsFloat):
-        raise wrong_type(argument, "a langcache.RetryConfig or a number of further tries", config)
-    more = check_int(argument, config, minimum=0)
+    try:
+        more = check_int(argument, config, minimum=0)
+    except TypeError:
+        raise wrong_type(
+            argument, "a langcache.RetryConfig or a whole number of further tries", config
+        ) from None
     if more == 0:
         return None
     return RetryConfig("backoff", _USUAL_WAITS, retry_connection_errors=True, max_tries=1 + more)

@@ -17,6 +17,8 @@ __all__ = ["Codec", "JsonCodec", "TextCodec", "UnsuitableAnswer", "check_codec",
 
 T = TypeVar("T")
 
+_OF_YOUR_OWN = "pass a codec of your own, with encode and decode"
+
 
 class Codec(Protocol[T]):
     """Makes text of a value to store it, and the value of the text again.
@@ -43,6 +45,10 @@ class Codec(Protocol[T]):
 
 class UnsuitableAnswer(TypeError):
     """An answer that its codec can't store. The message quotes nothing of it."""
+
+
+class StoredByAnotherType(ValueError):
+    """JSON that has other fields than the type. Only the name of this class is logged."""
 
 
 class TextCodec:
@@ -81,7 +87,7 @@ class JsonCodec(Generic[T]):
 
     ``JsonCodec(Invoice)`` encodes an Invoice and decodes to one. JSON of another shape does not decode, and
     neither does JSON with a field that the type does not have, or without one that it has, though it has a
-    default: it was stored when the type was another one.
+    default (unless the type leaves defaults out): it was stored when the type was another one.
     NumPy scalars are read where their type is named, as in ``JsonCodec(list[np.float64])``. What msgspec does
     not know is left to pydantic if the program has imported it: models and what holds them, paths, deques.
 
@@ -99,16 +105,12 @@ class JsonCodec(Generic[T]):
         return self._write(value).decode()
 
     def decode(self, text: str) -> T:
-        """The value again. Raises `ValueError` for what is no JSON of the type, or says more or less."""
-        value = self.read(text)
+        """The value again. Raises `ValueError` for what is no JSON of the type, or has other fields."""
+        value = self._read(text)
         written = self._write(value).decode()
         if written != text and _says(written) != _says(text):
-            raise ValueError(f"{_name(self._type)} does not say the same as the JSON")
+            raise StoredByAnotherType(f"{_name(self._type)} does not say the same as the JSON")
         return value
-
-    def read(self, text: str) -> T:
-        """The value again, of text that `encode` has just written."""
-        return self._read(text)
 
     # Equal codecs let callers that each made their own share a flight.
     def __eq__(self, other: object) -> bool:
@@ -187,7 +189,7 @@ def _writer_and_reader(type_: Any) -> tuple[_Writer, _Reader]:
         with suppress(Exception):
             return _by_msgspec(type_, unknown)
     why = next(iter(str(reason).splitlines()), type(reason).__name__)
-    raise TypeError(f"{_name(type_)} can't be read from JSON: {why}; pass codec=") from reason
+    raise TypeError(f"{_name(type_)} can't be read from JSON: {why}; {_OF_YOUR_OWN}") from reason
 
 
 def _unknown_to_msgspec(type_: Any) -> set[type]:
@@ -340,7 +342,7 @@ def _plain(value: Any) -> Any:
         item = value.item()
         if type(item) is not class_:  # a long double is its own item
             return item
-    raise TypeError(f"JSON has nothing for {class_.__name__}; pass codec=")
+    raise TypeError(f"JSON has nothing for {class_.__name__}; {_OF_YOUR_OWN}")
 
 
 def _by_pydantic(type_: Any) -> tuple[_Writer, _Reader]:

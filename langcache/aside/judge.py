@@ -64,7 +64,8 @@ class Judge(msgspec.Struct, frozen=True):
     score: Score | None = None
     """Called with the question and an entry; returns 0 to 1, or None for doubt. If it raises, the entry is
     rejected. Default: the likelihood that `langcache.verifier` goes by; it is 1 for texts that are equal but
-    for case and spacing, and None for long texts and other languages than English."""
+    for case and spacing, and None for long texts and other languages than English, in which nothing is seen
+    to differ: 0 if a word is exchanged, added or denied."""
 
     def __post_init__(self) -> None:
         for name, function in (("ask", self.ask), ("score", self.score or self.ask)):

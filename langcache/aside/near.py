@@ -12,7 +12,7 @@ from typing import TypeAlias, cast
 
 import msgspec
 
-from .._checks import check_duration, check_int
+from .._checks import check_int, check_seconds
 from ..models import CacheEntry
 
 __all__ = ["Kept", "Near", "NearCache", "snapshots"]
@@ -41,8 +41,7 @@ class NearCache(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         set_field = msgspec.structs.force_setattr
         set_field(self, "max_entries", check_int("max_entries", self.max_entries, minimum=1))
-        ttl = self.ttl.total_seconds() if isinstance(self.ttl, timedelta) else self.ttl
-        set_field(self, "ttl", check_duration("ttl", ttl))
+        set_field(self, "ttl", check_seconds("ttl", self.ttl))
 
 
 Snapshot: TypeAlias = tuple[CacheEntry, dict[str, str]]

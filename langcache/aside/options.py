@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, TypeAlias, TypedDict, cast
 
 import msgspec
 
-from .._checks import check_duration, check_instance, check_int, check_text
+from .._checks import check_duration, check_instance, check_int, check_seconds, check_text
 from .._established.mistakes import unexpected_arguments
 from ..limits import LimitError, Limits
 from ..models import CacheEntry, SearchStrategy
@@ -179,8 +179,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             given["sources"] = check_sources("sources", given["sources"])
             _check_named(config, "sources", "source_attribute", "sources")
         if given.get("stale_after") is not None:
-            if isinstance(given["stale_after"], timedelta):
-                given["stale_after"] = given["stale_after"].total_seconds()
+            given["stale_after"] = check_seconds("stale_after", given["stale_after"])
             _check_named(config, "stale_after", "time_attribute", "stored_at")
         return cls(**given)
 

@@ -50,7 +50,8 @@ def _check_is_read_back(codec: Codec[T], value: T, text: object) -> None:
         name = type_name(type(text))
         raise NotRestored(f"{type(codec).__name__}.encode gave {name}; only str can be stored")
     try:
-        restored: T = given.read(text) if kind is JsonCodec else codec.decode(text)
+        # What a JsonCodec has just written has the fields of its type, so they need no comparison.
+        restored: T = given._read(text) if kind is JsonCodec else codec.decode(text)
     except Exception as error:
         raise NotRestored(
             f"the answer is {type_name(type(value))}, and what would be stored of it can't be read back"
@@ -65,7 +66,8 @@ def _check_is_read_back(codec: Codec[T], value: T, text: object) -> None:
     way_out = "return what can be read back, or pass a codec= that keeps it"
     if difference.in_type:
         way_out = (
-            "name its exact type in the annotation or the codec, or return the type they name, or pass codec="
+            "name its exact type in the annotation or the codec, or return the type they name, or pass"
+            " another codec="
         )
     raise NotRestored(f"the answer would not come back as it is: {difference}; {way_out}")
 

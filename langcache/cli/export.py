@@ -68,8 +68,8 @@ def _export(options: argparse.Namespace) -> int:
         print(f"Wrote {count:,} entries to {options.output}.", file=sys.stderr)
     for number, count in full.items():
         print(
-            f"langcache: --prompts: prompt {number} has {count:,} entries, and may have more, which a "
-            "service does not tell; --db FILE or --store URL has all",
+            f"langcache: --prompts: the prompt in line {number} has {count:,} entries, and may have more, "
+            "which a service does not tell; --db FILE or --store URL has all",
             file=sys.stderr,
         )
     return 1 if full else 0
@@ -114,7 +114,7 @@ async def _by_prompts(
 ) -> AsyncGenerator[NewEntry, None]:
     """The entries with the prompts that are given.
 
-    ``full`` gets the numbers of the prompts that may have more, and how many were told of each.
+    ``full`` gets the numbers of the lines whose prompts may have more, and how many were told of each.
     """
     from ..aside.entries import Entries
     from ..client import AsyncLangCache
@@ -123,25 +123,29 @@ async def _by_prompts(
     async with AsyncLangCache(*settings_of(options), retry_config=patient()) as cache:
         entries = Entries(cache._caller, cache._limits, frozenset(), lambda: None)
 
-        async def exact(prompt: str) -> tuple[list[CacheEntry], bool]:
-            return await entries.exact(prompt, attributes)
+        async def exact(line: tuple[int, str]) -> tuple[list[CacheEntry], bool]:
+            return await entries.exact(line[1], attributes)
 
         written: set[str] = set()
         prompts = _prompts(options.prompts)
         async for result in Batch(prompts, exact, concurrency=_AT_ONCE, ordered=True, progress=None):
+            number = result.item[0]
             if result.error is not None:
-                raise CommandError(f"--prompts: prompt {result.index + 1}: {result.error}") from result.error
+                raise CommandError(f"--prompts: line {number}: {result.error}") from result.error
             found, complete = result.value or ([], True)
             for entry in reversed(found):  # the oldest first
                 if entry.id not in written:  # the prompts may differ in case alone
                     written.add(entry.id)
                     yield NewEntry(entry.prompt, entry.response, entry.attributes, None)
             if not complete:
-                full[result.index + 1] = len(found)
+                full[number] = len(found)
 
 
-def _prompts(file: str) -> Iterator[str]:
-    """The different prompts in the lines of a file. Raises `OSError`, and `ValueError` if it is not UTF-8."""
+def _prompts(file: str) -> Iterator[tuple[int, str]]:
+    """The different prompts in a file, each with the number of its first line.
+
+    Raises `OSError`, and `ValueError` if the file is not UTF-8.
+    """
     with opened(file) as lines:
         seen: set[str] = set()
         for number, raw in enumerate(lines, 1):
@@ -151,7 +155,7 @@ def _prompts(file: str) -> Iterator[str]:
                 raise ValueError(f"--prompts: line {number} of {file} is not UTF-8") from None
             if prompt and prompt not in seen:
                 seen.add(prompt)
-                yield prompt
+                yield number, prompt
 
 
 @contextlib.contextmanager

@@ -114,7 +114,7 @@ class Filling:
         self._looked: dict[bytes, bool] = {}
         """The questions that the cache was asked for, and whether it has told all their entries."""
         self._there: Counter[bytes] = Counter()
-        """How many of an entry the cache has that no line was found to be."""
+        """By entry: how many copies the cache has that no line has been matched with yet."""
 
     @property
     def failures(self) -> Sequence[tuple[int, str]]:
@@ -200,8 +200,8 @@ class Filling:
             return True
         if not self._looked[question]:
             raise ValueError(
-                "the cache has more entries of this prompt than it tells, and maybe this one; --again stores "
-                "it whether or not it is there"
+                "the cache has more entries of this prompt than it tells, and maybe this one; put the line "
+                "into a file of its own and give --again, which stores all lines, there already or not"
             )
         return False
 

@@ -95,7 +95,9 @@ def _status(plan: Plan, run: Callable[[], int]) -> int:
 
     try:
         return run()
-    except (ImportError, ValueError, EmbedderError, StoreError) as error:
+    except ValueError as error:
+        return failed(plan.named(error))
+    except (ImportError, EmbedderError, StoreError) as error:
         return failed(error)
     except BrokenPipeError:  # the reader of the output has ended
         raise

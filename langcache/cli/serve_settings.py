@@ -151,6 +151,12 @@ class Plan(NamedTuple):
     drain: float
     logs: tuple[LogFormat, str] | None
     """The format and the level of the log. None: as Python's `logging` does it by itself."""
+    settings: Settings
+    """What the others were made of."""
+
+    def named(self, error: ValueError) -> ValueError:
+        """An error of what runs, with the option or the variable in place of the name of a setting."""
+        return _named(error, self.settings)
 
 
 def plan_of(options: argparse.Namespace) -> Plan:
@@ -159,11 +165,15 @@ def plan_of(options: argparse.Namespace) -> Plan:
     try:
         return _plan(settings)
     except ValueError as error:
-        name, colon, reason = str(error).partition(": ")
-        name = "ttl" if name == "ttl_millis" else name
-        flags = {setting.name: setting.flag for setting in SETTINGS}  # of those that have their default
-        where = settings.where(name) or flags.get(name) if colon else None
-        raise ValueError(f"{where}: {reason}" if where else f"{error}") from error
+        raise _named(error, settings) from error
+
+
+def _named(error: ValueError, settings: Settings) -> ValueError:
+    name, colon, reason = str(error).partition(": ")
+    name = "ttl" if name == "ttl_millis" else name
+    flags = {setting.name: setting.flag for setting in SETTINGS}  # of those that have their default
+    where = settings.where(name) or settings.where(f"{name}_file") or flags.get(name) if colon else None
+    return ValueError(f"{where}: {reason}" if where else f"{error}")
 
 
 def place_of(options: argparse.Namespace) -> tuple[str | None, Path | None]:
@@ -213,7 +223,7 @@ def _plan(settings: Settings) -> Plan:
     )
     if config.tls_cert is not None:
         Certificate(config.tls_cert, config.tls_key)
-    return Plan(config, embedder, key_from, _workers(settings), _drain(settings), _logs(settings))
+    return Plan(config, embedder, key_from, _workers(settings), _drain(settings), _logs(settings), settings)
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

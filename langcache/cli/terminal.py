@@ -176,9 +176,11 @@ def stdin_text() -> str:
     """All that comes in, without the line end after it. Raises `ValueError` if it is closed or no text."""
     stream = stdin()
     try:
-        return stream.read().removeprefix("\N{BOM}").removesuffix("\n")
-    except UnicodeDecodeError:
-        raise ValueError(f"-: stdin is not {stream.encoding.upper()}") from None
+        text = stream.read()
+        text.encode(stream.encoding or "utf-8")  # Python reads wrong bytes as surrogates if LC_ALL is C, say
+    except UnicodeError:
+        raise ValueError(f"-: stdin is not {(stream.encoding or 'utf-8').upper()}") from None
+    return text.removeprefix("\N{BOM}").removesuffix("\n")
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:

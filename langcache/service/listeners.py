@@ -65,7 +65,11 @@ class Listeners:
             each.close()
 
     def _bind(self, group: list[socket.socket], look: bool = False) -> None:
-        """Bind a socket to each address; ``look`` whether another service has it, which may share it too."""
+        """Bind a socket to each address.
+
+        ``look``: first bind without SO_REUSEPORT, which fails if another service has the port; with it, both
+        would share the port.
+        """
         for at in range(len(self._addresses)):
             family, address = self._addresses[at]
             if look:

@@ -61,7 +61,7 @@ def counting_together(
     if not config.metrics and config.metrics_key is None:
         yield (lambda _: None), (lambda _: None)
         return
-    with saying_what_needs_a_file("metrics"):
+    with saying_what_needs_a_file("metrics" if config.metrics else "metrics_key"):
         folder = tempfile.mkdtemp(prefix="langcache-metrics-")
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # prometheus-client looks for it when it is imported
     try:

@@ -74,8 +74,11 @@ def test_what_was_stored_when_the_type_was_another_does_not_decode(kind, change,
     text = codec_for(whole(old)).encode(stored)
     assert codec_for(whole(old)).decode(text) == stored
     assert codec_for(whole(made(total=int, currency=str | None))).decode(text)
-    with pytest.raises(ValueError, match=r"does not say the same|Expected `str`|should be a valid string"):
+    with pytest.raises(
+        ValueError, match=r"does not say the same|Expected `str`|should be a valid string"
+    ) as raised:
         codec_for(whole(new)).decode(text)
+    assert raised.type.__name__ in ("StoredByAnotherType", "ValidationError")
 
 
 def test_what_was_stored_of_another_typed_dict_does_not_decode():
@@ -105,10 +108,16 @@ def test_a_default_that_msgspec_leaves_to_the_class_comes_back_from_a_hit():
     assert codec_for(type_).decode(text) == answer == type_(total=7)
 
 
-async def test_an_old_answer_of_another_type_is_computed_anew(cache):
+def test_a_field_is_not_missed_of_a_type_that_leaves_defaults_out():
+    type_ = msgspec.defstruct("Invoice", [("total", int), ("vat", int, 0)], omit_defaults=True)
+    assert codec_for(type_).decode('{"total": 7}') == type_(7, 0)
+
+
+async def test_an_old_answer_of_another_type_is_computed_anew(cache, caplog):
     old, new = _dataclass(total=int), _dataclass(amount=(int, 0))
     await cache.get_or_set("An invoice, please", old(total=7), codec=JsonCodec(old), function="invoice")
     answer = await cache.get_or_set(
         "An invoice, please", new(amount=9), codec=JsonCodec(new), function="invoice"
     )
     assert (answer.status, answer.value, cache.stats().rejected) == ("miss", new(amount=9), 1)
+    assert [record.getMessage().rpartition(" ")[2] for record in caplog.records] == ["StoredByAnotherType"]

@@ -564,8 +564,8 @@ REFUSED = [
     (Any, Record("n", []), "it is Record and would come back as dict"),
     (Any, Point(1, 2.0), "it is Point and would come back as dict"),
     (Any, collections.OrderedDict(a=1), "it is OrderedDict and would come back as dict"),
-    (Any, Plain(), "JSON has nothing for Plain; pass codec="),
-    (Any, INVOICE, "JSON has nothing for Invoice; pass codec="),
+    (Any, Plain(), "JSON has nothing for Plain; pass a codec of your own"),
+    (Any, INVOICE, "JSON has nothing for Invoice; pass a codec of your own"),
     (Any, iter([1]), "JSON has nothing for list_iterator"),
     (Any, "\ud800", "surrogates"),
     (dict, {"a": Text("a")}, r"\[value 0\] is Text and would come back as str"),
@@ -665,9 +665,12 @@ UNREADABLE = [
 
 @pytest.mark.parametrize("type_", UNREADABLE, ids=range(len(UNREADABLE)))
 def test_a_type_that_json_is_not_read_as_is_refused_at_once(type_):
-    with pytest.raises(TypeError, match=r"can't be read from JSON: [^\n]+; pass codec=") as caught:
+    with pytest.raises(
+        TypeError, match=r"can't be read from JSON: [^\n]+; pass a codec of your own, with"
+    ) as caught:
         codec_for(type_)
     assert "\n" not in str(caught.value)
+    assert "codec=" not in str(caught.value)  # it may be made to be passed as that
 
 
 def test_the_answer_of_a_model_with_an_iterator_is_not_used_up():
@@ -721,7 +724,7 @@ assert encode_exactly(JsonCodec(dict[int, object]), {1: [2]}) == '{"1":[2]}'
 try:
     JsonCodec(deque[int])
 except TypeError as error:
-    assert "JSON has nothing for deque; pass codec=" in str(error), error
+    assert "JSON has nothing for deque; pass a codec of your own" in str(error), error
 else:
     raise AssertionError("read without pydantic")
 assert not {"pydantic", "numpy", "dataclasses"} & set(sys.modules), "imported"

@@ -400,8 +400,8 @@ def test_a_forked_child_renews_what_its_parent_was_renewing(connection, clock):
         ({}, {"stale_after": 60}, ValueError, r"stale_after: needs .*time_attribute='stored_at'"),
         (TIMED, {"stale_after": 0}, ValueError, "stale_after: must be more than 0 seconds"),
         (TIMED, {"stale_after": timedelta(seconds=-1)}, ValueError, "stale_after: must be more than 0"),
-        (TIMED, {"stale_after": "60"}, TypeError, "stale_after: must be a number of seconds"),
-        (TIMED, {"stale_after": True}, TypeError, "stale_after: must be a number of seconds"),
+        (TIMED, {"stale_after": "60"}, TypeError, "stale_after: must be a number of seconds or a timedelta"),
+        (TIMED, {"stale_after": True}, TypeError, "stale_after: must be a number of seconds or a timedelta"),
         (TIMED, {"attributes": {"stored_at": 1}}, ValueError, "'stored_at' is written by the client itself"),
         (
             TIMED,

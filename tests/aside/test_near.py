@@ -749,7 +749,7 @@ def test_a_forked_child_begins_with_an_empty_one_that_works():
         ({"ttl": 0}, "ttl: must be more than 0 seconds and finite, but is 0"),
         ({"ttl": float("inf")}, "ttl: must be more than 0 seconds and finite, but is inf"),
         ({"ttl": timedelta(0)}, "ttl: must be more than 0 seconds and finite, but is 0.0"),
-        ({"ttl": "1 h"}, "ttl: must be a number of seconds, but is str"),
+        ({"ttl": "1 h"}, "ttl: must be a number of seconds or a timedelta, but is str"),
     ],
     ids=lambda value: str(value),
 )

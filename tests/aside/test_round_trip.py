@@ -526,7 +526,7 @@ def test_a_refusal_says_where_and_of_which_types_and_the_way_out():
         encode_exactly(JsonCodec(list[Message]), answer)
     assert str(caught.value) == (
         "the answer would not come back as it is: [1] is AIMessage and would come back as Message; name its"
-        " exact type in the annotation or the codec, or return the type they name, or pass codec="
+        " exact type in the annotation or the codec, or return the type they name, or pass another codec="
     )
     with pytest.raises(
         NotRestored, match=r"_secret_value would come back with another value; .*codec="

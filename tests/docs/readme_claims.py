@@ -203,9 +203,8 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
         "service/test_quality.py::test_figures_are_what_they_say",
         LINKS,
     ),
-    "Every error of a call is a `langcache.errors.LangCacheError`, and what breaks a limit of the "
-    "service is one "
-    "before anything is sent.": (
+    "Every error of a call is a `langcache.errors.LangCacheError`, and a call that breaks a limit of the "
+    "service raises one before anything is sent.": (
         "client/test_operations.py::test_every_failure_is_one_of_ours_in_one_line_without_the_key",
         "client/test_operations.py::test_a_wrong_argument_sends_nothing",
         "unit/test_limits.py::test_what_breaks_a_limit_passes_for_the_400_that_the_service_would_answer",

@@ -20,6 +20,7 @@ import numpy as np
 
 from langcache.cli.serve import _serve_with_workers
 from langcache.cli.serve_settings import Plan
+from langcache.cli.settings import Settings
 from langcache.service import EmbedderError, ServerConfig
 
 
@@ -87,4 +88,4 @@ if __name__ == "__main__":
     if wrong == "no process":
         have_no_process_for_the_third()
     config = ServerConfig(**json.loads(settings))
-    sys.exit(_serve_with_workers(Plan(config, Plain(wrong), "-", 2, float(drain), None)))
+    sys.exit(_serve_with_workers(Plan(config, Plain(wrong), "-", 2, float(drain), None, Settings({}, {}))))

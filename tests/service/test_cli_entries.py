@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import itertools
 import json
 import os
 import re
@@ -118,8 +119,10 @@ def test_a_dash_reads_stdin(run, monkeypatch):
 @pytest.mark.usefixtures("named")
 @pytest.mark.parametrize("command", [["set", "-", "x"], ["set", "p", "-"], ["search", "-"]], ids=" ".join)
 def test_what_stdin_has_is_text_in_its_encoding(command, run, monkeypatch):
-    for content, encoding in ((b"Caf\xe9", "utf-8"), (b"\xc3\xa9", "ascii")):
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), encoding))
+    cases = ((b"Caf\xe9", "utf-8"), (b"\xc3\xa9", "ascii"), (b"a\n\xed\xb3\xbf\n", "utf-8"))
+    # Python reads what is no text as lone surrogates where LC_ALL is C or C.UTF-8.
+    for (content, encoding), errors in itertools.product(cases, ("strict", "surrogateescape")):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), encoding, errors))
         assert run(*command) == (2, "", f"langcache: -: stdin is not {encoding.upper()}\n")
 
 

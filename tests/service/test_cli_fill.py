@@ -255,15 +255,31 @@ def test_an_export_by_prompts_says_where_it_may_not_be_all(cache, run, monkeypat
     cache.set_many([("few", f"{number}") for number in range(15)])
     cache.set_many([("many", f"{number}") for number in range(65)])
     monkeypatch.setattr("langcache.aside.entries._LAST_PAGE", 64)
-    Path("prompts.txt").write_text("few\nmany\nlarge\nnone\n")
-    status, out, err = run("export", "--prompts", "prompts.txt")
-    assert (status, len(out.splitlines())) == (1, 15 + 64 + 3)
-    assert "prompt 2 has 64 entries, and may have more" in err
-    assert "prompt 3 has 3 entries, and may have more" in err
-    assert "prompt 1 " not in err
+    for file, numbers in (
+        ("few\nmany\nlarge\nnone\n", (2, 3)),
+        ("few\n\nfew\nmany\n\r\nmany\nfew\nlarge\nmany\n", (4, 8)),
+        ("\ufeff\n\nlarge\nlarge\nfew\r\nmany", (6, 3)),
+    ):
+        Path("prompts.txt").write_text(file, "utf-8")
+        status, out, err = run("export", "--prompts", "prompts.txt")
+        assert (status, len(out.splitlines())) == (1, 15 + 64 + 3)
+        for number, count in zip(numbers, (64, 3), strict=True):
+            assert f"--prompts: the prompt in line {number} has {count} entries, and may have more" in err
+        assert err.count("may have more") == 2
     Path("prompts.txt").write_text("few\nnone\n")
     status, out, err = run("export", "--prompts", "prompts.txt")
     assert (status, len(out.splitlines()), "may have more" in err) == (0, 15, False)
+
+
+@pytest.mark.parametrize(
+    ("file", "number"),
+    [("{}\n", 1), ("\n{}", 2), ("few\n\nfew\nfew\n{}\nother\n", 5), ("few\r\nfew\r\n\r\n{}\r\n", 4)],
+)
+@pytest.mark.usefixtures("cache")
+def test_a_prompt_that_can_not_be_asked_for_is_named_by_its_line(file, number, run):
+    Path("prompts.txt").write_bytes(file.format("x" * 1025).encode())
+    status, _, err = run("export", "--prompts", "prompts.txt")
+    assert (status, err.count(f"langcache: --prompts: line {number}: prompt: ")) == (1, 1), err
 
 
 def test_what_the_cache_does_not_tell_is_not_stored_twice(cache, large, run):
@@ -272,6 +288,7 @@ def test_what_the_cache_does_not_tell_is_not_stored_twice(cache, large, run):
     status, out, err = run("import", "all.jsonl")
     assert (status, out) == (1, "Stored 0, 3 there already, 1 failed\n")
     assert "line 1: the cache has more entries of this prompt than it tells" in err
+    assert "put the line into a file of its own and give --again, which stores all lines" in err
     cache.flush()
     assert run("import", "all.jsonl")[:2] == (0, "Stored 4\n")
 

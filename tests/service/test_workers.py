@@ -24,6 +24,7 @@ from supervised import Plain
 
 from langcache.cli.serve import _serve_with_workers
 from langcache.cli.serve_settings import Plan
+from langcache.cli.settings import Settings
 from langcache.service import ServerConfig
 from langcache.service.listeners import Listeners
 
@@ -200,19 +201,39 @@ def test_one_that_is_told_to_read_its_files_again_while_it_starts_goes_on():
     assert (status, errors) == (0, "")
 
 
-@pytest.mark.parametrize("setting", [{"metrics": True}, {"rate_limit": "5/s"}], ids=["metrics", "rate_limit"])
-def test_where_no_file_can_be_made_it_says_for_what_one_is_needed(setting, monkeypatch, capsys):
-    def none(*args, **kwargs):
-        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+WAYS = {
+    "by the default": ({}, "--{option}"),
+    "by the option": ({"{name}": "--{option}"}, "--{option}"),
+    "by the variable": ({"{name}": "LANGCACHE_SERVE_{NAME}"}, "LANGCACHE_SERVE_{NAME}"),
+    "in a file": ({"{name}": "settings.toml: {name}"}, "settings.toml: {name}"),
+    "in a file of its own": ({"{name}_file": "--{option}-file"}, "--{option}-file"),
+}
 
-    monkeypatch.setattr(tempfile, "mkdtemp", none)
-    monkeypatch.setattr(tempfile, "TemporaryFile", none)
-    plan = Plan(ServerConfig(**setting), Plain("-"), "-", 2, 1.0, None)
-    assert _serve_with_workers(plan) != 0
-    said = capsys.readouterr().err
-    assert (
-        f"langcache: {next(iter(setting))}: several processes count together in a file, and none can" in said
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("metrics", True), ("metrics_key", "a-key"), ("rate_limit", "5/s"), ("workers", None)],
+)
+def test_what_prevents_the_start_names_the_setting_as_it_was_given(name, value, way, monkeypatch, capsys):
+    def none(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def named(text):
+        return text.format(name=name, NAME=name.upper(), option=name.replace("_", "-"))
+
+    for module, function in ((tempfile, "mkdtemp"), (tempfile, "TemporaryFile"), (os, "fork")):
+        monkeypatch.setattr(module, function, none)
+    given, expected = WAYS[way]
+    settings = Settings({}, {named(setting): named(where) for setting, where in given.items()})
+    config = ServerConfig(port=0, **({} if value is None else {name: value}))
+    assert _serve_with_workers(Plan(config, Plain("-"), "-", 2, 1.0, None, settings)) == 2
+    reason = (
+        "a process can't be started: No space left on device\n"
+        if value is None
+        else "several processes count together in a file, and none can be made: No space left on device; "
     )
+    assert capsys.readouterr().err.startswith(f"langcache: {named(expected)}: {reason}")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timezone
+from decimal import Decimal
 from fractions import Fraction
 from http import HTTPStatus
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -191,12 +194,23 @@ def test_a_single_try_has_no_config(given):
         (
             True,
             TypeError,
-            "retries: must be a langcache.RetryConfig or a number of further tries, but is bool",
+            "retries: must be a langcache.RetryConfig or a whole number of further tries, but is bool",
         ),
-        ("3", TypeError, "or a number of further tries, but is str"),
-        ({"max_tries": 3}, TypeError, "or a number of further tries, but is dict"),
-        (QUICK, TypeError, "or a number of further tries, but is BackoffStrategy"),
-        (0.5, TypeError, "retries: must be int, but is float"),
+        ("3", TypeError, "or a whole number of further tries, but is str"),
+        ({"max_tries": 3}, TypeError, "or a whole number of further tries, but is dict"),
+        (QUICK, TypeError, "or a whole number of further tries, but is BackoffStrategy"),
+        *(
+            (number, TypeError, f"a langcache.RetryConfig or a whole number of further tries, but is {kind}")
+            for number, kind in [
+                (2.5, "float"),
+                (math.nan, "float"),
+                (-math.inf, "float"),
+                (Fraction(5, 2), "Fraction"),
+                (Decimal("2.5"), "Decimal"),
+                (np.float64(0.5), "float64"),
+                (np.array([1, 2]), "ndarray"),
+            ]
+        ),
         (-1, ValueError, "retries: must be at least 0, but is -1"),
         (2**70, ValueError, "retries: must be at most"),
     ],
