@@ -15,7 +15,7 @@ __all__ = ["Attributes", "Claims", "FunctionConflict"]
 _MAX_KEPT = 4096
 """The most attributes that are kept of one function, and the most results of checks."""
 
-_MAX_FUNCTIONS = 4096
+_MAX_FUNCTIONS = 16_384
 """The most functions that are known: a program may make one for each request, to which a user is bound."""
 
 _ANY: Final = object()
@@ -145,6 +145,7 @@ class Claims:
             refusal = self._conflict(function, described, pattern)
             if refusal is None:
                 known = self._known.pop(function, None) or _Known(described)
+                known.is_lasting |= plain_key(make) is not None
                 self._known[function] = known
                 if self._add(known, pattern) and len(self._known) > 1:
                     self._checked.clear()
@@ -172,10 +173,11 @@ class Claims:
 
     def _forget_some(self) -> None:
         """Forget half of the functions: those for which it is longest ago that they were used."""
-        for function, known in [*self._known.items()][: _MAX_FUNCTIONS // 2]:
-            if known not in self._loose:  # as those are that are decorated, once and for all
-                self._owners.remove(known)
-                del self._known[function]
+        # Those that are written in the program are few, and an entry of theirs stays theirs.
+        some = [each for each in self._known.items() if not each[1].is_lasting and each[1] not in self._loose]
+        for function, known in some[: _MAX_FUNCTIONS // 2]:
+            self._owners.remove(known)
+            del self._known[function]
         self._checked.clear()  # so that those that are used on are known again
 
     def _conflict(self, function: Hashable, described: str, pattern: _Pattern) -> FunctionConflict | None:
@@ -222,6 +224,8 @@ class _Known:
 
     def __init__(self, described: str) -> None:
         self.described = described
+        self.is_lasting: bool = False
+        """Whether it is a function of the program itself, to which nothing is bound."""
         self.exact: set[frozenset[tuple[str, object]]] = set()
         """Attributes all of whose values are known, which are those of most functions."""
         self.loose: dict[_Pattern, None] = {}

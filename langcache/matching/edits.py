@@ -32,6 +32,7 @@ _TOKEN = re.compile(
     r"|[^\x00-\x7f\w\s\u00a1\u00ab\u00b7\u00bb\u00bf\u2010-\u2027\u3000-\u301f\uff00-\uff20]"
 )
 """What counts in a text: numbers, words, operators and signs, without what is ordinary punctuation."""
+_PART = re.compile(r"[:;\n\"\u201c\u201d\u00ab\u00bb`?!]|(?<!\w)'|'(?!\w)|\.(?=\s|\Z)")
 _NOT = re.compile(r"\b(can)(?:not|'t)\b|\b(wo|sha)n't\b|(?<=\w)n't\b")
 _SHORTENED = re.compile(r"(?<=\w)'(?:s|m|d|ll|ve|re)\b")
 _PHRASE = re.compile(
@@ -98,6 +99,9 @@ class _Text:
         self._small = self.language.small - (_IN_PROGRAMS if signs >= _SIGNS_OF_PROGRAM else frozenset())
         self.sentences = [tuple(self._telling(self.tokens[start:end])) for start, end in pairwise(ends)]
         self.words = [word for sentence in self.sentences for word in sentence]
+        parts = [[found[0] for found in _TOKEN.finditer(part)] for part in _PART.split(small)]
+        self.small_parts = [part for part in parts if part and not any(self._telling(part))]
+        """The parts of sentences that have small words alone, as what a template is filled in with may be."""
         self.names = set(self._telling([name.lower() for name in _NAME.findall(spelt)]))
 
     def _telling(self, tokens: Sequence[str]) -> Iterator[str]:
@@ -142,7 +146,7 @@ def says_otherwise(one: str, other: str) -> bool:
     """
     ours, theirs = _read(one), _read(other)
     if ours.words == theirs.words:
-        return False
+        return len(ours.small_parts) == len(theirs.small_parts) and ours.small_parts != theirs.small_parts
     if _is_edited(ours, theirs):
         return not _differ_in_wording_alone(ours, theirs)
     return (
@@ -154,6 +158,8 @@ def says_otherwise(one: str, other: str) -> bool:
 
 
 def _is_edited(ours: _Text, theirs: _Text) -> bool:
+    if len(ours.words) == len(theirs.words) and set(ours.words) == set(theirs.words):
+        return True  # in another order: who does what to whom, from where to where
     if min(len(ours.tokens), len(theirs.tokens)) < _SHORT and len(ours.words) == len(theirs.words):
         exchanged = sum(map(ne, ours.words, theirs.words))
         if 2 * exchanged <= len(ours.words):

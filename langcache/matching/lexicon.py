@@ -180,15 +180,12 @@ tyre tire
 licence license
 organise organize
 analyse analyze
-dispute challenge
 submit send
 invite invitation
 warranty guarantee
 theme mode
-electricity power
 staff employee worker
 include cover
-thread discussion
 france french
 germany german
 spain spanish

@@ -52,6 +52,14 @@ _WITHIN = re.compile(
     re.IGNORECASE,
 )
 
+_WORD_FOLLOWS = re.compile(
+    r"(?:[:(\"'\u201c\u00ab]|\b(?:for|of|say|saying|spell|pronounce|means?|translate|write|word|phrase))\s{0,3}\Z",
+    re.IGNORECASE,
+)
+"""What stands before words that are asked about: "Translate to French: thank you"."""
+_IS_ASKED_ABOUT = re.compile(r"(?<=[^\W_]\s)(?:in|into|means?|translated)\b", re.IGNORECASE)
+"""What stands behind them: "Hello in French"."""
+
 _ROUNDS = 8
 """How many times what is around a question is taken off: more would take too long for "hi hi hi ..."."""
 
@@ -62,9 +70,13 @@ def without_politeness(text: str) -> str:
     for _ in range(_ROUNDS):
         before = left
         for rule in (_OPENING, _ASKING):
-            if (found := rule.match(left)) and found.end() > 0:
+            found = rule.match(left)
+            if found and found.end() > 0 and not _IS_ASKED_ABOUT.match(left, found.end()):
                 left = left[found.end() :]
-        if found := _CLOSING.search(left):
+        found = _CLOSING.search(left)
+        if found and not (
+            found[0][0].isspace() and _WORD_FOLLOWS.search(left[max(found.start() - 20, 0) : found.start()])
+        ):
             left = left[: found.start()]
         if left == before:
             break
@@ -89,7 +101,13 @@ def is_slip(one: str, other: str) -> bool:
     else:
         swapped = short[at : at + 2] == long[at : at + 2][::-1] and short[at + 2 :] == long[at + 2 :]
         slip = swapped or (len(short) > 5 and short[at + 1 :] == long[at + 1 :] and at + 1 < len(short))
+    if short + "s" == long and short in _PROTOCOLS:
+        return False
     return slip and not {one, other} <= _confusable()
+
+
+_PROTOCOLS = frozenset(("http", "imap", "ldap", "smtp", "mqtt", "amqp"))
+"""With an s behind it, each is another one."""
 
 
 @cache

@@ -517,6 +517,16 @@ def test_the_functions_that_were_used_last_are_known(monkeypatch):
     assert sum(map(len, claims._owners._groups.values())) == len(exact)
 
 
+def test_a_function_of_the_program_is_never_forgotten(monkeypatch):
+    monkeypatch.setattr(claims_module, "_MAX_FUNCTIONS", 8)
+    claims, attributes = Claims(None), frozenset({("user", "ann")})
+    assert claims.claim(first, None, TEXT, attributes) is None
+    for number in range(100):
+        assert claims.claim(closure(str(number)), None, TEXT, frozenset({("user", str(number))})) is None
+    assert claims.claim(second, None, TEXT, attributes) is not None
+    assert claims.claim(first, None, TEXT, attributes) is None
+
+
 SETS_OF_ATTRIBUTES = hypothesis.strategies.frozensets(
     hypothesis.strategies.sampled_from([("a", "1"), ("a", "2"), ("b", "1"), ("c", "1")]), max_size=3
 ).filter(lambda attributes: len({name for name, _ in attributes}) == len(attributes))

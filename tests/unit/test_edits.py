@@ -160,11 +160,59 @@ def test_sentences_may_change_places():
         ("Passwort ändern", "Passwort löschen"),
         ("Jak usunąć konto?", "Jak założyć konto?"),
         ("如何删除账户", "如何创建账户"),
+        ("Hat der Hund die Katze gebissen?", "Hat die Katze den Hund gebissen?"),
     ],
 )
 def test_a_word_that_is_exchanged_in_another_language_makes_another_question(one, other):
     assert not is_hit(one, other)
     assert not is_hit(other, one)
+
+
+_ASIDE = "I have read the page on your site about it, but am still not sure, so please explain it to me. "
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            "Who pays the fees of the court if the lender sues the borrower and loses the case? ",
+            "Who pays the fees of the court if the borrower sues the lender and loses the case? ",
+        ),
+        (
+            "I earn 4000 euros a month and my wife earns 2500 euros a month. How are we taxed in Germany? ",
+            "I earn 2500 euros a month and my wife earns 4000 euros a month. How are we taxed in Germany? ",
+        ),
+        (
+            "We want to move our database from Postgres to Oracle before the end of the year. How do we? ",
+            "We want to move our database from Oracle to Postgres before the end of the year. How do we? ",
+        ),
+        (
+            "Le mois prochain, comment transférer mes photos de mon iPhone vers mon ordinateur ? ",
+            "Le mois prochain, comment transférer mes photos de mon ordinateur vers mon iPhone ? ",
+        ),
+    ],
+)
+def test_two_things_that_change_places_in_a_long_text_make_another_question(one, other):
+    for before, behind in ((_ASIDE, ""), ("", _ASIDE)):
+        assert not is_hit(before + one + behind, before + other + behind)
+        assert not is_hit(before + other + behind, before + one + behind)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Hello", "Thanks"),
+        ("Thank you very much", "Hello"),
+        ("the", "really"),
+    ],
+)
+def test_what_a_template_asks_about_may_be_small_words(one, other):
+    template = (
+        "You are a careful assistant of a shop. Read what the customer writes, decide in which of our three "
+        "classes it belongs, complaint, question or praise, and answer with the name of the class and with "
+        "nothing else, in small letters. The customer writes: "
+    )
+    assert not is_hit(template + one, template + other)
 
 
 @pytest.mark.parametrize(

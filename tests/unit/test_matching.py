@@ -291,6 +291,36 @@ def test_questions_that_differ_in_numbers_alone_have_similarity_0(one, other):
     assert what_texts_say(one, other) == what_texts_say(other, one) == 0
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Translate to French: thank you", "Translate to French: please"),
+        ("What is the Spanish word for thanks?", "What is the Spanish word for please?"),
+        ("How do I spell thank you", "How do I spell please"),
+        ("Sentiment of this text: thanks", "Sentiment of this text: help"),
+        ("Hello in French?", "Good morning in French?"),
+        ("What is the default port of http?", "What is the default port of https?"),
+        ("How do I configure ldap in nginx?", "How do I configure ldaps in nginx?"),
+    ],
+)
+def test_words_that_are_asked_about_are_neither_politeness_nor_slips(one, other):
+    assert not is_repeated(*compared(one, other))
+    assert is_repeated(*compared(one, f"Hello, {one} Thanks!"))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("How do I convert a list to a tuple?", "How do I convert a tuple to a list?"),
+        ("How do I convert a set into a list?", "How do I convert a list into a set?"),
+        ("Is a plan better than a recipe?", "Is a recipe better than a plan?"),
+    ],
+)
+def test_from_what_to_what_counts_of_nouns_that_are_small_words_elsewhere(one, other):
+    assert not verifier(one, entry(other))
+    assert not verifier(other, entry(one))
+
+
 @pytest.mark.parametrize("run", ["-", ".", " ", "hi ", "thanks! ", ",please,"])
 def test_no_run_of_signs_or_politeness_takes_long(run):
     def seconds(count):

@@ -135,10 +135,11 @@ class _Text:
         directions: dict[str, str] = {}
         for word, *following in zip(self.words, self.words[1:], [*self.words[2:], ""], strict=False):
             if word in words.DIRECTIONS:
-                content = next(
-                    (after for after in following if after and after not in words.SMALL_WORDS), None
-                )
-                if content is not None:
+                if following[0] in ("a", "an", "the"):  # "list" is a noun then
+                    content = following[1]
+                else:
+                    content = next((after for after in following if after not in words.SMALL_WORDS), "")
+                if content:
                     directions[word] = stem(content)
         return directions
 

@@ -179,7 +179,9 @@ empty / full
 """.strip()
 
 IRREGULAR = {"bought": "buy", "sold": "sell", "lost": "lose", "won": "win", "paid": "paid"}
-KEEP = _words("less pros cons gas bus his this is was has does yes news https")
+KEEP = _words(
+    "less pros cons gas bus his this is was has does yes news https ftps imaps ldaps smtps mqtts amqps"
+)
 
 
 DIRECTIONS = _words("from to into than over beat beats against by")
