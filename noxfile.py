@@ -56,6 +56,7 @@ nox.needs_version = ">=2025.10.14"
 nox.options.sessions = [
     *("lint", "types", "contract", "coverage", "docs"),
     *(f"tests-{python}" for python in OTHER_PYTHONS),
+    f"redis-{PYTHONS[-2]}",
 ]
 nox.options.error_on_missing_interpreters = False  # a contributor needs one Python, not all of them
 nox.options.default_venv_backend = "uv|virtualenv"  # uv, where it is, makes an environment in seconds
