@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import chain, pairwise
 from operator import ne
 
 from .guard import words as known
 from .guard.opposites import opposites, stem
 from .guard.spelling import respell
-from .languages import ENGLISH, language_of
+from .languages import ENGLISH, language_of, words_of
 from .lexicon import contrasts, meaning
 from .tidy import is_slip
 
@@ -42,28 +42,7 @@ _PHRASE = re.compile(
 _NAME = re.compile(r"(?:(?<=[^\W\d_] )|(?<=[^\W\d_], ))[^\W\d_a-z\u00df-\u00ff][^\W\d_]+")
 _SIGNS = "<>=!&|+*/%^~[]{}@#$\\-"
 _SIGNS_OF_PROGRAM = 4
-_IN_PROGRAMS = frozenset(
-    (
-        "a",
-        "i",
-        "s",
-        "t",
-        "m",
-        "x",
-        "do",
-        "as",
-        "at",
-        "on",
-        "and",
-        "in",
-        "is",
-        "if",
-        "then",
-        "for",
-        "with",
-        "this",
-    )
-)
+_IN_PROGRAMS = words_of("a i s t m x do as at on and in is if then for with this")
 """Small words that are names or operators in a program."""
 _RUN = 3
 _EDITED = 0.9
@@ -99,10 +78,14 @@ class _Text:
         self._small = self.language.small - (_IN_PROGRAMS if signs >= _SIGNS_OF_PROGRAM else frozenset())
         self.sentences = [tuple(self._telling(self.tokens[start:end])) for start, end in pairwise(ends)]
         self.words = [word for sentence in self.sentences for word in sentence]
-        parts = [[found[0] for found in _TOKEN.finditer(part)] for part in _PART.split(small)]
-        self.small_parts = [part for part in parts if part and not any(self._telling(part))]
-        """The parts of sentences that have small words alone, as what a template is filled in with may be."""
         self.names = set(self._telling([name.lower() for name in _NAME.findall(spelt)]))
+        self._text = small
+
+    @cached_property
+    def small_parts(self) -> list[list[str]]:
+        """The parts of sentences that have small words alone, as what a template is filled in with may be."""
+        parts = [[found[0] for found in _TOKEN.finditer(part)] for part in _PART.split(self._text)]
+        return [part for part in parts if part and not any(self._telling(part))]
 
     def _telling(self, tokens: Sequence[str]) -> Iterator[str]:
         for token in tokens:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 from typing import NamedTuple
 
-__all__ = ["ENGLISH", "Language", "language_of"]
+__all__ = ["ENGLISH", "Language", "language_of", "words_of"]
 
 
 class Language(NamedTuple):
@@ -20,8 +20,13 @@ class Language(NamedTuple):
     negations: Set[str]
 
 
+def words_of(text: str) -> frozenset[str]:
+    """The words of a list that is written as one text."""
+    return frozenset(text.split())
+
+
 def _language(name: str, small: str, negations: str) -> Language:
-    return Language(name, frozenset(small.split()), frozenset(negations.split()))
+    return Language(name, words_of(small), words_of(negations))
 
 
 ENGLISH = _language(

@@ -6,6 +6,8 @@ import re
 from functools import cache
 from pathlib import Path
 
+from .guard.words import PROTOCOLS
+
 __all__ = ["is_slip", "mended", "without_politeness"]
 
 _END = r"(?:[\s,.!:;\u2013\u2014-]+|$)"
@@ -101,13 +103,9 @@ def is_slip(one: str, other: str) -> bool:
     else:
         swapped = short[at : at + 2] == long[at : at + 2][::-1] and short[at + 2 :] == long[at + 2 :]
         slip = swapped or (len(short) > 5 and short[at + 1 :] == long[at + 1 :] and at + 1 < len(short))
-    if short + "s" == long and short in _PROTOCOLS:
+    if short + "s" == long and short in PROTOCOLS:
         return False
     return slip and not {one, other} <= _confusable()
-
-
-_PROTOCOLS = frozenset(("http", "imap", "ldap", "smtp", "mqtt", "amqp"))
-"""With an s behind it, each is another one."""
 
 
 @cache

@@ -20,6 +20,7 @@ __all__ = [
     "PAIRS",
     "PERIODS",
     "PREFIXES",
+    "PROTOCOLS",
     "RAISED",
     "RELATIVE",
     "SMALL_WORDS",
@@ -179,9 +180,9 @@ empty / full
 """.strip()
 
 IRREGULAR = {"bought": "buy", "sold": "sell", "lost": "lose", "won": "win", "paid": "paid"}
-KEEP = _words(
-    "less pros cons gas bus his this is was has does yes news https ftps imaps ldaps smtps mqtts amqps"
-)
+PROTOCOLS = _words("http ftp imap ldap smtp mqtt amqp")
+"""With an s behind it, each is another one."""
+KEEP = _words("less pros cons gas bus his this is was has does yes news") | {f"{each}s" for each in PROTOCOLS}
 
 
 DIRECTIONS = _words("from to into than over beat beats against by")
