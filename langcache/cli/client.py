@@ -13,6 +13,8 @@ from .messages import CommandError, failed
 from .parser import Parser
 
 if TYPE_CHECKING:
+    from ..aside.entries import Entries
+    from ..client import AsyncLangCache
     from ..retries import RetryConfig
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "add_client_command",
     "add_client_options",
     "attributes_of",
+    "entries_of",
     "patient",
     "settings_of",
 ]
@@ -75,6 +78,13 @@ def settings_of(options: argparse.Namespace) -> ClientSettings:
     if options.api_key_file is not None:
         key = secret("--api-key-file", read_secret("--api-key-file", options.api_key_file))
     return ClientSettings(options.server_url, key, options.cache_id)
+
+
+def entries_of(cache: AsyncLangCache) -> Entries:
+    """What asks for all entries of a prompt."""
+    from ..aside.entries import Entries
+
+    return Entries(cache._caller, cache._limits, frozenset(), lambda: None)
 
 
 def patient() -> RetryConfig:

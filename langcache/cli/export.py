@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from .client import add_attributes, add_client_command, attributes_of, patient, settings_of
+from .client import add_attributes, add_client_command, attributes_of, entries_of, patient, settings_of
 from .lines import BOM, NewEntry, encoded, opened
 from .messages import CommandError, check_output
 from .place import add_place_options, is_given, place_given
@@ -116,12 +116,11 @@ async def _by_prompts(
 
     ``full`` gets the numbers of the lines whose prompts may have more, and how many were told of each.
     """
-    from ..aside.entries import Entries
     from ..client import AsyncLangCache
     from ..many import Batch
 
     async with AsyncLangCache(*settings_of(options), retry_config=patient()) as cache:
-        entries = Entries(cache._caller, cache._limits, frozenset(), lambda: None)
+        entries = entries_of(cache)
 
         async def exact(line: tuple[int, str]) -> tuple[list[CacheEntry], bool]:
             return await entries.exact(line[1], attributes)

@@ -22,7 +22,7 @@ from ..errors import (
     TooManyRequestsError,
 )
 from ..limits import Limits
-from .client import ClientSettings, patient
+from .client import ClientSettings, entries_of, patient
 from .lines import Line, NewEntry
 
 __all__ = ["Done", "Filling", "Stopped"]
@@ -96,7 +96,6 @@ class Filling:
         copies: bool,
         progress: Callable[[int], None],
     ) -> None:
-        from ..aside.entries import Entries
         from ..client import AsyncLangCache  # `serve`, which needs none, starts sooner
 
         self._limits = Limits()
@@ -109,7 +108,7 @@ class Filling:
         self._progress = progress
         self.done: Done = Done()
         self._failures: dict[int, str] = {}
-        self._entries = Entries(self._client._caller, self._client._limits, frozenset(), lambda: None)
+        self._entries = entries_of(self._client)
         # By digests: a file may be larger than memory.
         self._looked: dict[bytes, bool] = {}
         """The questions that the cache was asked for, and whether it has told all their entries."""
