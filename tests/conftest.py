@@ -1,6 +1,5 @@
 """What all tests share."""
 
-import asyncio
 import contextlib
 import signal
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp.test_utils import BaseTestServer
+from faults.proxy import stop_accepting
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["pytester"]
@@ -130,16 +130,9 @@ def blocking_cache(connection, patient):
 _close = BaseTestServer.close
 
 
-async def _close_what_was_accepted(server):
-    # A server that is closed makes no connection of a socket that it has just accepted: it stays open, which
-    # would be a failure of a later test.
-    loop = asyncio.get_running_loop()
+async def _close_what_was_accepted(server):  # or it would be a failure of a later test
     if server.started and not server.closed:
-        for site in server.runner.sites:
-            for listening in site._server.sockets:
-                loop.remove_reader(listening.fileno())
-        for _ in range(5):  # turns of the event loop, in which it makes those connections
-            await asyncio.sleep(0)
+        await stop_accepting(*(site._server for site in server.runner.sites))
     await _close(server)
 
 

@@ -117,10 +117,7 @@ class FaultProxy:
 
     async def _end(self) -> None:
         """Close all connections, also those that were only accepted and those whose client does not read."""
-        # A server that is closed makes no connection of a socket that it has just accepted: it stays open.
-        for listening in self._server.sockets:
-            self._loop.remove_reader(listening.fileno())
-        await _turns()  # in which it makes those connections
+        await stop_accepting(self._server)
         self._server.close()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
@@ -167,6 +164,17 @@ class FaultProxy:
         with self._idle:
             self.open += change
             self._idle.notify_all()
+
+
+async def stop_accepting(*servers: asyncio.Server) -> None:
+    """Let servers accept nothing more, and make connections of what they have accepted.
+
+    One that is closed makes no connection of a socket that it has just accepted: it stays open.
+    """
+    for server in servers:
+        for listening in server.sockets:
+            server.get_loop().remove_reader(listening.fileno())
+    await _turns()  # in which they make those connections
 
 
 async def _turns() -> None:
