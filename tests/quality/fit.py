@@ -18,7 +18,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # such small matrices take 2
 import numpy as np
 from measure import Measured, measured
 from numpy.typing import NDArray
-from sets import HELD_OUT, Pair, labelled_sets
+from sets import HELD_OUT, UNSEEN, Pair, labelled_sets
 
 import langcache.matching.score as score
 from langcache.matching.features import ALIGNED, COSINE, LEXICAL, compared, lexical
@@ -32,6 +32,8 @@ _DECIMALS = 3
 _SIGNS = {**LEXICAL, **COSINE, **ALIGNED}
 _WRONG_COSTS = 1.5
 """What a wrong hit counts for when a lost one counts for 1."""
+_COUNTS = {"everyday": 2.0}
+"""What a set counts for, if not for 1: this one has 14 domains, each written by somebody else."""
 _LEFT_OUT = {"words": {"shared", "one_exchanged", "cosine_squared"}}
 """What tells nothing more where vectors of words are known: sets left out are judged better without."""
 _NEAR = 0.7
@@ -89,7 +91,7 @@ def _table(pairs: Sequence[Pair], known: Sequence[Measured]) -> Table:
 
 def without_held_out(sets: Mapping[str, Table]) -> dict[str, Table]:
     """The sets that weights may be fitted to."""
-    return {name: table for name, table in sets.items() if name != HELD_OUT}
+    return {name: table for name, table in sets.items() if name not in (HELD_OUT, UNSEEN)}
 
 
 def fit_all(sets: Mapping[str, Table]) -> dict[str, Fit]:
@@ -107,7 +109,12 @@ def fit(kind: str, sets: Mapping[str, Table]) -> Fit:
     same = np.concatenate(
         [table.same[some] for table, some in zip(sets.values(), chosen, strict=True)]
     ).astype(float)
-    counts = np.concatenate([np.full(some.sum(), 1 / some.sum()) for some in chosen])
+    counts = np.concatenate(
+        [
+            np.full(some.sum(), _COUNTS.get(name, 1.0) / some.sum())
+            for name, some in zip(sets, chosen, strict=True)
+        ]
+    )
     if kind != "texts":  # which has a service's threshold before it
         counts *= np.where(same == 1, 1, _WRONG_COSTS)
     counts *= len(counts) / counts.sum()

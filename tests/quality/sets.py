@@ -15,7 +15,9 @@ __all__ = [
     "RELATED",
     "TRAP",
     "UNRELATED",
+    "UNSEEN",
     "Pair",
+    "domains_of",
     "kinds_of",
     "labelled_sets",
 ]
@@ -23,7 +25,9 @@ __all__ = [
 TESTS = Path(__file__).resolve().parent.parent
 DATA = Path(__file__).resolve().parent / "data"
 HELD_OUT = "held out"
-"""The set that nothing is fitted to."""
+"""A set that nothing is fitted to."""
+UNSEEN = "unseen"
+"""Another one, whose pairs nobody looked at who wrote rules."""
 PARAPHRASE, TRAP, RELATED, UNRELATED = "paraphrase", "trap", "related", "unrelated"
 
 
@@ -54,6 +58,8 @@ def labelled_sets() -> dict[str, list[Pair]]:
         "guard": _guard(),
         "changed": _changed("fit"),
         HELD_OUT: _changed("judge"),
+        "everyday": _everyday("fit"),
+        UNSEEN: _everyday("judge"),
     }
     package = find_spec("fow_cache")
     if package is not None and package.origin is not None:
@@ -106,6 +112,20 @@ def kinds_of(part: str) -> list[str]:
 
 def _changed_rows(part: str) -> list[list[str]]:
     rows = [line.split("\t") for line in _lines(DATA / "changed-words.tsv")[1:]]
+    return [row for row in rows if row[0] == part]
+
+
+def _everyday(part: str) -> list[Pair]:
+    return [Pair(*row[2:]) for row in _everyday_rows(part)]
+
+
+def domains_of(part: str) -> list[str]:
+    """What each pair of the sets "everyday" (``part`` is "fit") and "unseen" ("judge") is about."""
+    return [row[1] for row in _everyday_rows(part)]
+
+
+def _everyday_rows(part: str) -> list[list[str]]:
+    rows = [line.split("\t") for line in _lines(DATA / "everyday.tsv")[1:]]
     return [row for row in rows if row[0] == part]
 
 

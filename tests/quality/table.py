@@ -1,7 +1,8 @@
 """Prints the tables of docs/right-and-wrong-hits.md: ``python tests/quality/table.py``.
 
 Each set is judged by weights that were fitted to the other sets; of the two sets of intents, each half by
-weights that know the other half. ``--write`` updates the page.
+weights that know the other half, and each domain of "everyday" by weights that know the other domains.
+``--write`` updates the page.
 """
 
 from __future__ import annotations
@@ -20,7 +21,18 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # for `import`, where this is not run as a program
 from fit import Fit, Table, fit, tables, without_held_out
 from measure import measured
-from sets import HELD_OUT, RELATED, TRAP, UNRELATED, Pair, kinds_of, labelled_sets
+from sets import (
+    HELD_OUT,
+    PARAPHRASE,
+    RELATED,
+    TRAP,
+    UNRELATED,
+    UNSEEN,
+    Pair,
+    domains_of,
+    kinds_of,
+    labelled_sets,
+)
 
 import langcache.matching.score as score
 from langcache.matching.features import LEXICAL, compared
@@ -53,12 +65,16 @@ def judged(
 
 
 def _parts(name: str, pairs: Sequence[Pair]) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
-    if name not in _IN_HALVES:
+    """Which pairs are judged together, and which of the same set the weights may know then."""
+    if name == "everyday":
+        part_of = np.array(domains_of("fit"))
+    elif name in _IN_HALVES:
+        part_of = np.array([zlib.crc32(pair.stored.lower().encode()) % 2 for pair in pairs])
+    else:
         yield np.ones(len(pairs), bool), np.zeros(len(pairs), bool)
         return
-    half = np.array([zlib.crc32(pair.stored.lower().encode()) % 2 == 0 for pair in pairs])
-    yield half, ~half
-    yield ~half, half
+    for part in dict.fromkeys(part_of.tolist()):
+        yield part_of == part, part_of != part
 
 
 def _likelihoods(found: Fit, kind: str, table: Table) -> Similarities:
@@ -166,6 +182,16 @@ def _main() -> None:
         chosen = [pair for pair, each in zip(pairs[HELD_OUT], kinds, strict=True) if each == kind]
         same, wrong = shares(by_words[HELD_OUT][kinds == kind], chosen, 0.85)
         print(f"| {kind} | {100 * same:.0f} / {100 * (wrong or 0):.0f} |")
+    print()
+    print(
+        "| by kind, at the default | paraphrases found | near misses that hit | related questions that hit |"
+    )
+    print("|---|---|---|---|")
+    for name in ("everyday", UNSEEN):
+        hit = by_words[name] >= 0.85
+        of_kind = np.array([pair.kind for pair in pairs[name]])
+        found = (f"{100 * hit[of_kind == kind].mean():.0f}" for kind in (PARAPHRASE, TRAP, RELATED))
+        print(f"| {name} | {' | '.join(found)} |")
     print()
     right = {name: table.same[by_words[name] >= 0.85].mean() for name, table in sets.items()}
     print(f"Right of 100 hits at the default: {', '.join(f'{n} {100 * r:.0f}' for n, r in right.items())}\n")
