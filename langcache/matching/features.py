@@ -28,6 +28,7 @@ LEXICAL = {
     "synonyms": 1,
     "contrasts": -1,
     "shared": 0,
+    "shared_by_length": 0,
     "trigrams": 0,
     "numbers_exchanged": -1,
     "names_exchanged": -1,
@@ -135,6 +136,8 @@ def lexical(one: Reading, other: Reading) -> list[float]:
     contrasting = sum(any(contrasts(word, another) for another in theirs) for word in ours)
     least, most = sorted((len(ours), len(theirs)))
     content = len(one.content) + len(other.content)
+    in_common = 2 * (len(shared) + synonyms) / content if content else 1.0
+    length = min(max(len(one.words), len(other.words)), 30) / 10
     trigrams = len(one.trigrams) + len(other.trigrams)
     numbers = one.numbers - other.numbers, other.numbers - one.numbers
     names = one.names - set(other.content), other.names - set(one.content)
@@ -150,12 +153,13 @@ def lexical(one: Reading, other: Reading) -> list[float]:
         float(exchanged),
         min(synonyms, 3),
         min(contrasting, 2),
-        2 * (len(shared) + synonyms) / content if content else 1.0,
+        in_common,
+        in_common * length,
         2 * len(one.trigrams & other.trigrams) / trigrams if trigrams else 1.0,
         float(all(numbers)),
         float(all(names)),
         float(any(names)),
-        min(max(len(one.words), len(other.words)), 30) / 10,
+        length,
         float(reason is not None),
         *(float(kind == each) for each in _GUARD),
         min(otherwise, 2),
