@@ -180,6 +180,7 @@ def quality(session: nox.Session) -> None:
         session.run("python", "tests/quality/measure.py")
     session.run("python", "tests/quality/fit.py")
     session.run("python", "tests/quality/table.py", "--write")
+    session.run("python", "tests/quality/service.py", "--write")
 
 
 @nox.session

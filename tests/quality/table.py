@@ -37,7 +37,7 @@ from sets import (
 import langcache.matching.score as score
 from langcache.matching.features import LEXICAL, compared
 
-__all__ = ["judged", "shares", "trivial_repeats"]
+__all__ = ["judged", "shares", "trivial_repeats", "write"]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "right-and-wrong-hits.md"
 _IN_HALVES = ("banking", "assistant")
@@ -123,7 +123,7 @@ def _repeats(stored: str, asked: str) -> bool:
     return score.is_repeated(one, other)
 
 
-def _write(printed: str) -> None:
+def write(printed: str) -> None:
     """Put each table that was printed in the place of the one with the same head."""
     page = PAGE.read_text("utf-8")
     for table in re.findall(r"(?:^\|.*\n)+", printed, re.MULTILINE):
@@ -209,4 +209,4 @@ if __name__ == "__main__":
         _main()
     print(output.getvalue(), end="")
     if "--write" in sys.argv[1:]:
-        _write(output.getvalue())
+        write(output.getvalue())
