@@ -18,6 +18,7 @@ import msgspec
 from .edits import says_otherwise
 from .features import ALIGNED, COSINE, LEXICAL, Reading, compared, lexical
 from .guard import difference
+from .order import order_differs
 
 __all__ = [
     "FEATURES",
@@ -113,7 +114,8 @@ def are_told_apart(one: Reading, other: Reading) -> bool:
     """Whether two texts differ in what the weights can't tell, so that one does not answer the other.
 
     In texts that they say nothing of, these are other numbers and what `edits.says_otherwise` sees; in texts
-    of the same words, but for numbers, what `lexical_guard` sees, or their order: from 2 to 3, from 3 to 2.
+    of the same words, but for numbers, what `lexical_guard` sees, or their order: from 2 to 3, from 3 to 2,
+    or what `order_differs` sees.
     """
     if not is_verifiable(one, other):
         return _are_told_apart_by_signs(one, other) or says_otherwise(one.text, other.text)
@@ -121,7 +123,7 @@ def are_told_apart(one: Reading, other: Reading) -> bool:
         return False
     if sorted(one.words) == sorted(other.words) and _numbers_of(one) != _numbers_of(other):
         return True
-    return difference(one.text, other.text) is not None
+    return difference(one.text, other.text) is not None or order_differs(one.words, other.words)
 
 
 def _are_told_apart_by_signs(one: Reading, other: Reading) -> bool:

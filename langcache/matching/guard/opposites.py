@@ -34,10 +34,14 @@ def stem(word: str) -> str:
     for ending, least in (("ing", 4), ("ed", 3), ("es", 4), ("s", 3), ("e", 3)):
         if word.endswith(ending) and len(word) - len(ending) >= least and not word.endswith("ss"):
             word = word[: -len(ending)]
-            if ending in ("ing", "ed") and len(word) > 3 and word[-1] == word[-2]:
-                word = word[:-1]  # stopped, running
-            return word.removesuffix("e")
-    return word
+            if ending in ("ing", "ed") and len(word) > 3 and word[-1] == word[-2] and word[-1] not in "lszf":
+                word = word[:-1]  # stopped, running; but passed, staffed
+            return _with_one_l(word.removesuffix("e"))
+    return _with_one_l(word)
+
+
+def _with_one_l(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("ll") else word  # cancelled, cancel; called, call
 
 
 def opposites(ours: Set[str], theirs: Set[str], negated: bool) -> tuple[str, str] | None:

@@ -179,7 +179,22 @@ up / down
 empty / full
 """.strip()
 
-IRREGULAR = {"bought": "buy", "sold": "sell", "lost": "lose", "won": "win", "paid": "paid"}
+_IRREGULAR = """
+beat beaten/become became/begin began begun/bring brought/build built/buy bought/catch caught/choose chose chosen/
+come came/deal dealt/draw drew drawn/drink drank/drive drove driven/eat ate eaten/fight fought/fly flew flown/
+forget forgot forgotten/forgive forgave forgiven/freeze froze frozen/give gave given/go went gone/grow grew grown/
+hang hung/hear heard/hide hid/hold held/keep kept/know knew known/lend lent/lose lost/make made/mean meant/
+meet met/ride rode ridden/ring rang rung/run ran/seek sought/sell sold/send sent/shake shook shaken/sing sang sung/
+sink sank sunk/sit sat/sleep slept/speak spoke spoken/spend spent/stand stood/steal stole stolen/stick stuck/
+strike struck/swim swam/take took taken/teach taught/tear tore torn/tell told/think thought/throw threw thrown/
+understand understood/wake woke woken/wear wore worn/win won/withdraw withdrew withdrawn/write wrote written
+"""
+IRREGULAR = {
+    past: verb
+    for verb, *pasts in map(str.split, _IRREGULAR.replace("\n", "").split("/"))
+    for past in pasts
+} | {"paid": "paid"}
+"""Past forms by their verb, but those that mean something else besides: left, found, broken, felt, led."""
 PROTOCOLS = _words("http ftp imap ldap smtp mqtt amqp")
 """With an s behind it, each is another one."""
 KEEP = _words("less pros cons gas bus his this is was has does yes news") | {f"{each}s" for each in PROTOCOLS}
