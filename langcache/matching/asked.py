@@ -8,9 +8,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from .guard.opposites import stem
-from .lexicon import meaning
 
-__all__ = ["Asked", "asked", "asks_another", "quantities_differ", "roles_turned", "times_differ"]
+__all__ = ["Asked", "asked", "asks_another", "quantities_differ", "times_differ"]
 
 _IS = r"(?:'s| is| are| was| were| will be)?"
 _THE = r"(?: (?:the|my|your|his|her|their|our|its|a|an))?"
@@ -62,8 +61,7 @@ _OF_EVENTS = frozenset(("why", "when"))
 class Asked(NamedTuple):
     """What is asked of a text's subject.
 
-    ``every`` and ``one`` are the stems that are counted: "tab" of "all tabs", and of "a tab". ``subject`` is
-    who or what does something, and ``verbs`` are what that may be; ``roles`` could be the subject.
+    ``every`` and ``one`` are the stems that are counted: "tab" of "all tabs", and of "a tab".
     """
 
     kinds: frozenset[str]
@@ -74,9 +72,6 @@ class Asked(NamedTuple):
     every: frozenset[str]
     one: frozenset[str]
     quantities: frozenset[str]
-    subject: str
-    verbs: frozenset[str]
-    roles: frozenset[str]
 
 
 def _words(text: str) -> frozenset[str]:
@@ -97,20 +92,12 @@ _QUANTITIES = {
     for word in said.split()
 }
 _BETWEEN = _words("of my the your our their his her its these those this")
-_DO = _words("do does did can could must should will would may might don't doesn't didn't can't couldn't")
-_BE = _words("is are am was were isn't aren't")
-_AFTER_BE = _words("allowed able obliged required supposed permitted entitled going")
-_PERSONS = {"i": "me", "me": "me", "us": "us", "we": "us"}
-_DETERMINERS = _words("a an the my your his her its their this that these those all any some every each new")
-_AUXILIARY = _AFTER_BE | _words("have has had to be need needs not ever also still already")
-_NO_ROLES = _words("by or between and")
 _PERIODS = _words("second minute hour day week month quarter year time night morning evening weekend")
 
 
 def asked(words: Sequence[str], text: str) -> Asked:
     """What is asked by a text in small letters, and its words."""
     found = set(words)
-    subject, verbs = _subject(words)
     every = frozenset(_counted(words, _EVERY))
     return Asked(
         kinds=frozenset(_kinds(text)),
@@ -121,9 +108,6 @@ def asked(words: Sequence[str], text: str) -> Asked:
         every=every,
         one=frozenset(_counted(words, _ONE)),
         quantities=frozenset(_QUANTITIES[word] for word in found if word in _QUANTITIES),
-        subject=subject,
-        verbs=verbs,
-        roles=frozenset(_PERSONS.get(word, stem(word)) for word in words) if subject else frozenset(),
     )
 
 
@@ -143,36 +127,6 @@ def _counted(words: Sequence[str], counting: frozenset[str]) -> Iterator[str]:
     for at, word in enumerate(words[:-1]):
         if word in counting and words[at + 1] not in _PERIODS:
             yield next((stem(after) for after in words[at + 1 : at + 4] if after not in _BETWEEN), "")
-
-
-def _subject(words: Sequence[str]) -> tuple[str, frozenset[str]]:
-    """Who or what does something, and what it does, as stems; "" if that is not plain.
-
-    What it does is one of two words, since the first may belong to the subject: "Does the tax office owe me?"
-    """
-    if not _NO_ROLES.isdisjoint(words):
-        return "", frozenset()
-    if words[:1] == ["who"] and len(words) > 2 and words[1] not in _DO and words[1] not in _BE:
-        return "who", frozenset((stem(words[1]),))
-    for at, word in enumerate(words):
-        if word in _DO or (word in _BE and not _AFTER_BE.isdisjoint(words[at + 2 : at + 5])):
-            return _subject_after(words[at + 1 :])
-    return "", frozenset()
-
-
-def _subject_after(words: Sequence[str]) -> tuple[str, frozenset[str]]:
-    at = 0
-    while at < len(words) - 1 and (words[at] in _DETERMINERS):
-        at += 1
-    if at >= len(words):
-        return "", frozenset()
-    subject = words[at]
-    rest = at + 1
-    while rest < len(words) and words[rest] in _AUXILIARY:
-        rest += 1
-    said = (word for word in words[rest : rest + 2] if word not in _DETERMINERS and word not in _PERSONS)
-    verbs = frozenset(map(stem, said))
-    return _PERSONS.get(subject, stem(subject)), verbs
 
 
 def asks_another(one: Asked, other: Asked) -> bool:
@@ -204,18 +158,3 @@ def _all_against_some(one: Asked, other: Asked) -> bool:
     if not one.every or other.every:
         return False
     return "some" in other.quantities or not one.every.isdisjoint(other.one)
-
-
-def roles_turned(one: Asked, other: Asked) -> bool:
-    """Whether two texts tell the same of two, and who does it to whom is exchanged."""
-    return (
-        bool(one.subject and other.subject)
-        and not meaning(one.subject, other.subject)
-        and _is_among(one.subject, other)
-        and _is_among(other.subject, one)
-        and any(meaning(ours, theirs) for ours in one.verbs for theirs in other.verbs)
-    )
-
-
-def _is_among(word: str, text: Asked) -> bool:
-    return word in text.roles or any(meaning(word, role) for role in text.roles)

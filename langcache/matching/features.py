@@ -6,7 +6,7 @@ import re
 from copy import copy
 from functools import lru_cache
 
-from .asked import Asked, asked, asks_another, quantities_differ, roles_turned, times_differ
+from .asked import Asked, asked, asks_another, quantities_differ, times_differ
 from .guard import difference
 from .guard.numbers import spelt_as
 from .guard.opposites import stem
@@ -14,6 +14,7 @@ from .guard.spelling import respell
 from .guard.words import NUMBERS, SMALL_WORDS
 from .languages import ENGLISH, language_of
 from .lexicon import contrasts, meaning
+from .roles import Roles, roles_of, roles_turned
 from .tidy import mended, without_politeness
 from .wording import in_one_wording
 
@@ -91,6 +92,7 @@ class Reading:
         capitals = () if spelt.isupper() else (_plain(token) for token in tokens[1:] if token[0].isupper())
         self.names: frozenset[str] = frozenset(stem(word) for word in capitals if word not in _SMALL)
         self.asked: Asked = asked(self.words, spelt.lower())
+        self.roles: Roles = roles_of(self.words)
         self.is_english: bool = language_of(set(self.words)) is ENGLISH and (
             text.isascii() or any(word in _SMALL for word in self.words)
         )
@@ -141,7 +143,8 @@ def lexical(one: Reading, other: Reading) -> list[float]:
     reason = difference(one.text, other.text)
     kind = "" if reason is None else _kind(reason)
     asks = one.asked, other.asked
-    otherwise = asks_another(*asks) + times_differ(*asks) + quantities_differ(*asks) + roles_turned(*asks)
+    otherwise = asks_another(*asks) + times_differ(*asks) + quantities_differ(*asks)
+    otherwise += roles_turned(one.roles, other.roles)
     return [
         min(least, 4),
         min(most, 6),

@@ -154,6 +154,7 @@ expire expiry expiration
 copy duplicate
 attach attachment
 connect link connection
+ask request
 download
 install installation setup
 function method

@@ -36,7 +36,7 @@ def stem(word: str) -> str:
             word = word[: -len(ending)]
             if ending in ("ing", "ed") and len(word) > 3 and word[-1] == word[-2] and word[-1] not in "lszf":
                 word = word[:-1]  # stopped, running; but passed, staffed
-            return _with_one_l(word.removesuffix("e"))
+            return _with_one_l(word.removesuffix("e") if len(word) > 3 else word)  # uses, use
     return _with_one_l(word)
 
 
