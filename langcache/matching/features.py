@@ -38,6 +38,7 @@ LEXICAL = {
     "guard_numbers": -1,
     "guard_units": -1,
     "guard_negated": -1,
+    "guard_denied": -1,
     "guard_opposites": -1,
     "guard_names": -1,
     "guard_direction": -1,
@@ -57,7 +58,8 @@ ALIGNED = {
 }
 """The features that vectors of words give (`langcache.service.alignment`)."""
 
-_GUARD = ("numbers", "units", "negated", "opposites", "names", "direction")
+_GUARD = ("numbers", "units", "negated", "denied", "opposites", "names", "direction")
+_KINDS = {"one is negated and the other is not": "negated", "negated": "denied", "versions": "symbols"}
 _SHORT = 400
 _FEW_WORDS = 44
 """Texts with more words together are compared as they are: "return" in a program is not "give back"."""
@@ -171,4 +173,4 @@ def _plain(token: str) -> str:
 
 def _kind(reason: str) -> str:
     kind = reason.partition(":")[0]
-    return {"one is negated and the other is not": "negated", "versions": "symbols"}.get(kind, kind)
+    return _KINDS.get(kind, kind)

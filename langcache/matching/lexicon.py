@@ -202,7 +202,7 @@ _SAME_LINES = tuple(tuple(line.split()) for line in _SAME.strip().splitlines() i
 _APART = """
 january february march april may june july august september october november december
 monday tuesday wednesday thursday friday saturday sunday
-weekday weekdays / weekend weekends
+weekday weekdays / weekend weekends / holiday holidays
 today / tomorrow / yesterday / tonight
 morning / afternoon / evening / night
 breakfast / brunch / lunch / dinner / supper / dessert
@@ -263,7 +263,8 @@ petrol gasoline / diesel / electric / hybrid
 car / bike bicycle / motorcycle motorbike / train / bus / plane flight / boat ferry / taxi
 hotel / restaurant / flight / museum / beach
 house / flat apartment / office / garage
-kitchen / bathroom / bedroom / garden
+kitchen / bathroom / bedroom / garden / living lounge / hallway / basement cellar / attic loft
+oven / microwave / fridge refrigerator / freezer / dishwasher / stove hob / toaster / kettle / fryer airfryer
 passport / visa / licence license / birth
 windows / macos mac / linux ubuntu / android / iphone ios
 iphone / ipad / android / macbook / pixel

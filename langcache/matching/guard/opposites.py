@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from functools import lru_cache
+from pathlib import Path
 
 from . import words
 
-__all__ = ["join_prefixes", "opposites", "stem"]
+__all__ = ["join_prefixes", "opposites", "phrases", "stem"]
 
 _HYPHENED = re.compile(
     r"(?<![\w-])(un|dis|non|mis|de|anti|pre|post|intra|inter|hyper|hypo|re|micro|macro)"
@@ -42,6 +43,16 @@ def stem(word: str) -> str:
 
 def _with_one_l(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("ll") else word  # cancelled, cancel; called, call
+
+
+def phrases(words: Sequence[str]) -> tuple[set[str], Sequence[str]]:
+    """The stems of the words for which a text in small letters has phrases, and its words without these.
+
+    "Take it off" is "remove".
+    """
+    small = " ".join(words)
+    found = {stem(each.lastgroup) for each in _PHRASES.finditer(small) if each.lastgroup}
+    return found, _PHRASES.sub(" ", small).split() if found else words
 
 
 def opposites(ours: Set[str], theirs: Set[str], negated: bool) -> tuple[str, str] | None:
@@ -87,10 +98,24 @@ def _pairs(lines: Iterable[str]) -> dict[str, frozenset[str]]:
     return pairs
 
 
+def _phrases(lines: Iterable[str]) -> re.Pattern[str]:
+    """What finds the phrases of lines such as "remove = take * off, get rid of", each in a group of its word."""
+    groups: list[str] = []
+    for line in lines:
+        word, said = line.split(" = ")
+        some = said.replace(" * ", r" (?:[\w']+ ){1,3}?").replace(", ", "|")
+        groups.append(f"(?P<{word}>{some})")
+    return re.compile(rf"\b(?:{'|'.join(groups)})\b")
+
+
+_LINES = Path(__file__).with_name("opposites.txt").read_text("ascii").splitlines()
+"""Opposites, on the two sides of a slash; and words with the phrases that say the same, for opposites of these."""
 _LISTED = _pairs(
     " / ".join(" ".join(map(stem, side.split())) for side in line.split(" / "))
-    for line in words.PAIRS.splitlines()
+    for line in _LINES
+    if " / " in line
 )
+_PHRASES = _phrases(line for line in _LINES if " = " in line)
 _PREFIXES = _pairs(words.PREFIXES.splitlines())
 _SUFFIXES = _pairs(words.SUFFIXES.splitlines())
 _NOT_PREFIXED = frozenset(map(stem, words.NOT_PREFIXED))
