@@ -78,7 +78,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_PAST = _words("did was were had been used ago last yesterday")
+_PAST = _words("did was were had been used ago last yesterday already")
 _FUTURE = _words("will won't shall i'll we'll it'll they'll he'll she'll gonna upcoming")
 _EVERY = _words("all every each everyone everybody everything everywhere both entire whole")
 _ONE = _words("a an one single this")
@@ -102,12 +102,20 @@ def asked(words: Sequence[str], text: str) -> Asked:
     return Asked(
         kinds=frozenset(_kinds(text)),
         is_past=not _PAST.isdisjoint(found),
-        is_future=not _FUTURE.isdisjoint(found) or ("going", "to") in pairwise(words),
+        is_future=not _FUTURE.isdisjoint(found) or ("going", "to") in pairwise(words) or _is_in_a_while(words),
         is_going_on="being" in found,
         is_done="been" in found,
         every=every,
         one=frozenset(_counted(words, _ONE)),
         quantities=frozenset(_QUANTITIES[word] for word in found if word in _QUANTITIES),
+    )
+
+
+def _is_in_a_while(words: Sequence[str]) -> bool:
+    """Whether something is "in two years"."""
+    return any(
+        word == "in" and number.isdigit() and period.removesuffix("s") in _PERIODS
+        for word, number, period in zip(words, words[1:], words[2:], strict=False)
     )
 
 

@@ -84,6 +84,8 @@ class Reading:
     def __init__(self, text: str) -> None:
         self.text = text
         self.is_reworded: bool = False
+        self.phrases: int = 0
+        """How many phrases have the words of the text that this is compared with."""
         spelt = respell(text)
         tokens: list[str] = _TOKEN.findall(spelt)
         self.words: list[str] = [NUMBERS.get(word, word) for word in map(_plain, tokens)]
@@ -107,11 +109,13 @@ def compared(one: str, other: str) -> tuple[Reading, Reading]:
     is_short = len(ours.split()) + len(stored.words) <= _FEW_WORDS and len(ours) <= _SHORT
     # In other languages a letter makes another word: "hermano", "hermana".
     repeated = spelt_as(mended(ours, theirs) if is_short and stored.is_english else ours, theirs)
-    reworded = in_one_wording(repeated, theirs) if is_short else repeated
+    reworded, exchanged = in_one_wording(repeated, theirs) if is_short else (repeated, 0)
     if reworded == repeated:
         return _read(repeated), stored
     reading = copy(_read(reworded))  # which is the other text, as often as not
     reading.is_reworded = True
+    reading.phrases = exchanged
+    reading.trigrams = _read(repeated).trigrams
     return reading, stored
 
 
@@ -129,7 +133,7 @@ def lexical(one: Reading, other: Reading) -> list[float]:
     ours = [word for word in one.content if word not in shared]
     theirs = [word for word in other.content if word not in shared]
     exchanged = len(ours) == len(theirs) == 1
-    synonyms = 0
+    synonyms = one.phrases + other.phrases
     for word in tuple(ours):
         same = next((another for another in theirs if meaning(word, another)), None)
         if same is not None:

@@ -49,6 +49,18 @@ _CLOSING = re.compile(
     r")\s*[.!?]*\s*$",
     re.IGNORECASE,
 )
+_SO_WHAT = re.compile(
+    r"(?<=\w)\s*[,.;!?\u2013\u2014-]+\s*(?:(?:so|and|but)\s+)?(?:"
+    r"how\s+(?:does|would)\s+(?:that|it|this)\s+work"
+    r"|how\s+(?:do|can|could|should|would)\s+(?:i|we|you)\s+(?:do|go\s+about)\s+(?:that|it|this)"
+    r"|is\s+(?:that|it|this)\s+(?:possible|ok|okay|allowed)|what(?:'s|\s+is)\s+the\s+(?:process|procedure|way)"
+    r"|what\s+(?:should|can|do|must)\s+(?:i|we)\s+(?:(?:have|need)\s+to\s+)?do(?:\s+now)?|what\s+now"
+    r")\s*[.!?]*\s*$",
+    re.IGNORECASE,
+)
+"""What asks for no more than the sentence before it: "I want to leave the plan, how does that work?\""""
+_LEAST_SAID = 4
+"""So many words that sentence has at least."""
 _WITHIN = re.compile(
     r"(?<=\w)\s+(?:please|pls|plz|kindly)\s+(?=\w)|(?<!\s)\s*,\s*(?:please|pls|plz|kindly)\s*,\s*",
     re.IGNORECASE,
@@ -83,6 +95,9 @@ def without_politeness(text: str) -> str:
         if left == before:
             break
     left = _WITHIN.sub(" ", left)
+    found = _SO_WHAT.search(left)
+    if found and len(left[: found.start()].split()) >= _LEAST_SAID:
+        left = left[: found.start()]
     return left if any(map(str.isalnum, left)) else text
 
 

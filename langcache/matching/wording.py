@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
 
 __all__ = ["in_one_wording"]
 
@@ -97,30 +99,66 @@ _GROUPS = re.compile(
 )
 _ANY = re.compile(rf"(?<![\w'])(?:{'|'.join(_SAME.lower().replace('(?-i:', '(?:').splitlines())})(?![\w'])")
 """The same for small letters, without groups, which is twice as fast: most texts have none."""
+_START = re.compile(r"(?<![\w'])[\w']+|={2,}")
+
+
+def _by_first_word() -> dict[str, list[tuple[str, str]]]:
+    found: dict[str, list[tuple[str, str]]] = {}
+    lines = Path(__file__).with_name("phrases.txt").read_text("ascii").splitlines()
+    for at, line in enumerate(lines):
+        for phrase in line.split(", "):
+            if first := _START.match(phrase):
+                found.setdefault(first[0], []).append((phrase, f"l{at}"))
+    for phrases in found.values():
+        phrases.sort(key=lambda each: -len(each[0]))
+    return found
+
+
+_LISTED = _by_first_word()
+"""The phrases of phrases.txt, which has one meaning a line, by the first word, the longest ones first."""
 _ACRONYM = re.compile(r"(?<![\w'])([A-Z]{2,5})s?(?![\w'])")
 _WORD = re.compile(r"[^\W\d_]+")
 
 
-def in_one_wording(text: str, other: str) -> str:
-    """A text with the phrases of another one where they say the same, and with the words of its acronyms."""
-    theirs = {found.lastgroup: found[0] for found in _phrases(other)}
+def in_one_wording(text: str, other: str) -> tuple[str, int]:
+    """A text with the phrases of another one where they say the same, and with the words of its acronyms.
+
+    The number is how many phrases are exchanged.
+    """
+    theirs = {meaning: other[start:end] for start, end, meaning in _phrases(other)}
     parts: list[str] = []
-    end = 0
-    for found in _phrases(text) if theirs else ():
-        said = theirs.get(found.lastgroup, "")
-        if said and said.lower() != found[0].lower():
-            parts += (text[end : found.start()], said)
-            end = found.end()
-    return _spelt_out("".join((*parts, text[end:])), other)
+    done = exchanged = 0
+    for start, end, meaning in _phrases(text) if theirs else ():
+        said = theirs.get(meaning, "")
+        if said and said.lower() != text[start:end].lower():
+            parts += (text[done:start], said)
+            done = end
+            exchanged += 1
+    return _spelt_out("".join((*parts, text[done:])), other), exchanged
 
 
-def _phrases(text: str) -> Iterator[re.Match[str]]:
+@lru_cache(maxsize=512)
+def _phrases(text: str) -> list[tuple[int, int, str]]:
+    """Where a text has phrases, from which to which letter, and the name of what each means."""
     small = text.lower()
     if len(small) != len(text):
-        return
+        return []
+    found = [*_listed(small)]
     for any_of_them in _ANY.finditer(small):
-        if found := _GROUPS.match(text, any_of_them.start()):
-            yield found
+        if (rule := _GROUPS.match(text, any_of_them.start())) and rule.lastgroup:
+            found.append((rule.start(), rule.end(), rule.lastgroup))
+    found.sort(key=lambda each: (each[0], -each[1]))
+    end = 0
+    return [each for each in found if each[0] >= end and (end := each[1])]
+
+
+def _listed(small: str) -> Iterator[tuple[int, int, str]]:
+    for word in _START.finditer(small):
+        for phrase, meaning in _LISTED.get(word[0], ()):
+            end = word.start() + len(phrase)
+            if small.startswith(phrase, word.start()) and not small[end : end + 1].isalnum():
+                yield word.start(), end, meaning
+                break
 
 
 def _spelt_out(text: str, other: str) -> str:
