@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+from pathlib import Path
+
 import pytest
 
+from langcache import CacheEntry, verifier
 from langcache.matching.guard import difference
 
 OPPOSITE = [
@@ -34,8 +38,22 @@ OPPOSITE = [
     ("How do I accept an offer?", "How do I turn down an offer?"),
     ("Can I rent a manual car?", "Can I rent an automatic car?"),
     ("When does the train arrive in Ulm?", "When does the train depart from Ulm?"),
+    ("Why can't I open the window?", "Why can't I close the window?"),
+    ("An item is missing, what do I do?", "There is an extra item that I never ordered, what do I do?"),
+]
+NEGATED = [
+    ("Which rows have an address?", "Which rows don't have an address?"),
+    ("Which cells are null?", "Which cells are not null?"),
+    ("Is it legal to park here?", "Is it not legal to park here?"),
+    ("Which foods contain gluten?", "Which foods do not contain gluten?"),
+    ("Do I need a visa for Peru?", "For which countries do I need no visa?"),
+    ("Why was I charged a fee?", "Why wasn't I charged a fee?"),
+    ("I have eaten today, can I go?", "I haven't eaten today, can I go?"),
 ]
 NOT_OPPOSITE = [
+    ("How do I stop my baby crying?", "My baby won't stop crying, what can I do?"),
+    ("The shop isn't open on Friday", "The shop is not open on Friday"),
+    ("I can't recall my code", "I can't remember my code"),
     ("How do I take a person off the group?", "How do I remove a person from the group?"),
     ("How do I get rid of an app?", "How do I delete an app?"),
     ("How do I treat a rash?", "What is the treatment for a rash?"),
@@ -64,3 +82,19 @@ def test_opposites_are_seen(one, other):
 def test_what_says_the_same_is_no_opposite(one, other):
     for asked, stored in ((one, other), (other, one)):
         assert difference(asked, stored) is None
+
+
+@pytest.mark.parametrize(("one", "other"), NEGATED)
+def test_what_one_says_and_the_other_denies_is_named(one, other):
+    for asked, stored in ((one, other), (other, one)):
+        assert (difference(asked, stored) or "").startswith("negated: ")
+        prompt = CacheEntry(
+            id="1", prompt=stored, response="", attributes={}, similarity=0.9, search_strategy="semantic"
+        )
+        assert not verifier(asked, prompt)
+
+
+def test_the_lines_of_the_list_are_written_in_one_way():
+    lines = Path(inspect.getfile(difference.__wrapped__)).with_name("opposites.txt").read_text("ascii").splitlines()
+    assert len(lines) == len(set(lines))
+    assert [line for line in lines if (line.count(" / ") == 1) == (line.count(" = ") == 1)] == []

@@ -43,12 +43,14 @@ def difference(question: str, prompt: str) -> str | None:
         return symbol
     if same:
         return None
+    # "Not open" is "closed", unless both are negated.
+    unsaid = set[str]() if ours.denied and theirs.denied else ours.denied | theirs.denied
+    if found := opposites(ours.said - unsaid, theirs.said - unsaid, bool(ours.denied or theirs.denied)):
+        return f"opposites: {found[0]} against {found[1]}"
     for one, other in ((ours, theirs), (theirs, ours)):
         if one.denied and not other.negative:
             both = one.denied & other.stems
             return f"negated: {_shown(both)}" if both else "one is negated and the other is not"
-    if found := opposites(ours.said, theirs.said, bool(ours.denied or theirs.denied)):
-        return f"opposites: {found[0]} against {found[1]}"
     for one, other in ((ours, theirs), (theirs, ours)):
         foreign = {name for name in one.names if not other.has(name)}
         if foreign and (other.names or not other.cased):
