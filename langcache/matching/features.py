@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from copy import copy
 from functools import lru_cache
 
@@ -88,10 +89,9 @@ class Reading:
         """How many phrases have the words of the text that this is compared with."""
         spelt = respell(text)
         tokens: list[str] = _TOKEN.findall(spelt)
-        self.words: list[str] = [NUMBERS.get(word, word) for word in map(_plain, tokens)]
+        self.words: list[str] = _words(tokens)
         self.content: list[str] = list(dict.fromkeys(stem(word) for word in self.words if word not in _SMALL))
-        joined = f" {' '.join(self.words)} "
-        self.trigrams: frozenset[str] = frozenset(joined[at : at + 3] for at in range(len(joined) - 2))
+        self.trigrams: frozenset[str] = _trigrams(self.words)
         self.numbers: frozenset[str] = frozenset(word for word in self.words if word[0].isdigit())
         capitals = () if spelt.isupper() else (_plain(token) for token in tokens[1:] if token[0].isupper())
         self.names: frozenset[str] = frozenset(stem(word) for word in capitals if word not in _SMALL)
@@ -115,7 +115,7 @@ def compared(one: str, other: str) -> tuple[Reading, Reading]:
     reading = copy(_read(reworded))  # which is the other text, as often as not
     reading.is_reworded = True
     reading.phrases = exchanged
-    reading.trigrams = _read(repeated).trigrams
+    reading.trigrams = _trigrams(_words(_TOKEN.findall(respell(repeated))))
     return reading, stored
 
 
@@ -169,6 +169,15 @@ def lexical(one: Reading, other: Reading) -> list[float]:
         *(float(kind == each) for each in _GUARD),
         min(otherwise, 2),
     ]
+
+
+def _words(tokens: Iterable[str]) -> list[str]:
+    return [NUMBERS.get(word, word) for word in map(_plain, tokens)]
+
+
+def _trigrams(words: Iterable[str]) -> frozenset[str]:
+    joined = f" {' '.join(words)} "
+    return frozenset(map("".join, zip(joined, joined[1:], joined[2:], strict=False)))
 
 
 def _plain(token: str) -> str:

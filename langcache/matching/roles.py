@@ -26,6 +26,7 @@ _AUXILIARY = _AFTER_BE | _words("have has had to be need needs not ever also sti
 _NO_ROLES = _words("by or between and")
 _I = _words("i we i'm i've i'd i'll we're we've we'd we'll")
 _ME = _words("me us mine ours")
+_PERSONAL = _I | _ME | {"to"}
 _BEFORE_VERBS = _words(
     "do does did can could must should will would may might have has had to need needs want wish like am was "
     "were are be been being get got just always never not ever also still already only really currently "
@@ -62,12 +63,13 @@ class Roles(NamedTuple):
 def roles_of(words: Sequence[str]) -> Roles:
     """Who does what in the words of a text, in small letters."""
     subject, verbs = _subject(words)
+    is_personal = not _PERSONAL.isdisjoint(words)
     return Roles(
         subject,
         verbs,
         frozenset(_PERSONS.get(word, stem(word)) for word in words) if subject else frozenset(),
-        frozenset(_mine(words)),
-        frozenset(_to_me(words)),
+        frozenset(_mine(words)) if is_personal else frozenset(),
+        frozenset(_to_me(words)) if is_personal else frozenset(),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from .guard.words import PROTOCOLS
@@ -134,11 +134,13 @@ _AS_IT_IS = re.compile(r"@|://|\w[/\\_]\w|\d")
 """Addresses, links, paths, names in programs and codes, in which no letter is a slip."""
 
 
-def _words_with_slips(text: str) -> set[str]:
+@lru_cache(maxsize=512)
+def _words_with_slips(text: str) -> frozenset[str]:
     """The words in small letters that may have a slip: no abbreviations and Roman numerals, such as XXIII."""
     parts = (part for part in text.split() if not _AS_IT_IS.search(part))
     words = (word for part in parts for word in _WORD.findall(part))
-    return {word.lower() for word in words if text.isupper() or not word.isupper() or len(word) == 1}
+    is_upper = text.isupper()
+    return frozenset(word.lower() for word in words if is_upper or not word.isupper() or len(word) == 1)
 
 
 def mended(text: str, other: str) -> str:
@@ -148,7 +150,7 @@ def mended(text: str, other: str) -> str:
     missing = theirs - ours
     for word in ours - theirs:
         for right in missing:
-            if is_slip(word, right):
+            if word[0] == right[0] and is_slip(word, right):
                 slips[word] = right
                 break
     if not slips:

@@ -155,10 +155,11 @@ def _phrases(text: str) -> list[tuple[int, int, str]]:
 def _listed(small: str) -> Iterator[tuple[int, int, str]]:
     for word in _START.finditer(small):
         for phrase, meaning in _LISTED.get(word[0], ()):
-            end = word.start() + len(phrase)
-            if small.startswith(phrase, word.start()) and not small[end : end + 1].isalnum():
-                yield word.start(), end, meaning
-                break
+            if small.startswith(phrase, word.start()):
+                end = word.start() + len(phrase)
+                if not small[end : end + 1].isalnum():
+                    yield word.start(), end, meaning
+                    break
 
 
 def _spelt_out(text: str, other: str) -> str:

@@ -50,9 +50,22 @@ def phrases(words: Sequence[str]) -> tuple[set[str], Sequence[str]]:
 
     "Take it off" is "remove".
     """
+    if _PHRASES.keys().isdisjoint(words):
+        return set(), words
     small = " ".join(words)
-    found = {stem(each.lastgroup) for each in _PHRASES.finditer(small) if each.lastgroup}
-    return found, _PHRASES.sub(" ", small).split() if found else words
+    found: set[str] = set()
+    left: list[str] = []
+    at = done = 0
+    for word in words:
+        if at >= done:
+            phrase = _PHRASES[word].match(small, at) if word in _PHRASES else None
+            if phrase is None:
+                left.append(word)
+            else:
+                found.add(stem(phrase.lastgroup or ""))
+                done = phrase.end()
+        at += len(word) + 1
+    return found, left
 
 
 def opposites(ours: Set[str], theirs: Set[str], negated: bool) -> tuple[str, str] | None:
@@ -98,14 +111,21 @@ def _pairs(lines: Iterable[str]) -> dict[str, frozenset[str]]:
     return pairs
 
 
-def _phrases(lines: Iterable[str]) -> re.Pattern[str]:
-    """What finds the phrases of lines such as "remove = take * off, get rid of", each in a group of its word."""
-    groups: list[str] = []
+def _phrases(lines: Iterable[str]) -> dict[str, re.Pattern[str]]:
+    """What finds the phrases of lines such as "remove = take * off, get rid of", by the first word.
+
+    A phrase is in a group with the name of the word for which it stands.
+    """
+    rules: dict[str, dict[str, list[str]]] = {}
     for line in lines:
-        word, said = line.split(" = ")
-        some = said.replace(" * ", r" (?:[\w']+ ){1,3}?").replace(", ", "|")
-        groups.append(f"(?P<{word}>{some})")
-    return re.compile(rf"\b(?:{'|'.join(groups)})\b")
+        word, _, said = line.partition(" = ")
+        for phrase in said.split(", "):
+            rule = phrase.replace(" * ", r" (?:[\w']+ ){1,3}?")
+            rules.setdefault(phrase.split()[0], {}).setdefault(word, []).append(rule)
+    return {
+        first: re.compile("|".join(rf"(?P<{word}>(?:{'|'.join(each)})\b)" for word, each in said.items()))
+        for first, said in rules.items()
+    }
 
 
 _LINES = Path(__file__).with_name("opposites.txt").read_text("ascii").splitlines()
