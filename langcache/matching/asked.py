@@ -16,13 +16,14 @@ _THE = r"(?: (?:the|my|your|his|her|their|our|its|a|an))?"
 _AUX = r" (?:do|does|did|is|are|was|were|will|can|could|should|must|would|has|have)"
 _WHAT = r"(?:(?:at|on|in) )?(?:what|which)"
 _KINDS = {
-    "long": r"how long|how (?:many|much) (?:time|hours|minutes|days|weeks|months|years)"
+    "long": r"how long|how much (?:longer|to wait)|how (?:many|much) (?:time|hours|minutes|days|weeks|months|years)"
     rf"|what{_IS}{_THE} (?:\w+ )?(?:duration|wait|time (?:for|it takes|needed|required))"
     r"|wait(?:ing)? time|processing time",
     "when": rf"when{_AUX}|(?P<bare_when>when(?! (?:i|you|we|they|it|my|your|the|a|an) ))"
     rf"|{_WHAT} (?:time|day|date|year|month|hour)s?"
     rf"|what{_IS}{_THE} (?:\w+ )?(?:deadline|(?:start|end|due|release|expiry|opening|closing)? ?"
     r"(?:date|hours?|times?)\b(?! zone| limit))",
+    "where_i": r"where (?:can|do|could|should|would|must|may|to|am|are)(?: (?:i|we|you|one|someone))\b",
     "where": rf"where|{_WHAT} (?:place|location)"
     rf"|what{_IS}{_THE} (?:\w+ )?(?:place|location|address|birthplace)",
     "why": r"why|how come|what (?:caused?s?|made|makes)|(?:for )?(?:what|which) reasons?"
@@ -48,11 +49,12 @@ _BEFORE = re.compile(
 _NEAR = {
     frozenset(pair.split())
     for pair in """
-    how where/how who/how long/how much/how whether/when long/when often/when old/where who/where whether
-    often long/often many/often much/much many/much long/many long/many old/long far/long old
+    how where_i/how who/how much/how whether/when long/when often/when old/where who/where whether
+    where where_i/where_i who/where_i whether/often long/often many/often much/much many/many long/many old
+    long far/long old
     """.replace("\n", "/").split("/")
 }
-"""Kinds that may ask for the same: "How do I ...?" and "Where can I ...?\""""
+"""Kinds that may ask for the same: "How do I ...?" and "Where can I ...?", which is not "Where is ...?\""""
 
 
 _OF_EVENTS = frozenset(("why", "when"))

@@ -15,7 +15,8 @@ _SAME = rf"""
 how to|how (?:do|can|could|should|would|must) {_I}|
 what(?:'s| is| are) the (?:best |right |correct |easiest )?(?:process|procedure|steps|way|method) (?:for|to)|
 what do {_I} (?:need|have) to do to|what(?:'s| is) the best way to|steps (?:for|to)|
-is there (?:a|any) way (?:to|for me to)|guide to
+is there (?:a|any) way (?:to|for me to)|guide to|
+(?:what(?:'s| is) the )?(?:command|syntax|statement|instructions) (?:for|to)|what do i type to
 (?<!how )(?<!what )(?<!where )(?<!when )(?:can|could|may|might) {_I}|
 is it (?:possible|allowed|ok|okay|permitted)(?: for me)? to|
 (?:am i|are we|are you) (?:able|allowed|permitted) to
