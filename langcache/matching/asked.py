@@ -16,7 +16,8 @@ _THE = r"(?: (?:the|my|your|his|her|their|our|its|a|an))?"
 _AUX = r" (?:do|does|did|is|are|was|were|will|can|could|should|must|would|has|have)"
 _WHAT = r"(?:(?:at|on|in) )?(?:what|which)"
 _KINDS = {
-    "long": r"how long|how much (?:longer|to wait)|how (?:many|much) (?:time|hours|minutes|days|weeks|months|years)"
+    "long": r"how long|how much (?:longer|to wait)"
+    r"|how (?:many|much) (?:time|hours|minutes|days|weeks|months|years)"
     rf"|what{_IS}{_THE} (?:\w+ )?(?:duration|wait|time (?:for|it takes|needed|required))"
     r"|wait(?:ing)? time|processing time",
     "when": rf"when{_AUX}|(?P<bare_when>when(?! (?:i|you|we|they|it|my|your|the|a|an) ))"
@@ -104,7 +105,9 @@ def asked(words: Sequence[str], text: str) -> Asked:
     return Asked(
         kinds=frozenset(_kinds(text)),
         is_past=not _PAST.isdisjoint(found),
-        is_future=not _FUTURE.isdisjoint(found) or ("going", "to") in pairwise(words) or _is_in_a_while(words),
+        is_future=not _FUTURE.isdisjoint(found)
+        or ("going", "to") in pairwise(words)
+        or _is_in_a_while(words),
         is_going_on="being" in found,
         is_done="been" in found,
         every=every,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from .guard.opposites import stem
+from .guard.opposites import opposites, stem
 from .guard.words import NEGATIONS, NUMBERS, SMALL_WORDS
+from .lexicon import contrasts, meaning
 
 __all__ = ["order_differs"]
 
@@ -50,16 +51,37 @@ _CLAUSES = _words("when if while because although unless before after but since 
 def order_differs(one: Sequence[str], other: Sequence[str]) -> bool:
     """Whether the words of a text, in small letters, are those of another one with two things exchanged.
 
+    Synonyms count as the same word.
+
     That is "350 degrees Fahrenheit in Celsius" and "350 degrees Celsius in Fahrenheit", "Who killed Brutus?"
     and "Who did Brutus kill?", or a "not" that denies another thing; but not what only stands in another
     place: "In May, is it open?" and "Is it open in May?"
     """
-    return (
-        _are_exchanged(one, other)
-        or _asks_for_the_other(one, other)
-        or _asks_for_the_other(other, one)
-        or _denies_another(one, other)
+    ours = _in_the_words_of(one, other)
+    return ours is not None and (
+        _are_exchanged(ours, other)
+        or _asks_for_the_other(ours, other)
+        or _asks_for_the_other(other, ours)
+        or _denies_another(ours, other)
     )
+
+
+def _in_the_words_of(one: Sequence[str], other: Sequence[str]) -> Sequence[str] | None:
+    """A text with the words of the other one for synonyms; None if only one of them has another word."""
+    here, there = {stem(word): word for word in one}, {stem(word): word for word in other}
+    missing = [each for each, word in there.items() if each not in here and word not in SMALL_WORDS]
+    said: dict[str, str] = {}
+    for each, word in here.items():
+        if each in there or word in SMALL_WORDS:
+            continue
+        same = next((another for another in missing if meaning(each, another)), None)
+        if same is None:
+            return None
+        missing.remove(same)
+        said[word] = there[same]
+    if missing:
+        return None
+    return [said.get(word, word) for word in one] if said else one
 
 
 def _are_exchanged(one: Sequence[str], other: Sequence[str]) -> bool:
@@ -82,16 +104,23 @@ def _are_exchanged(one: Sequence[str], other: Sequence[str]) -> bool:
             if between[-1] == before and before in _PREPOSITIONS:
                 continue  # "in Rome in May"
             is_marked = ours[start][1] and ours[start + middle][1]
-            if _is_one_way(between, is_marked, not _REPLACING.isdisjoint(here)):
+            if _is_one_way(between, is_marked, not _REPLACING.isdisjoint(here)) or _exclude(first, last):
                 return True
     return False
 
 
 def _is_one_way(between: Sequence[str], is_marked: bool, is_replacing: bool) -> bool:
     relations = _PREPOSITIONS.intersection(between)
-    if relations == {"with"}:
+    if relations == frozenset(("with",)):
         return is_replacing
     return is_marked or not relations.isdisjoint(_FIRM) or (bool(relations) and len(between) == 1)
+
+
+def _exclude(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether two things are opposites: "make a public page private"."""
+    return opposites({*one}, {*other}, False) is not None or any(
+        contrasts(ours, theirs) for ours in one for theirs in other
+    )
 
 
 def _marked(words: Sequence[str]) -> Iterator[tuple[str, bool]]:

@@ -119,11 +119,13 @@ def are_told_apart(one: Reading, other: Reading) -> bool:
     """
     if not is_verifiable(one, other):
         return _are_told_apart_by_signs(one, other) or says_otherwise(one.text, other.text)
+    if len(one.content) == len(other.content) and order_differs(one.words, other.words):
+        return True
     if _subject(one) != _subject(other):
         return False
     if sorted(one.words) == sorted(other.words) and _numbers_of(one) != _numbers_of(other):
         return True
-    return difference(one.text, other.text) is not None or order_differs(one.words, other.words)
+    return difference(one.text, other.text) is not None
 
 
 def _are_told_apart_by_signs(one: Reading, other: Reading) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 __all__ = ["in_one_wording"]
 
-_I = r"(?:i|you|we|one|someone|anyone)"
+_I = r"(?:i|you|we|one|(?:some|any)one(?! else))"
 _NOT = r"(?:n't| not)"
 _SAME = rf"""
 how to|how (?:do|can|could|should|would|must) {_I}|

@@ -95,6 +95,11 @@ def test_what_one_says_and_the_other_denies_is_named(one, other):
 
 
 def test_the_lines_of_the_list_are_written_in_one_way():
-    lines = Path(inspect.getfile(difference.__wrapped__)).with_name("opposites.txt").read_text("ascii").splitlines()
+    lines = (
+        Path(inspect.getfile(difference.__wrapped__))
+        .with_name("opposites.txt")
+        .read_text("ascii")
+        .splitlines()
+    )
     assert len(lines) == len(set(lines))
     assert [line for line in lines if (line.count(" / ") == 1) == (line.count(" = ") == 1)] == []

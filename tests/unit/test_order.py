@@ -23,6 +23,9 @@ EXCHANGED = [
     ("Can I run Linux on Windows?", "Can I run Windows on Linux?"),
     ("What's 5 stone in kilos?", "What is 5 kilos in stone?"),
     ("Is tea without milk fine?", "Is milk without tea fine?"),
+    ("How do I make a public page private?", "How do I make a private page public?"),
+    ("What is a 7 UK shoe in EU sizes?", "What is a 7 EU shoe in UK sizes?"),
+    ("Can a car tow a truck?", "Can a lorry tow a car?"),
 ]
 ASKED_FOR_THE_OTHER = [
     ("What animals eat snakes?", "What animals do snakes eat?"),
@@ -37,7 +40,10 @@ ASKED_FOR_THE_OTHER = [
 DENIED_ELSEWHERE = [
     ("Why am I losing weight when I'm not dieting?", "Why am I not losing weight when I'm dieting?"),
     ("Does it charge if it is not plugged in?", "Does it not charge if it is plugged in?"),
-    ("Why is the light on when the engine isn't running?", "Why isn't the light on when the engine is running?"),
+    (
+        "Why is the light on when the engine isn't running?",
+        "Why isn't the light on when the engine is running?",
+    ),
     ("Can I enter while the alarm is not armed?", "Can I not enter while the alarm is armed?"),
 ]
 IN_ANOTHER_PLACE = [

@@ -23,6 +23,12 @@ TURNED = [
     ("What if I sue my landlord?", "What if my landlord sues me?"),
     ("What does a tenant pay when moving out?", "What does a landlord pay when a tenant moves out?"),
     ("Can my boss fire me by email?", "Can I fire my boss by email?"),
+    ("Can my manager see my calendar?", "Can I see my manager's calendar?"),
+    ("Do you match the prices of other shops?", "Do other shops match your prices?"),
+    ("Do I owe you money?", "Do you owe me money?"),
+    ("Can I book for someone else?", "Can someone else book for me?"),
+    ("Is it free if I cancel the flight?", "Is it free if the airline cancels the flight?"),
+    ("What happens when I break the vase?", "What happens when the courier breaks the vase?"),
 ]
 NOT_TURNED = [
     ("Is the nurse called by the surgeon?", "Does the surgeon call the nurse?"),
@@ -38,6 +44,11 @@ NOT_TURNED = [
     ("Can it top up on its own when I travel?", "When I travel, can I have it top up on its own?"),
     ("The courier did not ring me", "I was not rung by the courier"),
     ("My bank blocked me", "I got blocked by my bank"),
+    ("What happens when I end my trial?", "What happens when my trial ends?"),
+    ("What if I lose my card?", "What if my card is lost?"),
+    ("Is it free if I cancel?", "Is it free if a customer cancels?"),
+    ("What fuel does my car use?", "What fuel should I use in the car?"),
+    ("Can I collect an order from one of your shops?", "Do you let me collect an order?"),
 ]
 
 

@@ -169,7 +169,9 @@ def _denied(said: Sequence[str]) -> Iterator[str]:
     """What follows each negation: the stem of a word, or "" if small words do."""
     for at, word in enumerate(said):
         if word in words.NEGATIONS or word.endswith("n't"):
-            yield next((stem(each) for each in said[at + 1 : at + _REACH] if each not in words.NOT_DENIED), "")
+            yield next(
+                (stem(each) for each in said[at + 1 : at + _REACH] if each not in words.NOT_DENIED), ""
+            )
 
 
 def _shown(found: set[str]) -> str:

@@ -129,7 +129,7 @@ def _phrases(lines: Iterable[str]) -> dict[str, re.Pattern[str]]:
 
 
 _LINES = Path(__file__).with_name("opposites.txt").read_text("ascii").splitlines()
-"""Opposites, on the two sides of a slash; and words with the phrases that say the same, for opposites of these."""
+"""Opposites, on the two sides of a slash; and words that are an opposite, with phrases that say the same."""
 _LISTED = _pairs(
     " / ".join(" ".join(map(stem, side.split())) for side in line.split(" / "))
     for line in _LINES

@@ -107,14 +107,16 @@ AFTER_NUMBERS = {"m": "m", "g": "g", "l": "litre", "L": "litre", "C": "celsius",
 
 NEGATIONS = _words("not no never none nobody nothing neither nor cannot without hardly unable")
 _IRREGULAR = """
-beat beaten/become became/begin began begun/bring brought/build built/buy bought/catch caught/choose chose chosen/
-come came/deal dealt/draw drew drawn/drink drank/drive drove driven/eat ate eaten/fight fought/fly flew flown/
-forget forgot forgotten/forgive forgave forgiven/freeze froze frozen/give gave given/go went gone/grow grew grown/
-hang hung/hear heard/hide hid/hold held/keep kept/know knew known/lend lent/lose lost/make made/mean meant/
-meet met/ride rode ridden/ring rang rung/run ran/seek sought/sell sold/send sent/shake shook shaken/sing sang sung/
-sink sank sunk/sit sat/sleep slept/speak spoke spoken/spend spent/stand stood/steal stole stolen/stick stuck/
-strike struck/swim swam/take took taken/teach taught/tear tore torn/tell told/think thought/throw threw thrown/
-understand understood/wake woke woken/wear wore worn/win won/withdraw withdrew withdrawn/write wrote written
+beat beaten/become became/begin began begun/bring brought/build built/buy bought/catch caught/
+choose chose chosen/come came/deal dealt/draw drew drawn/drink drank/drive drove driven/eat ate eaten/
+fight fought/fly flew flown/forget forgot forgotten/forgive forgave forgiven/freeze froze/
+give gave given/go went gone/grow grew grown/hang hung/hear heard/hide hid/hold held/keep kept/
+know knew known/lend lent/lose lost/make made/mean meant/meet met/ride rode ridden/ring rang rung/
+run ran/seek sought/sell sold/send sent/shake shook shaken/sing sang sung/sink sank sunk/sit sat/
+sleep slept/speak spoke spoken/spend spent/stand stood/steal stole stolen/stick stuck/strike struck/
+swim swam/take took taken/teach taught/tear tore torn/tell told/think thought/throw threw thrown/
+understand understood/wake woke woken/wear wore worn/win won/withdraw withdrew withdrawn/
+write wrote written
 """
 IRREGULAR = {
     prefix + past: prefix + verb
