@@ -8,22 +8,23 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from .guard.opposites import stem
-from .lexicon import meaning
 
-__all__ = ["Asked", "asked", "asks_another", "quantities_differ", "roles_turned", "times_differ"]
+__all__ = ["Asked", "asked", "asks_another", "quantities_differ", "times_differ"]
 
 _IS = r"(?:'s| is| are| was| were| will be)?"
 _THE = r"(?: (?:the|my|your|his|her|their|our|its|a|an))?"
 _AUX = r" (?:do|does|did|is|are|was|were|will|can|could|should|must|would|has|have)"
 _WHAT = r"(?:(?:at|on|in) )?(?:what|which)"
 _KINDS = {
-    "long": r"how long|how (?:many|much) (?:time|hours|minutes|days|weeks|months|years)"
+    "long": r"how long|how much (?:longer|to wait)"
+    r"|how (?:many|much) (?:time|hours|minutes|days|weeks|months|years)"
     rf"|what{_IS}{_THE} (?:\w+ )?(?:duration|wait|time (?:for|it takes|needed|required))"
     r"|wait(?:ing)? time|processing time",
     "when": rf"when{_AUX}|(?P<bare_when>when(?! (?:i|you|we|they|it|my|your|the|a|an) ))"
     rf"|{_WHAT} (?:time|day|date|year|month|hour)s?"
     rf"|what{_IS}{_THE} (?:\w+ )?(?:deadline|(?:start|end|due|release|expiry|opening|closing)? ?"
     r"(?:date|hours?|times?)\b(?! zone| limit))",
+    "where_i": r"where (?:can|do|could|should|would|must|may|to|am|are)(?: (?:i|we|you|one|someone))\b",
     "where": rf"where|{_WHAT} (?:place|location)"
     rf"|what{_IS}{_THE} (?:\w+ )?(?:place|location|address|birthplace)",
     "why": r"why|how come|what (?:caused?s?|made|makes)|(?:for )?(?:what|which) reasons?"
@@ -49,11 +50,12 @@ _BEFORE = re.compile(
 _NEAR = {
     frozenset(pair.split())
     for pair in """
-    how where/how who/how long/how much/how whether/when long/when often/when old/where who/where whether
-    often long/often many/often much/much many/much long/many long/many old/long far/long old
+    how where_i/how who/how much/how whether/when long/when often/when old/where who/where whether
+    where where_i/where_i who/where_i whether/often long/often many/often much/much many/many long/many old
+    long far/long old
     """.replace("\n", "/").split("/")
 }
-"""Kinds that may ask for the same: "How do I ...?" and "Where can I ...?\""""
+"""Kinds that may ask for the same: "How do I ...?" and "Where can I ...?", which is not "Where is ...?\""""
 
 
 _OF_EVENTS = frozenset(("why", "when"))
@@ -62,8 +64,7 @@ _OF_EVENTS = frozenset(("why", "when"))
 class Asked(NamedTuple):
     """What is asked of a text's subject.
 
-    ``every`` and ``one`` are the stems that are counted: "tab" of "all tabs", and of "a tab". ``subject`` is
-    who or what does something, and ``verbs`` are what that may be; ``roles`` could be the subject.
+    ``every`` and ``one`` are the stems that are counted: "tab" of "all tabs", and of "a tab".
     """
 
     kinds: frozenset[str]
@@ -74,16 +75,13 @@ class Asked(NamedTuple):
     every: frozenset[str]
     one: frozenset[str]
     quantities: frozenset[str]
-    subject: str
-    verbs: frozenset[str]
-    roles: frozenset[str]
 
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_PAST = _words("did was were had been used ago last yesterday")
+_PAST = _words("did was were had been used ago last yesterday already")
 _FUTURE = _words("will won't shall i'll we'll it'll they'll he'll she'll gonna upcoming")
 _EVERY = _words("all every each everyone everybody everything everywhere both entire whole")
 _ONE = _words("a an one single this")
@@ -97,33 +95,32 @@ _QUANTITIES = {
     for word in said.split()
 }
 _BETWEEN = _words("of my the your our their his her its these those this")
-_DO = _words("do does did can could must should will would may might don't doesn't didn't can't couldn't")
-_BE = _words("is are am was were isn't aren't")
-_AFTER_BE = _words("allowed able obliged required supposed permitted entitled going")
-_PERSONS = {"i": "me", "me": "me", "us": "us", "we": "us"}
-_DETERMINERS = _words("a an the my your his her its their this that these those all any some every each new")
-_AUXILIARY = _AFTER_BE | _words("have has had to be need needs not ever also still already")
-_NO_ROLES = _words("by or between and")
 _PERIODS = _words("second minute hour day week month quarter year time night morning evening weekend")
 
 
 def asked(words: Sequence[str], text: str) -> Asked:
     """What is asked by a text in small letters, and its words."""
     found = set(words)
-    subject, verbs = _subject(words)
     every = frozenset(_counted(words, _EVERY))
     return Asked(
         kinds=frozenset(_kinds(text)),
         is_past=not _PAST.isdisjoint(found),
-        is_future=not _FUTURE.isdisjoint(found) or ("going", "to") in pairwise(words),
+        is_future=not _FUTURE.isdisjoint(found)
+        or ("going", "to") in pairwise(words)
+        or _is_in_a_while(words),
         is_going_on="being" in found,
         is_done="been" in found,
         every=every,
         one=frozenset(_counted(words, _ONE)),
         quantities=frozenset(_QUANTITIES[word] for word in found if word in _QUANTITIES),
-        subject=subject,
-        verbs=verbs,
-        roles=frozenset(_PERSONS.get(word, stem(word)) for word in words) if subject else frozenset(),
+    )
+
+
+def _is_in_a_while(words: Sequence[str]) -> bool:
+    """Whether something is "in two years"."""
+    return any(
+        word == "in" and number.isdigit() and period.removesuffix("s") in _PERIODS
+        for word, number, period in zip(words, words[1:], words[2:], strict=False)
     )
 
 
@@ -143,36 +140,6 @@ def _counted(words: Sequence[str], counting: frozenset[str]) -> Iterator[str]:
     for at, word in enumerate(words[:-1]):
         if word in counting and words[at + 1] not in _PERIODS:
             yield next((stem(after) for after in words[at + 1 : at + 4] if after not in _BETWEEN), "")
-
-
-def _subject(words: Sequence[str]) -> tuple[str, frozenset[str]]:
-    """Who or what does something, and what it does, as stems; "" if that is not plain.
-
-    What it does is one of two words, since the first may belong to the subject: "Does the tax office owe me?"
-    """
-    if not _NO_ROLES.isdisjoint(words):
-        return "", frozenset()
-    if words[:1] == ["who"] and len(words) > 2 and words[1] not in _DO and words[1] not in _BE:
-        return "who", frozenset((stem(words[1]),))
-    for at, word in enumerate(words):
-        if word in _DO or (word in _BE and not _AFTER_BE.isdisjoint(words[at + 2 : at + 5])):
-            return _subject_after(words[at + 1 :])
-    return "", frozenset()
-
-
-def _subject_after(words: Sequence[str]) -> tuple[str, frozenset[str]]:
-    at = 0
-    while at < len(words) - 1 and (words[at] in _DETERMINERS):
-        at += 1
-    if at >= len(words):
-        return "", frozenset()
-    subject = words[at]
-    rest = at + 1
-    while rest < len(words) and words[rest] in _AUXILIARY:
-        rest += 1
-    said = (word for word in words[rest : rest + 2] if word not in _DETERMINERS and word not in _PERSONS)
-    verbs = frozenset(map(stem, said))
-    return _PERSONS.get(subject, stem(subject)), verbs
 
 
 def asks_another(one: Asked, other: Asked) -> bool:
@@ -204,18 +171,3 @@ def _all_against_some(one: Asked, other: Asked) -> bool:
     if not one.every or other.every:
         return False
     return "some" in other.quantities or not one.every.isdisjoint(other.one)
-
-
-def roles_turned(one: Asked, other: Asked) -> bool:
-    """Whether two texts tell the same of two, and who does it to whom is exchanged."""
-    return (
-        bool(one.subject and other.subject)
-        and not meaning(one.subject, other.subject)
-        and _is_among(one.subject, other)
-        and _is_among(other.subject, one)
-        and any(meaning(ours, theirs) for ours in one.verbs for theirs in other.verbs)
-    )
-
-
-def _is_among(word: str, text: Asked) -> bool:
-    return word in text.roles or any(meaning(word, role) for role in text.roles)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from copy import copy
 from functools import lru_cache
 
-from .asked import Asked, asked, asks_another, quantities_differ, roles_turned, times_differ
+from .asked import Asked, asked, asks_another, quantities_differ, times_differ
 from .guard import difference
 from .guard.numbers import spelt_as
 from .guard.opposites import stem
@@ -14,6 +15,7 @@ from .guard.spelling import respell
 from .guard.words import NUMBERS, SMALL_WORDS
 from .languages import ENGLISH, language_of
 from .lexicon import contrasts, meaning
+from .roles import Roles, roles_of, roles_turned
 from .tidy import mended, without_politeness
 from .wording import in_one_wording
 
@@ -38,6 +40,7 @@ LEXICAL = {
     "guard_numbers": -1,
     "guard_units": -1,
     "guard_negated": -1,
+    "guard_denied": -1,
     "guard_opposites": -1,
     "guard_names": -1,
     "guard_direction": -1,
@@ -57,7 +60,8 @@ ALIGNED = {
 }
 """The features that vectors of words give (`langcache.service.alignment`)."""
 
-_GUARD = ("numbers", "units", "negated", "opposites", "names", "direction")
+_GUARD = ("numbers", "units", "negated", "denied", "opposites", "names", "direction")
+_KINDS = {"one is negated and the other is not": "negated", "negated": "denied", "versions": "symbols"}
 _SHORT = 400
 _FEW_WORDS = 44
 """Texts with more words together are compared as they are: "return" in a program is not "give back"."""
@@ -82,16 +86,18 @@ class Reading:
     def __init__(self, text: str) -> None:
         self.text = text
         self.is_reworded: bool = False
+        self.phrases: int = 0
+        """How many phrases have the words of the text that this is compared with."""
         spelt = respell(text)
         tokens: list[str] = _TOKEN.findall(spelt)
-        self.words: list[str] = [NUMBERS.get(word, word) for word in map(_plain, tokens)]
+        self.words: list[str] = _words(tokens)
         self.content: list[str] = list(dict.fromkeys(stem(word) for word in self.words if word not in _SMALL))
-        joined = f" {' '.join(self.words)} "
-        self.trigrams: frozenset[str] = frozenset(joined[at : at + 3] for at in range(len(joined) - 2))
+        self.trigrams: frozenset[str] = _trigrams(self.words)
         self.numbers: frozenset[str] = frozenset(word for word in self.words if word[0].isdigit())
         capitals = () if spelt.isupper() else (_plain(token) for token in tokens[1:] if token[0].isupper())
         self.names: frozenset[str] = frozenset(stem(word) for word in capitals if word not in _SMALL)
         self.asked: Asked = asked(self.words, spelt.lower())
+        self.roles: Roles = roles_of(self.words)
         self.is_english: bool = language_of(set(self.words)) is ENGLISH and (
             text.isascii() or any(word in _SMALL for word in self.words)
         )
@@ -104,11 +110,13 @@ def compared(one: str, other: str) -> tuple[Reading, Reading]:
     is_short = len(ours.split()) + len(stored.words) <= _FEW_WORDS and len(ours) <= _SHORT
     # In other languages a letter makes another word: "hermano", "hermana".
     repeated = spelt_as(mended(ours, theirs) if is_short and stored.is_english else ours, theirs)
-    reworded = in_one_wording(repeated, theirs) if is_short else repeated
+    reworded, exchanged = in_one_wording(repeated, theirs) if is_short else (repeated, 0)
     if reworded == repeated:
         return _read(repeated), stored
     reading = copy(_read(reworded))  # which is the other text, as often as not
     reading.is_reworded = True
+    reading.phrases = exchanged
+    reading.trigrams = _trigrams(_words(_TOKEN.findall(respell(repeated))))
     return reading, stored
 
 
@@ -126,7 +134,7 @@ def lexical(one: Reading, other: Reading) -> list[float]:
     ours = [word for word in one.content if word not in shared]
     theirs = [word for word in other.content if word not in shared]
     exchanged = len(ours) == len(theirs) == 1
-    synonyms = 0
+    synonyms = one.phrases + other.phrases
     for word in tuple(ours):
         same = next((another for another in theirs if meaning(word, another)), None)
         if same is not None:
@@ -144,7 +152,8 @@ def lexical(one: Reading, other: Reading) -> list[float]:
     reason = difference(one.text, other.text)
     kind = "" if reason is None else _kind(reason)
     asks = one.asked, other.asked
-    otherwise = asks_another(*asks) + times_differ(*asks) + quantities_differ(*asks) + roles_turned(*asks)
+    otherwise = asks_another(*asks) + times_differ(*asks) + quantities_differ(*asks)
+    otherwise += roles_turned(one.roles, other.roles)
     return [
         min(least, 4),
         min(most, 6),
@@ -166,10 +175,19 @@ def lexical(one: Reading, other: Reading) -> list[float]:
     ]
 
 
+def _words(tokens: Iterable[str]) -> list[str]:
+    return [NUMBERS.get(word, word) for word in map(_plain, tokens)]
+
+
+def _trigrams(words: Iterable[str]) -> frozenset[str]:
+    joined = f" {' '.join(words)} "
+    return frozenset(map("".join, zip(joined, joined[1:], joined[2:], strict=False)))
+
+
 def _plain(token: str) -> str:
     return token.lower().removesuffix("'s")  # "Spain's capital" is the capital of Spain
 
 
 def _kind(reason: str) -> str:
     kind = reason.partition(":")[0]
-    return {"one is negated and the other is not": "negated", "versions": "symbols"}.get(kind, kind)
+    return _KINDS.get(kind, kind)

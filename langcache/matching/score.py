@@ -18,6 +18,7 @@ import msgspec
 from .edits import says_otherwise
 from .features import ALIGNED, COSINE, LEXICAL, Reading, compared, lexical
 from .guard import difference
+from .order import order_differs
 
 __all__ = [
     "FEATURES",
@@ -113,10 +114,13 @@ def are_told_apart(one: Reading, other: Reading) -> bool:
     """Whether two texts differ in what the weights can't tell, so that one does not answer the other.
 
     In texts that they say nothing of, these are other numbers and what `edits.says_otherwise` sees; in texts
-    of the same words, but for numbers, what `lexical_guard` sees, or their order: from 2 to 3, from 3 to 2.
+    of the same words, but for numbers, what `lexical_guard` sees, or their order: from 2 to 3, from 3 to 2,
+    or what `order_differs` sees.
     """
     if not is_verifiable(one, other):
         return _are_told_apart_by_signs(one, other) or says_otherwise(one.text, other.text)
+    if len(one.content) == len(other.content) and order_differs(one.words, other.words):
+        return True
     if _subject(one) != _subject(other):
         return False
     if sorted(one.words) == sorted(other.words) and _numbers_of(one) != _numbers_of(other):

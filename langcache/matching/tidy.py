@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from .guard.words import PROTOCOLS
@@ -49,6 +49,18 @@ _CLOSING = re.compile(
     r")\s*[.!?]*\s*$",
     re.IGNORECASE,
 )
+_SO_WHAT = re.compile(
+    r"(?<=\w)\s*[,.;!?\u2013\u2014-]+\s*(?:(?:so|and|but)\s+)?(?:"
+    r"how\s+(?:does|would)\s+(?:that|it|this)\s+work"
+    r"|how\s+(?:do|can|could|should|would)\s+(?:i|we|you)\s+(?:do|go\s+about)\s+(?:that|it|this)"
+    r"|is\s+(?:that|it|this)\s+(?:possible|ok|okay|allowed)|what(?:'s|\s+is)\s+the\s+(?:process|procedure|way)"
+    r"|what\s+(?:should|can|do|must)\s+(?:i|we)\s+(?:(?:have|need)\s+to\s+)?do(?:\s+now)?|what\s+now"
+    r")\s*[.!?]*\s*$",
+    re.IGNORECASE,
+)
+"""What asks for no more than the sentence before it: "I want to leave the plan, how does that work?\""""
+_LEAST_SAID = 4
+"""So many words that sentence has at least."""
 _WITHIN = re.compile(
     r"(?<=\w)\s+(?:please|pls|plz|kindly)\s+(?=\w)|(?<!\s)\s*,\s*(?:please|pls|plz|kindly)\s*,\s*",
     re.IGNORECASE,
@@ -83,6 +95,9 @@ def without_politeness(text: str) -> str:
         if left == before:
             break
     left = _WITHIN.sub(" ", left)
+    found = _SO_WHAT.search(left)
+    if found and len(left[: found.start()].split()) >= _LEAST_SAID:
+        left = left[: found.start()]
     return left if any(map(str.isalnum, left)) else text
 
 
@@ -119,11 +134,13 @@ _AS_IT_IS = re.compile(r"@|://|\w[/\\_]\w|\d")
 """Addresses, links, paths, names in programs and codes, in which no letter is a slip."""
 
 
-def _words_with_slips(text: str) -> set[str]:
+@lru_cache(maxsize=512)
+def _words_with_slips(text: str) -> frozenset[str]:
     """The words in small letters that may have a slip: no abbreviations and Roman numerals, such as XXIII."""
     parts = (part for part in text.split() if not _AS_IT_IS.search(part))
     words = (word for part in parts for word in _WORD.findall(part))
-    return {word.lower() for word in words if text.isupper() or not word.isupper() or len(word) == 1}
+    is_upper = text.isupper()
+    return frozenset(word.lower() for word in words if is_upper or not word.isupper() or len(word) == 1)
 
 
 def mended(text: str, other: str) -> str:
@@ -133,7 +150,7 @@ def mended(text: str, other: str) -> str:
     missing = theirs - ours
     for word in ours - theirs:
         for right in missing:
-            if is_slip(word, right):
+            if word[0] == right[0] and is_slip(word, right):
                 slips[word] = right
                 break
     if not slips:

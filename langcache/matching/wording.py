@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
 
 __all__ = ["in_one_wording"]
 
-_I = r"(?:i|you|we|one|someone|anyone)"
+_I = r"(?:i|you|we|one|(?:some|any)one(?! else))"
 _NOT = r"(?:n't| not)"
 _SAME = rf"""
 how to|how (?:do|can|could|should|would|must) {_I}|
 what(?:'s| is| are) the (?:best |right |correct |easiest )?(?:process|procedure|steps|way|method) (?:for|to)|
 what do {_I} (?:need|have) to do to|what(?:'s| is) the best way to|steps (?:for|to)|
-is there (?:a|any) way (?:to|for me to)|guide to
+is there (?:a|any) way (?:to|for me to)|guide to|
+(?:what(?:'s| is) the )?(?:command|syntax|statement|instructions) (?:for|to)|what do i type to
 (?<!how )(?<!what )(?<!where )(?<!when )(?:can|could|may|might) {_I}|
 is it (?:possible|allowed|ok|okay|permitted)(?: for me)? to|
 (?:am i|are we|are you) (?:able|allowed|permitted) to
@@ -97,30 +100,67 @@ _GROUPS = re.compile(
 )
 _ANY = re.compile(rf"(?<![\w'])(?:{'|'.join(_SAME.lower().replace('(?-i:', '(?:').splitlines())})(?![\w'])")
 """The same for small letters, without groups, which is twice as fast: most texts have none."""
+_START = re.compile(r"(?<![\w'])[\w']+|={2,}")
+
+
+def _by_first_word() -> dict[str, list[tuple[str, str]]]:
+    found: dict[str, list[tuple[str, str]]] = {}
+    lines = Path(__file__).with_name("phrases.txt").read_text("ascii").splitlines()
+    for at, line in enumerate(lines):
+        for phrase in line.split(", "):
+            if first := _START.match(phrase):
+                found.setdefault(first[0], []).append((phrase, f"l{at}"))
+    for phrases in found.values():
+        phrases.sort(key=lambda each: -len(each[0]))
+    return found
+
+
+_LISTED = _by_first_word()
+"""The phrases of phrases.txt, which has one meaning a line, by the first word, the longest ones first."""
 _ACRONYM = re.compile(r"(?<![\w'])([A-Z]{2,5})s?(?![\w'])")
 _WORD = re.compile(r"[^\W\d_]+")
 
 
-def in_one_wording(text: str, other: str) -> str:
-    """A text with the phrases of another one where they say the same, and with the words of its acronyms."""
-    theirs = {found.lastgroup: found[0] for found in _phrases(other)}
+def in_one_wording(text: str, other: str) -> tuple[str, int]:
+    """A text with the phrases of another one where they say the same, and with the words of its acronyms.
+
+    The number is how many phrases are exchanged.
+    """
+    theirs = {meaning: other[start:end] for start, end, meaning in _phrases(other)}
     parts: list[str] = []
-    end = 0
-    for found in _phrases(text) if theirs else ():
-        said = theirs.get(found.lastgroup, "")
-        if said and said.lower() != found[0].lower():
-            parts += (text[end : found.start()], said)
-            end = found.end()
-    return _spelt_out("".join((*parts, text[end:])), other)
+    done = exchanged = 0
+    for start, end, meaning in _phrases(text) if theirs else ():
+        said = theirs.get(meaning, "")
+        if said and said.lower() != text[start:end].lower():
+            parts += (text[done:start], said)
+            done = end
+            exchanged += 1
+    return _spelt_out("".join((*parts, text[done:])), other), exchanged
 
 
-def _phrases(text: str) -> Iterator[re.Match[str]]:
+@lru_cache(maxsize=512)
+def _phrases(text: str) -> list[tuple[int, int, str]]:
+    """Where a text has phrases, from which to which letter, and the name of what each means."""
     small = text.lower()
     if len(small) != len(text):
-        return
+        return []
+    found = [*_listed(small)]
     for any_of_them in _ANY.finditer(small):
-        if found := _GROUPS.match(text, any_of_them.start()):
-            yield found
+        if (rule := _GROUPS.match(text, any_of_them.start())) and rule.lastgroup:
+            found.append((rule.start(), rule.end(), rule.lastgroup))
+    found.sort(key=lambda each: (each[0], -each[1]))
+    end = 0
+    return [each for each in found if each[0] >= end and (end := each[1])]
+
+
+def _listed(small: str) -> Iterator[tuple[int, int, str]]:
+    for word in _START.finditer(small):
+        for phrase, meaning in _LISTED.get(word[0], ()):
+            if small.startswith(phrase, word.start()):
+                end = word.start() + len(phrase)
+                if not small[end : end + 1].isalnum():
+                    yield word.start(), end, meaning
+                    break
 
 
 def _spelt_out(text: str, other: str) -> str:

@@ -19,7 +19,7 @@ from langcache.aside import AsideConfig, JsonCodec, Judge, NearCache, Shadow, Us
 from langcache.aside.near import Near
 
 QUESTION = "How do I reset my password?"
-OTHER = "Where is my parcel?"
+OTHER = "Where do I find my parcel?"
 
 
 class Service:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from langcache import CacheEntry, verifier
-from langcache.matching.asked import asks_another, quantities_differ, roles_turned, times_differ
+from langcache.matching.asked import asks_another, quantities_differ, times_differ
 from langcache.matching.features import compared
 from langcache.matching.score import is_repeated
 from langcache.matching.wording import in_one_wording
 
-RULES = (asks_another, times_differ, quantities_differ, roles_turned)
+RULES = (asks_another, times_differ, quantities_differ)
 APART = {
     asks_another: [
         ("Where is the library?", "When was the library built?"),
@@ -36,13 +36,6 @@ APART = {
         ("Which jobs always fail?", "Which jobs sometimes fail?"),
         ("Does everyone have a badge?", "Does someone have a badge?"),
     ],
-    roles_turned: [
-        ("Does the nurse call the surgeon?", "Does the surgeon call the nurse?"),
-        ("Can I sue my neighbour?", "Can my neighbour sue me?"),
-        ("Who did Brazil defeat?", "Who defeated Brazil?"),
-        ("Does the tax office owe me money?", "Do I owe the tax office money?"),
-        ("Is a tenant allowed to evict a landlord?", "Is a landlord allowed to evict a tenant?"),
-    ],
 }
 ALIKE = [
     ("When does the museum open?", "What time does the museum open?"),
@@ -56,9 +49,6 @@ ALIKE = [
     ("Is the shop going to open?", "Will the shop open?"),
     ("How do I mute all of them every day?", "How do I mute all of them each day?"),
     ("How much water a day?", "How much water every day?"),
-    ("Is the nurse called by the surgeon?", "Does the surgeon call the nurse?"),
-    ("Who pays, the buyer or the seller?", "Who pays, the seller or the buyer?"),
-    ("Does my boss have to tell me?", "Is my boss obliged to tell me?"),
     ("Which gate does my flight leave from?", "Where is the gate of my flight?"),
 ]
 
@@ -102,7 +92,7 @@ def test_the_same_asked_in_other_words_is_not_set_apart(one, other):
     ],
 )
 def test_phrases_that_say_the_same_are_put_in_one_wording(text, other, expected):
-    assert in_one_wording(text, other) == expected
+    assert in_one_wording(text, other)[0] == expected
 
 
 def test_a_question_in_other_words_is_not_a_repeated_one():

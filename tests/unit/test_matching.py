@@ -95,7 +95,7 @@ def test_a_service_with_a_low_threshold_does_not_get_unrelated_entries_accepted(
 @pytest.mark.parametrize(
     ("asked", "stored"),
     [
-        ("How do I get my money back?", "What is the refund process?"),
+        ("How do I get out of my contract?", "What is the cancellation process?"),
         ("Where are you located?", "What's your address?"),
     ],
 )

@@ -8,11 +8,12 @@ model. It errs in both directions: docs/cache-aside.md has figures for how often
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from ...models import CacheEntry
 from . import words
-from .opposites import join_prefixes, opposites, stem
+from .opposites import join_prefixes, opposites, phrases, stem
 from .spelling import respell
 from .symbols import Symbols, apart
 
@@ -42,10 +43,14 @@ def difference(question: str, prompt: str) -> str | None:
         return symbol
     if same:
         return None
-    if (ours.denied and not theirs.negative) or (theirs.denied and not ours.negative):
-        return "one is negated and the other is not"
-    if found := opposites(ours.stems, theirs.stems, ours.denied or theirs.denied):
+    # "Not open" is "closed", unless both are negated.
+    unsaid = set[str]() if ours.denied and theirs.denied else ours.denied | theirs.denied
+    if found := opposites(ours.said - unsaid, theirs.said - unsaid, bool(ours.denied or theirs.denied)):
         return f"opposites: {found[0]} against {found[1]}"
+    for one, other in ((ours, theirs), (theirs, ours)):
+        if one.denied and not other.negative:
+            both = one.denied & other.stems
+            return f"negated: {_shown(both)}" if both else "one is negated and the other is not"
     for one, other in ((ours, theirs), (theirs, ours)):
         foreign = {name for name in one.names if not other.has(name)}
         if foreign and (other.names or not other.cased):
@@ -65,6 +70,8 @@ _WORD = re.compile(
     r"\d{4}-\d{2}-\d{2}|\$(?![A-Za-z_{])|[€£¥]|\d+(?:[.,]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*|%(?![A-Za-z])"
 )
 _SHORT = 400
+_REACH = 5
+"""From a negation on, the word that is denied is within so many."""
 _ROMAN = re.compile("[IVX]{2,}")  # a number
 _ORDINAL_OR_UNIT = re.compile(r"(?<=\d)(?=[^\W\d_])")
 
@@ -84,6 +91,8 @@ class _Text:
         tokens = _WORD.findall(_ORDINAL_OR_UNIT.sub(" ", join_prefixes(text)))
         self.words = [token.lower() for token in tokens]
         self.stems = {stem(word) for word in self.words}
+        said, others = phrases(self.words)
+        self.said = self.stems | said
         letters = [token for token in tokens if token[0].isalpha()]
         capitals = [token for token in letters if token[0].isupper()]
         # In text that is all capitals or all small, or a headline, capitals tell no names.
@@ -93,8 +102,8 @@ class _Text:
         self.numbers = self.symbols.numbers
         self.dates = self._dates(tokens)
         self.units = {words.UNITS[word] for word in self.words if word in words.UNITS} | self.symbols.units
-        self.negative = any(map(_is_negative, self.words))
-        self.denied = any(word in words.NEGATIONS or word.endswith("n't") for word in self.words)
+        self.negative = any(map(_is_negative, others))
+        self.denied = set(_denied(others))
         self.names = self._names(tokens) if self.cased else set[str]()
         self.directions = self._directions()
         self._joined = "".join(self.words)
@@ -154,6 +163,15 @@ _kept = lru_cache(maxsize=512)(_Text)
 
 def _is_negative(word: str) -> bool:
     return word in words.NEGATIONS or word.endswith("n't") or _NEGATIVE_PREFIX.fullmatch(word) is not None
+
+
+def _denied(said: Sequence[str]) -> Iterator[str]:
+    """What follows each negation: the stem of a word, or "" if small words do."""
+    for at, word in enumerate(said):
+        if word in words.NEGATIONS or word.endswith("n't"):
+            yield next(
+                (stem(each) for each in said[at + 1 : at + _REACH] if each not in words.NOT_DENIED), ""
+            )
 
 
 def _shown(found: set[str]) -> str:

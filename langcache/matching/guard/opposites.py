@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from functools import lru_cache
+from pathlib import Path
 
 from . import words
 
-__all__ = ["join_prefixes", "opposites", "stem"]
+__all__ = ["join_prefixes", "opposites", "phrases", "stem"]
 
 _HYPHENED = re.compile(
     r"(?<![\w-])(un|dis|non|mis|de|anti|pre|post|intra|inter|hyper|hypo|re|micro|macro)"
@@ -34,10 +35,37 @@ def stem(word: str) -> str:
     for ending, least in (("ing", 4), ("ed", 3), ("es", 4), ("s", 3), ("e", 3)):
         if word.endswith(ending) and len(word) - len(ending) >= least and not word.endswith("ss"):
             word = word[: -len(ending)]
-            if ending in ("ing", "ed") and len(word) > 3 and word[-1] == word[-2]:
-                word = word[:-1]  # stopped, running
-            return word.removesuffix("e")
-    return word
+            if ending in ("ing", "ed") and len(word) > 3 and word[-1] == word[-2] and word[-1] not in "lszf":
+                word = word[:-1]  # stopped, running; but passed, staffed
+            return _with_one_l(word.removesuffix("e") if len(word) > 3 else word)  # uses, use
+    return _with_one_l(word)
+
+
+def _with_one_l(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("ll") else word  # cancelled, cancel; called, call
+
+
+def phrases(words: Sequence[str]) -> tuple[set[str], Sequence[str]]:
+    """The stems of the words for which a text in small letters has phrases, and its words without these.
+
+    "Take it off" is "remove".
+    """
+    if _PHRASES.keys().isdisjoint(words):
+        return set(), words
+    small = " ".join(words)
+    found: set[str] = set()
+    left: list[str] = []
+    at = done = 0
+    for word in words:
+        if at >= done:
+            phrase = _PHRASES[word].match(small, at) if word in _PHRASES else None
+            if phrase is None:
+                left.append(word)
+            else:
+                found.add(stem(phrase.lastgroup or ""))
+                done = phrase.end()
+        at += len(word) + 1
+    return found, left
 
 
 def opposites(ours: Set[str], theirs: Set[str], negated: bool) -> tuple[str, str] | None:
@@ -83,10 +111,31 @@ def _pairs(lines: Iterable[str]) -> dict[str, frozenset[str]]:
     return pairs
 
 
+def _phrases(lines: Iterable[str]) -> dict[str, re.Pattern[str]]:
+    """What finds the phrases of lines such as "remove = take * off, get rid of", by the first word.
+
+    A phrase is in a group with the name of the word for which it stands.
+    """
+    rules: dict[str, dict[str, list[str]]] = {}
+    for line in lines:
+        word, _, said = line.partition(" = ")
+        for phrase in said.split(", "):
+            rule = phrase.replace(" * ", r" (?:[\w']+ ){1,3}?")
+            rules.setdefault(phrase.split()[0], {}).setdefault(word, []).append(rule)
+    return {
+        first: re.compile("|".join(rf"(?P<{word}>(?:{'|'.join(each)})\b)" for word, each in said.items()))
+        for first, said in rules.items()
+    }
+
+
+_LINES = Path(__file__).with_name("opposites.txt").read_text("ascii").splitlines()
+"""Opposites, on the two sides of a slash; and words that are an opposite, with phrases that say the same."""
 _LISTED = _pairs(
     " / ".join(" ".join(map(stem, side.split())) for side in line.split(" / "))
-    for line in words.PAIRS.splitlines()
+    for line in _LINES
+    if " / " in line
 )
+_PHRASES = _phrases(line for line in _LINES if " = " in line)
 _PREFIXES = _pairs(words.PREFIXES.splitlines())
 _SUFFIXES = _pairs(words.SUFFIXES.splitlines())
 _NOT_PREFIXED = frozenset(map(stem, words.NOT_PREFIXED))

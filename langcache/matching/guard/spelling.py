@@ -59,6 +59,8 @@ _EMPHASIS = re.compile(
     r"|(?<!\w)(?P<lines>__?)(?=[^\s_])(?P<italic>(?:[^_\n]|(?<=\w)_(?=\w))*?[^\s_])(?P=lines)(?!\w)"
 )
 _SPACES = re.compile(r"\s+")
+_SECOND_HAND = re.compile("second-hand", re.IGNORECASE)
+"""Which has no number in it."""
 _WITH = re.compile(r"(?<!\S)w/(?:(o)(?!\w)|(?=\s|[^\W\d_]))", re.IGNORECASE)
 
 
@@ -73,6 +75,7 @@ def respell(text: str) -> str:
         text = unicodedata.normalize("NFKC", _DEGREES.sub(_degrees, text)).translate(_ALIKE)
         text = _DEGREES.sub(_degrees, text)
     text = _EMPHASIS.sub(_emphasised, _BULLET.sub("", _RULE.sub("", text)))
+    text = _SECOND_HAND.sub("secondhand", text)
     return _SPACES.sub(" ", _WITH.sub(_with, text)).strip()
 
 

@@ -13,11 +13,11 @@ __all__ = [
     "MEASURING",
     "NEGATING",
     "NEGATIONS",
+    "NOT_DENIED",
     "NOT_PREFIXED",
     "NUMBERED",
     "NUMBERS",
     "OPERATORS",
-    "PAIRS",
     "PERIODS",
     "PREFIXES",
     "PROTOCOLS",
@@ -106,80 +106,25 @@ AFTER_NUMBERS = {"m": "m", "g": "g", "l": "litre", "L": "litre", "C": "celsius",
 """Units of one letter, which are units after a number only."""
 
 NEGATIONS = _words("not no never none nobody nothing neither nor cannot without hardly unable")
-PAIRS = """
-enable activate allow permit / disable deactivate block deny forbid prevent
-on / off
-open / close shut
-start begin / stop end finish quit
-install / uninstall remove
-add insert include / remove delete exclude
-max maximum most / min minimum least
-highest tallest top / lowest shortest bottom
-high higher / low lower
-large larger largest big bigger biggest / small smaller smallest
-long longer longest / short shorter shortest
-fast faster fastest / slow slower slowest
-best better good / worst worse bad
-old older oldest / young younger youngest new newer newest
-early earlier earliest first / late later latest last
-hot hotter hottest warm / cold colder coldest cool
-cheap cheaper cheapest / expensive
-easy easier easiest / hard harder hardest difficult
-more / less fewer
-increase raise gain grow / decrease reduce lower lose shrink
-rise / fall
-advantage pro benefit strength / disadvantage con drawback risk weakness
-buy purchase / sell
-lend / borrow
-send / receive
-push / pull
-upload / download
-import / export
-login / logout
-in / out
-enter / leave exit
-encrypt encode compress zip / decrypt decode decompress unzip
-lock / unlock
-block / unblock
-mute / unmute
-freeze / unfreeze thaw
-subscribe / unsubscribe
-follow / unfollow
-connect attach join / disconnect detach leave
-before / after
-with / without
-above over / below under
-inside indoor / outside outdoor
-accept approve / reject decline refuse
-win / lose
-show reveal / hide
-love like / hate dislike
-safe / dangerous unsafe
-legal / illegal
-possible / impossible
-healthy / unhealthy
-paid / unpaid free
-public / private
-true / false
-male man men boy / female woman women girl
-left / right
-north / south
-east / west
-always / never
-everything / nothing
-create make build / delete destroy
-sunrise / sunset
-deposit / withdraw
-input / output
-plus / minus
-add / subtract
-multiply multiplied / divide divided
-positive / negative
-up / down
-empty / full
-""".strip()
-
-IRREGULAR = {"bought": "buy", "sold": "sell", "lost": "lose", "won": "win", "paid": "paid"}
+_IRREGULAR = """
+beat beaten/become became/begin began begun/bring brought/build built/buy bought/catch caught/
+choose chose chosen/come came/deal dealt/draw drew drawn/drink drank/drive drove driven/eat ate eaten/
+fight fought/fly flew flown/forget forgot forgotten/forgive forgave forgiven/freeze froze/
+give gave given/go went gone/grow grew grown/hang hung/hear heard/hide hid/hold held/keep kept/
+know knew known/lend lent/lose lost/make made/mean meant/meet met/ride rode ridden/ring rang rung/
+run ran/seek sought/sell sold/send sent/shake shook shaken/sing sang sung/sink sank sunk/sit sat/
+sleep slept/speak spoke spoken/spend spent/stand stood/steal stole stolen/stick stuck/strike struck/
+swim swam/take took taken/teach taught/tear tore torn/tell told/think thought/throw threw thrown/
+understand understood/wake woke woken/wear wore worn/win won/withdraw withdrew withdrawn/
+write wrote written
+"""
+IRREGULAR = {
+    prefix + past: prefix + verb
+    for prefix in ("", "mis", "re", "over", "un", "out", "under", "fore")
+    for verb, *pasts in map(str.split, _IRREGULAR.replace("\n", "").split("/"))
+    for past in pasts
+} | {"paid": "paid"}
+"""Past forms by their verb, but those that mean something else besides: left, found, broken, felt, led."""
 PROTOCOLS = _words("http ftp imap ldap smtp mqtt amqp")
 """With an s behind it, each is another one."""
 KEEP = _words("less pros cons gas bus his this is was has does yes news") | {f"{each}s" for each in PROTOCOLS}
@@ -196,6 +141,8 @@ SMALL_WORDS = _words(
     """
 )
 """What says nothing of a question's subject; its capital, at the beginning, names nothing."""
+NOT_DENIED = SMALL_WORDS | _words("any anything very being get able to too yet still already really just")
+"""What may stand between a negation and the word that it denies."""
 NUMBERED = _words("war part chapter type phase stage volume version level act grade section book class tier")
 """What Roman numerals follow."""
 MEASURING = _words(

@@ -1,0 +1,111 @@
+"""Phrases and synonyms: what is put in one wording, and what is not."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from langcache import CacheEntry, verifier
+from langcache.matching import wording
+from langcache.matching.features import LEXICAL, compared, lexical
+from langcache.matching.guard.opposites import stem
+from langcache.matching.lexicon import contrasts, meaning
+from langcache.matching.wording import in_one_wording
+
+MATCHING = Path(inspect.getfile(wording)).parent
+SAME = [
+    ("Is the lamp sold out?", "Is the lamp out of stock?"),
+    ("When is the lamp back in stock?", "When is the lamp available again?"),
+    ("Can I pay in instalments?", "Can I spread the cost?"),
+    ("Is click and collect free?", "Is collect in store free?"),
+    ("Do you take a promo code?", "Do you take a discount code?"),
+    ("How do I get my money back?", "How do I get a refund?"),
+    ("Is my order gift-wrapped?", "Is my order wrapped as a present?"),
+    ("How much annual leave do I have?", "How much vacation do I have?"),
+    ("Where are my payslips or pay stub kept?", "Where are my payslips or payslip kept?"),
+    ("Do I need a fit note?", "Do I need a doctor's note?"),
+    ("Whose sign-off do I need?", "Whose approval do I need?"),
+    ("Can I carry over my days?", "Can I roll over my days?"),
+    ("May I work from home?", "May I work remotely?"),
+    ("Is a pushchair free?", "Is a stroller free?"),
+    ("Where is my booking reference?", "Where is my reservation code?"),
+    ("How big may hand luggage be?", "How big may a cabin bag be?"),
+    ("Is there a direct train?", "Is there a train without changing?"),
+    ("My flat battery", "My dead battery"),
+    ("What is the exchange rate?", "What is the conversion rate?"),
+    ("Steps to pair a bulb", "How do I pair a bulb?"),
+    ("Command to list the tables", "How do I list the tables?"),
+    ("Is it free of charge?", "Is it at no cost?"),
+    ("Is a deposit mandatory?", "Is a deposit compulsory?"),
+    ("How do I index Postgres?", "How do I index PostgreSQL?"),
+    ("What is the penalty for speeding?", "What is the fine for speeding?"),
+    ("Can I check the regex?", "Can I check the regular expression?"),
+    ("Is there a power cut?", "Is there a power outage?"),
+    ("Is it possible with high blood pressure?", "Is it possible with hypertension?"),
+    ("Do you have a car park?", "Do you have a parking lot?"),
+    ("I'd like to leave the plan, how does that work?", "I'd like to leave the plan"),
+]
+NOT_SAME = [
+    ("Is the bank holiday paid?", "Is the annual leave paid?"),
+    ("Is hand luggage free?", "Is hold luggage free?"),
+    ("What is a one way ticket?", "What is a round trip ticket?"),
+    ("When is check-in?", "When is check-out?"),
+    ("Can I pay online?", "Can I pay in store?"),
+    ("What is the billing address?", "What is the shipping address?"),
+    ("Can I have a refund?", "Can I have an exchange?"),
+    ("How do I reply to a mail?", "How do I forward a mail?"),
+    ("Does the oven have a timer?", "Does the microwave have a timer?"),
+    ("May I eat cheese?", "May I eat butter?"),
+    ("Where is my package?", "Where is my refund?"),
+    ("Is my bedroom too cold?", "Is my kitchen too cold?"),
+    ("Is sick leave paid?", "Is parental leave paid?"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_phrases_that_say_the_same_leave_no_word_alone(one, other):
+    for asked, stored in ((one, other), (other, one)):
+        values = dict(zip(LEXICAL, lexical(*compared(asked, stored)), strict=True))
+        assert values["most_alone"] == values["guard"] == 0
+        prompt = CacheEntry(
+            id="1", prompt=stored, response="", attributes={}, similarity=0.9, search_strategy="semantic"
+        )
+        assert verifier(asked, prompt)
+
+
+@pytest.mark.parametrize(("one", "other"), NOT_SAME)
+def test_phrases_that_are_alike_are_told_apart(one, other):
+    for asked, stored in ((one, other), (other, one)):
+        prompt = CacheEntry(
+            id="1", prompt=stored, response="", attributes={}, similarity=0.9, search_strategy="semantic"
+        )
+        assert not verifier(asked, prompt)
+
+
+def lines(name):
+    return (MATCHING / name).read_text("ascii").splitlines()
+
+
+def test_each_phrase_is_in_one_line_and_can_be_found():
+    phrases = [phrase for line in lines("phrases.txt") for phrase in line.split(", ")]
+    assert [phrase for phrase, count in Counter(phrases).items() if count > 1] == []
+    assert [phrase for phrase in phrases if not in_one_wording(f"({phrase})", f"({phrase})")[0]] == []
+    for line in lines("phrases.txt"):
+        first, *others = line.split(", ")
+        assert others
+        for phrase in others:
+            assert in_one_wording(f"is {phrase} it", f"is {first} it") == (f"is {first} it", 1)
+
+
+def test_no_two_words_that_say_the_same_contrast():
+    for line in lines("synonyms.txt"):
+        first, *others = map(stem, line.split())
+        assert others
+        assert [word for word in others if not meaning(first, word)] == []
+    for line in lines("contrasts.txt"):
+        sides = [[*map(stem, side.split())] for side in line.split(" / ")]
+        assert len(sides) > 1
+        assert all(contrasts(sides[0][0], word) for word in sides[1] if word not in sides[0])
