@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import copy
 from functools import lru_cache
 
@@ -14,7 +14,7 @@ from .guard.opposites import stem
 from .guard.spelling import respell
 from .guard.words import NUMBERS, SMALL_WORDS
 from .languages import ENGLISH, language_of
-from .lexicon import contrasts, meaning
+from .lexicon import contrasting, synonym_in, terms_in
 from .roles import Roles, roles_of, roles_turned
 from .tidy import mended, without_politeness
 from .wording import in_one_wording
@@ -91,7 +91,10 @@ class Reading:
         spelt = respell(text)
         tokens: list[str] = _TOKEN.findall(spelt)
         self.words: list[str] = _words(tokens)
-        self.content: list[str] = list(dict.fromkeys(stem(word) for word in self.words if word not in _SMALL))
+        stems = [*map(stem, self.words)]
+        pairs = zip(self.words, stems, strict=True)
+        self.content: list[str] = list(dict.fromkeys(each for word, each in pairs if word not in _SMALL))
+        self.terms: frozenset[str] = terms_in(stems)
         self.trigrams: frozenset[str] = _trigrams(self.words)
         self.numbers: frozenset[str] = frozenset(word for word in self.words if word[0].isdigit())
         capitals = () if spelt.isupper() else (_plain(token) for token in tokens[1:] if token[0].isupper())
@@ -136,12 +139,14 @@ def lexical(one: Reading, other: Reading) -> list[float]:
     exchanged = len(ours) == len(theirs) == 1
     synonyms = one.phrases + other.phrases
     for word in tuple(ours):
-        same = next((another for another in theirs if meaning(word, another)), None)
+        same = synonym_in(theirs, word)
         if same is not None:
             ours.remove(word)
             theirs.remove(same)
             synonyms += 1
-    contrasting = sum(any(contrasts(word, another) for another in theirs) for word in ours)
+    exclusive = min(contrasting(ours, theirs), 2)
+    if not exclusive and (one.terms or other.terms):
+        exclusive = min(_terms_contrasting(one, other, theirs) + _terms_contrasting(other, one, ours), 1)
     least, most = sorted((len(ours), len(theirs)))
     content = len(one.content) + len(other.content)
     in_common = 2 * (len(shared) + synonyms) / content if content else 1.0
@@ -161,7 +166,7 @@ def lexical(one: Reading, other: Reading) -> list[float]:
         float(not least),
         float(exchanged),
         min(synonyms, 3),
-        min(contrasting, 2),
+        exclusive,
         in_common,
         in_common * length,
         2 * len(one.trigrams & other.trigrams) / trigrams if trigrams else 1.0,
@@ -182,6 +187,13 @@ def _words(tokens: Iterable[str]) -> list[str]:
 def _trigrams(words: Iterable[str]) -> frozenset[str]:
     joined = f" {' '.join(words)} "
     return frozenset(map("".join, zip(joined, joined[1:], joined[2:], strict=False)))
+
+
+def _terms_contrasting(one: Reading, other: Reading, words: Sequence[str]) -> int:
+    """How many terms of one text exclude another one's, or its words, as "employed" in "self-employed"."""
+    terms = one.terms - other.terms
+    shared = (part for term in terms for part in term.split("-") if part in other.content)
+    return contrasting(terms, (*(other.terms - one.terms), *words, *shared))
 
 
 def _plain(token: str) -> str:

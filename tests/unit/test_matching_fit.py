@@ -46,6 +46,14 @@ def test_a_set_is_judged_about_as_well_as_documented_by_weights_fitted_to_the_ot
     assert (likely[~own.same] >= 0.6).mean() <= 0.06
 
 
+def test_terms_that_exclude_each_other_are_not_in_questions_with_one_answer(tables):
+    column = [*fit.LEXICAL].index("contrasts")
+    for name in ("redis", "quality", "guard", "changed", HELD_OUT, "fow"):  # the others are of intents
+        said = tables[name].rows[:, column] > 0
+        assert said[tables[name].same].mean() <= 0.015
+        assert said[~tables[name].same].mean() >= 0.13
+
+
 @pytest.mark.parametrize(("name", "most_wrong"), [(HELD_OUT, 0.12), (UNSEEN, 0.13)])
 def test_nothing_is_fitted_to_a_set_that_is_held_out_and_it_is_judged_as_documented(tables, name, most_wrong):
     known = fit.without_held_out(tables)

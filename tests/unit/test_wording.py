@@ -11,8 +11,6 @@ import pytest
 from langcache import CacheEntry, verifier
 from langcache.matching import wording
 from langcache.matching.features import LEXICAL, compared, lexical
-from langcache.matching.guard.opposites import stem
-from langcache.matching.lexicon import contrasts, meaning
 from langcache.matching.wording import in_one_wording
 
 MATCHING = Path(inspect.getfile(wording)).parent
@@ -98,14 +96,3 @@ def test_each_phrase_is_in_one_line_and_can_be_found():
         assert others
         for phrase in others:
             assert in_one_wording(f"is {phrase} it", f"is {first} it") == (f"is {first} it", 1)
-
-
-def test_no_two_words_that_say_the_same_contrast():
-    for line in lines("synonyms.txt"):
-        first, *others = map(stem, line.split())
-        assert others
-        assert [word for word in others if not meaning(first, word)] == []
-    for line in lines("contrasts.txt"):
-        sides = [[*map(stem, side.split())] for side in line.split(" / ")]
-        assert len(sides) > 1
-        assert all(contrasts(sides[0][0], word) for word in sides[1] if word not in sides[0])
