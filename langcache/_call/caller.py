@@ -164,7 +164,7 @@ class Caller(Uncopied):
             received, tries = await with_retries(send, config, self._transport.unless_closed)
         return protocol.read_reply(request, received, tries)
 
-    async def _try(
+    def _try(
         self,
         request: Request[Any],
         url: str,
@@ -172,16 +172,26 @@ class Caller(Uncopied):
         http_headers: Mapping[str, str] | None,
         nth_try: int,
         left: float | None,
-    ) -> Received:
+    ) -> Coroutine[Any, Any, Received]:
         """Send once, within the timeout and within the seconds that are left for the call."""
         within = timeout if left is None else left if timeout is None else min(timeout, left)
-        authorization = self._authorization
-        if authorization is None:
-            asked = time.monotonic()
-            authorization = self._last_authorization = await self.ask_for_key(within)
-            within = time_left(within, asked)
+        if self._authorization is None:
+            return self._try_with_asked_key(request, url, within, http_headers, nth_try)
+        headers = head.headers(request, self._authorization, http_headers)
+        return self._transport.exchange(request, url, headers, within, nth_try)
+
+    async def _try_with_asked_key(
+        self,
+        request: Request[Any],
+        url: str,
+        within: float | None,
+        http_headers: Mapping[str, str] | None,
+        nth_try: int,
+    ) -> Received:
+        asked = time.monotonic()
+        authorization = self._last_authorization = await self.ask_for_key(within)
         headers = head.headers(request, authorization, http_headers)
-        return await self._transport.exchange(request, url, headers, within, nth_try)
+        return await self._transport.exchange(request, url, headers, time_left(within, asked), nth_try)
 
     def check_open(self) -> None:
         """Raise `ClosedError` if the client is closed."""
