@@ -121,9 +121,25 @@ class Caller(Uncopied):
     ) -> Coroutine[Any, Any, ModelT]:
         """Send a request, retry it as configured, and read the reply. Every operation uses this."""
         base = self.base_url if server_url is None else head.base_url(server_url, self.cache_id)
-        url = base + request.path
         config = self._retry_config if retries is UNSET else check_retries("retries", retries)
         timeout = self.timeout if timeout_ms is None else _seconds(timeout_ms)
+        return self._call(request, base + request.path, timeout, http_headers, config)
+
+    def call_within(
+        self, request: Request[ModelT], timeout: float, retries: RetryConfig | UnsetType | None = UNSET
+    ) -> Coroutine[Any, Any, ModelT]:
+        """The same, with a timeout for one try in seconds, and with these retries, both checked already."""
+        config = self._retry_config if retries is UNSET else retries
+        return self._call(request, self.base_url + request.path, timeout, None, config)
+
+    def _call(
+        self,
+        request: Request[ModelT],
+        url: str,
+        timeout: float | None,
+        http_headers: Mapping[str, str] | None,
+        config: RetryConfig | None,
+    ) -> Coroutine[Any, Any, ModelT]:
         if self._telemetry is None:
             # Without a coroutine of its own and without functools.partial, which would cost every call time.
             return self._exchange(request, url, timeout, http_headers, config)

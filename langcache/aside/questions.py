@@ -10,7 +10,7 @@ from ..limits import LimitError
 from .answers import CacheStatus, Lookup
 from .codecs import TEXT, Codec, check_codec
 from .computing import check_make
-from .functions import ByExactValue, computation_key
+from .functions import ByExactValue, computation_key, plain_key
 from .key import Asked, Key, is_messages_key, read_key
 from .lookups import BYPASS
 from .options import CallOptions, Options, check_room
@@ -93,7 +93,8 @@ class Questions:
         given: object = codec
         if given is not TEXT:
             check_codec(codec)
-        computation = options.function or computation_key(make)
+        plain = plain_key(make)
+        computation = options.function or plain or computation_key(make)
         question = Question(
             method,
             asked.text or "",
@@ -107,7 +108,9 @@ class Questions:
         )
         question.outcome = self._outcome_without_lookup(question, asked)
         claims = self._state.claims
-        question.claimed = claims.is_checked(make, options.function, codec, question.attributes)
+        question.claimed = plain is not None and claims.is_checked(
+            plain, options.function, codec, question.attributes
+        )
         if question.outcome is None and not (question.claimed and refusal is None):
             refusal = refusal or claims.check(make, options.function, codec, question.attributes)
             if refusal is not None:
