@@ -30,16 +30,17 @@ __all__ = [
 # blocked its loop) has noticed nothing: what the peer did is still in the system's socket buffer.
 #
 # Private to aiohttp are, here, _factory, _release, and that a protocol without a _parser keeps what it
-# receives; below, _conns and _keepalive_timeout. In an aiohttp with other names the check does nothing, and connections
-# are used again as aiohttp alone would use them. tests/client/test_idle.py fails then.
+# receives; below, _conns and _keepalive_timeout. In an aiohttp with other names the check does nothing, and
+# connections are used again as aiohttp alone would use them. tests/client/test_idle.py fails then.
 
 
 class CheckingConnector(aiohttp.TCPConnector):
     """A connector that takes no stale connection from its pool."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._factory = functools.partial(_CheckedConnection, loop=self._loop)
+        super().__init__(**settings)  # pyright: ignore[reportUnknownMemberType]
+        factory: Any = functools.partial(_CheckedConnection, loop=self._loop)
+        self._factory = factory
 
     def _release(self, key: Any, protocol: ResponseHandler, *, should_close: bool = False) -> None:
         super()._release(key, protocol, should_close=should_close)
@@ -50,7 +51,9 @@ class CheckingConnector(aiohttp.TCPConnector):
 
 
 class _CheckedConnection(ResponseHandler):
-    # aiohttp asks this of each connection that it is about to take from its pool, and of no busy one.
+    """One end of a connection, which seems to be closed as soon as it is stale."""
+
+    # aiohttp asks for this before it takes a connection from its pool. Without a parser it is not in use.
     def is_connected(self) -> bool:
         return super().is_connected() and (self._parser is not None or not _is_stale(self))
 
@@ -145,7 +148,8 @@ def _close_stale(connections: Iterable[tuple[ResponseHandler, float]], max_age: 
 
 def _is_stale(protocol: Any) -> bool:
     """Whether anything has arrived on an idle connection that seems open, its end included."""
-    if protocol.should_close or (_TLS_CLOSES_UNSEEN and _is_closing(protocol.transport)):  # the loop read it
+    # What the loop has read of it already, and then what it has not.
+    if protocol.should_close or (_TLS_CLOSES_UNSEEN and _is_closing(protocol.transport)):
         return True
     try:
         has_input = protocol._langcache_has_input

@@ -16,7 +16,7 @@ _MAX_PAIRS = 4096
 
 
 class BlockedPairs:
-    """The latest 4,096 pairs that are blocked, with the attributes of the question, those of scopes included."""
+    """The latest 4,096 pairs that are blocked, with the attributes of the question and those of scopes."""
 
     # Threads may share it without a lock, which a fork might leave locked: each step is atomic.
 

@@ -213,9 +213,7 @@ class Claims:
         )
 
 
-def _checked_key(
-    plain: Hashable, given_name: str | None, codec: object, attributes: Attributes
-) -> Hashable:
+def _checked_key(plain: Hashable, given_name: str | None, codec: object, attributes: Attributes) -> Hashable:
     """Equal for the same function, by its `plain_key`, the same codec and the same attributes."""
     return given_name or plain, None if codec is TEXT else hashable(codec), attributes
 

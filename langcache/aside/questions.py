@@ -22,6 +22,9 @@ __all__ = ["Questions"]
 
 T = TypeVar("T")
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+_MOST_OPTIONS = 64
+
 
 class Questions:
     """Makes the questions of one client and its scopes.
@@ -36,6 +39,8 @@ class Questions:
         self._state = state
         self._added = added
         self._enabled = enabled
+        self._options: dict[Hashable, Options] = {}
+        """The latest options of calls, by their names, values and types."""
 
     def of_call(
         self,
@@ -58,7 +63,7 @@ class Questions:
             read_key(prompt if key is None else key(prompt), attributes, by_key=key is not None),
             make,
             codec,
-            Options.of(method, options, self._state.limits, self._state.config),
+            self._checked(method, options) if options else Options.DEFAULT,
             None if key is None or is_messages_key(key) else ByExactValue(prompt),
         )
 
@@ -116,6 +121,21 @@ class Questions:
             if refusal is not None:
                 question.outcome = self._refused_outcome(question, refusal)
         return question
+
+    def _checked(self, method: str, options: CallOptions) -> Options:
+        """The options of a call, checked. Of plain values it is done once, since most calls have the same."""
+        values = options.values()
+        kinds = tuple(map(type, values))
+        if not _PLAIN.issuperset(kinds):  # functions are not kept, nor what they hold
+            return Options.of(method, options, self._state.limits, self._state.config)
+        key = (*options, *values, *kinds)
+        checked = self._options.get(key)
+        if checked is None:
+            checked = Options.of(method, options, self._state.limits, self._state.config)
+            if len(self._options) >= _MOST_OPTIONS:
+                self._options.clear()
+            self._options[key] = checked
+        return checked
 
     def encoded_attributes(
         self,
