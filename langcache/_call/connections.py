@@ -106,15 +106,18 @@ class AiohttpClient:
                 raise_for_status=False,
                 **options,
             )
-            declared = None
-            if self._is_own and is_success(response.status) and response.content.is_eof():
-                content = response.content.read_nowait()  # a short one, which came together with its head
-            else:
-                declared = response.content_length
-                content = await self._read(response, declared)
+            is_there = self._is_own and is_success(response.status) and response.content.is_eof()
+            declared = None if is_there else response.content_length
+            received = Received(
+                response.status,
+                response.headers,
+                # A short body came together with the head. No local variable has it, which tools that show a
+                # traceback with those would show.
+                response.content.read_nowait() if is_there else await self._read(response, declared),
+                sent,
+            )
             if not self._is_own:
                 watch_idle(session, target)
-            received = Received(response.status, response.headers, content, sent)
             received.check_size(self._max_reply_bytes, declared)
             return received
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
