@@ -78,6 +78,8 @@ def check_instance(argument: str, value: object, kind: type[T], name: str) -> T 
 
 def check_text(argument: str, value: object) -> str:
     """A string that can be encoded as UTF-8. Raises `TypeError` or `LimitError`."""
+    if type(value) is str and value.isascii():  # the usual case
+        return value
     if not isinstance(value, str):
         raise wrong_type(argument, "str", value)
     if not value.isascii() and (index := _lone_surrogate(value)) is not None:

@@ -102,8 +102,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     def similarity_threshold(self, value: object) -> float | None:
         """Check a threshold: None or a number from 0 to 1."""
-        if value is None:
-            return None
+        if value is None or (type(value) is float and 0 <= value <= 1):  # the usual cases
+            return value
         return float(check_number("similarity_threshold", value, minimum=0, maximum=1, error=LimitError))
 
     def search_strategies(self, value: object) -> list[SearchStrategy] | None:

@@ -102,13 +102,14 @@ class Caller(Uncopied):
         self._key_source = key if callable(key) else None
         self._authorization = None if callable(key) else head.authorization(key)
         self._last_authorization = ""
-        self._retry_config = check_retries("retry_config", retry_config)
+        self.retry_config: RetryConfig | None = check_retries("retry_config", retry_config)
+        """Which failures the calls retry, and how; None for none."""
         timeout = _seconds(timeout_ms)
         self.timeout: float | None = _DEFAULT_TIMEOUT if timeout is None and not users_own else timeout
         """Seconds for one try; None if the timeouts of the user's own HTTP client apply."""
         self.asks_for_key: bool = callable(key)
         """Whether the key comes from a callable, which is asked before each try."""
-        self.timeout_bounds_call: bool = not (users_own or callable(key) or self._retry_config)
+        self.timeout_bounds_call: bool = not (users_own or callable(key) or self.retry_config)
         """Whether `timeout` limits a whole call: there is one try, no callable key, and our own transport."""
 
     def call(
@@ -121,9 +122,20 @@ class Caller(Uncopied):
     ) -> Coroutine[Any, Any, ModelT]:
         """Send a request, retry it as configured, and read the reply. Every operation uses this."""
         base = self.base_url if server_url is None else head.base_url(server_url, self.cache_id)
-        url = base + request.path
-        config = self._retry_config if retries is UNSET else check_retries("retries", retries)
+        config = self.retry_config if retries is UNSET else check_retries("retries", retries)
         timeout = self.timeout if timeout_ms is None else _seconds(timeout_ms)
+        return self.call_checked(request, base, timeout, config, http_headers)
+
+    def call_checked(
+        self,
+        request: Request[ModelT],
+        base_url: str,
+        timeout: float | None,
+        config: RetryConfig | None,
+        http_headers: Mapping[str, str] | None = None,
+    ) -> Coroutine[Any, Any, ModelT]:
+        """The same, with arguments that are checked already, and a timeout for one try in seconds."""
+        url = base_url + request.path
         if self._telemetry is None:
             # Without a coroutine of its own and without functools.partial, which would cost every call time.
             return self._exchange(request, url, timeout, http_headers, config)
@@ -164,7 +176,7 @@ class Caller(Uncopied):
             received, tries = await with_retries(send, config, self._transport.unless_closed)
         return protocol.read_reply(request, received, tries)
 
-    async def _try(
+    def _try(
         self,
         request: Request[Any],
         url: str,
@@ -172,16 +184,26 @@ class Caller(Uncopied):
         http_headers: Mapping[str, str] | None,
         nth_try: int,
         left: float | None,
-    ) -> Received:
+    ) -> Coroutine[Any, Any, Received]:
         """Send once, within the timeout and within the seconds that are left for the call."""
         within = timeout if left is None else left if timeout is None else min(timeout, left)
-        authorization = self._authorization
-        if authorization is None:
-            asked = time.monotonic()
-            authorization = self._last_authorization = await self.ask_for_key(within)
-            within = time_left(within, asked)
+        if self._authorization is None:
+            return self._try_with_asked_key(request, url, within, http_headers, nth_try)
+        headers = head.headers(request, self._authorization, http_headers)
+        return self._transport.exchange(request, url, headers, within, nth_try)
+
+    async def _try_with_asked_key(
+        self,
+        request: Request[Any],
+        url: str,
+        within: float | None,
+        http_headers: Mapping[str, str] | None,
+        nth_try: int,
+    ) -> Received:
+        asked = time.monotonic()
+        authorization = self._last_authorization = await self.ask_for_key(within)
         headers = head.headers(request, authorization, http_headers)
-        return await self._transport.exchange(request, url, headers, within, nth_try)
+        return await self._transport.exchange(request, url, headers, time_left(within, asked), nth_try)
 
     def check_open(self) -> None:
         """Raise `ClosedError` if the client is closed."""
@@ -189,7 +211,7 @@ class Caller(Uncopied):
 
     def retries_within(self, seconds: float) -> RetryConfig | None:
         """The client's `RetryConfig`, with tries and waits that take no longer than this in all."""
-        config = self._retry_config
+        config = self.retry_config
         if config is None or config.backoff is None:
             return config
         most = min(config.backoff.max_elapsed_time, max(1000 * seconds, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import select
 import sys
 import time
@@ -28,27 +29,33 @@ __all__ = [
 # nobody asked for would answer the next call, and a loop that had no turn (a program that was frozen, or that
 # blocked its loop) has noticed nothing: what the peer did is still in the system's socket buffer.
 #
-# Private to aiohttp are, here, _get, _release, and that a protocol without a _parser keeps what it receives;
-# below, _conns and _keepalive_timeout. In an aiohttp with other names the check does nothing, and connections
-# are used again as aiohttp alone would use them. tests/client/test_idle.py fails then.
+# Private to aiohttp are, here, _factory, _release, and that a protocol without a _parser keeps what it
+# receives; below, _conns and _keepalive_timeout. In an aiohttp with other names the check does nothing, and
+# connections are used again as aiohttp alone would use them. tests/client/test_idle.py fails then.
 
 
 class CheckingConnector(aiohttp.TCPConnector):
     """A connector that takes no stale connection from its pool."""
 
-    async def _get(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection | None:
-        connection = await super()._get(*args, **kwargs)
-        while connection is not None and _is_stale(connection.protocol):
-            connection.close()
-            connection = await super()._get(*args, **kwargs)
-        return connection
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)  # pyright: ignore[reportUnknownMemberType]
+        factory: Any = functools.partial(_CheckedConnection, loop=self._loop)
+        self._factory = factory
 
-    def _release(self, key: Any, protocol: ResponseHandler, *args: Any, **kwargs: Any) -> None:
-        super()._release(key, protocol, *args, **kwargs)
+    def _release(self, key: Any, protocol: ResponseHandler, *, should_close: bool = False) -> None:
+        super()._release(key, protocol, should_close=should_close)
         if protocol.transport is not None:  # it is in the pool
             # The parser of the last reply would take the beginning of another without a sign. With no parser,
             # every byte that arrives from now on makes should_close true.
             protocol._parser = None
+
+
+class _CheckedConnection(ResponseHandler):
+    """One end of a connection, which seems to be closed as soon as it is stale."""
+
+    # aiohttp asks for this before it takes a connection from its pool. Without a parser it is not in use.
+    def is_connected(self) -> bool:
+        return super().is_connected() and (self._parser is not None or not _is_stale(self))
 
 
 def close_without_waiting(session: aiohttp.ClientSession) -> list[Any] | None:
@@ -139,23 +146,28 @@ def _close_stale(connections: Iterable[tuple[ResponseHandler, float]], max_age: 
             protocol.close()  # aiohttp itself removes closed connections from its pool
 
 
-def _is_closing(transport: Any) -> bool:
-    """Whether a transport is being closed, of which its protocol learns in a later turn of the loop."""
-    tls = getattr(transport, "_ssl_protocol", None)
-    # Up to Python 3.10, one over TLS does not say so itself.
-    below = transport if tls is None else getattr(tls, "_transport", transport)
-    return below is None or bool(below.is_closing())
-
-
 def _is_stale(protocol: Any) -> bool:
-    """Whether anything has arrived on an idle connection, the end of the connection included."""
-    if protocol is None or protocol.should_close or _is_closing(protocol.transport):  # the loop has read it
+    """Whether anything has arrived on an idle connection that seems open, its end included."""
+    # What the loop has read of it already, and then what it has not.
+    if protocol.should_close or (_TLS_CLOSES_UNSEEN and _is_closing(protocol.transport)):
         return True
     try:
         has_input = protocol._langcache_has_input
     except AttributeError:  # it is idle for the first time
         has_input = protocol._langcache_has_input = _input_check(protocol)
     return bool(has_input(0))
+
+
+_TLS_CLOSES_UNSEEN = sys.version_info < (3, 11)
+"""Whether a transport over TLS that is being closed does not say so."""
+
+
+def _is_closing(transport: Any) -> bool:
+    tls = getattr(transport, "_ssl_protocol", None)
+    if tls is None:
+        return False
+    below = getattr(tls, "_transport", transport)
+    return below is None or bool(below.is_closing())
 
 
 def _input_check(protocol: ResponseHandler) -> Callable[[int], object]:

@@ -58,12 +58,14 @@ class Received(msgspec.Struct, frozen=True):
             most_bytes: the most bytes in its body; None if its size has no limit.
             declared: the length in its headers, if its body was not read.
         """
-        if most_bytes is None or not is_success(self.status_code):
+        size = len(self.content) if declared is None else max(len(self.content), declared)
+        if most_bytes is None or (size <= most_bytes and size <= ERROR_BODY_BYTES):  # the usual case
             return
-        size = max(len(self.content), declared or 0)
+        if not is_success(self.status_code):
+            return
         if size > most_bytes:
             reason = f"it has more than {most_bytes} bytes; Limits(reply_bytes=...) allows more"
-        elif size > ERROR_BODY_BYTES and _has_too_many_strings(self.content):
+        elif _has_too_many_strings(self.content):
             reason = f"it has more than {MOST_STRINGS} texts; Limits(reply_bytes=None) allows any number"
         else:
             return

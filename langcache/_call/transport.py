@@ -90,7 +90,9 @@ class Transport:
 
         Raises `RequestError` or a subclass if no reply comes, and `ClosedError`.
         """
-        client = self._client() or await self._clients.make()
+        if self._closed:
+            self.check_open()
+        client = self._given or self._clients.get() or await self._clients.make()
         log = None
         if self._logger is not None and is_enabled(self._logger):
             log = ExchangeLog(self._logger, request, url, headers, nth_try, bodies=self._log_bodies)
@@ -159,13 +161,6 @@ class Transport:
         """Raise `ClosedError` if this is closed."""
         if self._closed:
             raise ClosedError("this client is closed; make a new one")
-
-    def _client(self) -> ReplyClient | None:
-        """The client for the running event loop, None if there is none yet."""
-        self.check_open()
-        if self._given is not None:
-            return self._given
-        return self._clients.get()
 
 
 def _may_repeat(request: Request[Any], error: NoResponseError) -> bool:

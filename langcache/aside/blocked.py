@@ -16,31 +16,26 @@ _MAX_PAIRS = 4096
 
 
 class BlockedPairs:
-    """The latest 4,096 pairs that are blocked, with the attributes of the question, those of scopes included.
-
-    It is false while there are none.
-    """
+    """The latest 4,096 pairs that are blocked, with the attributes of the question and those of scopes."""
 
     # Threads may share it without a lock, which a fork might leave locked: each step is atomic.
 
     def __init__(self) -> None:
-        self._pairs: dict[Hashable, None] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._pairs)
+        self.pairs: dict[Hashable, None] = {}
+        """Empty while no pair is blocked, which saves most calls from asking `has`."""
 
     def has(self, question: str, attributes: Attributes, entry: CacheEntry) -> bool:
         """Whether this entry's prompt is blocked for this question."""
-        return _key(question, attributes, entry) in self._pairs
+        return _key(question, attributes, entry) in self.pairs
 
     def set(self, question: str, attributes: Attributes, entry: CacheEntry, *, blocked: bool) -> None:
         """Block a pair, or unblock it. The oldest pair makes room."""
         key = _key(question, attributes, entry)
-        self._pairs.pop(key, None)
+        self.pairs.pop(key, None)
         if blocked:
-            self._pairs[key] = None
-            for oldest in list(self._pairs)[:-_MAX_PAIRS]:
-                self._pairs.pop(oldest, None)
+            self.pairs[key] = None
+            for oldest in list(self.pairs)[:-_MAX_PAIRS]:
+                self.pairs.pop(oldest, None)
 
 
 def _key(question: str, attributes: Attributes, entry: CacheEntry) -> Hashable:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
+from .codecs import TEXT
 from .functions import describe, function_key, hashable, name_of, plain_key
 from .scope import AttributeValue, encode_attributes
 
@@ -95,17 +96,22 @@ class Claims:
         if not callable(make):
             return None  # a ready answer
         refusal = self._claim(make, given_name, codec, (attributes or frozenset(), False))
-        key = _checked_key(make, given_name, codec, attributes)
-        if refusal is None and key is not None:
+        plain = plain_key(make)
+        if refusal is None and plain is not None:
             if len(self._checked) >= _MAX_KEPT:
                 self._checked.clear()
+            key = _checked_key(plain, given_name, codec, attributes)
             self._checked[key] = getattr(make, "__code__", None)
         return refusal
 
-    def is_checked(self, make: object, given_name: str | None, codec: object, attributes: Attributes) -> bool:
-        """Whether `claim` registered this before. Nearly every call of a plain function finds it so."""
-        key = _checked_key(make, given_name, codec, attributes)
-        return key is not None and key in self._checked
+    def is_checked(
+        self, plain: Hashable, given_name: str | None, codec: object, attributes: Attributes
+    ) -> bool:
+        """Whether `claim` registered this before. Nearly every call of a plain function finds it so.
+
+        Takes the `plain_key` of the function in place of the function.
+        """
+        return _checked_key(plain, given_name, codec, attributes) in self._checked
 
     def check(
         self, make: object, given_name: str | None, codec: object, attributes: Attributes
@@ -207,12 +213,9 @@ class Claims:
         )
 
 
-def _checked_key(
-    make: object, given_name: str | None, codec: object, attributes: Attributes
-) -> Hashable | None:
-    """Equal for the same function, codec and attributes; None for a function that has no `plain_key`."""
-    plain = plain_key(make)
-    return None if plain is None else (given_name or plain, hashable(codec), attributes)
+def _checked_key(plain: Hashable, given_name: str | None, codec: object, attributes: Attributes) -> Hashable:
+    """Equal for the same function, by its `plain_key`, the same codec and the same attributes."""
+    return given_name or plain, None if codec is TEXT else hashable(codec), attributes
 
 
 class _Known:

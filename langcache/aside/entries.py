@@ -67,10 +67,11 @@ class Entries:
         caller = self._caller if authorization is None else self._caller.with_authorization(authorization)
         try_timeout = timeout if caller.timeout is None or timeout < caller.timeout else caller.timeout
         if caller.timeout_bounds_call:  # which saves a second timer
-            return caller.call(request, timeout_ms=1000 * try_timeout)
+            return caller.call_checked(request, caller.base_url, try_timeout, caller.retry_config)
         # Tries end at a deadline of their own: aiohttp, whose timer ends at the same moment, may take the
         # cancellation by the second timer for its own, and then another try would follow.
-        found = caller.call(request, caller.retries_within(timeout), timeout_ms=1000 * try_timeout)
+        config = caller.retries_within(timeout)
+        found = caller.call_checked(request, caller.base_url, try_timeout, config)
         return _with_timeout(timeout, found)
 
     async def ask_for_key(self, timeout: float) -> str:

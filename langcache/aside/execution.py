@@ -40,9 +40,8 @@ class InLoop:
     def __init__(self) -> None:
         self.flights: TaskFlights = TaskFlights()
 
-    def flight_domain(self) -> Hashable:
-        """Equal for calls that may share a flight: the event loop, as no other loop can await its tasks."""
-        return running_loop()
+    flight_domain: Callable[[], Hashable] = staticmethod(running_loop)
+    """Equal for calls that may share a flight: the event loop, as no other loop can await its tasks."""
 
     def run(self, method: str, function: Callable[..., Awaitable[T]], *args: Any) -> Awaitable[T]:
         """Run a coroutine function that makes requests."""

@@ -121,7 +121,7 @@ class TaskFlight(Flight):
     __slots__ = ("_finished", "_flights", "_key", "_outer", "_result", "_task")
 
     def __init__(self, flights: dict[Hashable, TaskFlight], key: Hashable) -> None:
-        super().__init__()
+        Flight.__init__(self)  # faster than super()
         self._flights = flights
         self._key = key
         self._finished = False

@@ -167,9 +167,7 @@ class Lookups:
         verified = None if kept is None else kept.verified
         accepts_any = isinstance(accept, str)
         blocked, source_attribute = self._state.blocked, self._state.config.source_attribute
-        judging = None
-        if accept is not None and isinstance(accept, Judge):
-            judging = _Judging(self._state, question, accept)
+        judging = _Judging(self._state, question, accept) if isinstance(accept, Judge) else None
         turned_down: list[str] = []
         for entry in entries:
             if entry.id in question.turned_down:
@@ -177,9 +175,9 @@ class Lookups:
             stats.found(entry.similarity)
             try:
                 if (
-                    question.attributes_match(entry)
+                    (question.attributes is None or question.attributes_match(entry))
                     and not (source_attribute and is_index_entry(entry.attributes, source_attribute))
-                    and not (blocked and blocked.has(question.text, question.attributes, entry))
+                    and not (blocked.pairs and blocked.has(question.text, question.attributes, entry))
                     and (
                         accepts_any
                         or (accept is None and (question.text == entry.prompt or entry.id == verified))

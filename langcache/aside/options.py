@@ -71,7 +71,10 @@ class CallOptions(TypedDict, total=False):
     no_store: bool
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True):
+_NAMES = CallOptions.__annotations__
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """The options of one cache-aside call."""
 
     DEFAULT: ClassVar[Options]
@@ -166,15 +169,19 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         """
         if not options:
             return cls.DEFAULT
-        wrong = [name for name in options if name not in CallOptions.__annotations__]
-        if wrong:
-            raise unexpected_arguments(method, wrong, CallOptions.__annotations__)
+        if not options.keys() <= _NAMES.keys():
+            wrong = [name for name in options if name not in _NAMES]
+            raise unexpected_arguments(method, wrong, _NAMES)
         given: dict[str, Any] = dict(options)
-        strategies = limits.search_strategies(given.get("search_strategies"))
-        given["search_strategies"] = None if strategies is None else tuple(strategies)
-        given["similarity_threshold"] = limits.similarity_threshold(given.get("similarity_threshold"))
-        given["max_results"] = limits.max_results(given.get("max_results"))
-        given["ttl_millis"] = limits.ttl(given.get("ttl_millis"), given.pop("ttl", None))
+        # Only what is given is checked: most calls have one option, or two.
+        if given.get("search_strategies") is not None:
+            given["search_strategies"] = tuple(limits.search_strategies(given["search_strategies"]) or ())
+        if "similarity_threshold" in given:
+            given["similarity_threshold"] = limits.similarity_threshold(given["similarity_threshold"])
+        if "max_results" in given:
+            given["max_results"] = limits.max_results(given["max_results"])
+        if "ttl_millis" in given or "ttl" in given:
+            given["ttl_millis"] = limits.ttl(given.get("ttl_millis"), given.pop("ttl", None))
         if given.get("sources") is not None:
             given["sources"] = check_sources("sources", given["sources"])
             _check_named(config, "sources", "source_attribute", "sources")
@@ -184,18 +191,29 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         return cls(**given)
 
     def __post_init__(self) -> None:
+        # What has its default is only looked at, since each call makes its options anew.
         if self.on_error is not None:
             _check_choice("on_error", self.on_error, ("compute", "raise"))
-        _check_choice("on_long_prompt", self.on_long_prompt, ("bypass", "raise"))
-        _check_choice("store", self.store, ("wait", "background"))
-        for name in ("lookup_timeout", "flight_timeout", "stale_after"):
-            if getattr(self, name) is not None:
-                _set_seconds(self, name)
-        _check_accept(self.accept)
-        _check_callable("store_if", self.store_if, "the answer")
-        _check_callable("usage", self.usage, "the answer")
+        if self.on_long_prompt != "bypass":
+            _check_choice("on_long_prompt", self.on_long_prompt, ("bypass", "raise"))
+        if self.store != "wait":
+            _check_choice("store", self.store, ("wait", "background"))
+        if self.lookup_timeout is not None:
+            _set_seconds(self, "lookup_timeout")
+        if self.flight_timeout is not None:
+            _set_seconds(self, "flight_timeout")
+        if self.stale_after is not None:
+            _set_seconds(self, "stale_after")
+        if self.accept is not None:
+            _check_accept(self.accept)
+        if self.store_if is not None:
+            _check_callable("store_if", self.store_if, "the answer")
+        if self.usage is not None:
+            _check_callable("usage", self.usage, "the answer")
         if self.function is not None and not check_text("function", self.function):
             raise ValueError("function: must name what computes the answer, but is empty")
+        if self.bypass is False and self.refresh is False and self.no_store is False:
+            return
         if self.refresh and self.no_store:
             raise ValueError(
                 "refresh, no_store: give one of the two; bypass=True neither looks up nor stores"

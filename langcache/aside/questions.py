@@ -10,7 +10,7 @@ from ..limits import LimitError
 from .answers import CacheStatus, Lookup
 from .codecs import TEXT, Codec, check_codec
 from .computing import check_make
-from .functions import ByExactValue, computation_key
+from .functions import ByExactValue, computation_key, plain_key
 from .key import Asked, Key, is_messages_key, read_key
 from .lookups import BYPASS
 from .options import CallOptions, Options, check_room
@@ -21,6 +21,9 @@ from .state import State
 __all__ = ["Questions"]
 
 T = TypeVar("T")
+
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+_MOST_OPTIONS = 64
 
 
 class Questions:
@@ -36,6 +39,8 @@ class Questions:
         self._state = state
         self._added = added
         self._enabled = enabled
+        self._options: dict[Hashable, Options] = {}
+        """The latest options of calls, by their names, values and types."""
 
     def of_call(
         self,
@@ -58,7 +63,7 @@ class Questions:
             read_key(prompt if key is None else key(prompt), attributes, by_key=key is not None),
             make,
             codec,
-            Options.of(method, options, self._state.limits, self._state.config),
+            self._checked(method, options) if options else Options.DEFAULT,
             None if key is None or is_messages_key(key) else ByExactValue(prompt),
         )
 
@@ -93,7 +98,8 @@ class Questions:
         given: object = codec
         if given is not TEXT:
             check_codec(codec)
-        computation = options.function or computation_key(make)
+        plain = plain_key(make)
+        computation = options.function or plain or computation_key(make)
         question = Question(
             method,
             asked.text or "",
@@ -107,12 +113,29 @@ class Questions:
         )
         question.outcome = self._outcome_without_lookup(question, asked)
         claims = self._state.claims
-        question.claimed = claims.is_checked(make, options.function, codec, question.attributes)
+        question.claimed = plain is not None and claims.is_checked(
+            plain, options.function, codec, question.attributes
+        )
         if question.outcome is None and not (question.claimed and refusal is None):
             refusal = refusal or claims.check(make, options.function, codec, question.attributes)
             if refusal is not None:
                 question.outcome = self._refused_outcome(question, refusal)
         return question
+
+    def _checked(self, method: str, options: CallOptions) -> Options:
+        """The options of a call, checked. Of plain values it is done once, since most calls have the same."""
+        values = options.values()
+        kinds = tuple(map(type, values))
+        if not _PLAIN.issuperset(kinds):  # functions are not kept, nor what they hold
+            return Options.of(method, options, self._state.limits, self._state.config)
+        key = (*options, *values, *kinds)
+        checked = self._options.get(key)
+        if checked is None:
+            checked = Options.of(method, options, self._state.limits, self._state.config)
+            if len(self._options) >= _MOST_OPTIONS:
+                self._options.clear()
+            self._options[key] = checked
+        return checked
 
     def encoded_attributes(
         self,

@@ -22,7 +22,7 @@ from langcache.aside import AsideConfig, JsonCodec, Key
 from langcache.aside import claims as claims_module
 from langcache.aside.claims import Claims
 from langcache.aside.codecs import TEXT
-from langcache.aside.functions import computation_key, describe, name_of
+from langcache.aside.functions import computation_key, describe, name_of, plain_key
 
 QUESTION = "How do I reset my password?"
 
@@ -480,7 +480,7 @@ def test_a_call_takes_as_many_steps_however_many_functions_are_known(kind):
 
     def ask(number):
         make, attributes = MADE_FOR_EACH_USER[kind](f"user {number}"), frozenset({("user", str(number))})
-        assert not claims.is_checked(make, None, TEXT, attributes)
+        assert not claims.is_checked(plain_key(make), None, TEXT, attributes)
         assert claims.check(make, None, TEXT, attributes) is None
         assert claims.claim(make, None, TEXT, attributes) is None
 

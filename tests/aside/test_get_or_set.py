@@ -236,6 +236,32 @@ async def test_options_that_can_not_be_are_refused(cache, make, options, problem
         await cache.get_or_set(QUESTION, make, **options)
 
 
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ({"max_results": 1}, {"max_results": True}),
+        ({"similarity_threshold": 1.0}, {"similarity_threshold": True}),
+        ({"no_store": True}, {"no_store": 1}),
+        ({"ttl_millis": 5}, {"ttl_millis": "5"}),
+        ({"lookup_timeout": 2.0, "refresh": True}, {"refresh": 2.0, "lookup_timeout": True}),
+    ],
+)
+async def test_options_are_checked_although_equal_ones_were_good_before(cache, make, good, bad):
+    for _ in range(2):
+        await cache.get_or_set(QUESTION, make, **good)
+        with pytest.raises(TypeError):
+            await cache.get_or_set(QUESTION, make, **bad)
+
+
+async def test_options_that_calls_have_had_keep_neither_memory_nor_functions(cache, make):
+    known = cache._aside.questions._options
+    await cache.get_or_set(QUESTION, make, bypass=True, accept=lambda question, entry: True)
+    assert not known
+    for nth in range(200):
+        await cache.get_or_set(QUESTION, make, bypass=True, ttl_millis=1 + nth)
+        assert 1 <= len(known) <= 64
+
+
 async def test_figures_add_up(cache, make):
     await cache.get_or_set(QUESTION, make)
     await cache.get_or_set(QUESTION, make)

@@ -66,6 +66,31 @@ async def test_a_session_of_ones_own_is_used_and_never_closed(service):
     assert [seen.headers["X-Mine"] for seen in service.seen] == ["yes", "yes"]
 
 
+async def test_a_session_of_ones_own_is_asked_in_the_ways_that_aiohttp_documents(service, monkeypatch):
+    requests, chunks = [], []
+    traces = aiohttp.TraceConfig()
+
+    async def on_chunk(session, context, params):
+        chunks.append(params.chunk)
+
+    traces.on_response_chunk_received.append(on_chunk)
+    plain = aiohttp.ClientSession.request
+
+    def request(session, method, url, **options):
+        requests.append((method, url.path))
+        return plain(session, method, url, **options)
+
+    monkeypatch.setattr(aiohttp.ClientSession, "request", request)
+    async with aiohttp.ClientSession(trace_configs=[traces]) as session:
+        await AsyncLangCache(service.url, "k", "c", session).set("q", "a")
+    assert requests == [("POST", "/v1/caches/c/entries")]
+    assert json.loads(b"".join(chunks))["entryId"] == "e1"
+
+
+def test_aiohttp_has_what_saves_our_own_session_time():
+    assert inspect.iscoroutinefunction(aiohttp.ClientSession._request)
+
+
 async def test_a_session_that_is_closed_says_so(service):
     session = aiohttp.ClientSession()
     await session.close()

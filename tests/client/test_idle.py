@@ -346,7 +346,6 @@ def test_all_that_are_stale_are_passed_over(peer):
 
 
 async def test_aiohttp_has_what_the_check_relies_on(peer):
-    assert callable(aiohttp.TCPConnector._get)
     assert callable(aiohttp.TCPConnector._release)
     async with aiohttp.ClientSession(connector=CheckingConnector()) as session:
         async with session.get(f"http://127.0.0.1:{peer.port}/") as response:
@@ -358,6 +357,7 @@ async def test_aiohttp_has_what_the_check_relies_on(peer):
         assert 0 <= time.monotonic() - idle_since < session.connector._keepalive_timeout
         protocol.data_received(b"\r\n")
         assert protocol.should_close
+        assert not protocol.is_connected(), "it is a connection of ours, which the connector made"
 
 
 async def test_a_pool_of_another_shape_is_left_alone(peer, key):
