@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from .._call.caller import Caller
+from .._call.forks import lock_of_forks
 from .._checks import check_instance
 from ..limits import Limits
 from ..telemetry import Telemetry
@@ -101,11 +100,5 @@ def check_config(config: object) -> AsideConfig | None:
     return check_instance("aside", config, AsideConfig, "langcache.aside.AsideConfig")
 
 
-# One for all clients. A fork waits for it, so that no child has half of an import, or a lock that nobody
-# releases. Re-entrant: a signal handler may interrupt the thread that holds it.
-_making = threading.RLock()
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_making.acquire, after_in_parent=_making.release, after_in_child=_making.release
-    )
+_making = lock_of_forks()
+"""One for all clients: held to import and make an `Aside`, so that no forked child has half of an import."""

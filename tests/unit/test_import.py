@@ -56,6 +56,34 @@ def test_a_client_does_not_pay_for_what_it_does_not_use(client):
     assert not {name for name in loaded if name.startswith(unused)}
 
 
+UNUSED = """
+import asyncio
+from langcache import {client}
+cache = {client}{arguments}
+cache.scoped(tenant="acme")
+asyncio.run(cache.aclose())
+"""
+
+
+@pytest.mark.parametrize("client", ["AsyncLangCache", "LangCache"])
+def test_a_client_loads_cache_aside_when_it_is_first_used(client):
+    unused = UNUSED.format(client=client, arguments=CLIENT)
+    methods = {"methods"} | ({"blocking_methods"} if client == "LangCache" else set())
+    assert {name for name in loaded_by(unused) if name.startswith("langcache.aside")} == {
+        "langcache.aside",
+        *(f"langcache.aside.{name}" for name in ("computing", "first_use", "scope", *methods)),
+    }
+    for use in ("cache.stats()", "cache.cached"):
+        assert ("langcache.aside.core" in loaded_by(f"{unused}{use}")) is (use == "cache.stats()")
+
+
+def test_a_client_with_settings_of_cache_aside_loads_it_at_once():
+    settings = "from langcache.aside import AsideConfig"
+    made = f"{settings}; from langcache import LangCache; LangCache({CLIENT[1:-1]}, aside=AsideConfig())"
+    assert "langcache.aside.core" not in loaded_by(settings)
+    assert "langcache.aside.core" in loaded_by(made)
+
+
 def test_the_command_line_does_not_pay_for_a_client_that_serve_does_not_use():
     loaded = loaded_by("import langcache.cli")
     assert not {name for name in loaded if name.startswith(("langcache.client", "langcache.aside"))}
