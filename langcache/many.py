@@ -18,16 +18,18 @@ from collections.abc import (
 from datetime import timedelta
 from functools import partial
 from inspect import isawaitable
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
 from ._call.loops import running_loop
 from ._checks import check_int
 from ._established.mistakes import explain_arguments
-from ._portal.native import Queue, new_queue
 from ._portal.tasks import ResultOrExit, result_or_exit
 from .models import SearchResponse, SearchStrategy, SetResponse
+
+if TYPE_CHECKING:
+    from ._portal.native import Queue
 
 __all__ = ["AsyncManyMethods", "Batch", "Progress", "Result"]
 
@@ -132,6 +134,8 @@ class Batch(AsyncIterable[Result[I, R]], Generic[I, R]):
             begin: starts a coroutine function on an event loop and returns the call. The call, its result and
                 its error are then put into the queue (see `Portal.begin`).
         """
+        from ._portal.native import new_queue  # which AsyncLangCache does not need
+
         if not isinstance(self._items, Iterable):
             raise TypeError("an async iterable needs an event loop; use AsyncLangCache")
         outcomes: Queue[tuple[Any, Any, BaseException | None]] = new_queue()

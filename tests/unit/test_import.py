@@ -52,8 +52,10 @@ def test_a_client_does_not_pay_for_what_it_does_not_use(client):
     loaded = loaded_by(f"import langcache; langcache.{client}{CLIENT}")
     assert {"aiohttp", "langcache.client"} <= loaded
     assert not {"anyio", "backoff", "numpy", "uvloop", "opentelemetry", "pydantic"} & loaded
-    unused = ("langcache.service", "langcache._wire.typed_dicts")
-    assert not {name for name in loaded if name.startswith(unused)}
+    unused = ["langcache.service", "langcache._wire.typed_dicts"]
+    if client == "AsyncLangCache":
+        unused += ["langcache._portal.portal", "langcache._portal.native"]
+    assert not {name for name in loaded if name.startswith(tuple(unused))}
 
 
 UNUSED = """
@@ -75,6 +77,12 @@ def test_a_client_loads_cache_aside_when_it_is_first_used(client):
     }
     for use in ("cache.stats()", "cache.cached"):
         assert ("langcache.aside.core" in loaded_by(f"{unused}{use}")) is (use == "cache.stats()")
+
+
+def test_the_host_of_a_url_is_checked_without_the_codec_for_other_alphabets():
+    """Which is loaded with a table of all letters; the resolver loads it in the first call."""
+    loaded = loaded_by(f"import langcache; langcache.AsyncLangCache{CLIENT}")
+    assert "stringprep" not in loaded
 
 
 def test_a_client_with_settings_of_cache_aside_loads_it_at_once():
