@@ -71,7 +71,8 @@ class AsyncLangCache(AsyncOperations, AsyncAsideMethods, AsyncManyMethods, Embed
         enabled: False disables the cache: nothing is sent, every search is a miss, and no server, key or
             cache id is needed. Default: True.
         aside: a `langcache.aside.AsideConfig`, the settings of `get_or_set`, `get_or_stream` and `cached`.
-            Default: its defaults.
+            Default: its defaults. They are then loaded in the first call of one of these, which holds up its
+            event loop meanwhile, once in a process; with an ``AsideConfig()``, when the client is made.
         telemetry: a `langcache.telemetry.Telemetry`, for OpenTelemetry spans and metrics. Default: none.
 
     Every operation also takes, for that call alone: ``retries`` (a `RetryConfig`, a number of further tries,
