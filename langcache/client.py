@@ -10,7 +10,6 @@ from msgspec import UNSET, UnsetType
 from . import aside
 from ._call.caller import ApiKey, Caller
 from ._call.debug import Logger, check_logger
-from ._call.disabled import DisabledClient
 from ._call.loops import running_loop
 from ._call.transport import Transport
 from ._checks import check_instance
@@ -107,6 +106,8 @@ class AsyncLangCache(AsyncOperations, AsyncAsideMethods, AsyncManyMethods, Embed
         telemetry: Telemetry | None = None,
     ) -> None:
         if not enabled:
+            from ._call.disabled import DisabledClient
+
             server_url, api_key, cache_id, client = (
                 "https://disabled.invalid",
                 "none",

@@ -18,7 +18,7 @@ from collections.abc import (
 from datetime import timedelta
 from functools import partial
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
@@ -27,9 +27,6 @@ from ._checks import check_int
 from ._established.mistakes import explain_arguments
 from ._portal.tasks import ResultOrExit, result_or_exit
 from .models import SearchResponse, SearchStrategy, SetResponse
-
-if TYPE_CHECKING:
-    from ._portal.native import Queue
 
 __all__ = ["AsyncManyMethods", "Batch", "Progress", "Result"]
 
@@ -124,7 +121,7 @@ class Batch(AsyncIterable[Result[I, R]], Generic[I, R]):
         return self._collect().__await__()
 
     def _run_in_thread(
-        self, begin: Callable[[Callable[[], Coroutine[Any, Any, Any]], Queue[Any]], Any]
+        self, begin: Callable[[Callable[[], Coroutine[Any, Any, Any]], Any], Any]
     ) -> list[Result[I, R]]:
         """Run all operations from a thread, and return the list of results.
 
@@ -138,7 +135,7 @@ class Batch(AsyncIterable[Result[I, R]], Generic[I, R]):
 
         if not isinstance(self._items, Iterable):
             raise TypeError("an async iterable needs an event loop; use AsyncLangCache")
-        outcomes: Queue[tuple[Any, Any, BaseException | None]] = new_queue()
+        outcomes = new_queue()
         running: set[Any] = set()
         results: list[Result[I, R]] = []
         numbered = enumerate(self._items)
