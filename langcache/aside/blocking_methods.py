@@ -79,7 +79,7 @@ class BlockingAsideMethods:
         Threads that ask the same question at once share one lookup and one call of ``make``, which runs in
         the first of them. If that thread is interrupted, another computes the answer.
         """
-        cache_aside = self._aside
+        cache_aside = self._lazy_aside.made or self._aside
         question: Question[Any] = cache_aside.questions.of_call(
             "get_or_set", self._scope, prompt, make, key, codec, attributes, options
         )

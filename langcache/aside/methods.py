@@ -112,7 +112,7 @@ class AsyncAsideMethods:
             TypeError, ValueError: an argument breaks a rule.
             LangCacheError: only with ``on_error="raise"``.
         """
-        cache_aside = self._aside
+        cache_aside = self._lazy_aside.made or self._aside
         question: Question[Any] = cache_aside.questions.of_call(
             "get_or_set", self._scope, prompt, make, key, codec, attributes, options
         )
