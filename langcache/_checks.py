@@ -12,7 +12,7 @@ from typing import Any, SupportsFloat, SupportsIndex, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
 from .errors import BadRequestError, BadRequestErrorResponseContentData, LangCacheError
-from .models import BadRequestErrorType, FieldError, ProblemDetails
+from .models import FieldError, ProblemDetails
 
 __all__ = [
     "LARGEST_INT",
@@ -63,7 +63,7 @@ class LimitError(BadRequestError, ValueError):
         self.status_code = 400
         self.data: ProblemDetails = BadRequestErrorResponseContentData(
             title="Invalid Request",
-            type=BadRequestErrorType.ROOT_ERRORS_INVALID_DATA,
+            type="/errors/invalid-data",  # of `BadRequestErrorType`
             detail=f"{argument}: {reason}",
             fields=[FieldError(field=argument, rule=rule, message=reason)],
         )

@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from ._call import protocol
 from ._call.caller import Caller
 from ._established.mistakes import explain_operation
-from .aside.core import Aside
+from .aside.first_use import LazyAside
 from .aside.scope import Scope
 from .limits import Limits
 from .models import (
@@ -30,8 +30,8 @@ __all__ = ["AsyncOperations"]
 class AsyncOperations:
     """The operations of `AsyncLangCache`."""
 
-    _aside: Aside
     _caller: Caller
+    _lazy_aside: LazyAside
     _limits: Limits
     _scope: Scope | None
 
@@ -104,7 +104,7 @@ class AsyncOperations:
         try:
             return await self._caller.call(request, retries, server_url, timeout_ms, http_headers)
         finally:
-            self._aside.state.record_change()
+            self._lazy_aside.record_change()
 
     @explain_operation
     async def delete_by_id(
@@ -133,7 +133,7 @@ class AsyncOperations:
         try:
             return await self._caller.call(request, retries, server_url, timeout_ms, http_headers)
         finally:
-            self._aside.state.record_change()
+            self._lazy_aside.record_change()
 
     @explain_operation
     async def delete_query(
@@ -158,8 +158,7 @@ class AsyncOperations:
         try:
             return await self._caller.call(request, retries, server_url, timeout_ms, http_headers)
         finally:
-            self._aside.state.record_change()
-            self._aside.invalidation.forget(in_scope)
+            self._lazy_aside.record_deletion(in_scope)
 
     @explain_operation
     async def flush(
@@ -178,8 +177,7 @@ class AsyncOperations:
             else:
                 await self._caller.call(protocol.flush(), retries, server_url, timeout_ms, http_headers)
         finally:
-            self._aside.state.record_change()
-            self._aside.invalidation.forget(None if self._scope is None else self._scope.attributes)
+            self._lazy_aside.record_deletion(None if self._scope is None else self._scope.attributes)
 
     @explain_operation
     async def conversational_search(

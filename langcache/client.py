@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import UNSET, UnsetType
 
+from . import aside
 from ._call.caller import ApiKey, Caller
 from ._call.debug import Logger, check_logger
-from ._call.disabled import DisabledClient
+from ._call.loops import running_loop
 from ._call.transport import Transport
 from ._checks import check_instance
 from ._copies import Uncopied, shallow_copy
 from ._established.mistakes import explain_arguments, missing_attribute, name_after
 from ._operations import AsyncOperations
-from .aside.core import Aside
-from .aside.execution import Execution, InLoop
-from .aside.key import MessagesKey
+from .aside.first_use import LazyAside, check_config
 from .aside.methods import AsyncAsideMethods
-from .aside.options import AsideConfig
 from .aside.scope import AttributeValue, Scope
 from .embedded import Embeddable, Engine
 from .httpclient import ClientSource
@@ -27,6 +25,9 @@ from .limits import Limits
 from .many import AsyncManyMethods
 from .retries import RetryConfig
 from .telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from .aside.key import MessagesKey
 
 __all__ = ["ApiKey", "AsyncLangCache"]
 
@@ -69,7 +70,8 @@ class AsyncLangCache(AsyncOperations, AsyncAsideMethods, AsyncManyMethods, Embed
         enabled: False disables the cache: nothing is sent, every search is a miss, and no server, key or
             cache id is needed. Default: True.
         aside: a `langcache.aside.AsideConfig`, the settings of `get_or_set`, `get_or_stream` and `cached`.
-            Default: its defaults.
+            Default: its defaults. They are then loaded in the first call of one of these, which holds up its
+            event loop meanwhile, once in a process; with an ``AsideConfig()``, when the client is made.
         telemetry: a `langcache.telemetry.Telemetry`, for OpenTelemetry spans and metrics. Default: none.
 
     Every operation also takes, for that call alone: ``retries`` (a `RetryConfig`, a number of further tries,
@@ -100,10 +102,12 @@ class AsyncLangCache(AsyncOperations, AsyncAsideMethods, AsyncManyMethods, Embed
         debug_bodies: bool = False,
         limits: Limits | None = None,
         enabled: bool = True,
-        aside: AsideConfig | None = None,
+        aside: aside.AsideConfig | None = None,
         telemetry: Telemetry | None = None,
     ) -> None:
         if not enabled:
+            from ._call.disabled import DisabledClient
+
             server_url, api_key, cache_id, client = (
                 "https://disabled.invalid",
                 "none",
@@ -112,7 +116,7 @@ class AsyncLangCache(AsyncOperations, AsyncAsideMethods, AsyncManyMethods, Embed
             )
         self._scope: Scope | None = None
         self._engine: Engine | None = None
-        aside = check_instance("aside", aside, AsideConfig, "langcache.aside.AsideConfig")
+        aside = check_config(aside)
         telemetry = check_instance("telemetry", telemetry, Telemetry, "langcache.telemetry.Telemetry")
         self._limits = check_instance("limits", limits, Limits, "langcache.Limits") or Limits()
         self._transport = Transport(
@@ -131,7 +135,9 @@ class AsyncLangCache(AsyncOperations, AsyncAsideMethods, AsyncManyMethods, Embed
             telemetry,
             users_own=client is not None,
         )
-        self._aside: Aside = self._make_aside(InLoop(), aside, telemetry, enabled)
+        self._lazy_aside: LazyAside = LazyAside(
+            self._caller, self._limits, aside, telemetry, messages_key, enabled=enabled
+        )
 
     def scoped(self: ClientT, **attributes: AttributeValue) -> ClientT:
         """A client of the same cache that adds these attributes to every operation.
@@ -163,8 +169,10 @@ class AsyncLangCache(AsyncOperations, AsyncAsideMethods, AsyncManyMethods, Embed
         client this does nothing: its connections belong to the client that it was made from.
         """
         if self._scope is None:
-            await self._aside.drain()
-            self._aside.state.near = None
+            running_loop()  # says what to do where there is none
+            if (cache_aside := self._lazy_aside.made) is not None:
+                await cache_aside.drain()
+            self._lazy_aside.end_near()
             await self._transport.aclose()
             if self._engine is not None:
                 await self._engine.aclose()
@@ -172,7 +180,7 @@ class AsyncLangCache(AsyncOperations, AsyncAsideMethods, AsyncManyMethods, Embed
     def discard(self) -> None:
         """Close without waiting, from any thread. Each event loop closes its connections in its next turn."""
         if self._scope is None:
-            self._aside.state.near = None
+            self._lazy_aside.end_near()
             self._transport.discard()
             if self._engine is not None:
                 self._engine.portal.discard()
@@ -199,18 +207,14 @@ class AsyncLangCache(AsyncOperations, AsyncAsideMethods, AsyncManyMethods, Embed
         client._caller.timeout_bounds_call = True
         return client
 
-    def _make_aside(
-        self, execution: Execution, config: AsideConfig | None, telemetry: Telemetry | None, enabled: bool
-    ) -> Aside:
-        return Aside(self._caller, self._limits, config, telemetry, execution, _messages_key, enabled=enabled)
-
     if not TYPE_CHECKING:  # so that type checkers still report wrong names
 
         def __getattr__(self, name: str) -> Any:
             raise missing_attribute(self, name)
 
 
-def _messages_key() -> MessagesKey:
+def messages_key() -> MessagesKey:
+    """The key of a decorated function of messages that is given none."""
     from .chat.keys import chat_key  # few programs decorate functions of messages
 
     return chat_key()

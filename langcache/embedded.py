@@ -15,10 +15,10 @@ from urllib.parse import unquote
 
 import msgspec
 
+from . import aside
 from ._call.deadlines import time_limit
 from ._call.debug import Logger
 from ._wire.exchange import Reply
-from .aside.options import AsideConfig
 from .errors import ConnectError
 from .limits import Limits
 from .models import HealthResponse, Model, SetResponse
@@ -67,7 +67,7 @@ class Embeddable:
         debug_logger: Logger | None = None,
         debug_bodies: bool = False,
         limits: Limits | None = None,
-        aside: AsideConfig | None = None,
+        aside: aside.AsideConfig | None = None,
         telemetry: Telemetry | None = None,
     ) -> ClientT:
         """A client with a cache of its own, in this process: no server, no key, no network.
@@ -106,6 +106,8 @@ class Embeddable:
 
         The first operation raises `langcache.errors.ConnectError` if the file can't be used, with the reason.
         """
+        from .aside.options import AsideConfig
+
         engine = Engine(
             db, embedder, cache_id=cache_id, attributes=attributes, threshold=threshold, ttl_millis=ttl_millis
         )

@@ -25,7 +25,6 @@ import msgspec
 from ._call.loops import running_loop
 from ._checks import check_int
 from ._established.mistakes import explain_arguments
-from ._portal.native import Queue, new_queue
 from ._portal.tasks import ResultOrExit, result_or_exit
 from .models import SearchResponse, SearchStrategy, SetResponse
 
@@ -122,7 +121,7 @@ class Batch(AsyncIterable[Result[I, R]], Generic[I, R]):
         return self._collect().__await__()
 
     def _run_in_thread(
-        self, begin: Callable[[Callable[[], Coroutine[Any, Any, Any]], Queue[Any]], Any]
+        self, begin: Callable[[Callable[[], Coroutine[Any, Any, Any]], Any], Any]
     ) -> list[Result[I, R]]:
         """Run all operations from a thread, and return the list of results.
 
@@ -132,9 +131,11 @@ class Batch(AsyncIterable[Result[I, R]], Generic[I, R]):
             begin: starts a coroutine function on an event loop and returns the call. The call, its result and
                 its error are then put into the queue (see `Portal.begin`).
         """
+        from ._portal.native import new_queue  # which AsyncLangCache does not need
+
         if not isinstance(self._items, Iterable):
             raise TypeError("an async iterable needs an event loop; use AsyncLangCache")
-        outcomes: Queue[tuple[Any, Any, BaseException | None]] = new_queue()
+        outcomes = new_queue()
         running: set[Any] = set()
         results: list[Result[I, R]] = []
         numbered = enumerate(self._items)

@@ -10,28 +10,27 @@ import msgspec
 from ._established.paths import alias_modules
 from ._lazy import lazy_names
 from ._wire.base import Model, SearchStrategy
-from ._wire.problems import (
-    AuthenticationErrorType,
-    AuthenticationErrorURI,
-    BadRequestErrorType,
-    BadRequestErrorURI,
-    FailedDependencyErrorType,
-    FieldError,
-    ForbiddenErrorType,
-    ForbiddenErrorURI,
-    NotFoundErrorType,
-    NotFoundErrorURI,
-    PayloadTooLargeErrorType,
-    PayloadTooLargeErrorURI,
-    ProblemDetails,
-    ResourceUnavailableErrorURI,
-    TooManyRequestsErrorType,
-    TooManyRequestsErrorURI,
-    UnexpectedErrorType,
-    UnexpectedErrorURI,
-)
+from ._wire.problems import FieldError, ProblemDetails
 
 if TYPE_CHECKING:
+    from ._wire.error_types import (
+        AuthenticationErrorType,
+        AuthenticationErrorURI,
+        BadRequestErrorType,
+        BadRequestErrorURI,
+        FailedDependencyErrorType,
+        ForbiddenErrorType,
+        ForbiddenErrorURI,
+        NotFoundErrorType,
+        NotFoundErrorURI,
+        PayloadTooLargeErrorType,
+        PayloadTooLargeErrorURI,
+        ResourceUnavailableErrorURI,
+        TooManyRequestsErrorType,
+        TooManyRequestsErrorURI,
+        UnexpectedErrorType,
+        UnexpectedErrorURI,
+    )
     from ._wire.typed_dicts import (
         CacheEntryTypedDict,
         ConversationalSearchBodyTypedDict,
@@ -278,7 +277,9 @@ alias_modules(
     """,
 )
 
-if not TYPE_CHECKING:  # they take a millisecond, and only annotations need them
+if not TYPE_CHECKING:  # they take a millisecond each, and only annotations and errors need them
     __getattr__ = lazy_names(
-        __name__, {name: "._wire.typed_dicts" for name in __all__ if name.endswith("TypedDict")}
+        __name__,
+        {name: "._wire.typed_dicts" for name in __all__ if name.endswith("TypedDict")}
+        | {name: "._wire.error_types" for name in __all__ if name.endswith(("ErrorType", "ErrorURI"))},
     )

@@ -14,7 +14,7 @@ from ._checks import check_int, check_number, short, wrong_type
 __all__ = ["BackoffStrategy", "RetryConfig", "check_retries"]
 
 _RETRIED_STATUSES = ("429", "500", "502", "503", "504")
-_STATUS_CODE = re.compile(r"[0-9](?:[0-9]{2}|XX)")
+_STATUS_CODE = r"[0-9](?:[0-9]{2}|XX)"  # compiled when it is first used
 _STATUS_CODES = "status_codes_override"
 _LEAST = {"initial_interval": 0, "max_interval": 0, "exponent": 1, "max_elapsed_time": 1, "jitter_ms": 0}
 
@@ -97,7 +97,7 @@ def _status_code(item: object) -> str:
     if not isinstance(item, str | SupportsIndex):
         raise wrong_type(_STATUS_CODES, "an iterable of str", item)
     code = item.upper() if isinstance(item, str) else str(check_int(_STATUS_CODES, item, minimum=0))
-    if not _STATUS_CODE.fullmatch(code):
+    if not re.fullmatch(_STATUS_CODE, code):
         raise ValueError(f'{_STATUS_CODES}: must be such as "503" or "5XX", but has {short(code)}')
     return code
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import weakref
 from collections.abc import Callable, Coroutine
@@ -12,19 +11,19 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from msgspec import UNSET, UnsetType
 
+from . import aside
 from ._call.caller import ApiKey
 from ._call.connections import refuse_open_session
 from ._call.debug import Logger
+from ._call.loops import running_loop
 from ._copies import Uncopied, shallow_copy
 from ._established.mistakes import explain_arguments, missing_attribute, name_after, rename_in
 from ._portal.portal import Portal
 from ._portal.stubs import replaced_by
 from .aside.blocking_methods import BlockingAsideMethods
-from .aside.core import Aside
-from .aside.execution import InThread
-from .aside.options import AsideConfig
+from .aside.first_use import LazyAside, check_config
 from .aside.scope import AttributeValue, Scope
-from .client import AsyncLangCache
+from .client import AsyncLangCache, messages_key
 from .embedded import Embeddable, Engine
 from .errors import ClosedError
 from .httpclient import ClientSource
@@ -135,10 +134,11 @@ class LangCache(BlockingAsideMethods, Embeddable, Uncopied):
         debug_bodies: bool = False,
         limits: Limits | None = None,
         enabled: bool = True,
-        aside: AsideConfig | None = None,
+        aside: aside.AsideConfig | None = None,
         telemetry: Telemetry | None = None,
     ) -> None:
         refuse_open_session(client)
+        aside = check_config(aside)
 
         def make_client(http_client: ClientSource | None) -> AsyncLangCache:
             return AsyncLangCache(
@@ -152,7 +152,6 @@ class LangCache(BlockingAsideMethods, Embeddable, Uncopied):
                 debug_bodies=debug_bodies,
                 limits=limits,
                 enabled=enabled,
-                aside=aside,
                 telemetry=telemetry,
             )
 
@@ -165,12 +164,17 @@ class LangCache(BlockingAsideMethods, Embeddable, Uncopied):
         self._portal = Portal(self._portal_client)
         self._run = self._portal.call_here if isinstance(client, Engine) else self._portal.call
         self._scope: Scope | None = None
-        self._aside: Aside = self._portal_client._make_aside(
-            InThread(self._portal.call, self._run), aside, telemetry, enabled
+        self._lazy_aside: LazyAside = LazyAside(
+            self._portal_client._caller,
+            self._portal_client._limits,
+            aside,
+            telemetry,
+            messages_key,
+            enabled=enabled,
+            portal=(self._portal.call, self._run),
         )
-        for each in (self._portal_client, self._async_client):
-            each._aside.invalidation = self._aside.invalidation  # which a flush by any of them concerns
-            each._aside.state.near = self._aside.state.near  # and which any change by one of them empties
+        for each in (self._portal_client, self._async_client):  # whose changes it has to know
+            each._lazy_aside = self._lazy_aside
         # Set in a scoped client. It keeps the client that owns the portal from being collected.
         self._parent: LangCache | None = None
         weakref.finalize(self, self._portal.discard).atexit = False
@@ -255,14 +259,15 @@ class LangCache(BlockingAsideMethods, Embeddable, Uncopied):
         client this does nothing: its connections belong to the client that it was made from.
         """
         if self._parent is None:
-            self._async_client.discard()
+            self._async_client._transport.discard()
             self._close_portal()
 
     async def aclose(self) -> None:
         """Like `close`, without blocking the running event loop."""
         if self._parent is None:
-            await self._async_client.aclose()
-            await asyncio.get_running_loop().run_in_executor(None, self._close_portal)
+            loop = running_loop()
+            await self._async_client._transport.aclose()
+            await loop.run_in_executor(None, self._close_portal)
 
     @classmethod
     def _around(cls: type[ClientT], engine: Engine, **settings: Any) -> ClientT:
@@ -274,12 +279,12 @@ class LangCache(BlockingAsideMethods, Embeddable, Uncopied):
 
     def _close_portal(self) -> None:
         try:
-            if self._aside.pending:
-                self._aside.join()
+            if (cache_aside := self._lazy_aside.made) is not None and cache_aside.pending:
+                cache_aside.join()
                 with suppress(ClosedError):
-                    self._portal.call("close", "await aclose()", self._aside.drain)
+                    self._portal.call("close", "await aclose()", cache_aside.drain)
         finally:
-            self._aside.state.near = None
+            self._lazy_aside.end_near()
             self._portal.close()
 
     def __enter__(self: ClientT) -> ClientT:

@@ -15,7 +15,7 @@ from .masking import NO_SECRETS, Secrets
 __all__ = ["clients_error", "request_error", "shown_cause", "tells"]
 
 _MESSAGE_CHARS = 500
-_BEFORE_QUOTE = re.compile(r"""\n|b?['"]|<RawResponse""")
+_BEFORE_QUOTE = r"""\n|b?['"]|<RawResponse"""  # compiled when it is first used
 
 
 def request_error(
@@ -78,7 +78,7 @@ def _line(error: object, secrets: Secrets = NO_SECRETS) -> str:
 
 def _parsers_reason(message: str) -> str:
     # The rest quotes the bytes that were received, and perhaps only a part of a secret among them.
-    return _line(_BEFORE_QUOTE.split(message, 1)[0]).rstrip(" :,") or "it can't be parsed"
+    return _line(re.split(_BEFORE_QUOTE, message, maxsplit=1)[0]).rstrip(" :,") or "it can't be parsed"
 
 
 def shown_cause(error: Exception, secrets: Secrets) -> Exception | None:

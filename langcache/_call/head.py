@@ -27,8 +27,9 @@ _FRAMING = {
 """The headers that say where a message ends, how its body is encoded, or what becomes of its connection."""
 _NETLOC = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+(?:%25[\w.-]+)?\])(?::\d+)?", re.ASCII)
 _URL_CHARS = re.compile(r"[!-\[\]-~]+")  # visible ASCII without the backslash
-_OPERATIONS_PATH = re.compile(r"/v1(/caches(/.*)?)?$", re.IGNORECASE)
-_PAGE_PATH = re.compile(r"/(docs|redoc|swagger(-ui)?)(/|$)|\.(html?|json|ya?ml|md)$", re.IGNORECASE)
+# Compiled when they are first used, for few URLs have a path:
+_OPERATIONS_PATH = r"(?i)/v1(/caches(/.*)?)?$"
+_PAGE_PATH = r"(?i)/(docs|redoc|swagger(-ui)?)(/|$)|\.(html?|json|ya?ml|md)$"
 _WEBSITES = {"redis.io", "www.redis.io", "cloud.redis.io", "app.redislabs.com", "docs.redis.com", "redis.com"}
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -64,12 +65,12 @@ def root_url(argument: str, given: object) -> str:
             f"{argument}: must be a URL such as https://host[:port]; its host or port can't be one"
         )
     path = parts.path.rstrip("/")
-    if _OPERATIONS_PATH.search(path):
+    if path and re.search(_OPERATIONS_PATH, path):
         raise ValueError(
             f"{argument}: must end before the /v1 at its end, since the client itself appends /v1/caches/ "
             "and what follows; the cache's id goes in cache_id"
         )
-    if parts.hostname in _WEBSITES or _PAGE_PATH.search(path):
+    if parts.hostname in _WEBSITES or (path and re.search(_PAGE_PATH, path)):
         raise ValueError(
             f"{argument}: is the address of a page for people, not of a service; the URL of a LangCache "
             "service is shown with its key and its cache's id, and python -m langcache serve prints that of "
@@ -85,10 +86,18 @@ def _parts(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port  # either may raise
-        is_host = host and _NETLOC.fullmatch(parts.netloc) and host.encode("idna").decode("idna")
+        is_host = host and _NETLOC.fullmatch(parts.netloc) and _is_name(host)
     except ValueError:  # UnicodeError is one
         return None
     return parts if is_host else None
+
+
+def _is_name(host: str) -> bool:
+    """Whether the codec ``idna``, by which the resolver encodes it, takes a host in ASCII. May raise."""
+    if "xn--" in host.lower():
+        return bool(host.encode("idna").decode("idna"))
+    *labels, last = host.split(".")  # as the codec does it, which takes a while to load
+    return all(0 < len(label) < 64 for label in labels) and len(last) < 64
 
 
 def authorization(api_key: object) -> str:

@@ -21,8 +21,9 @@ _ALWAYS_CHARS = 8
 _LAYERS = 2
 """How many kinds of escapes are undone one after the other: those of a URL in a JSON text, for one."""
 
-_SECRET_HEADER = re.compile("auth|cookie|credential|key|passw|secret|session|sign|token", re.IGNORECASE)
-_ESCAPE = re.compile(
+# Patterns, which `re` compiles when they are first used: in a program without a failure never.
+_GRANTS_ACCESS = "(?i)auth|cookie|credential|key|passw|secret|session|sign|token"
+_ESCAPE = (
     # An escape may itself be escaped, any number of times: \\\\u0041, %252541, &amp;amp;#65;
     r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))?|%(?:25)*([0-9a-fA-F]{2})|&(?:amp;)*(#?\w{1,12};)|\0+"
 )
@@ -66,7 +67,7 @@ class Secrets:
     @classmethod
     def of_request(cls, headers: Mapping[str, str]) -> Secrets:
         """Those of a request with these headers."""
-        values = tuple((name, value) for name, value in headers.items() if _SECRET_HEADER.search(name))
+        values = tuple((name, value) for name, value in headers.items() if re.search(_GRANTS_ACCESS, name))
         return _of_request(values) if values else NO_SECRETS
 
     def mask(self, text: str) -> str:
@@ -168,7 +169,7 @@ def _views(text: str) -> Iterator[tuple[str, Sequence[int]]]:
         pieces: list[str] = []
         inner = array("I")
         end = 0
-        for escape in _ESCAPE.finditer(text):
+        for escape in re.finditer(_ESCAPE, text):
             start, after = escape.span()
             if start > end:
                 pieces.append(text[end:start])

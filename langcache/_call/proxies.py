@@ -8,10 +8,11 @@ import ipaddress
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 from urllib.request import getproxies, proxy_bypass
 
+import msgspec
 from yarl import URL
 
 from ..errors import ConnectError
@@ -28,7 +29,7 @@ _MOST_ORIGINS = 256
 _system_proxies: Callable[[], Mapping[str, str]] = getproxies if sys.platform in ("win32", "darwin") else dict
 
 
-class Proxy(NamedTuple):
+class Proxy(msgspec.Struct, frozen=True):
     """An HTTP proxy. Its URL has no user and password: URLs get into errors."""
 
     url: URL
@@ -123,7 +124,7 @@ def _proxy_variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     return found
 
 
-class _Exemption(NamedTuple):
+class _Exemption(msgspec.Struct, frozen=True):
     """One entry of NO_PROXY."""
 
     scheme: str | None

@@ -98,7 +98,10 @@ class LoopThread(OSThread):
             could not close its connections on the loop.
     """
 
-    imports: tuple[str, ...] = ("anyio", "anyio.from_thread", "anyio._backends._asyncio", "backoff", "html")
+    imports: tuple[str, ...] = (
+        *("anyio", "anyio.from_thread", "anyio._backends._asyncio", "backoff", "html", "encodings.idna"),
+        "langcache._wire.error_types",
+    )
 
     def __init__(self, keep_alive: object) -> None:
         # A daemon: the interpreter would wait for any other thread before it runs the handler that stops it.

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
-from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
 __all__ = ["OSThread", "Queue", "loop_options", "new_lock", "new_queue", "refuse_eventlet"]
@@ -68,6 +67,8 @@ def new_queue() -> Queue[Any]:
     # Called for every call, so what decides it is only a look-up in the table of modules.
     if "gevent.monkey" in sys.modules and _patched_by_gevent():
         return _GreenletQueue()
+    from queue import SimpleQueue  # a client that makes no call does not need it
+
     return SimpleQueue()
 
 
@@ -97,6 +98,8 @@ class OSThread(threading.Thread):
         """Wait for its end, at most ``timeout`` seconds."""
         if self._ended is None:
             return super().join(timeout)
+        from queue import Empty
+
         with suppress(Empty):
             self._ended.put(self._ended.get(timeout=timeout))  # for the next that waits
         return None
@@ -138,6 +141,8 @@ class _GreenletQueue(Generic[T]):
         if self._items:
             with suppress(IndexError):
                 return self._items.popleft()
+        from queue import Empty
+
         woken = import_module("gevent.event").Event()
         # Of all that gevent has, only this may be used from another thread. And a greenlet that waits for it
         # keeps its hub from taking the program for deadlocked.

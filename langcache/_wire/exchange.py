@@ -23,7 +23,7 @@ _CHARSETS = {"utf-8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "latin1", "w
 """The charsets that a reply is decoded in. Each takes time in proportion to the body, and is a superset of
 ASCII, or of a part of it, so that secrets can be found in the bytes; Python knows some that take far more."""
 
-_CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([\w.:-]{1,40})""", re.IGNORECASE)
+_CHARSET = r"""(?i);\s*charset\s*=\s*["']?([\w.:-]{1,40})"""  # compiled when it is first used
 _CONTENT_TYPE_CHARS = 200
 
 
@@ -82,7 +82,7 @@ class Reply(msgspec.Struct, frozen=True):
         It is decoded as the reply says if that is UTF-8, ASCII, Latin-1 or Windows-1252; else as UTF-8. A
         character that can't be decoded becomes U+FFFD.
         """
-        named = _CHARSET.search(self.headers.get("Content-Type", "")[:_CONTENT_TYPE_CHARS])
+        named = re.search(_CHARSET, self.headers.get("Content-Type", "")[:_CONTENT_TYPE_CHARS])
         charset = named[1].lower() if named else "utf-8"
         return self.content.decode(charset if charset in _CHARSETS else "utf-8", "replace")
 

@@ -1,47 +1,24 @@
-"""The bodies of errors: problem details as in RFC 9457, and the types of problem of each status.
-
-The service has had two generations of types. Where they differ, ``…ErrorURI`` has the older and
-``…ErrorType`` the newer ones.
-"""
+"""The bodies of errors: problem details as in RFC 9457."""
 
 from __future__ import annotations
 
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
-from .base import Model, OpenEnum
+from .base import Model
 
 __all__ = [
     "AuthenticationErrorResponseContentData",
-    "AuthenticationErrorType",
-    "AuthenticationErrorURI",
     "BadRequestErrorResponseContentData",
-    "BadRequestErrorType",
-    "BadRequestErrorURI",
     "FailedDependencyErrorResponseContentData",
-    "FailedDependencyErrorType",
     "FieldError",
     "ForbiddenErrorResponseContentData",
-    "ForbiddenErrorType",
-    "ForbiddenErrorURI",
     "NotFoundErrorResponseContentData",
-    "NotFoundErrorType",
-    "NotFoundErrorURI",
     "PayloadTooLargeErrorResponseContentData",
-    "PayloadTooLargeErrorType",
-    "PayloadTooLargeErrorURI",
     "ProblemDetails",
     "ResourceUnavailableErrorResponseContentData",
-    "ResourceUnavailableErrorURI",
     "TooManyRequestsErrorResponseContentData",
-    "TooManyRequestsErrorType",
-    "TooManyRequestsErrorURI",
     "UnexpectedErrorResponseContentData",
-    "UnexpectedErrorType",
-    "UnexpectedErrorURI",
 ]
-
-
-_Enumeration: TypeAlias = type[OpenEnum] | None  # an alias, since below `type` is a field
 
 
 class FieldError(Model, kw_only=True, omit_defaults=True):
@@ -60,8 +37,8 @@ class FieldError(Model, kw_only=True, omit_defaults=True):
 class ProblemDetails(Model, kw_only=True, omit_defaults=True):
     """The body of an error. Fields that the body does not have are None."""
 
-    types: ClassVar[_Enumeration] = None
-    """The enumeration that ``type`` is a member of, None if it is a plain string."""
+    types: ClassVar[str | None] = None
+    """The name of the enumeration that ``type`` is a member of, None if it is a plain string."""
 
     title: str | None = None
     """The kind of problem, in a few words."""
@@ -84,128 +61,50 @@ class ProblemDetails(Model, kw_only=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         if self.types is not None and self.type is not None:
-            self.type = self.types(self.type)
+            from . import error_types  # which programs without an error do not need
 
-
-class BadRequestErrorType(OpenEnum):
-    """The types of a 400."""
-
-    ROOT_ERRORS_INVALID_DATA = "/errors/invalid-data"
-
-
-class AuthenticationErrorType(OpenEnum):
-    """The types of a 401."""
-
-    ROOT_ERRORS_AUTHENTICATION_FAILED = "/errors/authentication-failed"
-
-
-class ForbiddenErrorType(OpenEnum):
-    """The types of a 403."""
-
-    ROOT_ERRORS_INSUFFICIENT_PERMISSIONS = "/errors/insufficient-permissions"
-
-
-class NotFoundErrorType(OpenEnum):
-    """The types of a 404."""
-
-    ROOT_ERRORS_RESOURCE_NOT_FOUND = "/errors/resource-not-found"
-
-
-class NotFoundErrorURI(OpenEnum):
-    """The types of a 404 in the older generation."""
-
-    ROOT_ERRORS_RESOURCE_NOT_FOUND = "/errors/resource/not-found"
-    ROOT_ERRORS_CACHE_NOT_FOUND = "/errors/cache/not-found"
-    ROOT_ERRORS_CACHE_ENTRY_NOT_FOUND = "/errors/cache/entry/not-found"
-    ROOT_ERRORS_TOKEN_NOT_FOUND = "/errors/token/not-found"  # noqa: S105
-
-
-class PayloadTooLargeErrorType(OpenEnum):
-    """The types of a 413."""
-
-    ROOT_ERRORS_PAYLOAD_TOO_LARGE = "/errors/payload-too-large"
-
-
-class FailedDependencyErrorType(OpenEnum):
-    """The types of a 424."""
-
-    ROOT_ERRORS_RESOURCE_UNAVAILABLE = "/errors/resource-unavailable"
-    ROOT_ERRORS_DATABASE_OUT_OF_MEMORY = "/errors/database-out-of-memory"
-
-
-class ResourceUnavailableErrorURI(OpenEnum):
-    """The types of a 424 in the older generation."""
-
-    ROOT_ERRORS_DATABASE_RESOURCE_DATABASE_UNAVAILABLE = "/errors/database/resource-database-unavailable"
-    ROOT_ERRORS_DATABASE_OUT_OF_MEMORY = "/errors/database/out-of-memory"
-    ROOT_ERRORS_EMBEDDINGS_UNAUTHORIZED = "/errors/embeddings/unauthorized"
-    ROOT_ERRORS_EMBEDDINGS_TOO_MANY_REQUESTS = "/errors/embeddings/too-many-requests"
-    ROOT_ERRORS_CACHE_INDEX_NOT_FOUND = "/errors/cache/index-not-found"
-
-
-class TooManyRequestsErrorType(OpenEnum):
-    """The types of a 429."""
-
-    ROOT_ERRORS_TOO_MANY_REQUESTS = "/errors/too-many-requests"
-
-
-class UnexpectedErrorType(OpenEnum):
-    """The types of a 500."""
-
-    ROOT_ERRORS_UNEXPECTED_ERROR = "/errors/unexpected-error"
-    # Of the older generation; the newer one still has them:
-    ROOT_ERRORS_CACHE_AUTHENTICATION = "/errors/cache/authentication"
-    ROOT_ERRORS_CACHE_UNEXPECTED_ERROR = "/errors/cache/unexpected-error"
-    ROOT_ERRORS_EMBEDDINGS_UNEXPECTED_ERROR = "/errors/embeddings/unexpected-error"
-
-
-BadRequestErrorURI = BadRequestErrorType
-AuthenticationErrorURI = AuthenticationErrorType
-ForbiddenErrorURI = ForbiddenErrorType
-PayloadTooLargeErrorURI = PayloadTooLargeErrorType
-TooManyRequestsErrorURI = TooManyRequestsErrorType
-UnexpectedErrorURI = UnexpectedErrorType
+            self.type = getattr(error_types, self.types)(self.type)
 
 
 class BadRequestErrorResponseContentData(ProblemDetails, kw_only=True, omit_defaults=True):
     """The body of a 400."""
 
-    types: ClassVar[_Enumeration] = BadRequestErrorType
+    types: ClassVar[str | None] = "BadRequestErrorType"
     status: int | None = 400
 
 
 class AuthenticationErrorResponseContentData(ProblemDetails, kw_only=True, omit_defaults=True):
     """The body of a 401."""
 
-    types: ClassVar[_Enumeration] = AuthenticationErrorType
+    types: ClassVar[str | None] = "AuthenticationErrorType"
     status: int | None = 401
 
 
 class ForbiddenErrorResponseContentData(ProblemDetails, kw_only=True, omit_defaults=True):
     """The body of a 403."""
 
-    types: ClassVar[_Enumeration] = ForbiddenErrorType
+    types: ClassVar[str | None] = "ForbiddenErrorType"
     status: int | None = 403
 
 
 class NotFoundErrorResponseContentData(ProblemDetails, kw_only=True, omit_defaults=True):
     """The body of a 404."""
 
-    types: ClassVar[_Enumeration] = NotFoundErrorType
+    types: ClassVar[str | None] = "NotFoundErrorType"
     status: int | None = 404
 
 
 class PayloadTooLargeErrorResponseContentData(ProblemDetails, kw_only=True, omit_defaults=True):
     """The body of a 413."""
 
-    types: ClassVar[_Enumeration] = PayloadTooLargeErrorType
+    types: ClassVar[str | None] = "PayloadTooLargeErrorType"
     status: int | None = 413
 
 
 class FailedDependencyErrorResponseContentData(ProblemDetails, kw_only=True, omit_defaults=True):
     """The body of a 424."""
 
-    types: ClassVar[_Enumeration] = FailedDependencyErrorType
+    types: ClassVar[str | None] = "FailedDependencyErrorType"
     status: int | None = 424
 
 
@@ -215,14 +114,14 @@ ResourceUnavailableErrorResponseContentData = FailedDependencyErrorResponseConte
 class TooManyRequestsErrorResponseContentData(ProblemDetails, kw_only=True, omit_defaults=True):
     """The body of a 429."""
 
-    types: ClassVar[_Enumeration] = TooManyRequestsErrorType
+    types: ClassVar[str | None] = "TooManyRequestsErrorType"
     status: int | None = 429
 
 
 class UnexpectedErrorResponseContentData(ProblemDetails, kw_only=True, omit_defaults=True):
     """The body of a 500."""
 
-    types: ClassVar[_Enumeration] = UnexpectedErrorType
+    types: ClassVar[str | None] = "UnexpectedErrorType"
     status: int | None = 500
 
 

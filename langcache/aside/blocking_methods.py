@@ -7,17 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
-from .answers import BlockingAnswer
-from .blocking_streams import BlockingAnswerStream
-from .codecs import TEXT, TEXT_CHUNKS, Codec
+from .. import aside
 from .computing import chunk_source, compute_blocking, run_to_end
-from .core import Aside
-from .key import Key
-from .options import CallOptions
-from .question import Question
+from .first_use import LazyAside
 from .scope import AttributeSource, AttributeValue, Scope
-from .stats import Stats
-from .steps import BlockingLookup, look_up_first
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -25,7 +18,9 @@ else:
     from typing_extensions import Unpack
 
 if TYPE_CHECKING:
-    from .typed import BlockingDecorator, BlockingMethodDecorator, CachedBlockingFunction, CachedStream
+    from .core import Aside
+    from .question import Question
+    from .typed import BlockingDecorator, BlockingMethodDecorator
 
 __all__ = ["BlockingAsideMethods"]
 
@@ -39,8 +34,13 @@ P = ParamSpec("P")
 class BlockingAsideMethods:
     """Cache-aside methods of `LangCache`, for functions that are not async."""
 
-    _aside: Aside
+    _lazy_aside: LazyAside
     _scope: Scope | None
+
+    @property
+    def _aside(self) -> Aside:
+        """Cache-aside of the client, which is loaded and made when it is first used."""
+        return self._lazy_aside.get()
 
     @overload
     def get_or_set(
@@ -48,42 +48,43 @@ class BlockingAsideMethods:
         prompt: Q,
         make: Callable[[Q], T],
         *,
-        key: Callable[[Q], str | Key | None] | None = None,
-        codec: Codec[T] | None = None,
+        key: Callable[[Q], str | aside.Key | None] | None = None,
+        codec: aside.Codec[T] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
-        **options: Unpack[CallOptions],
-    ) -> BlockingAnswer[T]: ...
+        **options: Unpack[aside.CallOptions],
+    ) -> aside.BlockingAnswer[T]: ...
     @overload
     def get_or_set(
         self,
         prompt: Q,
         make: T,
         *,
-        key: Callable[[Q], str | Key | None] | None = None,
-        codec: Codec[T] | None = None,
+        key: Callable[[Q], str | aside.Key | None] | None = None,
+        codec: aside.Codec[T] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
-        **options: Unpack[CallOptions],
-    ) -> BlockingAnswer[T]: ...
+        **options: Unpack[aside.CallOptions],
+    ) -> aside.BlockingAnswer[T]: ...
     def get_or_set(
         self,
         prompt: Any,
         make: Any,
         *,
-        key: Callable[[Any], str | Key | None] | None = None,
-        codec: Codec[Any] | None = None,
+        key: Callable[[Any], str | aside.Key | None] | None = None,
+        codec: aside.Codec[Any] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
-        **options: Unpack[CallOptions],
-    ) -> BlockingAnswer[Any]:
+        **options: Unpack[aside.CallOptions],
+    ) -> aside.BlockingAnswer[Any]:
         """See `AsyncLangCache.get_or_set`. All functions passed to it run in the calling thread.
 
         Threads that ask the same question at once share one lookup and one call of ``make``, which runs in
         the first of them. If that thread is interrupted, another computes the answer.
         """
-        question: Question[Any] = self._aside.questions.of_call(
-            "get_or_set", self._scope, prompt, make, key, codec or TEXT, attributes, options
+        cache_aside = self._lazy_aside.made or self._aside
+        question: Question[Any] = cache_aside.questions.of_call(
+            "get_or_set", self._scope, prompt, make, key, codec, attributes, options
         )
-        answer: BlockingAnswer[Any] = run_to_end(
-            self._aside.answer(question, partial(compute_blocking, chunk_source(make, prompt)))
+        answer: aside.BlockingAnswer[Any] = run_to_end(
+            cache_aside.answer(question, partial(compute_blocking, chunk_source(make, prompt)))
         )
         return answer
 
@@ -92,11 +93,11 @@ class BlockingAsideMethods:
         prompt: Q,
         make: Callable[[Q], Iterable[C]] | Iterable[C],
         *,
-        key: Callable[[Q], str | Key | None] | None = None,
-        codec: Codec[list[C]] | None = None,
+        key: Callable[[Q], str | aside.Key | None] | None = None,
+        codec: aside.Codec[list[C]] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
-        **options: Unpack[CallOptions],
-    ) -> BlockingAnswerStream[C]:
+        **options: Unpack[aside.CallOptions],
+    ) -> aside.BlockingAnswerStream[C]:
         """See `AsyncLangCache.get_or_stream`; iterate over the chunks with ``for``.
 
         Threads that ask the same question while a stream is being produced share it. Each step of the source
@@ -104,52 +105,57 @@ class BlockingAsideMethods:
         began the stream. If that thread is interrupted in a step, the others begin a new stream; those that
         have received chunks raise `RuntimeError`.
         """
-        question: Question[Any] = self._aside.questions.of_call(
-            "get_or_stream", self._scope, prompt, make, key, codec or TEXT_CHUNKS, attributes, options
+        from .blocking_streams import BlockingAnswerStream  # not every program has streams
+
+        cache_aside = self._aside
+        question: Question[Any] = cache_aside.questions.of_call(
+            "get_or_stream", self._scope, prompt, make, key, codec, attributes, options
         )
-        return BlockingAnswerStream(self._aside, question, chunk_source(make, prompt))
+        return BlockingAnswerStream(cache_aside, question, chunk_source(make, prompt))
 
     @overload
     def look_up(
         self,
         prompt: Q,
         *,
-        key: Callable[[Q], str | Key | None] | None = None,
+        key: Callable[[Q], str | aside.Key | None] | None = None,
         codec: None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
-        **options: Unpack[CallOptions],
-    ) -> BlockingLookup[str]: ...
+        **options: Unpack[aside.CallOptions],
+    ) -> aside.BlockingLookup[str]: ...
     @overload
     def look_up(
         self,
         prompt: Q,
         *,
-        key: Callable[[Q], str | Key | None] | None = None,
-        codec: Codec[T],
+        key: Callable[[Q], str | aside.Key | None] | None = None,
+        codec: aside.Codec[T],
         attributes: Mapping[str, AttributeValue] | None = None,
-        **options: Unpack[CallOptions],
-    ) -> BlockingLookup[T]: ...
+        **options: Unpack[aside.CallOptions],
+    ) -> aside.BlockingLookup[T]: ...
     def look_up(
         self,
         prompt: Any,
         *,
-        key: Callable[[Any], str | Key | None] | None = None,
-        codec: Codec[Any] | None = None,
+        key: Callable[[Any], str | aside.Key | None] | None = None,
+        codec: aside.Codec[Any] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
-        **options: Unpack[CallOptions],
-    ) -> BlockingLookup[Any]:
+        **options: Unpack[aside.CallOptions],
+    ) -> aside.BlockingLookup[Any]:
         """See `AsyncLangCache.look_up`: ``asked = cache.look_up(prompt)``, then ``asked.store(value)``."""
-        asked: BlockingLookup[Any] = run_to_end(
-            look_up_first(self._aside, self._scope, prompt, key, codec or TEXT, attributes, options)
+        from .steps import look_up_first  # not every program takes two steps
+
+        asked: aside.BlockingLookup[Any] = run_to_end(
+            look_up_first(self._aside, self._scope, prompt, key, codec, attributes, options)
         )
         return asked
 
     @overload
     def cached(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
         self, undecorated: Callable[P, Iterator[C]], /
-    ) -> CachedStream[P, Iterator[C], BlockingAnswerStream[C]]: ...
+    ) -> aside.CachedStream[P, Iterator[C], aside.BlockingAnswerStream[C]]: ...
     @overload
-    def cached(self, undecorated: Callable[P, T], /) -> CachedBlockingFunction[P, T]: ...
+    def cached(self, undecorated: Callable[P, T], /) -> aside.CachedBlockingFunction[P, T]: ...
     @overload
     def cached(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
         self,
@@ -158,11 +164,11 @@ class BlockingAsideMethods:
         *,
         ignore: Literal["self"] | tuple[Literal["self"]],
         prompt: str | None = None,
-        key: Callable[..., str | Key | None] | None = None,
+        key: Callable[..., str | aside.Key | None] | None = None,
         messages: str | None = None,
         attributes: AttributeSource | None = None,
-        codec: Codec[Any] | None = None,
-        **options: Unpack[CallOptions],
+        codec: aside.Codec[Any] | None = None,
+        **options: Unpack[aside.CallOptions],
     ) -> BlockingMethodDecorator: ...
     @overload
     def cached(  # type: ignore[overload-overlap]
@@ -172,11 +178,11 @@ class BlockingAsideMethods:
         *,
         ignore: Literal["cls"] | tuple[Literal["cls"]],
         prompt: str | None = None,
-        key: Callable[..., str | Key | None] | None = None,
+        key: Callable[..., str | aside.Key | None] | None = None,
         messages: str | None = None,
         attributes: AttributeSource | None = None,
-        codec: Codec[Any] | None = None,
-        **options: Unpack[CallOptions],
+        codec: aside.Codec[Any] | None = None,
+        **options: Unpack[aside.CallOptions],
     ) -> Callable[[F], F]: ...
     @overload
     def cached(
@@ -185,12 +191,12 @@ class BlockingAsideMethods:
         /,
         *,
         prompt: str | None = None,
-        key: Callable[..., str | Key | None] | None = None,
+        key: Callable[..., str | aside.Key | None] | None = None,
         messages: str | None = None,
         attributes: AttributeSource | None = None,
         ignore: Iterable[str] = (),
-        codec: Codec[Any] | None = None,
-        **options: Unpack[CallOptions],
+        codec: aside.Codec[Any] | None = None,
+        **options: Unpack[aside.CallOptions],
     ) -> BlockingDecorator: ...
     def cached(
         self,
@@ -198,12 +204,12 @@ class BlockingAsideMethods:
         /,
         *,
         prompt: str | None = None,
-        key: Callable[..., str | Key | None] | None = None,
+        key: Callable[..., str | aside.Key | None] | None = None,
         messages: str | None = None,
         attributes: AttributeSource | None = None,
         ignore: Iterable[str] = (),
-        codec: Codec[Any] | None = None,
-        **options: Unpack[CallOptions],
+        codec: aside.Codec[Any] | None = None,
+        **options: Unpack[aside.CallOptions],
     ) -> Any:
         """See `AsyncLangCache.cached`; for functions and generator functions that are not async."""
         from .decorator import cached  # not every program decorates functions
@@ -226,6 +232,6 @@ class BlockingAsideMethods:
         scope = {} if self._scope is None else self._scope.attributes
         return run_to_end(self._aside.invalidation.invalidate("invalidate", source, scope))
 
-    def stats(self) -> Stats:
+    def stats(self) -> aside.Stats:
         """See `AsyncLangCache.stats`."""
         return self._aside.state.stats.copy()

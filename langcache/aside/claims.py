@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
+from .._call.forks import lock_of_forks
 from .codecs import TEXT
 from .functions import describe, function_key, hashable, name_of, plain_key
 from .scope import AttributeValue, encode_attributes
@@ -306,10 +305,5 @@ def _may_find(one: _Pattern, other: _Pattern) -> bool:
     )
 
 
-_claiming = threading.RLock()
+_claiming = lock_of_forks()
 """Held to check for a conflict and register a function at once."""
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_claiming.acquire, after_in_parent=_claiming.release, after_in_child=_claiming.release
-    )

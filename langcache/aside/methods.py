@@ -7,17 +7,10 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, C
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
-from .answers import AsyncAnswer
-from .codecs import TEXT, TEXT_CHUNKS, Codec
+from .. import aside
 from .computing import chunk_source, compute_in_loop
-from .core import Aside
-from .key import Key
-from .options import CallOptions
-from .question import Question
+from .first_use import LazyAside
 from .scope import AttributeSource, AttributeValue, Scope
-from .stats import Stats
-from .steps import AsyncLookup, look_up_first
-from .streams import AnswerStream
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -25,7 +18,9 @@ else:
     from typing_extensions import Unpack
 
 if TYPE_CHECKING:
-    from .typed import AsyncDecorator, AsyncMethodDecorator, CachedFunction, CachedStream
+    from .core import Aside
+    from .question import Question
+    from .typed import AsyncDecorator, AsyncMethodDecorator
 
 __all__ = ["AsyncAsideMethods"]
 
@@ -39,8 +34,13 @@ P = ParamSpec("P")
 class AsyncAsideMethods:
     """Cache-aside methods of `AsyncLangCache`."""
 
-    _aside: Aside
+    _lazy_aside: LazyAside
     _scope: Scope | None
+
+    @property
+    def _aside(self) -> Aside:
+        """Cache-aside of the client, which is loaded and made when it is first used."""
+        return self._lazy_aside.get()
 
     @overload
     async def get_or_set(
@@ -48,43 +48,43 @@ class AsyncAsideMethods:
         prompt: Q,
         make: Callable[[Q], Awaitable[T]],
         *,
-        key: Callable[[Q], str | Key | None] | None = None,
-        codec: Codec[T] | None = None,
+        key: Callable[[Q], str | aside.Key | None] | None = None,
+        codec: aside.Codec[T] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
-        **options: Unpack[CallOptions],
-    ) -> AsyncAnswer[T]: ...
+        **options: Unpack[aside.CallOptions],
+    ) -> aside.AsyncAnswer[T]: ...
     @overload
     async def get_or_set(
         self,
         prompt: Q,
         make: Callable[[Q], T],
         *,
-        key: Callable[[Q], str | Key | None] | None = None,
-        codec: Codec[T] | None = None,
+        key: Callable[[Q], str | aside.Key | None] | None = None,
+        codec: aside.Codec[T] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
-        **options: Unpack[CallOptions],
-    ) -> AsyncAnswer[T]: ...
+        **options: Unpack[aside.CallOptions],
+    ) -> aside.AsyncAnswer[T]: ...
     @overload
     async def get_or_set(
         self,
         prompt: Q,
         make: T,
         *,
-        key: Callable[[Q], str | Key | None] | None = None,
-        codec: Codec[T] | None = None,
+        key: Callable[[Q], str | aside.Key | None] | None = None,
+        codec: aside.Codec[T] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
-        **options: Unpack[CallOptions],
-    ) -> AsyncAnswer[T]: ...
+        **options: Unpack[aside.CallOptions],
+    ) -> aside.AsyncAnswer[T]: ...
     async def get_or_set(
         self,
         prompt: Any,
         make: Any,
         *,
-        key: Callable[[Any], str | Key | None] | None = None,
-        codec: Codec[Any] | None = None,
+        key: Callable[[Any], str | aside.Key | None] | None = None,
+        codec: aside.Codec[Any] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
-        **options: Unpack[CallOptions],
-    ) -> AsyncAnswer[Any]:
+        **options: Unpack[aside.CallOptions],
+    ) -> aside.AsyncAnswer[Any]:
         """Return the cached answer to a prompt, or compute it by ``make`` and store it.
 
         Concurrent calls with the same question, attributes, options and function share one lookup and one
@@ -112,10 +112,13 @@ class AsyncAsideMethods:
             TypeError, ValueError: an argument breaks a rule.
             LangCacheError: only with ``on_error="raise"``.
         """
-        question: Question[Any] = self._aside.questions.of_call(
-            "get_or_set", self._scope, prompt, make, key, codec or TEXT, attributes, options
+        cache_aside = self._lazy_aside.made or self._aside
+        question: Question[Any] = cache_aside.questions.of_call(
+            "get_or_set", self._scope, prompt, make, key, codec, attributes, options
         )
-        answer: AsyncAnswer[Any] = await self._aside.answer(question, partial(compute_in_loop, make, prompt))
+        answer: aside.AsyncAnswer[Any] = await cache_aside.answer(
+            question, partial(compute_in_loop, make, prompt)
+        )
         return answer
 
     def get_or_stream(
@@ -123,11 +126,11 @@ class AsyncAsideMethods:
         prompt: Q,
         make: Callable[[Q], AsyncIterable[C] | Awaitable[AsyncIterable[C]]] | AsyncIterable[C],
         *,
-        key: Callable[[Q], str | Key | None] | None = None,
-        codec: Codec[list[C]] | None = None,
+        key: Callable[[Q], str | aside.Key | None] | None = None,
+        codec: aside.Codec[list[C]] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
-        **options: Unpack[CallOptions],
-    ) -> AnswerStream[C]:
+        **options: Unpack[aside.CallOptions],
+    ) -> aside.AnswerStream[C]:
         """Like `get_or_set`, for answers that come in chunks.
 
         On a miss, each chunk is passed on when it comes, and the answer is stored when the stream ends. If it
@@ -145,40 +148,43 @@ class AsyncAsideMethods:
             The chunks, for ``async for``. ``(await stream.look_up()).hit`` says before the first chunk
             whether it is a hit.
         """
-        question: Question[Any] = self._aside.questions.of_call(
-            "get_or_stream", self._scope, prompt, make, key, codec or TEXT_CHUNKS, attributes, options
+        from .streams import AnswerStream  # not every program has streams
+
+        cache_aside = self._aside
+        question: Question[Any] = cache_aside.questions.of_call(
+            "get_or_stream", self._scope, prompt, make, key, codec, attributes, options
         )
-        return AnswerStream(self._aside, question, chunk_source(make, prompt))
+        return AnswerStream(cache_aside, question, chunk_source(make, prompt))
 
     @overload
     async def look_up(
         self,
         prompt: Q,
         *,
-        key: Callable[[Q], str | Key | None] | None = None,
+        key: Callable[[Q], str | aside.Key | None] | None = None,
         codec: None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
-        **options: Unpack[CallOptions],
-    ) -> AsyncLookup[str]: ...
+        **options: Unpack[aside.CallOptions],
+    ) -> aside.AsyncLookup[str]: ...
     @overload
     async def look_up(
         self,
         prompt: Q,
         *,
-        key: Callable[[Q], str | Key | None] | None = None,
-        codec: Codec[T],
+        key: Callable[[Q], str | aside.Key | None] | None = None,
+        codec: aside.Codec[T],
         attributes: Mapping[str, AttributeValue] | None = None,
-        **options: Unpack[CallOptions],
-    ) -> AsyncLookup[T]: ...
+        **options: Unpack[aside.CallOptions],
+    ) -> aside.AsyncLookup[T]: ...
     async def look_up(
         self,
         prompt: Any,
         *,
-        key: Callable[[Any], str | Key | None] | None = None,
-        codec: Codec[Any] | None = None,
+        key: Callable[[Any], str | aside.Key | None] | None = None,
+        codec: aside.Codec[Any] | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
-        **options: Unpack[CallOptions],
-    ) -> AsyncLookup[Any]:
+        **options: Unpack[aside.CallOptions],
+    ) -> aside.AsyncLookup[Any]:
         """The first of two steps, for programs and frameworks that compute the answer themselves.
 
         ``asked = await cache.look_up(prompt)`` looks up; after a miss, ``await asked.store(value)`` stores.
@@ -195,21 +201,25 @@ class AsyncAsideMethods:
             TypeError, ValueError: an argument breaks a rule.
             LangCacheError: only with ``on_error="raise"``.
         """
-        asked: AsyncLookup[Any] = await look_up_first(
-            self._aside, self._scope, prompt, key, codec or TEXT, attributes, options
+        from .steps import look_up_first  # not every program takes two steps
+
+        asked: aside.AsyncLookup[Any] = await look_up_first(
+            self._aside, self._scope, prompt, key, codec, attributes, options
         )
         return asked
 
     @overload
     def cached(
         self, undecorated: Callable[P, AsyncIterator[C]], /
-    ) -> CachedStream[P, AsyncIterator[C], AnswerStream[C]]: ...
+    ) -> aside.CachedStream[P, AsyncIterator[C], aside.AnswerStream[C]]: ...
     @overload
     def cached(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
         self, undecorated: Callable[P, Coroutine[Any, Any, AsyncIterator[C]]], /
-    ) -> CachedStream[P, Coroutine[Any, Any, AsyncIterator[C]], Coroutine[Any, Any, AnswerStream[C]]]: ...
+    ) -> aside.CachedStream[
+        P, Coroutine[Any, Any, AsyncIterator[C]], Coroutine[Any, Any, aside.AnswerStream[C]]
+    ]: ...
     @overload
-    def cached(self, undecorated: Callable[P, Coroutine[Any, Any, T]], /) -> CachedFunction[P, T]: ...
+    def cached(self, undecorated: Callable[P, Coroutine[Any, Any, T]], /) -> aside.CachedFunction[P, T]: ...
     @overload
     def cached(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
         self,
@@ -218,11 +228,11 @@ class AsyncAsideMethods:
         *,
         ignore: Literal["self"] | tuple[Literal["self"]],
         prompt: str | None = None,
-        key: Callable[..., str | Key | None] | None = None,
+        key: Callable[..., str | aside.Key | None] | None = None,
         messages: str | None = None,
         attributes: AttributeSource | None = None,
-        codec: Codec[Any] | None = None,
-        **options: Unpack[CallOptions],
+        codec: aside.Codec[Any] | None = None,
+        **options: Unpack[aside.CallOptions],
     ) -> AsyncMethodDecorator: ...
     @overload
     def cached(  # type: ignore[overload-overlap]
@@ -232,11 +242,11 @@ class AsyncAsideMethods:
         *,
         ignore: Literal["cls"] | tuple[Literal["cls"]],
         prompt: str | None = None,
-        key: Callable[..., str | Key | None] | None = None,
+        key: Callable[..., str | aside.Key | None] | None = None,
         messages: str | None = None,
         attributes: AttributeSource | None = None,
-        codec: Codec[Any] | None = None,
-        **options: Unpack[CallOptions],
+        codec: aside.Codec[Any] | None = None,
+        **options: Unpack[aside.CallOptions],
     ) -> Callable[[F], F]: ...
     @overload
     def cached(
@@ -245,12 +255,12 @@ class AsyncAsideMethods:
         /,
         *,
         prompt: str | None = None,
-        key: Callable[..., str | Key | None] | None = None,
+        key: Callable[..., str | aside.Key | None] | None = None,
         messages: str | None = None,
         attributes: AttributeSource | None = None,
         ignore: Iterable[str] = (),
-        codec: Codec[Any] | None = None,
-        **options: Unpack[CallOptions],
+        codec: aside.Codec[Any] | None = None,
+        **options: Unpack[aside.CallOptions],
     ) -> AsyncDecorator: ...
     def cached(
         self,
@@ -258,12 +268,12 @@ class AsyncAsideMethods:
         /,
         *,
         prompt: str | None = None,
-        key: Callable[..., str | Key | None] | None = None,
+        key: Callable[..., str | aside.Key | None] | None = None,
         messages: str | None = None,
         attributes: AttributeSource | None = None,
         ignore: Iterable[str] = (),
-        codec: Codec[Any] | None = None,
-        **options: Unpack[CallOptions],
+        codec: aside.Codec[Any] | None = None,
+        **options: Unpack[aside.CallOptions],
     ) -> Any:
         """A decorator that caches the answers of a coroutine function or an async generator function.
 
@@ -338,6 +348,6 @@ class AsyncAsideMethods:
         scope = {} if self._scope is None else self._scope.attributes
         return await self._aside.invalidation.invalidate("invalidate", source, scope)
 
-    def stats(self) -> Stats:
+    def stats(self) -> aside.Stats:
         """Counts and times of the cache-aside calls of this client and its scopes so far, as a copy."""
         return self._aside.state.stats.copy()

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from .._call import protocol
 from ..limits import LimitError
 from .answers import CacheStatus, Lookup
-from .codecs import TEXT, Codec, check_codec
+from .codecs import TEXT, TEXT_CHUNKS, Codec, check_codec
 from .computing import check_make
 from .functions import ByExactValue, computation_key, plain_key
 from .key import Asked, Key, is_messages_key, read_key
@@ -49,11 +49,14 @@ class Questions:
         prompt: Any,
         make: object,
         key: Callable[[Any], str | Key | None] | None,
-        codec: Codec[Any],
+        codec: Codec[Any] | None,
         attributes: Mapping[str, AttributeValue] | None,
         options: CallOptions,
     ) -> Question[Any]:
-        """Make the question of a call of `get_or_set` or `get_or_stream`. Raises as `question` does."""
+        """Make the question of a call of `get_or_set`, `get_or_stream` or `look_up`.
+
+        ``codec`` is None for text; of `get_or_stream`, for chunks of text. Raises as `question` does.
+        """
         check_make(method, make, blocking=self._state.execution.is_blocking)
         if key is not None and not callable(key):
             raise TypeError(f"key: must be a function of the prompt, but is {type(key).__name__}")
@@ -62,7 +65,7 @@ class Questions:
             scope,
             read_key(prompt if key is None else key(prompt), attributes, by_key=key is not None),
             make,
-            codec,
+            codec or (TEXT_CHUNKS if method == "get_or_stream" else TEXT),
             self._checked(method, options) if options else Options.DEFAULT,
             None if key is None or is_messages_key(key) else ByExactValue(prompt),
         )

@@ -74,7 +74,7 @@ async def look_up_first(
     scope: Scope | None,
     prompt: Any,
     key: Callable[[Any], str | Key | None] | None,
-    codec: Codec[Any],
+    codec: Codec[Any] | None,
     attributes: Mapping[str, AttributeValue] | None,
     options: CallOptions,
 ) -> Any:

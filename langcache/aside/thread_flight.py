@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable, Coroutine, Hashable
 from queue import Empty
 from typing import Any, TypeVar
 
+from .._call.forks import lock_of_forks
 from .._portal.native import Queue, new_queue
 from .flight import CannotFollow, Flight, LeaderLeft
 
@@ -15,7 +14,7 @@ __all__ = ["ThreadFlights", "flights_lock"]
 
 T = TypeVar("T")
 
-flights_lock: Any = threading.RLock()
+flights_lock: Any = lock_of_forks()
 """Held to add and remove participants of any flight of threads, so that the check for a deadlock sees all of
 them. Re-entrant, since the garbage collector may close a stream at any time."""
 
@@ -139,9 +138,3 @@ class ThreadLeader:
         result = await work()
         self.finish(result)
         return result
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=flights_lock.acquire, after_in_parent=flights_lock.release, after_in_child=flights_lock.release
-    )

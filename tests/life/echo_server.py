@@ -42,6 +42,8 @@ class Echo:
                 await asyncio.sleep(600)
             finally:
                 await self._count(-1)
+        if prompt == "refused":
+            return web.json_response({"type": "/errors/invalid-data"}, status=400)
         if prompt == "refused first":  # and answered each second time
             self._refused = not self._refused
             if self._refused:

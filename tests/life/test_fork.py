@@ -121,6 +121,22 @@ PROGRAMS = {
         join(fork_and_leave(lambda: ask("child", 10)))
         thread.join()
     """,
+    "a fork while another thread's first use loads cache-aside": """
+        loading, go_on = threading.Event(), threading.Event()
+        class Slow:
+            def find_spec(self, name, path=None, target=None):
+                if name == "langcache.aside.core":
+                    loading.set()
+                    go_on.wait()
+        sys.meta_path.insert(0, Slow())
+        os.register_at_fork(before=go_on.set)  # which is done before what is registered already
+        thread = threading.Thread(target=client.stats)
+        thread.start()
+        loading.wait()
+        join(fork_and_leave(client.stats))
+        thread.join()
+        client.stats()
+    """,
     "multiprocessing": """
         ask("first", 1)
         context = multiprocessing.get_context("fork")

@@ -101,6 +101,7 @@ def test_the_thread_of_the_client_imports_nothing(run: Callable[..., Ended], sta
 import importlib.abc, os, sys
 from gevent.monkey import get_original
 from langcache import BackoffStrategy, RetryConfig
+from langcache.errors import BadRequestError
 thread = get_original("_thread", "get_ident")
 main, elsewhere = thread(), []
 class Watcher(importlib.abc.MetaPathFinder):
@@ -113,6 +114,10 @@ with LangCache(os.environ["LANGCACHE_SERVER_URL"].replace("127.0.0.1", "localhos
     client.search_many(["a", "b"])
     retries = RetryConfig("backoff", BackoffStrategy(1, 1, 1, 60_000, 0))
     assert client.search("refused first", retries=retries).tries == 2
+    try:
+        client.search("refused")
+    except BadRequestError as error:
+        assert error.data.type.name == "ROOT_ERRORS_INVALID_DATA"
 assert elsewhere == [], elsewhere
 print("done")
 """

@@ -1,8 +1,8 @@
 """Asks a running service the sets that nothing is fitted to: ``python tests/quality/service.py``.
 
 All stored questions of a set are in one cache; each of the others is asked once, at the defaults of
-`LocalServer` and at the strict threshold. A paraphrase is found if the entry of its own pair is the one that comes back.
-``--write`` puts the table into docs/right-and-wrong-hits.md.
+`LocalServer` and at the strict threshold. A paraphrase is found if the entry of its own pair is the one that
+comes back. ``--write`` puts the table into docs/right-and-wrong-hits.md.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def test_copies_of_a_client_are_the_client(client: Any) -> None:
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_no_part_of_a_client_is_pickled(client: Any, protocol: int) -> None:
     # The closure of a cached function has the last one; picklers such as cloudpickle follow it.
-    parts = (client, client.search, {"cache": client}, client._aside)
+    parts = (client, client.search, {"cache": client}, client._aside, client._lazy_aside)
     for part in parts:
         with pytest.raises(TypeError, match=r"can't be pickled.*in each process") as raised:
             pickle.dumps(part, protocol)

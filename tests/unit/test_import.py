@@ -47,13 +47,52 @@ def test_models_and_errors_come_without_an_http_client(program):
     assert not {"aiohttp", "anyio"} & loaded
 
 
+UNUSED_MODULES = ["langcache._call.disabled", "langcache._wire.error_types", "langcache._wire.typed_dicts"]
+
+
 @pytest.mark.parametrize("client", ["AsyncLangCache", "LangCache"])
 def test_a_client_does_not_pay_for_what_it_does_not_use(client):
     loaded = loaded_by(f"import langcache; langcache.{client}{CLIENT}")
     assert {"aiohttp", "langcache.client"} <= loaded
     assert not {"anyio", "backoff", "numpy", "uvloop", "opentelemetry", "pydantic"} & loaded
-    unused = ("langcache.service", "langcache._wire.typed_dicts")
-    assert not {name for name in loaded if name.startswith(unused)}
+    unused = ["langcache.service", *UNUSED_MODULES]
+    if client == "AsyncLangCache":
+        unused += ["langcache._portal.portal", "langcache._portal.native"]
+    assert not {name for name in loaded if name.startswith(tuple(unused))}
+
+
+NOT_USED = """
+import asyncio
+from langcache import {client}
+cache = {client}{arguments}
+cache.scoped(tenant="acme")
+asyncio.run(cache.aclose())
+"""
+
+
+@pytest.mark.parametrize("client", ["AsyncLangCache", "LangCache"])
+def test_a_client_loads_cache_aside_when_it_is_first_used(client):
+    unused = NOT_USED.format(client=client, arguments=CLIENT)
+    methods = {"methods"} | ({"blocking_methods"} if client == "LangCache" else set())
+    assert {name for name in loaded_by(unused) if name.startswith("langcache.aside")} == {
+        "langcache.aside",
+        *(f"langcache.aside.{name}" for name in ("computing", "first_use", "scope", *methods)),
+    }
+    for use in ("cache.stats()", "cache.cached"):
+        assert ("langcache.aside.core" in loaded_by(f"{unused}{use}")) is (use == "cache.stats()")
+
+
+def test_the_host_of_a_url_is_checked_without_the_codec_for_other_alphabets():
+    """Which is loaded with a table of all letters; the resolver loads it in the first call."""
+    loaded = loaded_by(f"import langcache; langcache.AsyncLangCache{CLIENT}")
+    assert "stringprep" not in loaded
+
+
+def test_a_client_with_settings_of_cache_aside_loads_it_at_once():
+    settings = "from langcache.aside import AsideConfig"
+    made = f"{settings}; from langcache import LangCache; LangCache({CLIENT[1:-1]}, aside=AsideConfig())"
+    assert "langcache.aside.core" not in loaded_by(settings)
+    assert "langcache.aside.core" in loaded_by(made)
 
 
 def test_the_command_line_does_not_pay_for_a_client_that_serve_does_not_use():

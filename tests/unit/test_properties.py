@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langcache import Limits
-from langcache._call import protocol
+from langcache._call import head, protocol
 from langcache._call.received import Received
 from langcache._call.retrying import retry_after
 from langcache.errors import LangCacheError
@@ -233,3 +233,18 @@ def test_every_retry_after_is_a_positive_finite_wait_or_none(asked):
     for name in ("Retry-After", "retry-after-ms"):
         seconds = retry_after({name: asked}, now)
         assert seconds is None or (seconds > 0 and math.isfinite(seconds))
+
+
+labels = (
+    st.text("abZ09-_", max_size=3) | st.integers(62, 65).map("a".__mul__) | st.sampled_from(["xn--", "XN--9"])
+)
+
+
+@given(st.lists(labels, min_size=1, max_size=4).map(".".join).filter(bool))
+def test_a_host_is_one_if_the_resolver_can_encode_it(host):
+    """For hosts of other labels than ``xn--`` ones the client counts characters, as the codec does."""
+    try:
+        encoded = bool(host.encode("idna").decode("idna"))
+    except UnicodeError:
+        encoded = False
+    assert (head._parts(f"https://{host}") is not None) is encoded
