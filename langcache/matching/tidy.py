@@ -137,9 +137,10 @@ _AS_IT_IS = re.compile(r"@|://|\w[/\\_]\w|\d")
 @lru_cache(maxsize=512)
 def _words_with_slips(text: str) -> frozenset[str]:
     """The words in small letters that may have a slip: no abbreviations and Roman numerals, such as XXIII."""
-    parts = (part for part in text.split() if not _AS_IT_IS.search(part))
-    words = (word for part in parts for word in _WORD.findall(part))
     is_upper = text.isupper()
+    if _AS_IT_IS.search(text):
+        text = " ".join(part for part in text.split() if not _AS_IT_IS.search(part))
+    words: list[str] = _WORD.findall(text)
     return frozenset(word.lower() for word in words if is_upper or not word.isupper() or len(word) == 1)
 
 

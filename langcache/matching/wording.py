@@ -103,20 +103,25 @@ _ANY = re.compile(rf"(?<![\w'])(?:{'|'.join(_SAME.lower().replace('(?-i:', '(?:'
 _START = re.compile(r"(?<![\w'])[\w']+|={2,}")
 
 
-def _by_first_word() -> dict[str, list[tuple[str, str]]]:
-    found: dict[str, list[tuple[str, str]]] = {}
+def _by_first_words() -> dict[str, dict[str, list[tuple[str, str]]]]:
+    found: dict[str, dict[str, list[tuple[str, str]]]] = {}
     lines = Path(__file__).with_name("phrases.txt").read_text("ascii").splitlines()
     for at, line in enumerate(lines):
         for phrase in line.split(", "):
-            if first := _START.match(phrase):
-                found.setdefault(first[0], []).append((phrase, f"l{at}"))
-    for phrases in found.values():
-        phrases.sort(key=lambda each: -len(each[0]))
+            first, *others = _START.findall(phrase)
+            second = others[0] if others else ""
+            found.setdefault(first, {}).setdefault(second, []).append((phrase, f"l{at}"))
+    for by_second in found.values():
+        for phrases in by_second.values():
+            phrases.sort(key=lambda each: -len(each[0]))
     return found
 
 
-_LISTED = _by_first_word()
-"""The phrases of phrases.txt, which has one meaning a line, by the first word, the longest ones first."""
+_LISTED = _by_first_words()
+"""The phrases of phrases.txt, which has one meaning a line, by their first two words, the longest ones first.
+
+The second word is "" for a phrase of one word.
+"""
 _ACRONYM = re.compile(r"(?<![\w'])([A-Z]{2,5})s?(?![\w'])")
 _WORD = re.compile(r"[^\W\d_]+")
 
@@ -154,13 +159,17 @@ def _phrases(text: str) -> list[tuple[int, int, str]]:
 
 
 def _listed(small: str) -> Iterator[tuple[int, int, str]]:
-    for word in _START.finditer(small):
-        for phrase, meaning in _LISTED.get(word[0], ()):
-            if small.startswith(phrase, word.start()):
-                end = word.start() + len(phrase)
-                if not small[end : end + 1].isalnum():
-                    yield word.start(), end, meaning
-                    break
+    words = [*_START.finditer(small)]
+    for at, word in enumerate(words):
+        if (known := _LISTED.get(word[0])) is None:
+            continue
+        start = word.start()
+        longer = known.get(words[at + 1][0], ()) if at + 1 < len(words) else ()
+        for phrase, meaning in (*longer, *known.get("", ())):
+            end = start + len(phrase)
+            if small.startswith(phrase, start) and not small[end : end + 1].isalnum():
+                yield start, end, meaning
+                break
 
 
 def _spelt_out(text: str, other: str) -> str:

@@ -33,7 +33,7 @@ _SIGNS = {**LEXICAL, **COSINE, **ALIGNED}
 _WRONG_COSTS = 1.5
 """What a wrong hit counts for when a lost one counts for 1."""
 _COUNTS = {"everyday": 2.0}
-"""What a set counts for, if not for 1: this one has 14 domains, each written by somebody else."""
+"""What a set counts for, if not for 1: this one has 14 domains, each by an author of its own."""
 _LEFT_OUT = {"words": {"one_exchanged", "cosine_squared"}}
 """What tells nothing more where vectors of words are known: sets left out are judged better without."""
 _NEAR = 0.7

@@ -23,11 +23,9 @@ from fit import Fit, Table, fit, tables, without_held_out
 from measure import measured
 from sets import (
     HELD_OUT,
-    PARAPHRASE,
     RELATED,
     TRAP,
     UNRELATED,
-    UNSEEN,
     Pair,
     domains_of,
     kinds_of,
@@ -182,16 +180,6 @@ def _main() -> None:
         chosen = [pair for pair, each in zip(pairs[HELD_OUT], kinds, strict=True) if each == kind]
         same, wrong = shares(by_words[HELD_OUT][kinds == kind], chosen, 0.85)
         print(f"| {kind} | {100 * same:.0f} / {100 * (wrong or 0):.0f} |")
-    print()
-    print(
-        "| by kind, at the default | paraphrases found | near misses that hit | related questions that hit |"
-    )
-    print("|---|---|---|---|")
-    for name in ("everyday", UNSEEN):
-        hit = by_words[name] >= 0.85
-        of_kind = np.array([pair.kind for pair in pairs[name]])
-        found = (f"{100 * hit[of_kind == kind].mean():.0f}" for kind in (PARAPHRASE, TRAP, RELATED))
-        print(f"| {name} | {' | '.join(found)} |")
     print()
     right = {name: table.same[by_words[name] >= 0.85].mean() for name, table in sets.items()}
     print(f"Right of 100 hits at the default: {', '.join(f'{n} {100 * r:.0f}' for n, r in right.items())}\n")
