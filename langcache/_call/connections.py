@@ -29,6 +29,7 @@ _CONNECT_TIMEOUT = 5.0
 _POOL_SIZE = 256
 _KEEPALIVE = 30.0
 _LARGE_BODY = 1 << 20  # aiohttp warns about longer bytes, but not about a file
+_REQUEST: object = aiohttp.ClientSession.request
 
 
 class AiohttpClient:
@@ -93,8 +94,8 @@ class AiohttpClient:
             if not self._is_own:
                 close_stale(session, target)
             send: Callable[..., Awaitable[aiohttp.ClientResponse]] = session.request
-            if self._is_own:
-                # To make what `request` returns takes a thirtieth of a call. `_request` makes nothing.
+            if self._is_own and aiohttp.ClientSession.request is _REQUEST:  # which no test has replaced
+                # What `request` returns is made anew for each call. `_request` makes nothing.
                 send = getattr(session, "_request", send)
             # Without ``async with``: reading a response, to its end or an error, releases its connection.
             response = await send(
@@ -106,14 +107,15 @@ class AiohttpClient:
                 raise_for_status=False,
                 **options,
             )
-            is_there = self._is_own and is_success(response.status) and response.content.is_eof()
+            body = response.content
+            is_there = self._is_own and is_success(response.status) and body.is_eof() and not body.at_eof()
             declared = None if is_there else response.content_length
             received = Received(
                 response.status,
                 response.headers,
-                # A short body came together with the head. No local variable has it, which tools that show a
-                # traceback with those would show.
-                response.content.read_nowait() if is_there else await self._read(response, declared),
+                # A short body came together with the head, and nobody has read it. No local variable has it,
+                # which tools that show a traceback with those would show.
+                body.read_nowait() if is_there else await self._read(response, declared),
                 sent,
             )
             if not self._is_own:

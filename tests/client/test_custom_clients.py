@@ -91,6 +91,37 @@ def test_aiohttp_has_what_saves_our_own_session_time():
     assert inspect.iscoroutinefunction(aiohttp.ClientSession._request)
 
 
+async def test_a_tool_may_read_each_reply_before_the_client_does(service, monkeypatch):
+    plain = aiohttp.ClientSession._request
+    logged = []
+
+    async def request(session, *arguments, **options):
+        response = await plain(session, *arguments, **options)
+        logged.append(await response.read())
+        return response
+
+    monkeypatch.setattr(aiohttp.ClientSession, "_request", request)
+    service.replies(201, {"entryId": "e1"})
+    async with AsyncLangCache(service.url, "k", "c") as client:
+        assert (await client.set("q", "a")).entry_id == "e1"
+    assert b"e1" in logged[0]
+
+
+async def test_a_request_that_a_program_replaced_is_used_by_our_own_session_too(service, monkeypatch):
+    plain = aiohttp.ClientSession.request
+    asked = []
+
+    def request(session, method, url, **options):
+        asked.append(method)
+        return plain(session, method, url, **options)
+
+    monkeypatch.setattr(aiohttp.ClientSession, "request", request)
+    service.replies(201, {"entryId": "e1"})
+    async with AsyncLangCache(service.url, "k", "c") as client:
+        await client.set("q", "a")
+    assert asked == ["POST"]
+
+
 async def test_a_session_that_is_closed_says_so(service):
     session = aiohttp.ClientSession()
     await session.close()
