@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from ._call import protocol
 from ._call.caller import Caller
 from ._established.mistakes import explain_operation
-from .aside.first_use import LazyAside
+from .aside.lazy_aside import LazyAside
 from .aside.scope import Scope
 from .limits import Limits
 from .models import (

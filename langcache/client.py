@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from . import aside
+from . import aside  # also at run time: `typing.get_type_hints` looks the names up, and only then loads them
 from ._call.caller import ApiKey, Caller
 from ._call.debug import Logger, check_logger
 from ._call.loops import running_loop
@@ -16,7 +16,7 @@ from ._checks import check_instance
 from ._copies import Uncopied, shallow_copy
 from ._established.mistakes import explain_arguments, missing_attribute, name_after
 from ._operations import AsyncOperations
-from .aside.first_use import LazyAside, check_config
+from .aside.lazy_aside import LazyAside, check_config
 from .aside.methods import AsyncAsideMethods
 from .aside.scope import AttributeValue, Scope
 from .embedded import Embeddable, Engine
@@ -27,6 +27,7 @@ from .retries import RetryConfig
 from .telemetry import Telemetry
 
 if TYPE_CHECKING:
+    from .aside.core import Aside
     from .aside.key import MessagesKey
 
 __all__ = ["ApiKey", "AsyncLangCache"]
@@ -118,14 +119,15 @@ class AsyncLangCache(AsyncOperations, AsyncAsideMethods, AsyncManyMethods, Embed
         self._engine: Engine | None = None
         aside = check_config(aside)
         telemetry = check_instance("telemetry", telemetry, Telemetry, "langcache.telemetry.Telemetry")
-        self._limits = check_instance("limits", limits, Limits, "langcache.Limits") or Limits()
+        limits = check_instance("limits", limits, Limits, "langcache.Limits") or Limits()
+        self._limits: Limits = limits
         self._transport = Transport(
             client,
-            max_reply_bytes=self._limits.reply_bytes,
+            max_reply_bytes=limits.reply_bytes,
             logger=check_logger(debug_logger),
             log_bodies=debug_bodies,
         )
-        self._caller = Caller(
+        self._caller = caller = Caller(
             self._transport,
             server_url,
             api_key,
@@ -135,9 +137,16 @@ class AsyncLangCache(AsyncOperations, AsyncAsideMethods, AsyncManyMethods, Embed
             telemetry,
             users_own=client is not None,
         )
-        self._lazy_aside: LazyAside = LazyAside(
-            self._caller, self._limits, aside, telemetry, messages_key, enabled=enabled
-        )
+
+        def make_aside() -> Aside:  # without ``self``, so that it does not keep the client
+            from .aside.core import Aside
+            from .aside.execution import InLoop
+
+            return Aside(caller, limits, aside, telemetry, InLoop(), messages_key, enabled=enabled)
+
+        self._lazy_aside: LazyAside = LazyAside(make_aside)
+        if aside is not None:  # to check the settings
+            self._lazy_aside.get()
 
     def scoped(self: ClientT, **attributes: AttributeValue) -> ClientT:
         """A client of the same cache that adds these attributes to every operation.
@@ -170,8 +179,8 @@ class AsyncLangCache(AsyncOperations, AsyncAsideMethods, AsyncManyMethods, Embed
         """
         if self._scope is None:
             running_loop()  # says what to do where there is none
-            if (cache_aside := self._lazy_aside.made) is not None:
-                await cache_aside.drain()
+            if (made := self._lazy_aside.made) is not None:
+                await made.drain()
             self._lazy_aside.end_near()
             await self._transport.aclose()
             if self._engine is not None:

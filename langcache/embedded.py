@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from . import aside
+from . import aside  # also at run time: `typing.get_type_hints` looks the names up, and only then loads them
 from ._call.deadlines import time_limit
 from ._call.debug import Logger
 from ._wire.exchange import Reply

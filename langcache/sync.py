@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from . import aside
+from . import aside  # also at run time: `typing.get_type_hints` looks the names up, and only then loads them
 from ._call.caller import ApiKey
 from ._call.connections import refuse_open_session
 from ._call.debug import Logger
@@ -21,7 +21,7 @@ from ._established.mistakes import explain_arguments, missing_attribute, name_af
 from ._portal.portal import Portal
 from ._portal.stubs import replaced_by
 from .aside.blocking_methods import BlockingAsideMethods
-from .aside.first_use import LazyAside, check_config
+from .aside.lazy_aside import LazyAside, check_config
 from .aside.scope import AttributeValue, Scope
 from .client import AsyncLangCache, messages_key
 from .embedded import Embeddable, Engine
@@ -31,6 +31,9 @@ from .limits import Limits
 from .many import Batch, Result
 from .retries import RetryConfig
 from .telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from .aside.core import Aside
 
 __all__ = ["LangCache"]
 
@@ -164,15 +167,19 @@ class LangCache(BlockingAsideMethods, Embeddable, Uncopied):
         self._portal = Portal(self._portal_client)
         self._run = self._portal.call_here if isinstance(client, Engine) else self._portal.call
         self._scope: Scope | None = None
-        self._lazy_aside: LazyAside = LazyAside(
-            self._portal_client._caller,
-            self._portal_client._limits,
-            aside,
-            telemetry,
-            messages_key,
-            enabled=enabled,
-            portal=(self._portal.call, self._run),
-        )
+        caller, run, request = self._portal_client._caller, self._portal.call, self._run
+        all_limits = self._portal_client._limits
+
+        def make_aside() -> Aside:  # without ``self``, so that it does not keep the client
+            from .aside.core import Aside
+            from .aside.execution import InThread
+
+            execution = InThread(run, request)
+            return Aside(caller, all_limits, aside, telemetry, execution, messages_key, enabled=enabled)
+
+        self._lazy_aside: LazyAside = LazyAside(make_aside)
+        if aside is not None:  # to check the settings
+            self._lazy_aside.get()
         for each in (self._portal_client, self._async_client):  # whose changes it has to know
             each._lazy_aside = self._lazy_aside
         # Set in a scoped client. It keeps the client that owns the portal from being collected.
@@ -259,13 +266,15 @@ class LangCache(BlockingAsideMethods, Embeddable, Uncopied):
         client this does nothing: its connections belong to the client that it was made from.
         """
         if self._parent is None:
-            self._async_client._transport.discard()
+            self._async_client._transport.discard()  # not the client, which would end the shared near cache
             self._close_portal()
 
     async def aclose(self) -> None:
         """Like `close`, without blocking the running event loop."""
         if self._parent is None:
             loop = running_loop()
+            # Not the client, which would wait in this event loop for what the shared cache-aside does in the
+            # portal's. `_close_portal` waits for that.
             await self._async_client._transport.aclose()
             await loop.run_in_executor(None, self._close_portal)
 
@@ -279,10 +288,10 @@ class LangCache(BlockingAsideMethods, Embeddable, Uncopied):
 
     def _close_portal(self) -> None:
         try:
-            if (cache_aside := self._lazy_aside.made) is not None and cache_aside.pending:
-                cache_aside.join()
+            if (made := self._lazy_aside.made) is not None and made.pending:
+                made.join()
                 with suppress(ClosedError):
-                    self._portal.call("close", "await aclose()", cache_aside.drain)
+                    self._portal.call("close", "await aclose()", made.drain)
         finally:
             self._lazy_aside.end_near()
             self._portal.close()

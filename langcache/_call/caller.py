@@ -134,7 +134,7 @@ class Caller(Uncopied):
         config: RetryConfig | None,
         http_headers: Mapping[str, str] | None = None,
     ) -> Coroutine[Any, Any, ModelT]:
-        """The same, with arguments that are checked already, and a timeout for one try in seconds."""
+        """Like `call`, with arguments that are checked already, and a timeout for one try in seconds."""
         url = base_url + request.path
         if self._telemetry is None:
             # Without a coroutine of its own and without functools.partial, which would cost every call time.
@@ -200,6 +200,7 @@ class Caller(Uncopied):
         http_headers: Mapping[str, str] | None,
         nth_try: int,
     ) -> Received:
+        """Like `_try`, with a key that the user's callable gives now. Its time counts in the timeout."""
         asked = time.monotonic()
         authorization = self._last_authorization = await self.ask_for_key(within)
         headers = head.headers(request, authorization, http_headers)

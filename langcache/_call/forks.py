@@ -14,10 +14,11 @@ _taken: list[Any] = []
 """Those that the thread that forks has taken."""
 
 
-def lock_of_forks() -> Any:
-    """A `threading.RLock` that forks wait for, so that no child inherits it from a thread that it has not.
+def fork_safe_lock() -> Any:
+    """A `threading.RLock` that is held during a fork, by the thread that forks.
 
-    They take these locks in the order in which they were made, and those too that are made while they wait.
+    So a child never gets it locked by a thread that does not exist there. A fork takes these locks in the
+    order in which they were made, those included that are made while it waits; both processes release them.
     """
     lock = threading.RLock()  # re-entrant: a signal handler may interrupt the thread that holds it, and fork
     _locks.append(lock)

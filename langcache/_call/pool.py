@@ -25,13 +25,22 @@ __all__ = [
     "watch_idle",
 ]
 
+_TLS_CLOSES_UNSEEN = sys.version_info < (3, 11)
+"""Whether a transport over TLS that is being closed does not say so."""
+
 # aiohttp looks only at whether a connection is open, as far as its event loop has noticed. But a reply that
 # nobody asked for would answer the next call, and a loop that had no turn (a program that was frozen, or that
 # blocked its loop) has noticed nothing: what the peer did is still in the system's socket buffer.
 #
-# Private to aiohttp are, here, _factory, _release, and that a protocol without a _parser keeps what it
-# receives; below, _conns and _keepalive_timeout. In an aiohttp with other names the check does nothing, and
-# connections are used again as aiohttp alone would use them. tests/client/test_idle.py fails then.
+# Private to aiohttp, in this package:
+# - _factory, _release and _loop of a connector, for CheckingConnector;
+# - _parser of a protocol, which keeps what it receives without one: for the same, and for watch_idle;
+# - _conns, _keepalive_timeout: for close_stale, with a connector of the user's;
+# - _close, _conns, _acquired: for close_without_waiting;
+# - _request, _loop of a session: in connections.py;
+# - _conn_key of an error: in failures.py.
+# In an aiohttp with other names of what the check uses, it does nothing, and connections are used again as
+# aiohttp alone would use them. tests/client/test_idle.py fails then.
 
 
 class CheckingConnector(aiohttp.TCPConnector):
@@ -148,18 +157,15 @@ def _close_stale(connections: Iterable[tuple[ResponseHandler, float]], max_age: 
 
 def _is_stale(protocol: Any) -> bool:
     """Whether anything has arrived on an idle connection that seems open, its end included."""
-    # What the loop has read of it already, and then what it has not.
+    # What the event loop has read already: aiohttp or asyncio has noted it.
     if protocol.should_close or (_TLS_CLOSES_UNSEEN and _is_closing(protocol.transport)):
         return True
+    # What has arrived in the system's buffer since, which the loop has not read yet.
     try:
         has_input = protocol._langcache_has_input
     except AttributeError:  # it is idle for the first time
         has_input = protocol._langcache_has_input = _input_check(protocol)
     return bool(has_input(0))
-
-
-_TLS_CLOSES_UNSEEN = sys.version_info < (3, 11)
-"""Whether a transport over TLS that is being closed does not say so."""
 
 
 def _is_closing(transport: Any) -> bool:

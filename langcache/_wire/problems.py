@@ -37,7 +37,7 @@ class FieldError(Model, kw_only=True, omit_defaults=True):
 class ProblemDetails(Model, kw_only=True, omit_defaults=True):
     """The body of an error. Fields that the body does not have are None."""
 
-    types: ClassVar[str | None] = None
+    _type_enum: ClassVar[str | None] = None
     """The name of the enumeration that ``type`` is a member of, None if it is a plain string."""
 
     title: str | None = None
@@ -60,51 +60,51 @@ class ProblemDetails(Model, kw_only=True, omit_defaults=True):
     """What is wrong with the request, field by field."""
 
     def __post_init__(self) -> None:
-        if self.types is not None and self.type is not None:
+        if self._type_enum is not None and self.type is not None:
             from . import error_types  # which programs without an error do not need
 
-            self.type = getattr(error_types, self.types)(self.type)
+            self.type = getattr(error_types, self._type_enum)(self.type)
 
 
 class BadRequestErrorResponseContentData(ProblemDetails, kw_only=True, omit_defaults=True):
     """The body of a 400."""
 
-    types: ClassVar[str | None] = "BadRequestErrorType"
+    _type_enum: ClassVar[str | None] = "BadRequestErrorType"
     status: int | None = 400
 
 
 class AuthenticationErrorResponseContentData(ProblemDetails, kw_only=True, omit_defaults=True):
     """The body of a 401."""
 
-    types: ClassVar[str | None] = "AuthenticationErrorType"
+    _type_enum: ClassVar[str | None] = "AuthenticationErrorType"
     status: int | None = 401
 
 
 class ForbiddenErrorResponseContentData(ProblemDetails, kw_only=True, omit_defaults=True):
     """The body of a 403."""
 
-    types: ClassVar[str | None] = "ForbiddenErrorType"
+    _type_enum: ClassVar[str | None] = "ForbiddenErrorType"
     status: int | None = 403
 
 
 class NotFoundErrorResponseContentData(ProblemDetails, kw_only=True, omit_defaults=True):
     """The body of a 404."""
 
-    types: ClassVar[str | None] = "NotFoundErrorType"
+    _type_enum: ClassVar[str | None] = "NotFoundErrorType"
     status: int | None = 404
 
 
 class PayloadTooLargeErrorResponseContentData(ProblemDetails, kw_only=True, omit_defaults=True):
     """The body of a 413."""
 
-    types: ClassVar[str | None] = "PayloadTooLargeErrorType"
+    _type_enum: ClassVar[str | None] = "PayloadTooLargeErrorType"
     status: int | None = 413
 
 
 class FailedDependencyErrorResponseContentData(ProblemDetails, kw_only=True, omit_defaults=True):
     """The body of a 424."""
 
-    types: ClassVar[str | None] = "FailedDependencyErrorType"
+    _type_enum: ClassVar[str | None] = "FailedDependencyErrorType"
     status: int | None = 424
 
 
@@ -114,14 +114,14 @@ ResourceUnavailableErrorResponseContentData = FailedDependencyErrorResponseConte
 class TooManyRequestsErrorResponseContentData(ProblemDetails, kw_only=True, omit_defaults=True):
     """The body of a 429."""
 
-    types: ClassVar[str | None] = "TooManyRequestsErrorType"
+    _type_enum: ClassVar[str | None] = "TooManyRequestsErrorType"
     status: int | None = 429
 
 
 class UnexpectedErrorResponseContentData(ProblemDetails, kw_only=True, omit_defaults=True):
     """The body of a 500."""
 
-    types: ClassVar[str | None] = "UnexpectedErrorType"
+    _type_enum: ClassVar[str | None] = "UnexpectedErrorType"
     status: int | None = 500
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
-from .. import aside
+from .. import aside  # also at run time: `typing.get_type_hints` looks the names up, and only then loads them
 from .computing import chunk_source, compute_blocking, run_to_end
-from .first_use import LazyAside
+from .lazy_aside import LazyAside
 from .scope import AttributeSource, AttributeValue, Scope
 
 if sys.version_info >= (3, 11):
@@ -79,12 +79,11 @@ class BlockingAsideMethods:
         Threads that ask the same question at once share one lookup and one call of ``make``, which runs in
         the first of them. If that thread is interrupted, another computes the answer.
         """
-        cache_aside = self._lazy_aside.made or self._aside
-        question: Question[Any] = cache_aside.questions.of_call(
+        question: Question[Any] = self._aside.questions.of_call(
             "get_or_set", self._scope, prompt, make, key, codec, attributes, options
         )
         answer: aside.BlockingAnswer[Any] = run_to_end(
-            cache_aside.answer(question, partial(compute_blocking, chunk_source(make, prompt)))
+            self._aside.answer(question, partial(compute_blocking, chunk_source(make, prompt)))
         )
         return answer
 
@@ -107,11 +106,10 @@ class BlockingAsideMethods:
         """
         from .blocking_streams import BlockingAnswerStream  # not every program has streams
 
-        cache_aside = self._aside
-        question: Question[Any] = cache_aside.questions.of_call(
+        question: Question[Any] = self._aside.questions.of_call(
             "get_or_stream", self._scope, prompt, make, key, codec, attributes, options
         )
-        return BlockingAnswerStream(cache_aside, question, chunk_source(make, prompt))
+        return BlockingAnswerStream(self._aside, question, chunk_source(make, prompt))
 
     @overload
     def look_up(

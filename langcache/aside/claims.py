@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
-from .._call.forks import lock_of_forks
+from .._call.forks import fork_safe_lock
 from .codecs import TEXT
 from .functions import describe, function_key, hashable, name_of, plain_key
 from .scope import AttributeValue, encode_attributes
@@ -305,5 +305,5 @@ def _may_find(one: _Pattern, other: _Pattern) -> bool:
     )
 
 
-_claiming = lock_of_forks()
+_claiming = fork_safe_lock()
 """Held to check for a conflict and register a function at once."""

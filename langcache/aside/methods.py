@@ -7,9 +7,9 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, C
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
-from .. import aside
+from .. import aside  # also at run time: `typing.get_type_hints` looks the names up, and only then loads them
 from .computing import chunk_source, compute_in_loop
-from .first_use import LazyAside
+from .lazy_aside import LazyAside
 from .scope import AttributeSource, AttributeValue, Scope
 
 if sys.version_info >= (3, 11):
@@ -112,11 +112,10 @@ class AsyncAsideMethods:
             TypeError, ValueError: an argument breaks a rule.
             LangCacheError: only with ``on_error="raise"``.
         """
-        cache_aside = self._lazy_aside.made or self._aside
-        question: Question[Any] = cache_aside.questions.of_call(
+        question: Question[Any] = self._aside.questions.of_call(
             "get_or_set", self._scope, prompt, make, key, codec, attributes, options
         )
-        answer: aside.AsyncAnswer[Any] = await cache_aside.answer(
+        answer: aside.AsyncAnswer[Any] = await self._aside.answer(
             question, partial(compute_in_loop, make, prompt)
         )
         return answer
@@ -150,11 +149,10 @@ class AsyncAsideMethods:
         """
         from .streams import AnswerStream  # not every program has streams
 
-        cache_aside = self._aside
-        question: Question[Any] = cache_aside.questions.of_call(
+        question: Question[Any] = self._aside.questions.of_call(
             "get_or_stream", self._scope, prompt, make, key, codec, attributes, options
         )
-        return AnswerStream(cache_aside, question, chunk_source(make, prompt))
+        return AnswerStream(self._aside, question, chunk_source(make, prompt))
 
     @overload
     async def look_up(

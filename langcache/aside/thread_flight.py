@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Hashable
 from queue import Empty
 from typing import Any, TypeVar
 
-from .._call.forks import lock_of_forks
+from .._call.forks import fork_safe_lock
 from .._portal.native import Queue, new_queue
 from .flight import CannotFollow, Flight, LeaderLeft
 
@@ -14,7 +14,7 @@ __all__ = ["ThreadFlights", "flights_lock"]
 
 T = TypeVar("T")
 
-flights_lock: Any = lock_of_forks()
+flights_lock: Any = fork_safe_lock()
 """Held to add and remove participants of any flight of threads, so that the check for a deadlock sees all of
 them. Re-entrant, since the garbage collector may close a stream at any time."""
 

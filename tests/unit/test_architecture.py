@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import sys
 from collections import defaultdict
 from pathlib import Path
 
+import aiohttp
+import aiohttp.base_protocol
 import pytest
 
 import langcache
@@ -223,6 +226,40 @@ def test_cache_aside_knows_what_makes_calls_and_no_client():
         path.stem for path in (PACKAGE / "aside").glob("*.py") if "caller.call(" in path.read_text("utf-8")
     }
     assert reach_the_service == {"entries"}
+
+
+def private_to_aiohttp():
+    """The private names that the classes of aiohttp have which we use or derive from."""
+    used = (aiohttp.client, aiohttp.client_exceptions, aiohttp.client_proto, aiohttp.connector)
+    source = "".join(inspect.getsource(module) for module in (*used, aiohttp.base_protocol))
+    return {*re.findall(r"\b(?:self\.|def )(_[a-z]\w*)", source)}
+
+
+def names_of_others(tree):
+    """The attributes that a module uses of other objects, and all those in what derives from aiohttp."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name(id="self" | "cls")):
+                pass
+            case (
+                ast.Attribute(attr=name)
+                | ast.Call(func=ast.Name(id="getattr"), args=[_, ast.Constant(value=name), *_])
+            ):
+                yield name
+            case ast.ClassDef(bases=[base]) if ast.unparse(base) in (
+                "aiohttp.TCPConnector",
+                "ResponseHandler",
+            ):
+                yield from (part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute))
+
+
+def test_what_is_private_to_aiohttp_is_listed_where_it_is_explained():
+    used = {
+        name for path in PACKAGE.rglob("*.py") for name in names_of_others(ast.parse(path.read_text("utf-8")))
+    }
+    text = (PACKAGE / "_call" / "pool.py").read_text("utf-8")
+    listed = text[text.index("# Private to aiohttp") : text.index("# In an aiohttp with other names")]
+    assert {*re.findall(r"\b_[a-z]\w*", listed)} == used & private_to_aiohttp()
 
 
 def test_every_file_named_on_the_page_about_it_is_there():

@@ -6,13 +6,14 @@ import asyncio
 import subprocess
 import sys
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from either_client import Either
 
 from langcache import AsyncLangCache, LangCache, Limits
-from langcache.aside import AsideConfig, NearCache, core, first_use
+from langcache.aside import AsideConfig, NearCache, core, lazy_aside
 from langcache.errors import ClosedError
 
 OPERATIONS = {
@@ -65,18 +66,21 @@ def answer(question: str) -> str:
 
 
 USES = {
-    "get_or_set": lambda cache: cache.get_or_set("A question?", answer).value,
-    "get_or_stream": lambda cache: "".join(cache.get_or_stream("A question?", ["An ", "answer."])),
-    "look_up": lambda cache: cache.look_up("A question?", bypass=True).value or "An answer.",
-    "cached": lambda cache: cache.cached(answer)("A question?"),
-    "stats": lambda cache: "An answer." if cache.stats().calls == 0 else "",
+    "get_or_set": (lambda cache: cache.get_or_set("A question?", answer).value, "An answer."),
+    "get_or_stream": (
+        lambda cache: [*cache.get_or_stream("A question?", ["An ", "answer."])],
+        ["An ", "answer."],
+    ),
+    "look_up": (lambda cache: cache.look_up("A question?").status, "bypass"),
+    "cached": (lambda cache: cache.cached(answer)("A question?"), "An answer."),
+    "stats": (lambda cache: cache.stats().calls, 0),
 }
 
 
-@pytest.mark.parametrize("use", USES.values(), ids=USES)
-def test_each_use_may_be_the_first(use):
+@pytest.mark.parametrize(("use", "returned"), USES.values(), ids=USES)
+def test_each_use_may_be_the_first(use, returned):
     with LangCache(enabled=False) as cache:
-        assert use(cache) == "An answer."
+        assert use(cache) == returned
         assert cache._lazy_aside.made is not None
 
 
@@ -117,13 +121,31 @@ def test_of_threads_that_use_it_first_one_makes_it(monkeypatch):
             assert second_is_there.wait(60)
             super().__init__(*args, **kwargs)
 
-    monkeypatch.setattr(first_use, "_making", Watched())
+    monkeypatch.setattr(lazy_aside, "_making", Watched())
     monkeypatch.setattr(core, "Aside", Slow)
     client = AsyncLangCache(enabled=False)
     with ThreadPoolExecutor(2) as threads:
         got = {*threads.map(lambda each: each._aside, [client, client.scoped(tenant="acme")])}
     assert got == {*made}
     assert len(made) == 1
+
+
+def test_what_could_not_be_made_is_made_by_the_next_use(monkeypatch):
+    client = AsyncLangCache(enabled=False)
+    with monkeypatch.context() as broken:
+        broken.delattr(core, "Aside")
+        with pytest.raises(ImportError):
+            client.stats()
+    assert client.stats().calls == 0
+
+
+@pytest.mark.parametrize("kind", [AsyncLangCache, LangCache])
+def test_what_makes_it_does_not_keep_the_client(kind):
+    """A client without references is freed at once, by no garbage collection."""
+    client = kind(enabled=False)
+    freed = weakref.ref(client)
+    del client
+    assert freed() is None
 
 
 ALL_AT_ONCE = """
