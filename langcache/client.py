@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 from . import aside  # also at run time: `typing.get_type_hints` looks the names up, and only then loads them
 from ._call.caller import ApiKey, Caller
 from ._call.debug import Logger, check_logger
+from ._call.forks import importing
 from ._call.loops import running_loop
 from ._call.transport import Transport
 from ._checks import check_instance
@@ -107,7 +108,8 @@ class AsyncLangCache(AsyncOperations, AsyncAsideMethods, AsyncManyMethods, Embed
         telemetry: Telemetry | None = None,
     ) -> None:
         if not enabled:
-            from ._call.disabled import DisabledClient
+            with importing:
+                from ._call.disabled import DisabledClient
 
             server_url, api_key, cache_id, client = (
                 "https://disabled.invalid",
@@ -224,8 +226,8 @@ class AsyncLangCache(AsyncOperations, AsyncAsideMethods, AsyncManyMethods, Embed
 
 def messages_key() -> MessagesKey:
     """The key of a decorated function of messages that is given none."""
-    from .chat.keys import chat_key  # few programs decorate functions of messages
-
+    with importing:
+        from .chat.keys import chat_key  # few programs decorate functions of messages
     return chat_key()
 
 

@@ -25,6 +25,14 @@ def fork_safe_lock() -> Any:
     return lock
 
 
+importing = fork_safe_lock()
+"""Held to import a module of this package within a call.
+
+A child that is forked meanwhile would wait for ever when it needs the module: the thread that was importing
+it does not exist there.
+"""
+
+
 def _take_locks() -> None:
     for lock in _locks:
         lock.acquire()

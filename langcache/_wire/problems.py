@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from .._call.forks import importing
 from .base import Model
 
 __all__ = [
@@ -61,8 +62,8 @@ class ProblemDetails(Model, kw_only=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         if self._type_enum is not None and self.type is not None:
-            from . import error_types  # which programs without an error do not need
-
+            with importing:
+                from . import error_types  # which programs without an error do not need
             self.type = getattr(error_types, self._type_enum)(self.type)
 
 

@@ -104,12 +104,13 @@ class BlockingAsideMethods:
         began the stream. If that thread is interrupted in a step, the others begin a new stream; those that
         have received chunks raise `RuntimeError`.
         """
-        from .blocking_streams import BlockingAnswerStream  # not every program has streams
+        cache_aside = self._aside  # which loads what is imported here
+        from .blocking_streams import BlockingAnswerStream
 
-        question: Question[Any] = self._aside.questions.of_call(
+        question: Question[Any] = cache_aside.questions.of_call(
             "get_or_stream", self._scope, prompt, make, key, codec, attributes, options
         )
-        return BlockingAnswerStream(self._aside, question, chunk_source(make, prompt))
+        return BlockingAnswerStream(cache_aside, question, chunk_source(make, prompt))
 
     @overload
     def look_up(
@@ -141,10 +142,11 @@ class BlockingAsideMethods:
         **options: Unpack[aside.CallOptions],
     ) -> aside.BlockingLookup[Any]:
         """See `AsyncLangCache.look_up`: ``asked = cache.look_up(prompt)``, then ``asked.store(value)``."""
-        from .steps import look_up_first  # not every program takes two steps
+        cache_aside = self._aside  # which loads what is imported here
+        from .steps import look_up_first
 
         asked: aside.BlockingLookup[Any] = run_to_end(
-            look_up_first(self._aside, self._scope, prompt, key, codec, attributes, options)
+            look_up_first(cache_aside, self._scope, prompt, key, codec, attributes, options)
         )
         return asked
 
@@ -210,10 +212,11 @@ class BlockingAsideMethods:
         **options: Unpack[aside.CallOptions],
     ) -> Any:
         """See `AsyncLangCache.cached`; for functions and generator functions that are not async."""
-        from .decorator import cached  # not every program decorates functions
+        cache_aside = self._aside  # which loads what is imported here
+        from .decorator import cached
 
         return cached(
-            self._aside,
+            cache_aside,
             self._scope,
             undecorated,
             prompt,

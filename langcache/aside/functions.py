@@ -11,6 +11,8 @@ from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+from .._call.forks import importing
+
 __all__ = ["ByExactValue", "computation_key", "describe", "function_key", "hashable", "name_of", "plain_key"]
 
 _DEPTH = 4  # of nested functions: a function may be in its own closure
@@ -25,7 +27,8 @@ class ByExactValue:
         self.thing: object = thing
 
     def __eq__(self, other: object) -> bool:
-        from .differences import first_difference  # imported late, since few programs compare two
+        with importing:
+            from .differences import first_difference  # imported late, since few programs compare two
 
         return isinstance(other, ByExactValue) and first_difference(self.thing, other.thing) is None
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 import msgspec
 
+from .._call.forks import importing
 from .._checks import check_duration, check_number
 from .._portal.tasks import ResultOrExit, result_or_exit
 from ..models import CacheEntry
@@ -93,7 +94,8 @@ class Judge(msgspec.Struct, frozen=True):
         """The verdict if the score is sure; None if the judge has to be asked."""
         if self.score is None:
             # Imported when there is something to compare: most programs never ask in other words.
-            from ..matching.verifier import confidence
+            with importing:
+                from ..matching.verifier import confidence
 
             score = confidence(question, entry)
         else:

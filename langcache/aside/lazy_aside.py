@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from .._call.forks import fork_safe_lock
+from .._call.forks import importing
 from .._checks import check_instance
 
 if TYPE_CHECKING:
@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from .options import AsideConfig
 
 __all__ = ["LazyAside", "check_config"]
-
-_making = fork_safe_lock()
-"""One for all clients: held to import and make an `Aside`, so that no forked child has half of an import."""
 
 
 class LazyAside:
@@ -35,8 +32,10 @@ class LazyAside:
     def get(self) -> Aside:
         """The `Aside`. Of several threads that ask for it first, one makes it, and the others wait."""
         if self.made is None:
-            with _making:
+            with importing:
                 if self.made is None:
+                    from . import blocking_streams, decorator, steps, streams  # noqa: F401 - for the methods
+
                     self.made = self._make()
         return self.made
 

@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Hashable, Iterable
 from inspect import isawaitable
 from typing import Any
 
+from .._call.forks import importing
 from ..models import CacheEntry
 from .age import age, is_stale
 from .answers import CacheStatus, Lookup
@@ -223,7 +224,8 @@ class Lookups:
     async def _is_accepted(self, question: Question[Any], accept: Accept | None, entry: CacheEntry) -> bool:
         if accept is None:
             # Imported when there is something to compare: most programs never ask in other words.
-            from ..matching.verifier import verifier
+            with importing:
+                from ..matching.verifier import verifier
 
             accept = verifier
         assert not isinstance(accept, str)

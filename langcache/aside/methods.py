@@ -147,12 +147,13 @@ class AsyncAsideMethods:
             The chunks, for ``async for``. ``(await stream.look_up()).hit`` says before the first chunk
             whether it is a hit.
         """
-        from .streams import AnswerStream  # not every program has streams
+        cache_aside = self._aside  # which loads what is imported here
+        from .streams import AnswerStream
 
-        question: Question[Any] = self._aside.questions.of_call(
+        question: Question[Any] = cache_aside.questions.of_call(
             "get_or_stream", self._scope, prompt, make, key, codec, attributes, options
         )
-        return AnswerStream(self._aside, question, chunk_source(make, prompt))
+        return AnswerStream(cache_aside, question, chunk_source(make, prompt))
 
     @overload
     async def look_up(
@@ -199,10 +200,11 @@ class AsyncAsideMethods:
             TypeError, ValueError: an argument breaks a rule.
             LangCacheError: only with ``on_error="raise"``.
         """
-        from .steps import look_up_first  # not every program takes two steps
+        cache_aside = self._aside  # which loads what is imported here
+        from .steps import look_up_first
 
         asked: aside.AsyncLookup[Any] = await look_up_first(
-            self._aside, self._scope, prompt, key, codec, attributes, options
+            cache_aside, self._scope, prompt, key, codec, attributes, options
         )
         return asked
 
@@ -307,10 +309,11 @@ class AsyncAsideMethods:
                 for the function (`langcache.aside.AsideConfig`), use a scope for each, or, if they may share
                 answers, give both the same ``function="..."``.
         """
-        from .decorator import cached  # not every program decorates functions
+        cache_aside = self._aside  # which loads what is imported here
+        from .decorator import cached
 
         return cached(
-            self._aside,
+            cache_aside,
             self._scope,
             undecorated,
             prompt,

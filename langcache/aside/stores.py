@@ -15,6 +15,7 @@ from .entries import Entries
 from .invalidation import Invalidation
 from .options import StoreIf
 from .question import Question
+from .round_trip import encode_exactly
 from .sources import check_source_set
 from .state import State
 
@@ -33,8 +34,6 @@ class Stores:
 
     async def store(self, question: Question[T], value: T) -> Exception | None:
         """Store an answer, and wait as long as the options say. Returns the error if it failed by then."""
-        from .round_trip import encode_exactly  # imported late, since some programs store nothing
-
         options, state = question.options, self._state
         if options.no_store:
             return None

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system doe
 SETTING = """
 import asyncio, gc, multiprocessing, os, sys, threading, warnings
 from langcache import AsyncLangCache, LangCache
+from langcache.errors import BadRequestErrorResponseContentData
 
 # Python 3.12 warns of every fork in a process that has threads.
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
@@ -121,22 +122,6 @@ PROGRAMS = {
         join(fork_and_leave(lambda: ask("child", 10)))
         thread.join()
     """,
-    "a fork while another thread's first use loads cache-aside": """
-        loading, go_on = threading.Event(), threading.Event()
-        class Slow:
-            def find_spec(self, name, path=None, target=None):
-                if name == "langcache.aside.core":
-                    loading.set()
-                    go_on.wait()
-        sys.meta_path.insert(0, Slow())
-        os.register_at_fork(before=go_on.set)  # which is done before what is registered already
-        thread = threading.Thread(target=client.stats)
-        thread.start()
-        loading.wait()
-        join(fork_and_leave(client.stats))
-        thread.join()
-        client.stats()
-    """,
     "multiprocessing": """
         ask("first", 1)
         context = multiprocessing.get_context("fork")
@@ -168,6 +153,38 @@ PROGRAMS = {
             join(pid)
         asyncio.run(parent())
     """,
+}
+
+USES = {
+    "langcache.aside.core": "client.stats()",
+    "langcache.aside.blocking_streams": "client.get_or_stream('q', ['a'])",
+    "langcache.aside.steps": "client.look_up('q')",
+    "langcache.aside.round_trip": "client.stats()",
+    "langcache.aside.decorator": "client.cached(lambda q: 'a')",
+    "langcache._wire.error_types": "BadRequestErrorResponseContentData(type='/errors/x')",
+}
+"""What is imported in a call, and a call that needs it."""
+
+PROGRAMS |= {
+    f"a fork while another thread's first use loads {module}": f"""
+        loading, go_on = threading.Event(), threading.Event()
+        class Slow:
+            def find_spec(self, name, path=None, target=None):
+                if name == "{module}":
+                    loading.set()
+                    go_on.wait()
+        sys.meta_path.insert(0, Slow())
+        os.register_at_fork(before=go_on.set)  # which is done before what is registered already
+        def use():
+            {use}
+        thread = threading.Thread(target=use)
+        thread.start()
+        loading.wait()
+        join(fork_and_leave(use))
+        thread.join()
+        use()
+    """
+    for module, use in USES.items()
 }
 
 FORK_AND_LEAVE = """
