@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .._call.forks import fork_safe_lock
 from .._checks import check_instance
+from .._copies import Uncopied
 
 if TYPE_CHECKING:
     from .core import Aside
@@ -18,7 +19,7 @@ _making = fork_safe_lock()
 """One for all clients: held to import and make an `Aside`, so that no forked child has half of an import."""
 
 
-class LazyAside:
+class LazyAside(Uncopied):
     """The `Aside` of one client and its scopes.
 
     What is made later knows of no change that came before. It need not: no lookup of its own began before.
