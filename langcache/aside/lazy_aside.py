@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .._call.forks import importing
 from .._checks import check_instance
+from .._copies import Uncopied
 
 if TYPE_CHECKING:
     from .core import Aside
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["LazyAside", "check_config"]
 
 
-class LazyAside:
+class LazyAside(Uncopied):
     """The `Aside` of one client and its scopes.
 
     What is made later knows of no change that came before. It need not: no lookup of its own began before.

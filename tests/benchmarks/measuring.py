@@ -23,7 +23,7 @@ import texts
 
 HERE = Path(__file__).parent
 
-BLOCK_SECONDS = 0.03  # of CPU: long enough for the clock, short enough for a lap to share its weather
+BLOCK_SECONDS = 0.03  # of CPU: long enough for the clock, short enough that the machine is the same in a lap
 
 Interpreters = Mapping[str, str]
 """The Python of each environment, by the environment's name."""

@@ -10,9 +10,9 @@ from measuring import HERE, Estimate, Interpreters
 from targets import Result
 
 _CLIENT = "('http://127.0.0.1:1', 'key', 'cache')"
-_NEEDED = "import aiohttp, msgspec"
-_PROGRAMS = {
-    "import aiohttp, msgspec": ("langcache", _NEEDED),
+NEEDED = "import aiohttp, msgspec"
+PROGRAMS = {
+    NEEDED: ("langcache", NEEDED),
     "AsyncLangCache": ("langcache", f"from langcache import AsyncLangCache; AsyncLangCache{_CLIENT}"),
     "LangCache": ("langcache", f"from langcache import LangCache; LangCache{_CLIENT}"),
     "with cache-aside": (
@@ -33,14 +33,14 @@ def measure(
     interpreters: Interpreters, *, rounds: int = 5, laps: int = 6
 ) -> tuple[dict[str, float], list[Result]]:
     """The seconds of each program, and the results."""
-    for environment, program in _PROGRAMS.values():
+    for environment, program in PROGRAMS.values():
         _run(interpreters[environment], program)  # compiles what its installer left uncompiled
-    seconds: dict[str, list[list[float]]] = {name: [] for name in _PROGRAMS}
+    seconds: dict[str, list[list[float]]] = {name: [] for name in PROGRAMS}
     for _ in range(rounds):
-        for name in _PROGRAMS:
+        for name in PROGRAMS:
             seconds[name].append([])
         for _ in range(laps):
-            for name, (environment, program) in _PROGRAMS.items():
+            for name, (environment, program) in PROGRAMS.items():
                 seconds[name][-1].append(_run(interpreters[environment], program))
 
     def ratio(program: str, against: str) -> Estimate:
@@ -50,7 +50,7 @@ def measure(
     def results() -> Iterator[Result]:
         for name in ("AsyncLangCache", "LangCache"):
             what = f"{name}: import and construction: CPU, x "
-            yield Result(what + _NEEDED, ratio(name, _NEEDED), at_most=1.08)
+            yield Result(what + NEEDED, ratio(name, NEEDED), at_most=1.08)
             yield Result(what + "established", ratio(name, "established langcache"), at_most=0.75)
         what = "AsyncLangCache with cache-aside: import and construction: CPU, x that without"
         yield Result(what, ratio("with cache-aside", "AsyncLangCache"))

@@ -138,7 +138,11 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
     ),
     "This one is not published there, and its repository has no public address yet: take it from a checkout "
     "of your own (more).": ("docs/test_readme.py::test_no_address_is_claimed", LINKS),
-    "```python -m pip install '.[local]'```": (COMMANDS,),
+    "With Python 3.10 or newer, in a virtual environment (`python -m venv .venv && . .venv/bin/activate`): "
+    "```python -m pip install '.[local]'```": (
+        COMMANDS,
+        "docs/test_readme.py::test_the_python_that_it_asks_for_is_the_oldest_that_can_install_it",
+    ),
     "Programs written for the established package keep working (what differs).": (
         "compat/test_program.py::test_the_program_sees_the_same",
         "compat/test_names.py::test_nothing_is_missing_but_what_the_list_names",

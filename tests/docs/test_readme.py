@@ -58,6 +58,12 @@ def test_every_claim_of_the_readme_is_shown_by_tests():
     assert [claim for claim in SHOWN_BY if claim not in said] == []
 
 
+@pytest.mark.parametrize("page", [README, ROOT / "docs" / "install.md"], ids=lambda page: page.name)
+def test_the_python_that_it_asks_for_is_the_oldest_that_can_install_it(page):
+    oldest = re.findall(r'^requires-python = ">=(.*)"', (ROOT / "pyproject.toml").read_text("utf-8"), re.M)
+    assert re.findall(r"Python (3\.\d+) or newer", page.read_text("utf-8")) == oldest
+
+
 def test_the_tests_that_show_the_claims_of_the_readme_are_there():
     for path, _, test in sorted(
         {each.partition("::") for shown_by in SHOWN_BY.values() for each in shown_by}
