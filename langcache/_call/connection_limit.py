@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections import deque
+from collections import OrderedDict
 from contextvars import Context
 
 from ..errors import TimeoutException
@@ -18,7 +19,7 @@ class ConnectionLimit:
 
     aiohttp's own pool has such a limit too, but there a whole request waits, with all its objects. With
     thousands of them waiting, the garbage collector, which visits every live object, takes more time than the
-    calls.
+    calls. For the same reason all who wait share one timer.
 
     Args:
         count: how many connections may be in use at once.
@@ -27,9 +28,12 @@ class ConnectionLimit:
     def __init__(self, count: int) -> None:
         self.count = count
         self._free = count
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        # For the timers, each of which would otherwise copy the caller's context. One for each event loop,
-        # since two threads can't run in one context at once.
+        self._waiting: OrderedDict[asyncio.Future[None], float] = OrderedDict()
+        """Who waits, first come first, and until when, by the clock of the event loop."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = math.inf
+        # For the timer, which would otherwise keep the context of a caller. One for each event loop, since
+        # two threads can't run in one context at once.
         self._context = Context()
 
     def acquire_now(self) -> bool:
@@ -46,8 +50,9 @@ class ConnectionLimit:
         """
         loop, started = asyncio.get_running_loop(), time.monotonic()
         turn: asyncio.Future[None] = loop.create_future()
-        timer = None if timeout is None else loop.call_later(timeout, _too_late, turn, context=self._context)
-        self._waiting.append(turn)
+        self._waiting[turn] = deadline = math.inf if timeout is None else loop.time() + timeout
+        if deadline < self._timer_due:
+            self._set_timer(loop, deadline)
         try:
             await turn
         except TimeoutError as error:
@@ -59,20 +64,34 @@ class ConnectionLimit:
                 self.release()  # it was handed over, but this task was cancelled before it ran
             raise
         finally:
-            if timer is not None:
-                timer.cancel()
+            self._waiting.pop(turn, None)
+            if not self._waiting:
+                self._set_timer(loop, math.inf)
         return time_left(timeout, started)
 
     def release(self) -> None:
         """Release; if tasks are waiting, hand over to the one that has waited longest."""
         while self._waiting:
-            turn = self._waiting.popleft()
+            turn, _ = self._waiting.popitem(last=False)
             if not turn.done():
                 turn.set_result(None)
                 return
         self._free += 1
 
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_due = due
+        self._timer = None
+        if due < math.inf:
+            self._timer = loop.call_at(due, self._end_waits, loop, context=self._context)
 
-def _too_late(turn: asyncio.Future[None]) -> None:
-    if not turn.done():
-        turn.set_exception(TimeoutError())
+    def _end_waits(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End the waits that have taken too long."""
+        now = max(loop.time(), self._timer_due)  # a loop may call a bit too early
+        for turn, deadline in list(self._waiting.items()):
+            if deadline <= now:
+                del self._waiting[turn]
+                if not turn.done():
+                    turn.set_exception(TimeoutError())
+        self._set_timer(loop, min(self._waiting.values(), default=math.inf))

@@ -14,7 +14,7 @@ from .age import age, is_stale
 from .answers import CacheStatus, Lookup
 from .entries import Entries
 from .judge import Judge, JudgeFailed
-from .near import Kept, snapshots
+from .near import Kept, copied
 from .options import Accept
 from .question import Question
 from .sources import is_index_entry
@@ -104,7 +104,7 @@ class Lookups:
             return _MISS
         if near is None:
             return await self._first_accepted(question, found.data)
-        entries = snapshots(found.data)
+        entries = list(map(copied, found.data))
         lookup = await self._first_accepted(question, found.data)
         if lookup.entry is not None:
             verified = lookup.entry.id if self._accept(question) is None else None
@@ -125,7 +125,7 @@ class Lookups:
         """The hit of a reply that was kept, by the rules for one that has just come; None if it is none."""
         state = self._state
         question.started = time.monotonic()
-        lookup = await self._first_accepted(question, kept.copies(), kept)
+        lookup = await self._first_accepted(question, map(copied, kept.entries), kept)
         if lookup.entry is None or state.near is None or kept.epoch is not state.near.epoch:
             return None  # not accepted this time, or dropped while ``accept`` was asked
         state.stats.near_hits += 1

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from contextlib import suppress
-from copy import copy
 from datetime import timedelta
-from typing import TypeAlias, cast
+from typing import cast
 
 import msgspec
 
 from .._checks import check_int, check_seconds
 from ..models import CacheEntry
 
-__all__ = ["Kept", "Near", "NearCache", "snapshots"]
+__all__ = ["Kept", "Near", "NearCache", "copied"]
 
 
 class NearCache(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,15 +43,11 @@ class NearCache(msgspec.Struct, frozen=True, kw_only=True):
         set_field(self, "ttl", check_seconds("ttl", self.ttl))
 
 
-Snapshot: TypeAlias = tuple[CacheEntry, dict[str, str]]
-"""A copy of an entry, and a copy of its attributes, which the first copy shares with the entry."""
-
-
-class Kept(msgspec.Struct, frozen=True):
+class Kept(msgspec.Struct, frozen=True, gc=False):  # never part of a reference cycle
     """A reply in the near cache."""
 
-    entries: list[Snapshot]
-    """The entries that the service found."""
+    entries: list[CacheEntry]
+    """Copies of the entries that the service found, which nobody changes."""
 
     verified: str | None
     """The id of the entry that `langcache.verifier` accepted, which always says the same of it."""
@@ -62,10 +57,6 @@ class Kept(msgspec.Struct, frozen=True):
 
     until: float
     """When it is forgotten, by the clock of the near cache."""
-
-    def copies(self) -> Iterator[CacheEntry]:
-        """The entries anew, which the program may change."""
-        return map(_restored, self.entries)
 
 
 class Near:
@@ -83,14 +74,9 @@ class Near:
         self._clock = clock
         self.drop()
 
-    @property
-    def epoch(self) -> object:
-        """Another one after each `drop`. A lookup reads it before it begins, for `put`."""
-        return self._current[0]
-
     def get(self, key: Hashable) -> Kept | None:
         """The reply under this key; None if none is kept, or no longer."""
-        epoch, replies = self._current
+        replies = self._replies
         kept = replies.get(key)
         if kept is None:
             return None
@@ -99,10 +85,10 @@ class Near:
             return None
         with suppress(KeyError):  # it has gone meanwhile
             replies.move_to_end(key)
-        return kept if epoch is self.epoch else None
+        return kept if kept.epoch is self.epoch else None
 
     def put(
-        self, key: Hashable, entries: list[Snapshot], verified: str | None, epoch: object, seconds: float
+        self, key: Hashable, entries: list[CacheEntry], verified: str | None, epoch: object, seconds: float
     ) -> None:
         """Keep a reply, unless there was a `drop` since this epoch.
 
@@ -112,27 +98,25 @@ class Near:
             epoch: what `epoch` was before the reply was asked for.
             seconds: how long to keep it.
         """
-        current, replies = self._current
-        if epoch is not current:
+        if epoch is not self.epoch:
             return
+        replies = self._replies
         replies[key] = Kept(entries, verified, epoch, self._clock() + seconds)
-        while len(replies) > self._max_entries:
-            with suppress(KeyError):  # others have made room meanwhile
+        try:
+            while len(replies) > self._max_entries:
                 replies.popitem(last=False)
+        except KeyError:  # others have made room meanwhile
+            pass
 
     def drop(self) -> None:
         """Forget all replies, and those that are on their way: the program has changed entries."""
-        # One assignment and no lock: a signal handler may come here while its thread is in `get`, or
-        # wait for the portal's thread, which comes here. What is put into the old replies is never read.
-        self._current: tuple[object, OrderedDict[Hashable, Kept]] = object(), OrderedDict()
+        # No lock: a signal handler may come here while its thread is in `get`, or wait for the portal's
+        # thread, which comes here. A reply of an epoch before, that is put meanwhile, is never given.
+        self.epoch: object = object()
+        """Another one after each `drop`. A lookup reads it before it begins, for `put`."""
+        self._replies: OrderedDict[Hashable, Kept] = OrderedDict()
 
 
-def snapshots(entries: list[CacheEntry]) -> list[Snapshot]:
-    """What entries are now, whatever the program does to them later."""
-    return [(copy(entry), dict(entry.attributes)) for entry in entries]
-
-
-def _restored(snapshot: Snapshot) -> CacheEntry:
-    entry = copy(snapshot[0])
-    entry.attributes = dict(snapshot[1])
-    return entry
+def copied(entry: CacheEntry) -> CacheEntry:
+    """A copy with attributes of its own: neither changes with what the program does to the other."""
+    return msgspec.structs.replace(entry, attributes=entry.attributes.copy())

@@ -121,7 +121,7 @@ def test_of_threads_that_use_it_first_one_makes_it(monkeypatch):
             assert second_is_there.wait(60)
             super().__init__(*args, **kwargs)
 
-    monkeypatch.setattr(lazy_aside, "_making", Watched())
+    monkeypatch.setattr(lazy_aside, "importing", Watched())
     monkeypatch.setattr(core, "Aside", Slow)
     client = AsyncLangCache(enabled=False)
     with ThreadPoolExecutor(2) as threads:

@@ -417,7 +417,7 @@ async def test_the_one_not_asked_for_longest_makes_room(near, service):
     cache = near(NearCache(max_entries=3))
     for number in (0, 1, 2, 0, 3):  # 1 has to go
         await cache.get(f"{number}?", computed)
-    assert len(cache.client._aside.state.near._current[1]) == 3
+    assert len(cache.client._aside.state.near._replies) == 3
     assert [(await cache.get(f"{number}?", computed)).near for number in (0, 2, 3)] == [True] * 3
     assert not (await cache.get("1?", computed)).near
 
@@ -699,7 +699,7 @@ def test_threads_share_it(connection):
             thread.join()
         assert wrong == []
         assert 0 < cache.stats().near_hits < 480
-        assert len(cache._aside.state.near._current[1]) <= 3
+        assert len(cache._aside.state.near._replies) <= 3
 
 
 def test_what_was_dropped_is_there_no_more_and_can_not_be_put():

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from langcache._call import connection_limit
 from langcache._call.connection_limit import ConnectionLimit
 from langcache.errors import TimeoutException
 
@@ -88,13 +87,13 @@ async def test_who_waits_too_long_gets_a_timeout_and_leaves_the_queue():
 
 
 def test_two_event_loops_may_time_out_at_once(monkeypatch):
-    both, too_late = threading.Barrier(2, timeout=60), connection_limit._too_late
+    both, end_waits = threading.Barrier(2, timeout=60), ConnectionLimit._end_waits
 
-    def too_late_in_both(turn):
+    def end_waits_in_both(limit, loop):
         both.wait()  # both timers run now, each in its context; in one for both, the second could not
-        too_late(turn)
+        end_waits(limit, loop)
 
-    monkeypatch.setattr(connection_limit, "_too_late", too_late_in_both)
+    monkeypatch.setattr(ConnectionLimit, "_end_waits", end_waits_in_both)
 
     async def wait_in_vain():
         limit = ConnectionLimit(1)
@@ -105,6 +104,59 @@ def test_two_event_loops_may_time_out_at_once(monkeypatch):
     with ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(asyncio.run, wait_in_vain()) for _ in range(2)]:
             done.result()
+
+
+@pytest.mark.parametrize(
+    "timeouts",
+    [(0.001, 60, None), (60, 0.001, None), (None, 60, 0.001), (0.001, 0.003, 60), (0.003, 60, 0.001)],
+)
+async def test_each_wait_ends_at_its_own_time(timeouts):
+    limit = ConnectionLimit(1)
+    limit.acquire_now()
+    waits = {asyncio.create_task(limit.acquire(timeout)): timeout for timeout in timeouts}
+    short = [wait for wait, timeout in waits.items() if timeout is not None and timeout < 1]
+    for wait in short:
+        with pytest.raises(TimeoutException):
+            await wait
+    for wait in waits.keys() - set(short):
+        assert not wait.done()
+    for wait in [wait for wait in waits if wait not in short]:
+        limit.release()
+        await wait
+    limit.release()
+    assert free(limit) == 1
+
+
+async def test_a_timer_that_comes_too_early_ends_the_wait_all_the_same(monkeypatch):
+    loop = asyncio.get_running_loop()
+    limit = ConnectionLimit(1)
+    limit.acquire_now()
+    monkeypatch.setattr(loop, "call_at", lambda when, call, *given, context: loop.call_soon(call, *given))
+    with pytest.raises(TimeoutException):
+        await limit.acquire(60)
+
+
+@pytest.mark.parametrize("how", ["served", "cancelled"])
+async def test_all_who_wait_share_one_timer_that_ends_with_the_last(how, monkeypatch):
+    loop = asyncio.get_running_loop()
+    timers, call_at = [], loop.call_at
+
+    def kept(*given, **named):
+        timers.append(call_at(*given, **named))
+        return timers[-1]
+
+    monkeypatch.setattr(loop, "call_at", kept)
+    limit = ConnectionLimit(1)
+    limit.acquire_now()
+    waits = [asyncio.create_task(limit.acquire(60)) for _ in range(100)]
+    await asyncio.sleep(0)
+    assert len(timers) == 1
+    for wait in waits:
+        assert not timers[0].cancelled()
+        limit.release() if how == "served" else wait.cancel()
+        await asyncio.wait([wait])
+    assert timers[0].cancelled()
+    assert not limit._waiting
 
 
 async def test_a_cancelled_waiter_leaves_the_queue():
