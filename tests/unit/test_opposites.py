@@ -6,8 +6,9 @@ import inspect
 from pathlib import Path
 
 import pytest
+from entries import entry_of
 
-from langcache import CacheEntry, verifier
+from langcache import verifier
 from langcache.matching.guard import difference
 
 OPPOSITE = [
@@ -88,10 +89,7 @@ def test_what_says_the_same_is_no_opposite(one, other):
 def test_what_one_says_and_the_other_denies_is_named(one, other):
     for asked, stored in ((one, other), (other, one)):
         assert (difference(asked, stored) or "").startswith("negated: ")
-        prompt = CacheEntry(
-            id="1", prompt=stored, response="", attributes={}, similarity=0.9, search_strategy="semantic"
-        )
-        assert not verifier(asked, prompt)
+        assert not verifier(asked, entry_of(stored))
 
 
 def test_the_lines_of_the_list_are_written_in_one_way():

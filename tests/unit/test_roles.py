@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from entries import entry_of
 
-from langcache import CacheEntry, verifier
+from langcache import verifier
 from langcache.matching.features import compared
 from langcache.matching.roles import roles_turned
 
@@ -56,10 +57,7 @@ NOT_TURNED = [
 def test_who_does_it_to_whom_makes_another_question(one, other):
     for asked, stored in ((one, other), (other, one)):
         assert roles_turned(*(reading.roles for reading in compared(asked, stored)))
-        prompt = CacheEntry(
-            id="1", prompt=stored, response="", attributes={}, similarity=0.9, search_strategy="semantic"
-        )
-        assert not verifier(asked, prompt)
+        assert not verifier(asked, entry_of(stored))
 
 
 @pytest.mark.parametrize(("one", "other"), NOT_TURNED)

@@ -7,8 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from entries import entry_of
 
-from langcache import CacheEntry, verifier
+from langcache import verifier
 from langcache.matching import wording
 from langcache.matching.features import LEXICAL, compared, lexical
 from langcache.matching.wording import in_one_wording
@@ -68,19 +69,35 @@ def test_phrases_that_say_the_same_leave_no_word_alone(one, other):
     for asked, stored in ((one, other), (other, one)):
         values = dict(zip(LEXICAL, lexical(*compared(asked, stored)), strict=True))
         assert values["most_alone"] == values["guard"] == 0
-        prompt = CacheEntry(
-            id="1", prompt=stored, response="", attributes={}, similarity=0.9, search_strategy="semantic"
-        )
-        assert verifier(asked, prompt)
+        assert verifier(asked, entry_of(stored))
 
 
 @pytest.mark.parametrize(("one", "other"), NOT_SAME)
 def test_phrases_that_are_alike_are_told_apart(one, other):
     for asked, stored in ((one, other), (other, one)):
-        prompt = CacheEntry(
-            id="1", prompt=stored, response="", attributes={}, similarity=0.9, search_strategy="semantic"
-        )
-        assert not verifier(asked, prompt)
+        assert not verifier(asked, entry_of(stored))
+
+
+@pytest.mark.parametrize(
+    ("text", "other", "expected"),
+    [
+        ("NYC weather", "weather in New York City", "New York City weather"),
+        ("New York City weather", "weather in NYC", "NYC weather"),
+        ("my card is not working", "my card is broken", "my card is broken"),
+        ("Return within 14 days?", "Return within two weeks?", "Return within two weeks?"),
+        (
+            "How do I turn on 2FA?",
+            "How can I enable two-factor authentication?",
+            "How can I enable two-factor authentication?",
+        ),
+        ("How do I turn on sound?", "How do I turn off sound?", "How do I turn on sound?"),
+        ("Tell us the date", "in the United States", "Tell us the date"),
+        ("Open every shop", "Open a shop", "Open every shop"),
+        ("", "NYC", ""),
+    ],
+)
+def test_phrases_that_say_the_same_are_put_in_one_wording(text, other, expected):
+    assert in_one_wording(text, other)[0] == expected
 
 
 def lines(name):
