@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import words
 
-__all__ = ["join_prefixes", "opposites", "phrases", "stem"]
+__all__ = ["join_prefixes", "opposite_pair", "phrases", "stem", "stems_of"]
 
 _HYPHENED = re.compile(
     r"(?<![\w-])(un|dis|non|mis|de|anti|pre|post|intra|inter|hyper|hypo|re|micro|macro)"
@@ -41,6 +41,11 @@ def stem(word: str) -> str:
     return _with_one_l(word)
 
 
+def stems_of(text: str) -> frozenset[str]:
+    """The stems of a list of words that is written as one text."""
+    return frozenset(map(stem, text.split()))
+
+
 def _with_one_l(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("ll") else word  # cancelled, cancel; called, call
 
@@ -68,7 +73,7 @@ def phrases(words: Sequence[str]) -> tuple[set[str], Sequence[str]]:
     return found, left
 
 
-def opposites(ours: Set[str], theirs: Set[str], negated: bool) -> tuple[str, str] | None:
+def opposite_pair(ours: Set[str], theirs: Set[str], negated: bool) -> tuple[str, str] | None:
     """A stem of one text and one of another that are opposites; ``negated`` if one of the texts has a not."""
     only_ours, only_theirs = ours - theirs, theirs - ours
     for word in only_ours:
@@ -131,9 +136,7 @@ def _phrases(lines: Iterable[str]) -> dict[str, re.Pattern[str]]:
 _LINES = Path(__file__).with_name("opposites.txt").read_text("ascii").splitlines()
 """Opposites, on the two sides of a slash; and words that are an opposite, with phrases that say the same."""
 _LISTED = _pairs(
-    " / ".join(" ".join(map(stem, side.split())) for side in line.split(" / "))
-    for line in _LINES
-    if " / " in line
+    " / ".join(" ".join(stems_of(side)) for side in line.split(" / ")) for line in _LINES if " / " in line
 )
 _PHRASES = _phrases(line for line in _LINES if " = " in line)
 _PREFIXES = _pairs(words.PREFIXES.splitlines())
