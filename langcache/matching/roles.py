@@ -1,4 +1,8 @@
-"""Who does what to whom: "Can I sue my landlord?" and "Can my landlord sue me?"."""
+"""Who does what to whom: "Can I sue my landlord?" and "Can my landlord sue me?".
+
+What is found here only counts, as a feature of the score: such texts seldom have the same words. "Who killed
+Brutus?" and "Who did Brutus kill?" are told apart for certain, by `order`.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +86,10 @@ def roles_of(words: Sequence[str]) -> Roles:
 
 
 def roles_turned(one: Roles, other: Roles) -> bool:
-    """Whether two texts tell the same of two, and who does it to whom is exchanged."""
+    """Whether two texts tell the same of two, and who does it to whom is exchanged.
+
+    It counts for `features.lexical`, and is not certain: other words may make up for it.
+    """
     return (
         _subjects_turned(one, other)
         or _is_done_to_me(one, other)
@@ -172,8 +179,6 @@ def _subject(words: Sequence[str]) -> tuple[str, frozenset[str]]:
     """
     if not _NO_ROLES.isdisjoint(words):
         return "", _NOTHING
-    if words[:1] == ["who"] and len(words) > 2 and words[1] not in _BEFORE_SUBJECT and words[1] not in _BE:
-        return "who", frozenset((stem(words[1]),))
     for at, word in enumerate(words):
         if word in _BEFORE_SUBJECT or (word in _BE and not _AFTER_BE.isdisjoint(words[at + 2 : at + 5])):
             return _subject_after(words[at + 1 :])

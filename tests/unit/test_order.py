@@ -32,6 +32,7 @@ ASKED_FOR_THE_OTHER = [
     ("What animals eat snakes?", "What animals do snakes eat?"),
     ("Which fighters lost to Ali?", "Which fighters did Ali lose to?"),
     ("Who killed Brutus?", "Who did Brutus kill?"),
+    ("Who did Brazil defeat?", "Who defeated Brazil?"),
     ("Which companies own Acme?", "Which companies does Acme own?"),
     ("Who taught Plato?", "Who did Plato teach?"),
     ("What causes inflation?", "What does inflation cause?"),

@@ -12,7 +12,6 @@ from langcache.matching.roles import roles_turned
 TURNED = [
     ("Does the nurse call the surgeon?", "Does the surgeon call the nurse?"),
     ("Can I sue my neighbour?", "Can my neighbour sue me?"),
-    ("Who did Brazil defeat?", "Who defeated Brazil?"),
     ("Does the tax office owe me money?", "Do I owe the tax office money?"),
     ("Is a tenant allowed to evict a landlord?", "Is a landlord allowed to evict a tenant?"),
     ("How do I invite someone to my channel?", "Someone invited me to their channel, how do I join?"),
