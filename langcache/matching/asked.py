@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from .guard.opposites import stem
-from .languages import words_of
+from .lists import words_of
 
 __all__ = ["Asked", "asked", "asks_another", "quantities_differ", "times_differ"]
 

@@ -16,8 +16,9 @@ from operator import ne
 from .guard import words as known
 from .guard.opposites import opposite_pair, stem
 from .guard.spelling import respell
-from .languages import ENGLISH, language_of, words_of
+from .languages import ENGLISH, language_of
 from .lexicon import contrasts, meaning
+from .lists import words_of
 from .tidy import is_slip
 
 __all__ = ["says_otherwise"]

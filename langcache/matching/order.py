@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from .guard.opposites import opposite_pair, stem, stems_of
 from .guard.words import NEGATIONS, NUMBERS, SMALL_WORDS
-from .languages import words_of
 from .lexicon import contrasts, meaning
+from .lists import words_of
 
 __all__ = ["order_differs"]
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from .guard.opposites import stem, stems_of
 from .guard.words import IRREGULAR
-from .languages import words_of
 from .lexicon import contrasts, meaning
+from .lists import words_of
 
 __all__ = ["Roles", "roles_of", "roles_turned"]
 

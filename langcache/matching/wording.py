@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
+
+from .lists import lines_of
 
 __all__ = ["in_one_wording"]
 
@@ -61,8 +62,7 @@ _START = re.compile(r"(?<![\w'])[\w']+|={2,}")
 
 def _by_first_words() -> dict[str, dict[str, list[tuple[str, str]]]]:
     found: dict[str, dict[str, list[tuple[str, str]]]] = {}
-    lines = Path(__file__).with_name("phrases.txt").read_text("ascii").splitlines()
-    for at, line in enumerate(lines):
+    for at, line in enumerate(lines_of("phrases.txt")):
         for phrase in line.split(", "):
             first, *others = _START.findall(phrase)
             second = others[0] if others else ""

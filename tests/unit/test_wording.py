@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from entries import entry_of
@@ -12,9 +10,9 @@ from entries import entry_of
 from langcache import verifier
 from langcache.matching import wording
 from langcache.matching.features import LEXICAL, compared, lexical
+from langcache.matching.lists import lines_of
 from langcache.matching.wording import in_one_wording
 
-MATCHING = Path(inspect.getfile(wording)).parent
 SAME = [
     ("Is the lamp sold out?", "Is the lamp out of stock?"),
     ("When is the lamp back in stock?", "When is the lamp available again?"),
@@ -100,19 +98,18 @@ def test_phrases_that_say_the_same_are_put_in_one_wording(text, other, expected)
     assert in_one_wording(text, other)[0] == expected
 
 
-def lines(name):
-    return (MATCHING / name).read_text("ascii").splitlines()
-
-
 def places(text):
     return [(start, end) for start, end, _ in wording._phrases(text)]
 
 
-def test_each_phrase_is_in_one_line_and_can_be_found():
-    phrases = [phrase for line in lines("phrases.txt") for phrase in line.split(", ")]
-    assert [phrase for phrase, count in Counter(phrases).items() if count > 1] == []
+def test_each_phrase_is_in_one_place_and_can_be_found():
+    phrases = [phrase for line in lines_of("phrases.txt") for phrase in line.split(", ")]
+    said = [line.partition(" = ")[2] for line in lines_of("guard/opposites.txt")]
+    opposite = [phrase for line in said for phrase in line.split(", ") if phrase]
+    assert [phrase for phrase, count in Counter(phrases + opposite).items() if count > 1] == []
+    assert [phrase for phrase in phrases + opposite if wording._GROUPS.fullmatch(phrase)] == []
     assert [phrase for phrase in phrases if (1, len(phrase) + 1) not in places(f"({phrase})")] == []
-    for line in lines("phrases.txt"):
+    for line in lines_of("phrases.txt"):
         first, *others = line.split(", ")
         assert others
         for phrase in others:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..languages import words_of
+from ..lists import words_of
 
 __all__ = [
     "AFTER_NUMBERS",
