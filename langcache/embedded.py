@@ -318,11 +318,12 @@ class _Home:
         from .service.at_once import AtOnce
         from .service.engine import Cache
         from .service.readable import ReadableOnly
+        from .service.scoring import start
         from .service.stores.memory import Memory
 
         embedder = ReadableOnly(self._embedder)
         stack.push_async_callback(embedder.close)
-        await embedder.start()
+        await start(embedder)
         storage: Memory | Database
         if self._db is None:
             storage = Memory(embedder)

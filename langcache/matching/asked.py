@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from .guard.opposites import stem
+from .lists import words_of
 
 __all__ = ["Asked", "asked", "asks_another", "quantities_differ", "times_differ"]
 
@@ -77,14 +78,10 @@ class Asked(NamedTuple):
     quantities: frozenset[str]
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_PAST = _words("did was were had been used ago last yesterday already")
-_FUTURE = _words("will won't shall i'll we'll it'll they'll he'll she'll gonna upcoming")
-_EVERY = _words("all every each everyone everybody everything everywhere both entire whole")
-_ONE = _words("a an one single this")
+_PAST = words_of("did was were had been used ago last yesterday already")
+_FUTURE = words_of("will won't shall i'll we'll it'll they'll he'll she'll gonna upcoming")
+_EVERY = words_of("all every each everyone everybody everything everywhere both entire whole")
+_ONE = words_of("a an one single this")
 _QUANTITIES = {
     word: kind
     for kind, said in {
@@ -94,8 +91,8 @@ _QUANTITIES = {
     }.items()
     for word in said.split()
 }
-_BETWEEN = _words("of my the your our their his her its these those this")
-_PERIODS = _words("second minute hour day week month quarter year time night morning evening weekend")
+_BETWEEN = words_of("of my the your our their his her its these those this")
+_PERIODS = words_of("second minute hour day week month quarter year time night morning evening weekend")
 
 
 def asked(words: Sequence[str], text: str) -> Asked:

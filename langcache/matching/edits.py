@@ -14,10 +14,11 @@ from itertools import chain, pairwise
 from operator import ne
 
 from .guard import words as known
-from .guard.opposites import opposites, stem
+from .guard.opposites import opposite_pair, stem
 from .guard.spelling import respell
-from .languages import ENGLISH, language_of, words_of
+from .languages import ENGLISH, language_of
 from .lexicon import contrasts, meaning
+from .lists import words_of
 from .tidy import is_slip
 
 __all__ = ["says_otherwise"]
@@ -205,7 +206,7 @@ def _are_opposite(ours: _Text, theirs: _Text) -> bool:
     if not ours.language is theirs.language is ENGLISH:
         return False
     here, there = set(ours.words), set(theirs.words)
-    return opposites(here, there, not ENGLISH.negations.isdisjoint(here | there)) is not None
+    return opposite_pair(here, there, not ENGLISH.negations.isdisjoint(here | there)) is not None
 
 
 def _is_denied(ours: _Text, theirs: _Text) -> bool:

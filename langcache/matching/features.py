@@ -60,7 +60,8 @@ ALIGNED = {
 }
 """The features that vectors of words give (`langcache.service.alignment`)."""
 
-_GUARD = ("numbers", "units", "negated", "denied", "opposites", "names", "direction")
+_GUARD = {name: name.removeprefix("guard_") for name in LEXICAL if name.startswith("guard_")}
+"""The kind of reason that each of these features stands for."""
 _KINDS = {"one is negated and the other is not": "negated", "negated": "denied", "versions": "symbols"}
 _SHORT = 400
 _FEW_WORDS = 44
@@ -146,6 +147,7 @@ def lexical(one: Reading, other: Reading) -> list[float]:
             synonyms += 1
     exclusive = min(contrasting(ours, theirs), 2)
     if not exclusive and (one.terms or other.terms):
+        # What one term excludes may be found from both sides, so that two here need not be two exchanges.
         exclusive = min(_terms_contrasting(one, other, theirs) + _terms_contrasting(other, one, ours), 1)
     least, most = sorted((len(ours), len(theirs)))
     content = len(one.content) + len(other.content)
@@ -159,25 +161,26 @@ def lexical(one: Reading, other: Reading) -> list[float]:
     asks = one.asked, other.asked
     otherwise = asks_another(*asks) + times_differ(*asks) + quantities_differ(*asks)
     otherwise += roles_turned(one.roles, other.roles)
-    return [
-        min(least, 4),
-        min(most, 6),
-        float(not most and reason is None),
-        float(not least),
-        float(exchanged),
-        min(synonyms, 3),
-        exclusive,
-        in_common,
-        in_common * length,
-        2 * len(one.trigrams & other.trigrams) / trigrams if trigrams else 1.0,
-        float(all(numbers)),
-        float(all(names)),
-        float(any(names)),
-        length,
-        float(reason is not None),
-        *(float(kind == each) for each in _GUARD),
-        min(otherwise, 2),
-    ]
+    values: dict[str, float] = {
+        "least_alone": min(least, 4),
+        "most_alone": min(most, 6),
+        "none_alone": not most and reason is None,
+        "one_contains": not least,
+        "one_exchanged": exchanged,
+        "synonyms": min(synonyms, 3),
+        "contrasts": exclusive,
+        "shared": in_common,
+        "shared_by_length": in_common * length,
+        "trigrams": 2 * len(one.trigrams & other.trigrams) / trigrams if trigrams else 1.0,
+        "numbers_exchanged": all(numbers),
+        "names_exchanged": all(names),
+        "names_alone": any(names),
+        "length": length,
+        "guard": reason is not None,
+        **{name: kind == each for name, each in _GUARD.items()},
+        "asked_otherwise": min(otherwise, 2),
+    }
+    return [float(values[name]) for name in LEXICAL]
 
 
 def _words(tokens: Iterable[str]) -> list[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 from typing import NamedTuple
 
-__all__ = ["ENGLISH", "Language", "language_of", "words_of"]
+from .lists import words_of
+
+__all__ = ["ENGLISH", "Language", "language_of"]
 
 
 class Language(NamedTuple):
@@ -18,11 +20,6 @@ class Language(NamedTuple):
     name: str
     small: Set[str]
     negations: Set[str]
-
-
-def words_of(text: str) -> frozenset[str]:
-    """The words of a list that is written as one text."""
-    return frozenset(text.split())
 
 
 def _language(name: str, small: str, negations: str) -> Language:

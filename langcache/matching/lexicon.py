@@ -1,7 +1,7 @@
 """English words that say the same, and terms of which two different ones never say the same.
 
 The lists are in ``same.txt`` and ``apart.txt`` beside this file, which say what belongs in them. Each is read
-once, when it is first needed.
+once, by `load` or when it is first needed.
 """
 
 from __future__ import annotations
@@ -9,17 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 
 from .guard.opposites import stem
 from .guard.words import NUMBERS
+from .lists import lines_of
 
-__all__ = ["contrasting", "contrasts", "groups_in", "meaning", "synonym_in", "terms_in"]
+__all__ = ["contrasting", "contrasts", "groups_in", "load", "meaning", "synonym_in", "terms_in"]
 
 _Places = tuple[tuple[int, int], ...]
 """The groups that a term is in, and its side in each, by number."""
 _Groups = dict[str, _Places]
 """The places of each term. The stems of a term of several words are joined by hyphens."""
+
+
+def load() -> None:
+    """Read the lists, which takes some 15 ms."""
+    _same()
+    _beginnings()
 
 
 def meaning(one: str, other: str) -> bool:
@@ -74,10 +80,8 @@ def terms_in(stems: Sequence[str]) -> frozenset[str]:
 
 def groups_in(file: str) -> Iterator[list[list[str]]]:
     """The groups of one of the two lists: the terms of each side, as they are written."""
-    text = Path(__file__).with_name(file).read_text("utf-8")
-    for line in text.replace(",\n ", ",").splitlines():
-        if line and not line.startswith("#"):
-            yield [side.split() for side in line.split(",")]
+    for line in "\n".join(lines_of(file)).replace(",\n ", ",").splitlines():
+        yield [side.split() for side in line.split(",")]
 
 
 @cache

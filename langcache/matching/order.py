@@ -1,51 +1,52 @@
-"""Whether two texts of the same words have two of them in each other's place: "US sizes in UK sizes"."""
+"""Whether two texts of the same words have two of them in each other's place: "US sizes in UK sizes".
+
+What is found here is certain, and makes the similarity 0; where texts have other words, `roles` has a say.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from .guard.opposites import opposites, stem
+from .guard.opposites import opposite_pair, stem, stems_of
 from .guard.words import NEGATIONS, NUMBERS, SMALL_WORDS
 from .lexicon import contrasts, meaning
+from .lists import words_of
 
 __all__ = ["order_differs"]
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-def _stems(text: str) -> frozenset[str]:
-    return frozenset(map(stem, text.split()))
-
-
-_ARTICLES = _words("a an the")
-_FIRM = _words(
+_ARTICLES = words_of("a an the")
+_FIRM = words_of(
     "in into inside to from onto off of over under above below per than at by without against after before "
     "behind through via as among"
 )
 """Prepositions whose two sides can't change places."""
-_LOOSE = _words("on for about")
+_LOOSE = words_of("on for about")
 """They can in a search: "Python question on Stack Overflow", "Stack Overflow question on Python"."""
 _PREPOSITIONS = _FIRM | _LOOSE | {"with"}
-_DETERMINERS = _words(
+_COUNTING = words_of(
     "one this that these those my your his her its our their any some every each all both no another many "
     "much few several"
 ) | frozenset(NUMBERS.values())
-_EITHER_WAY = _stems(
+_EITHER_WAY = stems_of(
     "and or nor vs versus same equal equals equivalent identical difference differences differ different "
     "compare compared comparing comparison between similar similarity alike distance far near nearby "
     "married marry related relate relationship together both combine mix meet intersect"
 )
 """What is said of two things in either order."""
-_REPLACING = _stems("replace replaced replacing substitute swap exchange pay paying cover")
+_REPLACING = stems_of("replace replaced replacing substitute swap exchange pay paying cover")
 """Verbs with which "with" says which of the two is which."""
 _LONGEST = 3
-_DO = _words("do does did")
-_DO_STEMS = _stems("do does did")
-_ASKING = _words("who whom what which whose how")
-_AUXILIARY = _stems("do does did is are was were be been have has had will would can")
-_CLAUSES = _words("when if while because although unless before after but since as until where whenever")
+_DO = words_of("do does did")
+"""What stands before a subject, and in no question for the subject: "Who killed Brutus?"."""
+_DO_STEMS = stems_of("do does did")
+_ASKING = words_of("who whom what which whose how")
+_NO_MAIN_VERBS = stems_of("do does did is are was were be been have has had will would can")
+"""Verbs that alone say nothing of what is done."""
+_CLAUSE_STARTS = words_of(
+    "when if while because although unless before after but since as until where whenever"
+)
+"""What another clause begins with, to which a "not" does not reach."""
 
 
 def order_differs(one: Sequence[str], other: Sequence[str]) -> bool:
@@ -118,7 +119,7 @@ def _is_one_way(between: Sequence[str], is_marked: bool, is_replacing: bool) -> 
 
 def _exclude(one: Sequence[str], other: Sequence[str]) -> bool:
     """Whether two things are opposites: "make a public page private"."""
-    return opposites({*one}, {*other}, False) is not None or any(
+    return opposite_pair({*one}, {*other}, False) is not None or any(
         contrasts(ours, theirs) for ours in one for theirs in other
     )
 
@@ -130,7 +131,7 @@ def _marked(words: Sequence[str]) -> Iterator[tuple[str, bool]]:
         if word in _ARTICLES:
             is_marked = True
             continue
-        is_counting = word in _DETERMINERS or word[0].isdigit()
+        is_counting = word in _COUNTING or word[0].isdigit()
         yield stem(word), is_marked or is_counting
         is_marked = is_counting
 
@@ -161,7 +162,7 @@ def _asks_for_the_other(one: Sequence[str], other: Sequence[str]) -> bool:
     if len(asked) != len(told) + 1 or asked[0] not in _DO_STEMS:
         return False
     return any(
-        asked[at:] + asked[1:at] == told and not _AUXILIARY.issuperset(asked[at:])
+        asked[at:] + asked[1:at] == told and not _NO_MAIN_VERBS.issuperset(asked[at:])
         for at in range(2, len(asked))
     )
 
@@ -178,11 +179,11 @@ def _denied(words: Sequence[str]) -> frozenset[str]:
     if len(found) != 1:
         return frozenset()
     start = found[0]
-    while start and words[start - 1] not in _CLAUSES:
+    while start and words[start - 1] not in _CLAUSE_STARTS:
         start -= 1
     clause: list[str] = []
     for word in words[start:]:
-        if word in _CLAUSES:
+        if word in _CLAUSE_STARTS:
             break
         clause.append(word)
     return frozenset(_said(clause))

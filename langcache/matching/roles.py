@@ -1,58 +1,58 @@
-"""Who does what to whom: "Can I sue my landlord?" and "Can my landlord sue me?"."""
+"""Who does what to whom: "Can I sue my landlord?" and "Can my landlord sue me?".
+
+What is found here only counts, as a feature of the score: such texts seldom have the same words. "Who killed
+Brutus?" and "Who did Brutus kill?" are told apart for certain, by `order`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from .guard.opposites import stem
+from .guard.opposites import stem, stems_of
 from .guard.words import IRREGULAR
 from .lexicon import contrasts, meaning
+from .lists import words_of
 
 __all__ = ["Roles", "roles_of", "roles_turned"]
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-def _stems(text: str) -> frozenset[str]:
-    return frozenset(map(stem, text.split()))
-
-
-_DO = _words("do does did can could must should will would may might don't doesn't didn't can't couldn't")
-_BE = _words("is are am was were isn't aren't")
-_IS = _BE | _words("i'm we're you're it's he's she's they're been being")
-_AFTER_BE = _words("allowed able obliged required supposed permitted entitled going")
-_MINE = _words("i me us we mine ours i'm i've i'd i'll we're we've we'd we'll myself ourselves")
+_BEFORE_SUBJECT = words_of(
+    "do does did can could must should will would may might don't doesn't didn't can't couldn't"
+)
+_BE = words_of("is are am was were isn't aren't")
+_IS = _BE | words_of("i'm we're you're it's he's she's they're been being")
+_AFTER_BE = words_of("allowed able obliged required supposed permitted entitled going")
+_MINE = words_of("i me us we mine ours i'm i've i'd i'll we're we've we'd we'll myself ourselves")
 _PERSONS = dict.fromkeys(_MINE, "me") | {"our": "my", "yours": "your"}
 _US = {"me", "you"}
 _THEIR_OWN = {"me": "my", "you": "your"}
-_POSSESSIVE = _words("my our your")
-_DETERMINERS = _words(
+_POSSESSIVE = words_of("my our your")
+_BEFORE_NOUN = words_of(
     "a an the my your his her its our their this that these those all any some every each new"
 )
-_AUXILIARY = _AFTER_BE | _words("have has had to be need needs not ever also still already")
-_NO_ROLES = _words("by or between and")
-_I = _words("i we i'm i've i'd i'll we're we've we'd we'll")
-_ME = _words("me us mine ours")
-_CLAUSES = _words("if when because after before once unless while until")
-_ANYONE = _stems("me you they he she one someone somebody anyone people there this that user customer")
+_AFTER_SUBJECT = _AFTER_BE | words_of("have has had to be need needs not ever also still already")
+_NO_ROLES = words_of("by or between and")
+_I = words_of("i we i'm i've i'd i'll we're we've we'd we'll")
+_ME = words_of("me us mine ours")
+_CONDITIONS = words_of("if when because after before once unless while until")
+"""What a clause begins with whose subject counts."""
+_ANYONE = stems_of("me you they he she one someone somebody anyone people there this that user customer")
 _NOTHING = frozenset[str]()
 _PERSONAL = _I | _ME | {"to"}
-_BEFORE_VERBS = _words(
+_BEFORE_VERBS = words_of(
     "do does did can could must should will would may might have has had to need needs want wish like am was "
     "were are be been being get got just always never not ever also still already only really currently "
     "accidentally recently going able allowed supposed don't didn't can't couldn't won't haven't i we"
 )
 """What may stand between "I" and what I do."""
-_PASSIVE = _words("am was were are be been being get got getting")
-_I_AM = _words("i'm we're")
-_TO_DO = _words("how want need like steps way")
+_PASSIVE = words_of("am was were are be been being get got getting")
+_I_AM = words_of("i'm we're")
+_TO_DO = words_of("how want need like steps way")
 """What "to" and a verb follow, where the one who asks is to do it."""
-_HELPING = _stems("help tell show let give explain teach remind ask advise make allow bring")
+_HELPING = stems_of("help tell show let give explain teach remind ask advise make allow bring")
 """Verbs that are said of anyone who answers: "Help me (to) cancel it" is "How do I cancel it?"."""
-_STATES = _stems(
+_STATES = stems_of(
     "allowed supposed required obliged permitted entitled interested married finished moved gone retired "
     "stuck engaged registered signed subscribed logged enrolled stopped tired used based located connected "
     "stored prepared qualified insured"
@@ -86,7 +86,10 @@ def roles_of(words: Sequence[str]) -> Roles:
 
 
 def roles_turned(one: Roles, other: Roles) -> bool:
-    """Whether two texts tell the same of two, and who does it to whom is exchanged."""
+    """Whether two texts tell the same of two, and who does it to whom is exchanged.
+
+    It counts for `features.lexical`, and is not certain: other words may make up for it.
+    """
     return (
         _subjects_turned(one, other)
         or _is_done_to_me(one, other)
@@ -142,7 +145,7 @@ def _is_done_by_another(one: Roles, other: Roles) -> bool:
 
 def _clauses(words: Sequence[str]) -> Iterator[tuple[str, frozenset[str]]]:
     for at, word in enumerate(words[:-2]):
-        if word in _CLAUSES and _IS.isdisjoint(words[at + 1 : at + 5]):
+        if word in _CONDITIONS and _IS.isdisjoint(words[at + 1 : at + 5]):
             subject, verbs = _subject_after(words[at + 1 :])
             if subject:
                 yield subject, verbs
@@ -176,17 +179,15 @@ def _subject(words: Sequence[str]) -> tuple[str, frozenset[str]]:
     """
     if not _NO_ROLES.isdisjoint(words):
         return "", _NOTHING
-    if words[:1] == ["who"] and len(words) > 2 and words[1] not in _DO and words[1] not in _BE:
-        return "who", frozenset((stem(words[1]),))
     for at, word in enumerate(words):
-        if word in _DO or (word in _BE and not _AFTER_BE.isdisjoint(words[at + 2 : at + 5])):
+        if word in _BEFORE_SUBJECT or (word in _BE and not _AFTER_BE.isdisjoint(words[at + 2 : at + 5])):
             return _subject_after(words[at + 1 :])
     return "", _NOTHING
 
 
 def _subject_after(words: Sequence[str]) -> tuple[str, frozenset[str]]:
     at = 0
-    while at < len(words) - 1 and words[at] in _DETERMINERS:
+    while at < len(words) - 1 and words[at] in _BEFORE_NOUN:
         at += 1
     if at >= len(words):
         return "", _NOTHING
@@ -194,7 +195,7 @@ def _subject_after(words: Sequence[str]) -> tuple[str, frozenset[str]]:
     if subject == "it":
         return "", _NOTHING
     rest = at + 1
-    while rest < len(words) and words[rest] in _AUXILIARY:
+    while rest < len(words) and words[rest] in _AFTER_SUBJECT:
         rest += 1
-    said = (word for word in words[rest : rest + 2] if word not in _DETERMINERS and word not in _PERSONS)
+    said = (word for word in words[rest : rest + 2] if word not in _BEFORE_NOUN and word not in _PERSONS)
     return _PERSONS.get(subject, stem(subject)), frozenset(map(stem, said))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from . import lexicon, tidy
 from .edits import says_otherwise
 from .features import ALIGNED, COSINE, LEXICAL, Reading, compared, lexical
 from .guard import difference
@@ -28,6 +29,7 @@ __all__ = [
     "is_repeated",
     "is_verifiable",
     "likelihood",
+    "load",
     "most_likely",
     "similarity_of",
     "what_texts_say",
@@ -60,6 +62,14 @@ _MOST = 0.989
 class _Weights(msgspec.Struct, forbid_unknown_fields=True):
     intercept: float
     weights: dict[str, float]
+
+
+def load() -> None:
+    """Read the lists of words and the weights, some 20 ms, which the first comparison would do otherwise."""
+    lexicon.load()
+    tidy.load()
+    for kind in FEATURES:
+        _weights(kind)
 
 
 def likelihood(kind: str, values: Sequence[float]) -> float:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from functools import cache, lru_cache
-from pathlib import Path
 
 from .guard.words import PROTOCOLS
+from .lists import lines_of, words_of
 
-__all__ = ["is_slip", "mended", "without_politeness"]
+__all__ = ["is_slip", "load", "mended", "without_politeness"]
 
 _END = r"(?:[\s,.!:;\u2013\u2014-]+|$)"
 _OPENING = re.compile(
@@ -101,6 +101,11 @@ def without_politeness(text: str) -> str:
     return left if any(map(str.isalnum, left)) else text
 
 
+def load() -> None:
+    """Read the list of words that `is_slip` knows."""
+    _confusable()
+
+
 def is_slip(one: str, other: str) -> bool:
     """Whether two words in small letters differ by one slip of the keyboard, as far as spelling can tell.
 
@@ -126,7 +131,7 @@ def is_slip(one: str, other: str) -> bool:
 @cache
 def _confusable() -> frozenset[str]:
     """The English words that are one slip away from another one."""
-    return frozenset(Path(__file__).with_name("confusable.txt").read_text("ascii").split())
+    return words_of(" ".join(lines_of("confusable.txt")))
 
 
 _WORD = re.compile(r"[^\W\d_]+")

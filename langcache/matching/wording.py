@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
+
+from .lists import lines_of
 
 __all__ = ["in_one_wording"]
 
@@ -32,66 +33,22 @@ am i obliged to
 did{_NOT} (?:go through|succeed)|was unsuccessful|failed|has{_NOT} gone through
 (?:is{_NOT}|not) (?:correct|right|accurate)|wrong|incorrect|inaccurate
 without (?:an? |any )?internet(?: connection| access)?|with no internet(?: connection| access)?|offline
-if i (?:fail to|don't|do not)
 no longer have access to|(?:have |'ve )?lost access to|don't have access to
 free (?:of|from)|without|with no|that (?:has|have) no
 (?:should|must|can) {_I} not (?:eat|do|take|drink|use)|
 should {_I} avoid(?: eating| doing| taking| drinking| using)?|
 should(?:n't| not) {_I} (?:eat|do|take|drink|use)
-say no to|decline|turn down
 (?:isn't|not|won't) let(?:ting)? me (?:into|in)|locked out of|can't (?:get|log|sign) in(?:to)?|
 unable to (?:log|sign) in(?:to)?
-twice|two times
 (?:at |on )?(?:the )?weekends?|(?:on )?saturdays? (?:and|or|&) sundays?
 (?:on )?weekdays|(?:from )?mondays? (?:to|through|till|until) fridays?
-(?:14|fourteen) days|(?:2|two) weeks|a fortnight
-(?:7|seven) days|(?:a|1|one) week
-(?:24|twenty-four) hours|(?:a|one|1) day
-(?:48|forty-eight) hours|(?:two|2) days
-(?:12|twelve) months|(?:a|one|1) year
-(?:60|sixty) minutes|(?:an|one|1) hour
-(?:30|thirty) minutes|half an hour
-24/7|24 hours(?: a day)?|around the clock|day and night
-nyc|new york city
 u\.?k\.?|united kingdom|great britain
 (?-i:US|U\.S\.|U\.S\.A\.)|usa|united states(?: of america)?
 e\.?u\.?|european union
 atms?|cash ?(?:machine|point)s?
-2fa|two[- ]factor(?: authentication)?
-tvs?|televisions?
-js|javascript
-ts|typescript
-k8s|kubernetes
-dbs?|databases?
 pdfs?|\.pdf
 \.docx?|word documents?
-corp|corporation
-world war (?:ii|2|two)|second world war|ww ?(?:ii|2)
-world war (?:i|1|one)|first world war|ww ?(?:i|1)
-usd|dollars?
-eur|euros?
-gbp|pounds?
-log(?: ?in(?:to)?| on(?:to)?)|sign(?: ?in(?:to)?| on(?:to)?)
-log(?: ?out| off)(?: of)?|sign(?: ?out| off)(?: of)?
-sign up(?: for)?|register(?: for)?|enroll?(?: in)?
-(?:turn|switch)(?:ing)? on|enabl(?:e|ing)|activat(?:e|ing)
-(?:turn|switch)(?:ing)? off|disabl(?:e|ing)|deactivat(?:e|ing)
-get rid of|delete|remove|erase
-send back|return|give back
-run(?:ning)? out|expir(?:e|ed|ing)
-take out|withdraw
-top up|add (?:money|funds|credit) to
-pick up|collect
-get in touch with|contact|reach|speak (?:to|with)|talk (?:to|with)
-pay back|repay
-call off|cancel
-put off|postpone|defer|delay
-fill in|fill out|complete
-work out|calculate|compute
-bring down|lower|reduce|decrease
-put up|raise|increase
 every(?= \w)|each|all(?: of)?(?: the| my| our)?
-everyone|everybody|all people
 """.strip().replace("|\n", "|")
 """One meaning a line, which goes on in the next after a bar. They are exchanged where both texts have one."""
 _GROUPS = re.compile(
@@ -105,8 +62,7 @@ _START = re.compile(r"(?<![\w'])[\w']+|={2,}")
 
 def _by_first_words() -> dict[str, dict[str, list[tuple[str, str]]]]:
     found: dict[str, dict[str, list[tuple[str, str]]]] = {}
-    lines = Path(__file__).with_name("phrases.txt").read_text("ascii").splitlines()
-    for at, line in enumerate(lines):
+    for at, line in enumerate(lines_of("phrases.txt")):
         for phrase in line.split(", "):
             first, *others = _START.findall(phrase)
             second = others[0] if others else ""

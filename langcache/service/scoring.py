@@ -6,16 +6,26 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
-from ..matching.score import REPEATED, likelihood, most_likely, similarity_of, what_texts_say
+from ..matching.score import REPEATED, likelihood, load, most_likely, similarity_of, what_texts_say
 from ..matching.verifier import are_equal, differ_in_case, differ_in_layout
 from .alignment import Words, aligned, words_of
 from .embedders import Embedder, WordVectors
 
-__all__ = ["Scorer"]
+__all__ = ["Scorer", "start"]
 
 _WordVectors: TypeAlias = Callable[[Sequence[str]], Awaitable[list[WordVectors]]]
 
 _DECIMALS = 6
+
+
+async def start(embedder: Embedder) -> None:
+    """Start an embedder, and read in a thread what a first comparison would read in the event loop.
+
+    Raises what `Embedder.start` raises.
+    """
+    await embedder.start()
+    if getattr(embedder, "compare_texts", True):
+        await asyncio.to_thread(load)
 
 
 class Scorer:

@@ -36,6 +36,7 @@ from .page import Draw
 from .rate import RateLimit, Usage
 from .readable import ReadableOnly
 from .readiness import Readiness, Remembered
+from .scoring import start
 from .stores.memory import Memory
 from .stores.redis_url import redis_url
 from .stores.sqlite import Database
@@ -137,7 +138,7 @@ async def serving(
     embedder = Remembered(embedder)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(embedder.close)
-        await embedder.start()
+        await start(embedder)
         storage = _storage(config, embedder)
         await storage.open()
         stack.push_async_callback(storage.close)

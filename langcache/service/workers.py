@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 
+from ..matching.score import load
 from .config import ServerConfig
 from .embedders import Embedder, OpenAIEmbedder
 from .listeners import Listeners
@@ -41,11 +42,12 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 def preload(embedder: Embedder) -> None:
-    """Load a model before processes are forked, which then share its memory.
+    """Load a model and the lists of words before processes are forked, which then share their memory.
 
     A model that has not been used has no thread, so it can be used in each of them. What asks an endpoint has
     nothing to load.
     """
+    load()
     if not isinstance(embedder, OpenAIEmbedder):
         asyncio.run(embedder.start())
 

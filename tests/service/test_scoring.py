@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -133,3 +136,59 @@ async def test_the_words_of_a_candidate_that_is_no_hit_whatever_they_say_are_not
     candidates = [((1 + float(one @ other)) / 2, candidate)]
     await Scorer(embedder).similarities(prompt, candidates, 0.85)
     assert embedder.asked == 0
+
+
+_FIRST_SEARCH = """
+import asyncio
+import sys
+
+import numpy as np
+
+from langcache import LangCache
+from langcache.service import LocalServer
+
+opened = []
+
+
+def note(event, arguments):
+    if event == "open" and "matching" in str(arguments[0]) and str(arguments[0]).endswith((".txt", ".json")):
+        opened.append((str(arguments[0]), asyncio._get_running_loop()))
+
+
+class Alike:
+    name, dimensions, unrelated_cosine = "alike", 1, 0.0
+
+    async def start(self):
+        sys.addaudithook(note)
+
+    async def embed(self, texts):
+        return np.ones((len(texts), 1), np.float32)
+
+    async def close(self):
+        pass
+
+
+def first_search(cache):
+    cache.set("How do I reset my password?", "So.")
+    at_start = opened[:]
+    cache.search("I forgot the PIN of my card, how is it changed?", similarity_threshold=0)
+    assert opened == at_start, opened
+    assert {loop for _, loop in opened} == {None}, opened
+
+
+if sys.argv[1] == "embedded":
+    with LangCache.embedded(embedder=Alike()) as cache:
+        first_search(cache)
+else:
+    with LocalServer(embedder=Alike()) as server:
+        with LangCache(server.url, server.api_key, server.cache_id) as cache:
+            first_search(cache)
+"""
+
+
+@pytest.mark.parametrize("kind", ["embedded", "served"])
+def test_the_lists_are_read_at_the_start_and_not_in_the_event_loop_of_the_first_search(kind):
+    done = subprocess.run(
+        [sys.executable, "-c", _FIRST_SEARCH, kind], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")

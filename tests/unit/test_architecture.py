@@ -7,13 +7,16 @@ import inspect
 import re
 import sys
 from collections import defaultdict
+from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 
 import aiohttp
 import aiohttp.base_protocol
 import pytest
 
 import langcache
+from langcache import matching
 
 PACKAGE = Path(langcache.__file__).parent
 
@@ -272,3 +275,11 @@ def test_every_file_named_on_the_page_about_it_is_there():
     }
     assert len(named) > 40
     assert {name for name in named if name.rpartition("/")[2] not in ours} == set()
+
+
+def test_no_name_of_a_package_hides_a_module_of_it():
+    names = [each.name for each in walk_packages(matching.__path__, f"{matching.__name__}.")]
+    assert names
+    for name in names:
+        package, _, module = name.rpartition(".")
+        assert import_module(name) is getattr(sys.modules[package], module)

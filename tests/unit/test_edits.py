@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from entries import entry_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langcache import CacheEntry, verifier
+from langcache import verifier
 from langcache.matching.edits import says_otherwise
 from langcache.matching.languages import language_of
 
@@ -43,10 +44,7 @@ def changes():
 
 
 def is_hit(question, prompt):
-    entry = CacheEntry(
-        id="1", prompt=prompt, response="", attributes={}, similarity=0.99, search_strategy="semantic"
-    )
-    return verifier(question, entry)
+    return verifier(question, entry_of(prompt, 0.99))
 
 
 @pytest.fixture(scope="module")

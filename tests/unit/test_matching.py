@@ -6,10 +6,11 @@ import time
 from itertools import combinations
 
 import pytest
+from entries import entry_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langcache import CacheEntry, verifier
+from langcache import verifier
 from langcache.aside import Judge
 from langcache.matching.features import LEXICAL, Reading, compared, lexical
 from langcache.matching.score import (
@@ -23,12 +24,6 @@ from langcache.matching.score import (
 )
 from langcache.matching.tidy import is_slip, mended, without_politeness
 from langcache.matching.verifier import confidence
-
-
-def entry(prompt, similarity=0.9):
-    return CacheEntry(
-        id="1", prompt=prompt, response="", attributes={}, similarity=similarity, search_strategy="semantic"
-    )
 
 
 @pytest.mark.parametrize(
@@ -47,7 +42,12 @@ def test_a_trivially_repeated_question_is_the_same(asked):
     stored = "How do I reset my password?"
     assert is_repeated(*compared(asked, stored))
     assert is_repeated(*compared(stored, asked))
-    assert verifier(asked, entry(stored))
+    assert verifier(asked, entry_of(stored))
+
+
+def test_a_question_in_other_words_is_not_a_repeated_one():
+    assert not is_repeated(*compared("How do I log in?", "How do I sign in?"))
+    assert is_repeated(*compared("Hi, how do I log in", "How do I log in?"))
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,8 @@ def test_a_trivially_repeated_question_is_the_same(asked):
     ],
 )
 def test_a_near_miss_is_refused(asked, stored):
-    assert not verifier(asked, entry(stored))
-    assert not verifier(stored, entry(asked))
+    assert not verifier(asked, entry_of(stored))
+    assert not verifier(stored, entry_of(asked))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_near_miss_is_refused(asked, stored):
     ],
 )
 def test_the_same_in_other_words_passes(asked, stored):
-    assert verifier(asked, entry(stored))
+    assert verifier(asked, entry_of(stored))
 
 
 def test_a_service_with_a_low_threshold_does_not_get_unrelated_entries_accepted():
@@ -88,7 +88,7 @@ def test_a_service_with_a_low_threshold_does_not_get_unrelated_entries_accepted(
     from langcache.service.calibration import UNRELATED_PROMPTS
 
     pairs = list(combinations(UNRELATED_PROMPTS[::2], 2))
-    accepted = [verifier(one, entry(two, 0.6)) or verifier(two, entry(one, 0.6)) for one, two in pairs]
+    accepted = [verifier(one, entry_of(two, 0.6)) or verifier(two, entry_of(one, 0.6)) for one, two in pairs]
     assert sum(accepted) < 0.03 * len(pairs)
 
 
@@ -100,10 +100,10 @@ def test_a_service_with_a_low_threshold_does_not_get_unrelated_entries_accepted(
     ],
 )
 def test_texts_without_a_word_in_common_need_a_service_that_is_sure(asked, stored):
-    assert verifier(asked, entry(stored, 0.85))
-    assert not verifier(asked, entry(stored, 0.84))
+    assert verifier(asked, entry_of(stored, 0.85))
+    assert not verifier(asked, entry_of(stored, 0.84))
     # A judge for hits in doubt is asked, where there is one.
-    assert Judge(lambda *_: True).doubt <= confidence(asked, entry(stored, 0.84)) < 0.5
+    assert Judge(lambda *_: True).doubt <= confidence(asked, entry_of(stored, 0.84)) < 0.5
 
 
 @pytest.mark.parametrize("similarity", [0.5, 0.84, 0.85, 1.0])
@@ -112,7 +112,7 @@ def test_similarity_makes_no_difference_to_texts_with_words_in_common(similarity
         ("How can I buy a ticket?", "How do I purchase a ticket?"),
         ("How do I enable two-factor authentication?", "How do I disable two-factor authentication?"),
     ):
-        assert confidence(asked, entry(stored, similarity)) == confidence(asked, entry(stored))
+        assert confidence(asked, entry_of(stored, similarity)) == confidence(asked, entry_of(stored))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_politeness_is_not_all_of_a_text():
 
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_the_verifier_takes_any_texts_in_either_order(one, other):
-    assert isinstance(verifier(one, entry(other)), bool)
+    assert isinstance(verifier(one, entry_of(other)), bool)
     assert lexical(Reading(one), Reading(other)) == lexical(Reading(other), Reading(one))
 
 
@@ -171,9 +171,9 @@ def test_a_number_is_the_same_however_it_is_written(number, way, more):
     asked, other = f"What is the fee for {written} euros?", stored.replace(f"{number}", f"{number + more}")
     for one, two in ((asked, stored), (stored, asked)):
         assert is_repeated(*compared(one, two))
-        assert verifier(one, entry(two))
+        assert verifier(one, entry_of(two))
     for one, two in ((asked, other), (other, asked)):
-        assert not verifier(one, entry(two))
+        assert not verifier(one, entry_of(two))
 
 
 @pytest.mark.parametrize(
@@ -241,8 +241,8 @@ def test_amounts_and_times_are_the_same_however_they_are_written(asked, stored):
     ],
 )
 def test_numbers_that_may_be_others_are_not_the_same(asked, stored):
-    assert not verifier(asked, entry(stored))
-    assert not verifier(stored, entry(asked))
+    assert not verifier(asked, entry_of(stored))
+    assert not verifier(stored, entry_of(asked))
 
 
 _DOCUMENT = "It is sent to all customers who have asked for it, and read by those who have the time. " * 3
@@ -272,8 +272,8 @@ def test_long_texts_other_languages_and_equal_words_are_told_apart_by_numbers_an
     stored = asked.replace(one, other)
     assert stored != asked
     for ours, theirs in ((asked, stored), (stored, asked)):
-        assert not verifier(ours, entry(theirs))
-    assert verifier(asked, entry(asked))
+        assert not verifier(ours, entry_of(theirs))
+    assert verifier(asked, entry_of(asked))
 
 
 @pytest.mark.parametrize(
@@ -317,8 +317,8 @@ def test_words_that_are_asked_about_are_neither_politeness_nor_slips(one, other)
     ],
 )
 def test_from_what_to_what_counts_of_nouns_that_are_small_words_elsewhere(one, other):
-    assert not verifier(one, entry(other))
-    assert not verifier(other, entry(one))
+    assert not verifier(one, entry_of(other))
+    assert not verifier(other, entry_of(one))
 
 
 @pytest.mark.parametrize("run", ["-", ".", " ", "hi ", "thanks! ", ",please,"])
@@ -372,8 +372,8 @@ PROGRAM = "What does this print?\nfor x in y:\n    a()\n    b()"
     ],
 )
 def test_lines_that_are_indented_in_another_way_are_another_question(stored):
-    assert not verifier(PROGRAM, entry(stored))
-    assert not verifier(stored, entry(PROGRAM))
+    assert not verifier(PROGRAM, entry_of(stored))
+    assert not verifier(stored, entry_of(PROGRAM))
 
 
 @pytest.mark.parametrize(
@@ -392,7 +392,7 @@ def test_lines_that_are_indented_in_another_way_are_another_question(stored):
     ],
 )
 def test_case_that_means_something_else_is_another_question(asked, stored):
-    assert confidence(asked, entry(stored)) == confidence(stored, entry(asked)) == 0
+    assert confidence(asked, entry_of(stored)) == confidence(stored, entry_of(asked)) == 0
 
 
 @pytest.mark.parametrize(
@@ -407,7 +407,7 @@ def test_case_that_means_something_else_is_another_question(asked, stored):
     ],
 )
 def test_case_makes_no_other_difference(asked, stored):
-    assert confidence(asked, entry(stored)) == 1
+    assert confidence(asked, entry_of(stored)) == 1
 
 
 @pytest.mark.parametrize(
@@ -421,10 +421,10 @@ def test_case_makes_no_other_difference(asked, stored):
     ],
 )
 def test_other_spacing_makes_no_difference(asked, stored):
-    assert verifier(asked, entry(stored))
+    assert verifier(asked, entry_of(stored))
 
 
 def test_equal_texts_are_not_compared(monkeypatch):
     long = "How do I reset my password? " * 2000
     monkeypatch.delattr("langcache.matching.verifier.what_texts_say")
-    assert verifier(long, entry(long.upper()))
+    assert verifier(long, entry_of(long.upper()))

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
-from pathlib import Path
-
 import pytest
+from entries import entry_of
 
-from langcache import CacheEntry, verifier
-from langcache.matching.guard import difference
+from langcache import verifier
+from langcache.matching.guard import difference, opposites
+from langcache.matching.lists import lines_of
 
 OPPOSITE = [
     ("How do I add a person to the group?", "How do I take a person off the group?"),
     ("How do I add an app to the list?", "How do I get rid of an app on the list?"),
     ("How do I enrol in the plan?", "How do I leave the plan?"),
     ("How do I join the club?", "How do I quit the club?"),
+    ("How do I buy shares?", "How do I sell shares?"),
+    ("Do you sell stamps?", "Can I buy stamps from you?"),  # which is a lost hit
+    ("How do I opt in to mails?", "How do I unsubscribe from mails?"),
+    ("How do I accept an offer?", "How do I say no to an offer?"),
+    ("Is prepay cheaper?", "Is a phone on contract cheaper?"),
+    ("Is the used car insured?", "Is the new car insured?"),
+    ("Is Friday a national holiday?", "Can I take Friday as days of holiday?"),
     ("How do I treat a rash?", "How do I avoid a rash?"),
     ("How do I treat a cold?", "What do I do so that I don't get a cold?"),
     ("What if the price goes up?", "What if the price drops?"),
@@ -88,18 +94,20 @@ def test_what_says_the_same_is_no_opposite(one, other):
 def test_what_one_says_and_the_other_denies_is_named(one, other):
     for asked, stored in ((one, other), (other, one)):
         assert (difference(asked, stored) or "").startswith("negated: ")
-        prompt = CacheEntry(
-            id="1", prompt=stored, response="", attributes={}, similarity=0.9, search_strategy="semantic"
-        )
-        assert not verifier(asked, prompt)
+        assert not verifier(asked, entry_of(stored))
 
 
 def test_the_lines_of_the_list_are_written_in_one_way():
-    lines = (
-        Path(inspect.getfile(difference.__wrapped__))
-        .with_name("opposites.txt")
-        .read_text("ascii")
-        .splitlines()
-    )
+    lines = lines_of("guard/opposites.txt")
     assert len(lines) == len(set(lines))
     assert [line for line in lines if (line.count(" / ") == 1) == (line.count(" = ") == 1)] == []
+
+
+def test_a_line_of_phrases_stands_for_its_phrases_of_several_words():
+    same = {"get rid of": "get rid of, no longer keep, say no to, take-out, delete"}
+    assert [*opposites._spelt_out(["[get rid of]", "throw * away"], same)] == [
+        "throw * away",
+        "get rid of",
+        "say no to",
+        "take out",
+    ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from entries import entry_of
 
-from langcache import CacheEntry, verifier
+from langcache import verifier
 from langcache.matching.features import compared
 from langcache.matching.order import order_differs
 from langcache.matching.score import what_texts_say
@@ -31,6 +32,7 @@ ASKED_FOR_THE_OTHER = [
     ("What animals eat snakes?", "What animals do snakes eat?"),
     ("Which fighters lost to Ali?", "Which fighters did Ali lose to?"),
     ("Who killed Brutus?", "Who did Brutus kill?"),
+    ("Who did Brazil defeat?", "Who defeated Brazil?"),
     ("Which companies own Acme?", "Which companies does Acme own?"),
     ("Who taught Plato?", "Who did Plato teach?"),
     ("What causes inflation?", "What does inflation cause?"),
@@ -73,10 +75,7 @@ IN_ANOTHER_PLACE = [
 def test_two_things_in_each_others_place_make_another_question(one, other):
     for asked, stored in ((one, other), (other, one)):
         assert what_texts_say(asked, stored) == 0
-        prompt = CacheEntry(
-            id="1", prompt=stored, response="", attributes={}, similarity=0.99, search_strategy="semantic"
-        )
-        assert not verifier(asked, prompt)
+        assert not verifier(asked, entry_of(stored, 0.99))
 
 
 @pytest.mark.parametrize(("one", "other"), IN_ANOTHER_PLACE)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from entries import entry_of
 
-from langcache import CacheEntry, verifier
+from langcache import verifier
 from langcache.matching.features import compared
 from langcache.matching.roles import roles_turned
 
 TURNED = [
     ("Does the nurse call the surgeon?", "Does the surgeon call the nurse?"),
     ("Can I sue my neighbour?", "Can my neighbour sue me?"),
-    ("Who did Brazil defeat?", "Who defeated Brazil?"),
     ("Does the tax office owe me money?", "Do I owe the tax office money?"),
     ("Is a tenant allowed to evict a landlord?", "Is a landlord allowed to evict a tenant?"),
     ("How do I invite someone to my channel?", "Someone invited me to their channel, how do I join?"),
@@ -56,10 +56,7 @@ NOT_TURNED = [
 def test_who_does_it_to_whom_makes_another_question(one, other):
     for asked, stored in ((one, other), (other, one)):
         assert roles_turned(*(reading.roles for reading in compared(asked, stored)))
-        prompt = CacheEntry(
-            id="1", prompt=stored, response="", attributes={}, similarity=0.9, search_strategy="semantic"
-        )
-        assert not verifier(asked, prompt)
+        assert not verifier(asked, entry_of(stored))
 
 
 @pytest.mark.parametrize(("one", "other"), NOT_TURNED)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
-from pathlib import Path
 
 import pytest
+from entries import entry_of
 
-from langcache import CacheEntry, verifier
+from langcache import verifier
 from langcache.matching import wording
 from langcache.matching.features import LEXICAL, compared, lexical
+from langcache.matching.lists import lines_of
 from langcache.matching.wording import in_one_wording
 
-MATCHING = Path(inspect.getfile(wording)).parent
 SAME = [
     ("Is the lamp sold out?", "Is the lamp out of stock?"),
     ("When is the lamp back in stock?", "When is the lamp available again?"),
@@ -68,30 +67,49 @@ def test_phrases_that_say_the_same_leave_no_word_alone(one, other):
     for asked, stored in ((one, other), (other, one)):
         values = dict(zip(LEXICAL, lexical(*compared(asked, stored)), strict=True))
         assert values["most_alone"] == values["guard"] == 0
-        prompt = CacheEntry(
-            id="1", prompt=stored, response="", attributes={}, similarity=0.9, search_strategy="semantic"
-        )
-        assert verifier(asked, prompt)
+        assert verifier(asked, entry_of(stored))
 
 
 @pytest.mark.parametrize(("one", "other"), NOT_SAME)
 def test_phrases_that_are_alike_are_told_apart(one, other):
     for asked, stored in ((one, other), (other, one)):
-        prompt = CacheEntry(
-            id="1", prompt=stored, response="", attributes={}, similarity=0.9, search_strategy="semantic"
-        )
-        assert not verifier(asked, prompt)
+        assert not verifier(asked, entry_of(stored))
 
 
-def lines(name):
-    return (MATCHING / name).read_text("ascii").splitlines()
+@pytest.mark.parametrize(
+    ("text", "other", "expected"),
+    [
+        ("NYC weather", "weather in New York City", "New York City weather"),
+        ("New York City weather", "weather in NYC", "NYC weather"),
+        ("my card is not working", "my card is broken", "my card is broken"),
+        ("Return within 14 days?", "Return within two weeks?", "Return within two weeks?"),
+        (
+            "How do I turn on 2FA?",
+            "How can I enable two-factor authentication?",
+            "How can I enable two-factor authentication?",
+        ),
+        ("How do I turn on sound?", "How do I turn off sound?", "How do I turn on sound?"),
+        ("Tell us the date", "in the United States", "Tell us the date"),
+        ("Open every shop", "Open a shop", "Open every shop"),
+        ("", "NYC", ""),
+    ],
+)
+def test_phrases_that_say_the_same_are_put_in_one_wording(text, other, expected):
+    assert in_one_wording(text, other)[0] == expected
 
 
-def test_each_phrase_is_in_one_line_and_can_be_found():
-    phrases = [phrase for line in lines("phrases.txt") for phrase in line.split(", ")]
-    assert [phrase for phrase, count in Counter(phrases).items() if count > 1] == []
-    assert [phrase for phrase in phrases if not in_one_wording(f"({phrase})", f"({phrase})")[0]] == []
-    for line in lines("phrases.txt"):
+def places(text):
+    return [(start, end) for start, end, _ in wording._phrases(text)]
+
+
+def test_each_phrase_is_in_one_place_and_can_be_found():
+    phrases = [phrase for line in lines_of("phrases.txt") for phrase in line.split(", ")]
+    said = [line.partition(" = ")[2] for line in lines_of("guard/opposites.txt")]
+    opposite = [phrase for line in said for phrase in line.split(", ") if phrase]
+    assert [phrase for phrase, count in Counter(phrases + opposite).items() if count > 1] == []
+    assert [phrase for phrase in phrases + opposite if wording._GROUPS.fullmatch(phrase)] == []
+    assert [phrase for phrase in phrases if (1, len(phrase) + 1) not in places(f"({phrase})")] == []
+    for line in lines_of("phrases.txt"):
         first, *others = line.split(", ")
         assert others
         for phrase in others:

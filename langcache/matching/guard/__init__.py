@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from ...models import CacheEntry
 from . import words
-from .opposites import join_prefixes, opposites, phrases, stem
+from .opposites import join_prefixes, opposite_pair, phrases, stem
 from .spelling import respell
 from .symbols import Symbols, apart
 
@@ -45,7 +45,7 @@ def difference(question: str, prompt: str) -> str | None:
         return None
     # "Not open" is "closed", unless both are negated.
     unsaid = set[str]() if ours.denied and theirs.denied else ours.denied | theirs.denied
-    if found := opposites(ours.said - unsaid, theirs.said - unsaid, bool(ours.denied or theirs.denied)):
+    if found := opposite_pair(ours.said - unsaid, theirs.said - unsaid, bool(ours.denied or theirs.denied)):
         return f"opposites: {found[0]} against {found[1]}"
     for one, other in ((ours, theirs), (theirs, ours)):
         if one.denied and not other.negative:

@@ -13,12 +13,15 @@ DATE = (
     r"\d{4}(?P<parted>[-/.])\d{1,2}(?P=parted)\d{1,2}(?!\d)"
     r"|\d{1,2}(?P<between>[-/])\d{1,2}(?P=between)(?:\d{4}|\d\d)(?!\d)"
 )
+_COUNTED = "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+WRITTEN = f"minus|negative|{_COUNTED}"
+"""The words that numbers begin with."""
 _HALF = r"\ ?(?i:[ap]\.m\.?|[ap]m|in\ the\ (?:morning|afternoon|evening)|noon|midnight)(?!\w)"
 NUMBER = (
     r"(?P<minus>(?<![\w)\]%-])-|(?<=\d-)-|(?<!\S)(?<![\d)]\ )(?<!\b\w\ )(?i:minus|negative)\ )?"
     r"(?P<currency>[$\u20ac\u00a3\u00a5])?"
     r"(?P<digits>0[xX][\da-fA-F]+|\d+(?::\d+)+|\d+(?:[.,_]\d+)*(?:[eE][+-]?\d+(?!\w))?|(?<![\w.])\.\d+"
-    rf"|(?<!\w)(?i:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)(?={_HALF}))"
+    rf"|(?<!\w)(?i:{_COUNTED})(?={_HALF}))"
     rf"(?P<times>(?:[kKMB]|bn)(?!\w))?(?P<half>{_HALF})?"
 )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from functools import lru_cache
-from pathlib import Path
 
+from ..lists import lines_of
 from . import words
 
-__all__ = ["join_prefixes", "opposites", "phrases", "stem"]
+__all__ = ["join_prefixes", "opposite_pair", "phrases", "stem", "stems_of"]
 
 _HYPHENED = re.compile(
     r"(?<![\w-])(un|dis|non|mis|de|anti|pre|post|intra|inter|hyper|hypo|re|micro|macro)"
@@ -41,6 +41,11 @@ def stem(word: str) -> str:
     return _with_one_l(word)
 
 
+def stems_of(text: str) -> frozenset[str]:
+    """The stems of a list of words that is written as one text."""
+    return frozenset(map(stem, text.split()))
+
+
 def _with_one_l(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("ll") else word  # cancelled, cancel; called, call
 
@@ -68,7 +73,7 @@ def phrases(words: Sequence[str]) -> tuple[set[str], Sequence[str]]:
     return found, left
 
 
-def opposites(ours: Set[str], theirs: Set[str], negated: bool) -> tuple[str, str] | None:
+def opposite_pair(ours: Set[str], theirs: Set[str], negated: bool) -> tuple[str, str] | None:
     """A stem of one text and one of another that are opposites; ``negated`` if one of the texts has a not."""
     only_ours, only_theirs = ours - theirs, theirs - ours
     for word in only_ours:
@@ -112,15 +117,16 @@ def _pairs(lines: Iterable[str]) -> dict[str, frozenset[str]]:
 
 
 def _phrases(lines: Iterable[str]) -> dict[str, re.Pattern[str]]:
-    """What finds the phrases of lines such as "remove = take * off, get rid of", by the first word.
+    """What finds the phrases of lines such as "remove = take * off, [get rid of]", by the first word.
 
     A phrase is in a group with the name of the word for which it stands.
     """
+    same = {line.partition(", ")[0]: line for line in lines_of("phrases.txt")}
     rules: dict[str, dict[str, list[str]]] = {}
     for line in lines:
         word, _, said = line.partition(" = ")
-        for phrase in said.split(", "):
-            rule = phrase.replace(" * ", r" (?:[\w']+ ){1,3}?")
+        for phrase in _spelt_out(said.split(", "), same):
+            rule = re.escape(phrase).replace(r"\ \*\ ", r" (?:[\w']+ ){1,3}?")
             rules.setdefault(phrase.split()[0], {}).setdefault(word, []).append(rule)
     return {
         first: re.compile("|".join(rf"(?P<{word}>(?:{'|'.join(each)})\b)" for word, each in said.items()))
@@ -128,12 +134,25 @@ def _phrases(lines: Iterable[str]) -> dict[str, re.Pattern[str]]:
     }
 
 
-_LINES = Path(__file__).with_name("opposites.txt").read_text("ascii").splitlines()
+def _spelt_out(phrases: Iterable[str], same: Mapping[str, str]) -> Iterator[str]:
+    """The phrases, the longest first, with those of a line of phrases.txt for its first one in brackets.
+
+    Single words are not among them, nor what begins with a negation, which is compared as such.
+    """
+    every: set[str] = set()
+    for phrase in phrases:
+        if phrase.startswith("["):
+            listed = same[phrase.strip("[]")].replace("-", " ").split(", ")
+            every.update(each for each in listed if " " in each and each.split()[0] not in words.NEGATIONS)
+        else:
+            every.add(phrase)
+    return iter(sorted(every, key=lambda each: (-len(each), each)))
+
+
+_LINES = lines_of("guard/opposites.txt")
 """Opposites, on the two sides of a slash; and words that are an opposite, with phrases that say the same."""
 _LISTED = _pairs(
-    " / ".join(" ".join(map(stem, side.split())) for side in line.split(" / "))
-    for line in _LINES
-    if " / " in line
+    " / ".join(" ".join(stems_of(side)) for side in line.split(" / ")) for line in _LINES if " / " in line
 )
 _PHRASES = _phrases(line for line in _LINES if " = " in line)
 _PREFIXES = _pairs(words.PREFIXES.splitlines())

@@ -21,7 +21,9 @@ __all__ = ["Symbols", "apart"]
 _OPENING = r"(?<![^\s\"'`(\[{,;=|/<>!])"
 _TOKEN = re.compile(
     rf"""
-    (?P<link>https?://\S+)
+    (?!\s)(?:  # nothing begins with a blank, and most of all is plain words: so that the rest is not tried
+    (?P<plain>(?!(?i:{numbers.WRITTEN})\ )[^\W\d_]+(?=[.,?!]?(?:\ |$)))
+    |(?P<link>https?://\S+)
     |(?P<email>(?<![\w.+-])[\w.+-]+@\w[\w-]*(?:\.\w[\w-]*)+)
     |(?P<escape>\\[A-Za-z](?![A-Za-z])|\\\w+)
     |(?P<charclass>\[\^?[A-Za-z]-[A-Za-z][\w-]*\])
@@ -51,7 +53,7 @@ _TOKEN = re.compile(
         |(?<=\w)%(?=\ ?[\w(])|(?<!\S)_(?!\S))
     |(?P<lone>(?<=\ )(?:[;:"'`,](?=\ |$)|[?!.](?=\ \w)))
     |(?P<sign>[^\x00-\x7f\w\s])
-    """,
+    )""",
     re.VERBOSE,
 )
 _NEVER_SAME_TURNED = frozenset(["-", "/", "<", ">", "<=", ">=", "^", "%", "<<", ">>", "->", "<-", "=>"])
@@ -99,11 +101,11 @@ class Symbols:
         if len(_QUOTE.findall(text)) % 2:
             self._primes["'"] = "foot"
         found = list(_TOKEN.finditer(text))
-        kinds = [token.lastgroup or "" for token in found]
+        kinds = ["word" if token["plain"] else token.lastgroup or "" for token in found]
         self._halves = {
             words.HALVES_OF_DAY[word]
-            for token in found
-            if token["word"] and (word := token["word"].lower()) in words.HALVES_OF_DAY
+            for token, kind in zip(found, kinds, strict=True)
+            if kind == "word" and (word := token[0].lower()) in words.HALVES_OF_DAY
         }
         skip = -1
         for at, (token, kind) in enumerate(zip(found, kinds, strict=True)):

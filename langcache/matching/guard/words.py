@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..lists import words_of
+
 __all__ = [
     "AFTER_NUMBERS",
     "ARITHMETIC",
@@ -29,10 +31,6 @@ __all__ = [
     "TIMES",
     "UNITS",
 ]
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
 
 
 _COUNTED = """
@@ -65,7 +63,7 @@ RELATIVE = {
     "current": "this",
     "next": "next",
 }
-PERIODS = _words("day week weekend month quarter year season night morning evening")
+PERIODS = words_of("day week weekend month quarter year season night morning evening")
 
 UNITS = {
     alias: unit
@@ -105,7 +103,7 @@ UNITS = {
 AFTER_NUMBERS = {"m": "m", "g": "g", "l": "litre", "L": "litre", "C": "celsius", "F": "fahrenheit"}
 """Units of one letter, which are units after a number only."""
 
-NEGATIONS = _words("not no never none nobody nothing neither nor cannot without hardly unable")
+NEGATIONS = words_of("not no never none nobody nothing neither nor cannot without hardly unable")
 _IRREGULAR = """
 beat beaten/become became/begin began begun/bring brought/build built/buy bought/catch caught/
 choose chose chosen/come came/deal dealt/draw drew drawn/drink drank/drive drove driven/eat ate eaten/
@@ -125,13 +123,15 @@ IRREGULAR = {
     for past in pasts
 } | {"paid": "paid"}
 """Past forms by their verb, but those that mean something else besides: left, found, broken, felt, led."""
-PROTOCOLS = _words("http ftp imap ldap smtp mqtt amqp")
+PROTOCOLS = words_of("http ftp imap ldap smtp mqtt amqp")
 """With an s behind it, each is another one."""
-KEEP = _words("less pros cons gas bus his this is was has does yes news") | {f"{each}s" for each in PROTOCOLS}
+KEEP = words_of("less pros cons gas bus his this is was has does yes news") | {
+    f"{each}s" for each in PROTOCOLS
+}
 
 
-DIRECTIONS = _words("from to into than over beat beats against by")
-SMALL_WORDS = _words(
+DIRECTIONS = words_of("from to into than over beat beats against by")
+SMALL_WORDS = words_of(
     """
     a an the i we you he she it they me my your our his her its their us them is are was were be been do does
     did can could may might must shall should will would have has had how what which who whom whose when where
@@ -141,11 +141,13 @@ SMALL_WORDS = _words(
     """
 )
 """What says nothing of a question's subject; its capital, at the beginning, names nothing."""
-NOT_DENIED = SMALL_WORDS | _words("any anything very being get able to too yet still already really just")
+NOT_DENIED = SMALL_WORDS | words_of("any anything very being get able to too yet still already really just")
 """What may stand between a negation and the word that it denies."""
-NUMBERED = _words("war part chapter type phase stage volume version level act grade section book class tier")
+NUMBERED = words_of(
+    "war part chapter type phase stage volume version level act grade section book class tier"
+)
 """What Roman numerals follow."""
-MEASURING = _words(
+MEASURING = words_of(
     """
     about above add adds almost approximately average below charge charged cost costs decimal divide divided
     earn equal equals exactly fee length minus multiply multiplied nearly number only over paid pay pays plus
@@ -220,7 +222,7 @@ ARITHMETIC = {
 RAISED = {"squared": "2", "cubed": "3"}
 TIMES = {"noon": "12:00", "midday": "12:00", "midnight": "0:00"}
 HALVES_OF_DAY = {"morning": "am", "afternoon": "pm", "evening": "pm", "tonight": "pm"}
-NEGATING = _words("un in im ir il dis non mis de anti counter a")
+NEGATING = words_of("un in im ir il dis non mis de anti counter a")
 """Prefixes that turn the word after them into its opposite."""
 PREFIXES = """
 over / under
@@ -258,7 +260,7 @@ endo / exo
 """.strip()
 """Prefixes that make opposites of what they are both put before: overload and underload."""
 SUFFIXES = "less / ful\ner / ee\nor / ee\nphile / phobe\nphilic / phobic\nphilia / phobia"
-NOT_PREFIXED = _words(
+NOT_PREFIXED = words_of(
     """
     input inside into income increase impact important improve indeed instead design display discover
     discuss describe deliver depart depend detail decode until under unit unless inform install invent
