@@ -46,6 +46,8 @@ _BEFORE_VERBS = words_of(
     "accidentally recently going able allowed supposed don't didn't can't couldn't won't haven't i we"
 )
 """What may stand between "I" and what I do."""
+_MOST_BETWEEN = 8
+"""How far behind "I" what I do is looked for, in words."""
 _PASSIVE = words_of("am was were are be been being get got getting")
 _I_AM = words_of("i'm we're")
 _TO_DO = words_of("how want need like steps way")
@@ -55,7 +57,7 @@ _HELPING = stems_of("help tell show let give explain teach remind ask advise mak
 _STATES = stems_of(
     "allowed supposed required obliged permitted entitled interested married finished moved gone retired "
     "stuck engaged registered signed subscribed logged enrolled stopped tired used based located connected "
-    "stored prepared qualified insured"
+    "stored prepared qualified insured started locked dressed lost involved confused divorced"
 )
 """What "I am" goes before and says nothing of who does it."""
 
@@ -163,7 +165,7 @@ def _of_me(words: Sequence[str]) -> tuple[frozenset[str], frozenset[str]]:
         elif word in _I:
             is_passive = word in _I_AM or (at > 0 and words[at - 1] in _PASSIVE)
             verb = at + 1
-            while verb < len(words) and words[verb] in _BEFORE_VERBS:
+            while verb < min(len(words), at + _MOST_BETWEEN) and words[verb] in _BEFORE_VERBS:
                 is_passive |= words[verb] in _PASSIVE
                 verb += 1
             if verb < len(words):

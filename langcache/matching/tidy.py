@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache, lru_cache
 
+from .guard.opposites import stem
 from .guard.words import PROTOCOLS
 from .lists import lines_of, words_of
 
@@ -150,13 +151,16 @@ def _words_with_slips(text: str) -> frozenset[str]:
 
 
 def mended(text: str, other: str) -> str:
-    """A text with the words of another one where it differs from them by a slip of the keyboard only."""
+    """A text with the words of another one where it differs from them by a slip of the keyboard only.
+
+    An ending is no slip: "stops" and "stop", "hired" and "hire".
+    """
     ours, theirs = _words_with_slips(text), _words_with_slips(other)
     slips: dict[str, str] = {}
     missing = theirs - ours
     for word in ours - theirs:
         for right in missing:
-            if word[0] == right[0] and is_slip(word, right):
+            if word[0] == right[0] and stem(word) != stem(right) and is_slip(word, right):
                 slips[word] = right
                 break
     if not slips:

@@ -22,7 +22,7 @@ OPPOSITE = [
     ("Is the used car insured?", "Is the new car insured?"),
     ("Is Friday a national holiday?", "Can I take Friday as days of holiday?"),
     ("How do I treat a rash?", "How do I avoid a rash?"),
-    ("How do I treat a cold?", "What do I do so that I don't get a cold?"),
+    ("How do I treat a cold?", "What do I do to keep from getting a cold?"),
     ("What if the price goes up?", "What if the price drops?"),
     ("Why did the water level fall?", "Why did the water level rise?"),
     ("When do the clocks go forward?", "When do the clocks go back?"),
@@ -57,7 +57,6 @@ NEGATED = [
     ("I have eaten today, can I go?", "I haven't eaten today, can I go?"),
 ]
 NOT_OPPOSITE = [
-    ("How do I stop my baby crying?", "My baby won't stop crying, what can I do?"),
     ("The shop isn't open on Friday", "The shop is not open on Friday"),
     ("I can't recall my code", "I can't remember my code"),
     ("How do I take a person off the group?", "How do I remove a person from the group?"),

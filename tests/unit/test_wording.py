@@ -10,7 +10,9 @@ from entries import entry_of
 from langcache import verifier
 from langcache.matching import wording
 from langcache.matching.features import LEXICAL, compared, lexical
+from langcache.matching.guard import difference
 from langcache.matching.lists import lines_of
+from langcache.matching.score import what_texts_say
 from langcache.matching.wording import in_one_wording
 
 SAME = [
@@ -21,7 +23,7 @@ SAME = [
     ("Do you take a promo code?", "Do you take a discount code?"),
     ("How do I get my money back?", "How do I get a refund?"),
     ("Is my order gift-wrapped?", "Is my order wrapped as a present?"),
-    ("How much annual leave do I have?", "How much vacation do I have?"),
+    ("How much annual leave do I have?", "How much paid time off do I have?"),
     ("Where are my payslips or pay stub kept?", "Where are my payslips or payslip kept?"),
     ("Do I need a fit note?", "Do I need a doctor's note?"),
     ("Whose sign-off do I need?", "Whose approval do I need?"),
@@ -114,3 +116,56 @@ def test_each_phrase_is_in_one_place_and_can_be_found():
         assert others
         for phrase in others:
             assert in_one_wording(f"is {phrase} it", f"is {first} it") == (f"is {first} it", 1)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("My account is frozen, why?", "My account is blocked, why?"),
+        ("Why is the site unavailable?", "Why is the site sold out?"),
+        ("I no longer receive verification codes", "I want to stop receiving verification codes"),
+        ("How much does the holiday cost?", "How much does the annual leave cost?"),
+        ("What is the status of my seat?", "Where is my seat?"),
+        ("Can I travel without paying?", "Can I travel for free?"),
+        ("Can I pay monthly for the app?", "Can I pay for the app in instalments?"),
+        ("Another driver hit my car", "A second driver hit my car"),
+        ("Do you have a room for two nights?", "Do you have a double room for nights?"),
+        ("Can I take two pills at once?", "Can I take two pills immediately?"),
+        ("Can I take a tablet on the plane?", "Can I take a pill on the plane?"),
+        ("Is the fine tax deductible?", "Is the penalty tax deductible?"),
+        ("How do I change my position in bed?", "How do I change my job in bed?"),
+        ("Where do I send my application?", "Where do I send my app?"),
+    ],
+)
+def test_what_says_the_same_only_sometimes_is_no_synonym(one, other):
+    at = [*LEXICAL].index("synonyms")
+    assert lexical(*compared(one, other))[at] == lexical(*compared(other, one))[at] == 0
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("How do I get hired?", "How do I hire?"),
+        ("My phone doesn't stop ringing", "My phone stops ringing"),
+        ("Can I be cloned?", "Can I clone?"),
+        ("Who vaccinated the dog?", "Who vaccinates the dog?"),
+    ],
+)
+def test_an_ending_is_no_slip_in_either_direction(one, other):
+    assert compared(one, other)[0].text == one
+    assert compared(other, one)[0].text == other
+    assert what_texts_say(one, other) == what_texts_say(other, one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("What can I take so I get pregnant?", "What can I take so I don't get pregnant?"),
+        ("My nose stopped bleeding", "My nose won't stop bleeding"),
+        ("The bus stopped here", "The bus didn't stop here"),
+        ("My car stops when I brake", "My car doesn't stop when I brake"),
+    ],
+)
+def test_a_phrase_does_not_hide_that_one_text_denies_what_the_other_says(one, other):
+    assert difference(one, other) is not None
+    assert difference(other, one) is not None
