@@ -26,6 +26,7 @@ from ..models import (
     SetRequest,
     SetResponse,
 )
+from .forks import importing
 from .received import Received, is_success
 
 ModelT = TypeVar("ModelT")
@@ -239,7 +240,9 @@ def read_reply(request: Request[ModelT], received: Received, tries: int) -> Mode
 
 def _read(operation: Operation[ModelT], received: Received) -> ModelT:
     if not is_success(received.status_code):
-        raise error_from_reply(received.shown())
+        with importing:  # of the types of errors, by the first one
+            error = error_from_reply(received.shown())
+        raise error
     try:
         return operation.read(received.content)
     except UNREADABLE as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from .._call.forks import importing
 from .base import Model
 
 __all__ = [
@@ -62,8 +61,8 @@ class ProblemDetails(Model, kw_only=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         if self._type_enum is not None and self.type is not None:
-            with importing:
-                from . import error_types  # which programs without an error do not need
+            from . import error_types  # which programs without an error do not need
+
             self.type = getattr(error_types, self._type_enum)(self.type)
 
 

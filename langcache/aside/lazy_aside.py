@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from .._call.forks import importing
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from .options import AsideConfig
 
 __all__ = ["LazyAside", "check_config"]
+
+
+_LOADED_WITH_IT = ("blocking_streams", "decorator", "steps", "streams")
+"""What the methods of the clients import."""
 
 
 class LazyAside(Uncopied):
@@ -35,8 +40,8 @@ class LazyAside(Uncopied):
         if self.made is None:
             with importing:
                 if self.made is None:
-                    from . import blocking_streams, decorator, steps, streams  # noqa: F401 - for the methods
-
+                    for name in _LOADED_WITH_IT:
+                        import_module(f".{name}", __package__)
                     self.made = self._make()
         return self.made
 

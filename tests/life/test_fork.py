@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system doe
 SETTING = """
 import asyncio, gc, multiprocessing, os, sys, threading, warnings
 from langcache import AsyncLangCache, LangCache
-from langcache.errors import BadRequestErrorResponseContentData
+from langcache.errors import BadRequestError
 
 # Python 3.12 warns of every fork in a process that has threads.
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
@@ -31,6 +31,13 @@ client = LangCache()
 def ask(name, calls):
     for number in range(calls):
         assert client.search(f"{name} {number}").response == f"{name.upper()} {number}", "crossed"
+
+def refused():
+    try:
+        client.search("refused")
+    except BadRequestError:
+        return
+    raise AssertionError("it was not refused")
 
 def fork(child):
     pid = os.fork()
@@ -161,7 +168,7 @@ USES = {
     "langcache.aside.steps": "client.look_up('q')",
     "langcache.aside.round_trip": "client.stats()",
     "langcache.aside.decorator": "client.cached(lambda q: 'a')",
-    "langcache._wire.error_types": "BadRequestErrorResponseContentData(type='/errors/x')",
+    "langcache._wire.error_types": "refused()",
 }
 """What is imported in a call, and a call that needs it."""
 
