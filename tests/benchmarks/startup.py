@@ -51,7 +51,7 @@ def measure(
         for name in ("AsyncLangCache", "LangCache"):
             what = f"{name}: import and construction: CPU, x "
             yield Result(what + NEEDED, ratio(name, NEEDED), at_most=1.08)
-            yield Result(what + "established", ratio(name, "established langcache"), at_most=0.75)
+            yield Result(what + "established", ratio(name, "established langcache"), at_most=0.85)
         what = "AsyncLangCache with cache-aside: import and construction: CPU, x that without"
         yield Result(what, ratio("with cache-aside", "AsyncLangCache"))
 
