@@ -191,7 +191,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
         return cls(**given)
 
     def __post_init__(self) -> None:
-        # What has its default is only looked at, since each call makes its options anew.
+        # What has its default is only looked at: options with functions are made anew in each call.
         if self.on_error is not None:
             _check_choice("on_error", self.on_error, ("compute", "raise"))
         if self.on_long_prompt != "bypass":

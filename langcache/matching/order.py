@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from .guard.opposites import opposite_pair, stem, stems_of
-from .guard.words import NEGATIONS, NUMBERS, SMALL_WORDS
+from .guard.words import NEGATIONS, NUMBERS, SAYS_NOTHING, SMALL_WORDS
 from .lexicon import contrasts, meaning
 from .lists import words_of
 
@@ -191,4 +191,4 @@ def _denied(words: Sequence[str]) -> frozenset[str]:
 
 def _said(words: Sequence[str]) -> Iterator[str]:
     """The stems that are neither small words nor negations."""
-    return (stem(word) for word in words if word not in SMALL_WORDS | NEGATIONS and "'" not in word)
+    return (stem(word) for word in words if word not in SAYS_NOTHING and "'" not in word)

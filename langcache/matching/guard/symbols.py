@@ -286,7 +286,7 @@ class Symbols:
             self.terms.add(term)
         elif kind == "flag" and not term.startswith("--") and len(term) <= 4 and term[1:].isalpha():
             self.terms.update("-" + letter for letter in term[1:])  # -la is -l -a, and case matters
-        elif kind == "sigil" and term[0] == "." and term[1:].lower() in words.SMALL_WORDS | words.NEGATIONS:
+        elif kind == "sigil" and term[0] == "." and term[1:].lower() in words.SAYS_NOTHING:
             return  # a sentence after a full stop that stands apart
         else:
             self.terms.add(term.lower())

@@ -25,6 +25,7 @@ __all__ = [
     "PROTOCOLS",
     "RAISED",
     "RELATIVE",
+    "SAYS_NOTHING",
     "SMALL_WORDS",
     "SPOKEN",
     "SUFFIXES",
@@ -141,6 +142,8 @@ SMALL_WORDS = words_of(
     """
 )
 """What says nothing of a question's subject; its capital, at the beginning, names nothing."""
+SAYS_NOTHING = SMALL_WORDS | NEGATIONS
+"""Small words and negations, which name nothing."""
 NOT_DENIED = SMALL_WORDS | words_of("any anything very being get able to too yet still already really just")
 """What may stand between a negation and the word that it denies."""
 NUMBERED = words_of(
